@@ -1,0 +1,7 @@
+"""Importing this module registers every operation; a new noun adds its line here."""
+
+from __future__ import annotations
+
+from native_api.adapters import about, dag_runs, dags, task_instances, variables
+
+__all__ = ["about", "dag_runs", "dags", "task_instances", "variables"]

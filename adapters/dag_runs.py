@@ -1,0 +1,197 @@
+"""Runs of a DAG: trigger one, and tell the state of one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
+
+from native_api.access import Access, Effect, Resource
+from native_api.adapters.dags import active_dag
+from native_api.adapters.schemas import (
+    DateTime,
+    JSONObject,
+    OneRun,
+    RunDates,
+    RunId,
+    Subdir,
+    dag_id_field,
+    with_logical_date,
+)
+from native_api.adapters.seam import airflow
+from native_api.errors import DagHasImportErrors, DagRunExists, DagRunNotFound, Invalid
+from native_api.operations import Context, operation
+
+
+class TriggerDag(Subdir):
+    """The run that is wanted."""
+
+    dag_id = dag_id_field()
+    run_id = RunId(
+        validate=validate.Length(min=1, max=250),
+        metadata={"description": "The new run's id; left out, Airflow makes one."},
+    )
+    conf = JSONObject(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "The run's configuration: a JSON object, or its text. The DAG's params validate it."},
+    )
+    logical_date = DateTime(metadata={"description": "The run's logical date; left out, now."})
+    execution_date = DateTime(metadata={"description": "Another name of logical_date."})
+    note = fields.String(validate=validate.Length(max=1000), metadata={"description": "A note on the run."})
+
+    @validates_schema
+    def _one_date(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if "logical_date" in data and "execution_date" in data:
+            raise ValidationError("Is another name of logical_date; name the date once.", "execution_date")
+
+    @post_load
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+        return with_logical_date(data)
+
+
+class DagRun(RunDates):
+    """A run of a DAG."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    state = fields.String(required=True)
+    run_type = fields.String(required=True)
+    conf = fields.Dict(allow_none=True, metadata={"description": "With what Airflow calls sensitive masked."})
+    data_interval_start = DateTime(allow_none=True)
+    data_interval_end = DateTime(allow_none=True)
+    queued_at = DateTime(allow_none=True)
+    start_date = DateTime(allow_none=True)
+    end_date = DateTime(allow_none=True)
+    note = fields.String(allow_none=True)
+
+
+class TriggeredDag(DagRun):
+    """The new run, and whether its DAG is paused."""
+
+    is_paused = fields.Boolean(required=True)
+    warnings = fields.List(fields.String())
+
+
+def _trigger_command(arguments: Mapping[str, Any]) -> List[str]:
+    words = ["dags", "trigger"]
+    if arguments.get("run_id"):
+        words += ["--run-id", arguments["run_id"]]
+    if arguments.get("conf"):
+        words += ["--conf", json.dumps(airflow().masked(arguments["conf"]))]
+    if arguments.get("logical_date"):
+        words += ["--no-replace-microseconds", airflow().trigger_date_flag, arguments["logical_date"].isoformat()]
+    return [*words, arguments["dag_id"]]
+
+
+@operation(
+    request=TriggerDag,
+    result=TriggeredDag,
+    access=Access(Resource.DAG_RUN, "POST"),
+    effect=Effect.WRITE,
+    command=_trigger_command,
+    example={"dag_id": "example_dag", "conf": {"greeting": "hello"}},
+)
+def trigger_dag(
+    context: Context,
+    dag_id: str,
+    conf: Optional[Dict[str, Any]],
+    run_id: Optional[str] = None,
+    logical_date: Any = None,
+    note: Optional[str] = None,
+    subdir: Optional[str] = None,
+) -> Dict[str, Any]:
+    """
+    Create a run of a DAG, which the scheduler then starts.
+
+    The data interval follows the logical date on every Airflow. A paused DAG gets its run too; it waits until the
+    DAG is unpaused, and the answer says so.
+    """
+    import pendulum
+
+    dag_model = active_dag(context.session, dag_id, subdir)
+    is_paused = dag_model.is_paused
+    if dag_model.has_import_errors:
+        raise DagHasImportErrors(dag_id)
+    if run_id is not None and not airflow().allows_run_id(run_id):
+        raise Invalid({"run_id": [f"Airflow does not accept '{run_id}' as the id of a run that is asked for."]})
+    _require_no_run(context.session, dag_id, run_id, logical_date)
+    created = airflow().trigger_dag(
+        dag_id,
+        run_id=run_id,
+        conf=conf,
+        logical_date=logical_date or pendulum.now("UTC"),
+        user_name=context.caller.name,
+        session=context.session,
+    )
+    row = _find(context.session, dag_id, created, None)
+    if note:
+        row.note = (note, airflow().note_author(context.caller.user_id))
+        context.session.flush()
+    context.created = True
+    if is_paused:
+        context.warnings.append(f"The DAG '{dag_id}' is paused: the run waits until it is unpaused.")
+    return {**shown(row), "is_paused": is_paused}
+
+
+@operation(
+    request=OneRun,
+    result=DagRun,
+    access=Access(Resource.DAG_RUN, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: airflow().dag_state_command(arguments),
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
+)
+def dag_state(
+    context: Context,
+    dag_id: str,
+    run_id: Optional[str] = None,
+    logical_date: Any = None,
+    subdir: Optional[str] = None,
+) -> Dict[str, Any]:
+    """Tell the state of a run."""
+    active_dag(context.session, dag_id, subdir)
+    return shown(find_run(context.session, dag_id, run_id, logical_date))
+
+
+def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
+    """Return the run with that id, or for that date; raise :class:`DagRunNotFound` where there is none."""
+    row = _find(session, dag_id, run_id, logical_date)
+    if row is None:
+        raise DagRunNotFound(dag_id, run_id, logical_date.isoformat() if logical_date else None)
+    return row
+
+
+def _find(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
+    from airflow.models.dagrun import DagRun as AirflowDagRun
+    from sqlalchemy import select
+
+    named = AirflowDagRun.run_id == run_id if run_id is not None else airflow().date_of_runs() == logical_date
+    return session.scalars(select(AirflowDagRun).where(AirflowDagRun.dag_id == dag_id, named)).unique().first()
+
+
+def _require_no_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> None:
+    for named in ((run_id, None), (None, logical_date)):
+        row = None if named == (None, None) else _find(session, dag_id, *named)
+        if row is not None:
+            date = getattr(row, airflow().date_column)
+            raise DagRunExists(dag_id, row.run_id, date.isoformat() if date else None)
+
+
+def shown(row: Any) -> Dict[str, Any]:
+    """Return a run as answers show it."""
+    return {
+        "dag_id": row.dag_id,
+        "run_id": row.run_id,
+        "logical_date": getattr(row, airflow().date_column),
+        "state": str(getattr(row.state, "value", row.state)),
+        "run_type": str(getattr(row.run_type, "value", row.run_type)),
+        "conf": airflow().masked(row.conf),
+        "data_interval_start": row.data_interval_start,
+        "data_interval_end": row.data_interval_end,
+        "queued_at": row.queued_at,
+        "start_date": row.start_date,
+        "end_date": row.end_date,
+        "note": row.note,
+    }

@@ -1,0 +1,165 @@
+"""The words that the operations' schemas share: dates, JSON objects, pages, and the nouns that come up everywhere."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from typing import Any, Dict, Mapping, Optional
+
+import pendulum
+from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validate, validates_schema
+
+from native_api import settings
+from native_api.adapters.seam import airflow
+from native_api.operations import Context
+
+#: A query string turns the plus of an unescaped offset into a space.
+_LOST_PLUS = re.compile(r"(T?\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
+
+
+class DateTime(fields.DateTime):
+    """
+    A moment: ISO 8601 with a ``T`` or a space, with or without microseconds and offset, or a date alone.
+
+    Naive input is read in Airflow's default timezone; what comes out has its offset.
+    """
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> datetime.datetime:
+        if isinstance(value, datetime.datetime):
+            moment = pendulum.instance(value, tz=airflow().default_timezone())  # type: ignore[arg-type]
+            return moment.in_timezone("UTC")
+        try:
+            text = _LOST_PLUS.sub(r"\1+\2", value.strip())
+            if not re.match(r"\d{4}-?\d\d", text):
+                raise ValueError(value)
+            moment = pendulum.parse(text, exact=True, tz=airflow().default_timezone())  # type: ignore[assignment, arg-type]
+        except (AttributeError, TypeError, ValueError, OverflowError) as exc:
+            raise ValidationError(f"Not a date: {value!r}; write it as 2017-01-02T03:04:05+00:00.") from exc
+        if isinstance(moment, datetime.datetime):
+            return pendulum.instance(moment).in_timezone("UTC")
+        if isinstance(moment, datetime.date):
+            zone = airflow().default_timezone()
+            midnight = pendulum.datetime(moment.year, moment.month, moment.day, tz=zone)  # type: ignore[arg-type]
+            return midnight.in_timezone("UTC")
+        raise ValidationError(f"Not a date: {value!r}; write it as 2017-01-02T03:04:05+00:00.")
+
+    def _serialize(self, value: Any, attr: Optional[str], obj: Any, **kwargs: Any) -> Optional[str]:
+        return None if value is None else value.isoformat()
+
+
+class Flag(fields.Boolean):
+    """A yes or no; a checkbox of a form that is there and empty is a yes."""
+
+    truthy = {True, 1, "true", "True", "1", "on", "yes", ""}
+    falsy = {False, 0, "false", "False", "0", "off", "no"}
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(value.strip().lower() if isinstance(value, str) else value, attr, data, **kwargs)
+
+
+class JSONObject(fields.Dict):
+    """A JSON object, as an object or as text."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value) if value.strip() else {}
+            except ValueError as exc:
+                raise ValidationError(f"Not valid JSON: {exc}") from exc
+        if not isinstance(value, dict):
+            raise ValidationError("Must be a JSON object.")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class RunId(fields.String):
+    """The id of a run; the plus of its offset may have come as a space, as query strings make of it."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        run_id = super()._deserialize(value, attr, data, **kwargs)
+        with_plus = run_id.replace(" ", "+")
+        return with_plus if run_id != with_plus and not airflow().allows_run_id(run_id) else run_id
+
+
+def dag_id_field(**kwargs: Any) -> fields.String:
+    """Return the field of a DAG's id."""
+    return fields.String(
+        required=True, validate=validate.Length(min=1), metadata={"description": "The id of the DAG."}, **kwargs
+    )
+
+
+class Subdir(Schema):
+    """``subdir``: a check that the DAG's file lies there; nothing is parsed."""
+
+    subdir = fields.String(
+        metadata={
+            "description": "A folder or file in the DAGs folder or a bundle that the DAG's file must lie in; "
+            "DAGS_FOLDER at its beginning stands for the DAGs folder."
+        }
+    )
+
+
+class OneRun(Subdir):
+    """Names one run of a DAG, by ``run_id`` or by ``logical_date``."""
+
+    dag_id = dag_id_field()
+    run_id = RunId(metadata={"description": "The id of the run."})
+    logical_date = DateTime(metadata={"description": "The run's logical date, in place of run_id."})
+    execution_date = DateTime(metadata={"description": "Another name of logical_date."})
+
+    @validates_schema
+    def _names_a_run(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        given = [name for name in ("run_id", "logical_date", "execution_date") if data.get(name) is not None]
+        if not given:
+            raise ValidationError("Name the run by run_id or by logical_date.", "run_id")
+        if len(given) > 1:
+            raise ValidationError(f"Name the run once, not by {' and by '.join(given)}.", given[-1])
+
+    @post_load
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+        return with_logical_date(data)
+
+
+def with_logical_date(data: Dict[str, Any]) -> Dict[str, Any]:
+    """Return *data* with ``execution_date`` as ``logical_date``."""
+    if "execution_date" in data:
+        data["logical_date"] = data.pop("execution_date")
+    return data
+
+
+def page(*order_by: str) -> Dict[str, Any]:
+    """Return the request fields of a list whose entries can be ordered by the given fields, by the first by default."""
+    directions = [*order_by, *(f"-{name}" for name in order_by)]
+    return {
+        "limit": fields.Integer(
+            validate=validate.Range(min=1),
+            metadata={"description": "How many entries to give at most; the server has a maximum."},
+        ),
+        "offset": fields.Integer(
+            load_default=0, validate=validate.Range(min=0), metadata={"description": "How many entries to pass over."}
+        ),
+        "order_by": fields.String(
+            load_default=order_by[0],
+            validate=validate.OneOf(directions),
+            metadata={"description": "The field to order by; a minus before it turns the order round."},
+        ),
+    }
+
+
+def page_limit(context: Context, asked: Optional[int]) -> Optional[int]:
+    """Return how many entries a list gives where *asked* were asked for; None stands for all."""
+    if context.whole_lists:
+        return None
+    maximum: int = settings.get("page_limit_maximum")
+    return min(asked if asked is not None else settings.get("page_limit"), maximum)
+
+
+class RunDates(Schema):
+    """A run's date under both its names."""
+
+    logical_date = DateTime(allow_none=True, metadata={"description": "The run's logical date."})
+    execution_date = DateTime(allow_none=True, metadata={"description": "Another name of logical_date."})
+
+    @pre_dump
+    def _both_names(self, data: Mapping[str, Any], **kwargs: Any) -> Mapping[str, Any]:
+        return {**data, "execution_date": data["logical_date"]}

@@ -1,0 +1,101 @@
+"""What Airflow 2 does otherwise, the newest 2.x first."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+
+from native_api.adapters.seam.newest import Airflow, Lines
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from native_api.adapters.seam.rights import Rights
+
+
+class Airflow2(Airflow):
+    """Airflow 2.8 to 2.11."""
+
+    # 3.0 renamed the run's date (AIP-83).
+    date_column = "execution_date"
+    trigger_date_flag = "--exec-date"
+    secrets_masker = "airflow.utils.log.secrets_masker"
+
+    @property
+    def rights(self) -> Rights:
+        from native_api.adapters.seam.rights2 import Rights2
+
+        return Rights2()
+
+    def __init__(self) -> None:
+        # Notes point to FAB's table of users, which a process that is no web server has not loaded.
+        from airflow.models import import_all_models
+
+        import_all_models()
+        for module in ("airflow.providers.fab.auth_manager.models", "airflow.auth.managers.fab.models"):
+            try:
+                import_module(module)
+                break
+            except ImportError:
+                continue
+
+    def is_active(self, dag_model: Any) -> Any:
+        return dag_model.is_active.is_(True)
+
+    def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
+        # SubDAGs, which 3.0 removed, are paused with their parent.
+        from sqlalchemy import or_
+
+        return or_(dag_model.dag_id == dag_id, dag_model.root_dag_id == dag_id)
+
+    def folders(self) -> List[str]:
+        # Bundles came with 3.0 (AIP-66); example DAGs lie in the package.
+        from airflow import example_dags
+        from airflow.settings import DAGS_FOLDER
+
+        return [DAGS_FOLDER, *example_dags.__path__]
+
+    def _stored_at(self, serialized_dag_model: Any) -> Any:
+        return serialized_dag_model.last_updated
+
+    def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+        # ``airflow dags state`` takes a run_id from 3.0 on only.
+        return super().dag_state_command(arguments) if arguments.get("logical_date") else None
+
+    def _trigger_dag(
+        self,
+        dag_id: str,
+        *,
+        run_id: Optional[str],
+        conf: Optional[Dict[str, Any]],
+        logical_date: datetime,
+        user_name: str,
+        session: Any,
+    ) -> str:
+        # 2.x takes no session, or ignores it: the run is committed in a transaction of its own. Ours must not hold
+        # SQLite's write lock meanwhile.
+        from airflow.api.common.trigger_dag import trigger_dag
+
+        session.commit()
+        dag_run: Any = trigger_dag(
+            dag_id, run_id=run_id, conf=conf, execution_date=logical_date, replace_microseconds=False
+        )
+        created: str = dag_run.run_id
+        return created
+
+    def note_author(self, user_id: Any) -> Any:
+        return user_id
+
+
+class Airflow27(Airflow2):
+    """Airflow 2.7."""
+
+    @property
+    def rights(self) -> Rights:
+        # The auth manager has no is_authorized_* before 2.8 (AIP-56).
+        from native_api.adapters.seam.rights2 import Rights27
+
+        return Rights27()
+
+
+LINES: Lines = (((2, 8), Airflow2), ((2, 7), Airflow27))

@@ -1,0 +1,201 @@
+"""What Airflow does in its newest supported version; older ones override the hooks that differ."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Collection, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
+
+from native_api.adapters.seam import failures, masking
+from native_api.errors import Invalid
+
+if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
+
+    from native_api.adapters.seam.rights import Rights
+
+
+class Airflow:
+    """The newest Airflow, 3.3."""
+
+    #: Name of the run's date in DagRun and Log, and of the flag that sets it in ``airflow dags trigger``.
+    date_column = "logical_date"
+    trigger_date_flag = "--logical-date"
+    secrets_masker = "airflow._shared.secrets_masker"
+
+    @property
+    def version(self) -> str:
+        """The installed Airflow's version."""
+        from airflow import __version__
+
+        return str(__version__)
+
+    @property
+    def rights(self) -> Rights:
+        """Users and what they may do."""
+        from native_api.adapters.seam.rights import Rights
+
+        return Rights()
+
+    # The session, its errors, and time
+
+    def session(self) -> ContextManager[Any]:
+        """Return a context with a session that is committed at its end and rolled back on an error."""
+        from airflow.utils.session import create_session
+
+        context: ContextManager[Any] = create_session()
+        return context
+
+    @contextmanager
+    def errors_as_ours(self) -> Iterator[None]:
+        """Turn Airflow's and the database's exceptions into ours."""
+        try:
+            yield
+        except failures.foreign() as exc:
+            ours = failures.translate(exc)
+            if ours is None:
+                raise
+            raise ours from exc
+
+    def default_timezone(self) -> tzinfo:
+        """Return the timezone that naive times are read in."""
+        from airflow.settings import TIMEZONE
+
+        zone: tzinfo = TIMEZONE
+        return zone
+
+    # Secrets
+
+    def is_sensitive(self, name: Optional[str]) -> bool:
+        """Return whether Airflow hides the values of things with that name."""
+        from importlib import import_module
+
+        return bool(import_module(self.secrets_masker).should_hide_value_for_key(name))
+
+    def masked(self, value: Any, name: Optional[str] = None) -> Any:
+        """Return *value*, which *name* names, with all that Airflow calls sensitive as ``***``, JSON text included."""
+        return masking.masked(value, name, self.is_sensitive)
+
+    # DAGs
+
+    def is_active(self, dag_model: Any) -> Any:
+        """Return the condition that a DAG is in its file at present."""
+        return dag_model.is_stale.is_(False)
+
+    def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
+        """Return the condition for the rows that are paused together with the DAG."""
+        return dag_model.dag_id == dag_id
+
+    def folders(self) -> List[str]:
+        """Return the folders that DAGs are read from."""
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+        return [str(bundle.path) for bundle in DagBundlesManager().get_all_dag_bundles()]
+
+    def stored_task_ids(self, dag_id: str, session: Any) -> Collection[str]:
+        """Return the ids of the DAG's tasks from its stored form, without deserialising it."""
+        from airflow.models.serialized_dag import SerializedDagModel
+        from sqlalchemy import select
+
+        newest = (
+            select(SerializedDagModel)
+            .where(SerializedDagModel.dag_id == dag_id)
+            .order_by(self._stored_at(SerializedDagModel).desc())
+            .limit(1)
+        )
+        stored = session.scalars(newest).first()
+        if stored is None:
+            return []
+        tasks = stored.data["dag"]["tasks"]
+        # From 2.10 on a task is wrapped with its type (apache/airflow 38674); before, it is plain.
+        return [(task.get("__var") or task)["task_id"] for task in tasks]
+
+    def _stored_at(self, serialized_dag_model: Any) -> Any:
+        return serialized_dag_model.created_at
+
+    # Runs and task instances
+
+    def date_of_runs(self) -> Any:
+        """Return the column that holds a run's logical date."""
+        from airflow.models.dagrun import DagRun
+
+        return getattr(DagRun, self.date_column)
+
+    def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+        """Return the words after ``airflow`` that tell a run's state, or None where the command line cannot."""
+        run = arguments.get("run_id") or arguments["logical_date"].isoformat()
+        return ["dags", "state", arguments["dag_id"], run]
+
+    def allows_run_id(self, run_id: str) -> bool:
+        """Return whether Airflow accepts the id for a new run that a person asks for."""
+        from airflow.configuration import conf
+        from airflow.models.dagrun import RUN_ID_REGEX
+        from airflow.utils.types import DagRunType
+
+        pattern = conf.get("scheduler", "allowed_run_id_pattern", fallback="").strip()
+        if ".." in run_id or DagRunType.from_run_id(run_id) is not DagRunType.MANUAL:
+            return False
+        return any(regex and re.match(regex, run_id) for regex in (pattern, RUN_ID_REGEX))
+
+    def trigger_dag(self, dag_id: str, **wanted: Any) -> str:
+        """
+        Trigger the DAG through Airflow's own function and return the new run's id.
+
+        :param wanted: run_id, conf, logical_date, user_name and session. The data interval follows *logical_date* on
+            every version.
+        :raises Invalid: Airflow refuses the conf, or the date, for the DAG.
+        """
+        try:
+            return self._trigger_dag(dag_id, **wanted)
+        except ValueError as exc:
+            raise (failures.translate(exc) or Invalid({"dag_run": [str(exc)]})) from exc
+
+    def _trigger_dag(
+        self,
+        dag_id: str,
+        *,
+        run_id: Optional[str],
+        conf: Optional[Dict[str, Any]],
+        logical_date: datetime,
+        user_name: str,
+        session: Any,
+    ) -> str:
+        from airflow.api.common.trigger_dag import trigger_dag
+        from airflow.utils.types import DagRunTriggeredByType
+
+        dag_run: Any = trigger_dag(
+            dag_id,
+            run_id=run_id,
+            conf=conf,
+            logical_date=logical_date,
+            # 3.x infers the data interval from run_after, not from the date.
+            run_after=logical_date,
+            replace_microseconds=False,
+            triggered_by=DagRunTriggeredByType.REST_API,
+            session=session,
+            **self._triggering_user(user_name),
+        )
+        created: str = dag_run.run_id
+        session.flush()
+        return created
+
+    def _triggering_user(self, name: str) -> Dict[str, Any]:
+        return {"triggering_user_name": name}
+
+    def note_author(self, user_id: Any) -> Any:
+        """Return the user id in the form that notes keep."""
+        return None if user_id is None else str(user_id)
+
+    # The audit log
+
+    def add_log_row(self, session: Any, **facts: Any) -> None:
+        """Add a row to Airflow's ``log`` table with those of the *facts* that this version has a column for."""
+        from airflow.models.log import Log
+
+        facts[self.date_column] = facts.pop("logical_date", None)
+        columns = {column.key for column in Log.__table__.columns}
+        known = {name: value for name, value in facts.items() if value is not None and name in columns}
+        session.add(Log(known.pop("event"), **known))
+
+
+Lines = Tuple[Tuple[Tuple[int, int], Type[Airflow]], ...]

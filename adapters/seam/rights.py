@@ -1,0 +1,183 @@
+"""Users and their rights in Airflow 3: the auth manager, a JWT, the ``_token`` cookie."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Dict, Optional, Set
+
+from native_api.access import Access, Caller, Resource
+from native_api.errors import CrossSiteRequest, Unauthorized
+
+if TYPE_CHECKING:
+    from flask import Request
+
+SIGN_IN = "No valid credentials were sent: send 'Authorization: Bearer <token>'; POST /auth/token gives a token."
+
+
+class User(Caller):
+    """A user of Airflow, whose rights the auth manager decides."""
+
+    def __init__(self, rights: Rights, user: Any) -> None:
+        self._rights = rights
+        self._user = user
+        self.name = rights.name_of(user)
+        self.user_id = rights.id_of(user)
+
+    def may(self, access: Access, identifier: Optional[str] = None) -> bool:
+        return self._rights.may(self._user, access, identifier)
+
+    def dag_ids(self) -> Optional[Set[str]]:
+        if self.may(Access(Resource.DAG, "GET")):
+            return None
+        return self._rights.dag_ids(self._user)
+
+    def variable_keys(self) -> Optional[Set[str]]:
+        return self._rights.variable_keys(self._user)
+
+
+class Rights:
+    """The newest Airflow, 3.3."""
+
+    # Who is calling
+
+    def by_authorization(self, request: Request) -> Caller:
+        """
+        Return the user whom the ``Authorization`` header names.
+
+        :raises Unauthorized: it names nobody.
+        """
+        scheme, _, token = request.headers["Authorization"].split(",")[0].strip().partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthorized(SIGN_IN, "Bearer")
+        return self._user_of(token.strip())
+
+    def by_session(self, request: Request) -> Caller:
+        """
+        Return the user of the browser's session.
+
+        :raises Unauthorized: there is no session.
+        """
+        from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+
+        token = request.cookies.get(COOKIE_NAME_JWT_TOKEN)
+        if token:
+            return self._user_of(token)
+        public = self._public_user()
+        if public is None:
+            raise Unauthorized(SIGN_IN, "Bearer")
+        return User(self, public)
+
+    def adds_authorization(self, request: Request) -> bool:
+        """Return whether Airflow itself put the ``Authorization`` header there: Simple's all-admins mode does."""
+        from airflow.configuration import conf
+
+        # The header that the client sent comes first; Airflow appends its own.
+        return (
+            self._auth_manager().__class__.__name__ == "SimpleAuthManager"
+            and conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False)
+            and "," not in request.headers.get("Authorization", "")
+        )
+
+    def require_same_site(self, request: Request) -> None:
+        """
+        Raise where the request may have been sent by a page of another site.
+
+        :raises CrossSiteRequest: neither ``Sec-Fetch-Site`` nor ``Origin`` says that it comes from Airflow's own pages.
+        """
+        fetch_site = request.headers.get("Sec-Fetch-Site")
+        origin = request.headers.get("Origin")
+        if fetch_site == "same-origin" or (fetch_site is None and origin is not None and origin in self._origins(request)):
+            return
+        raise CrossSiteRequest(
+            "Changing something with a credential that browsers send by themselves needs a POST whose Sec-Fetch-Site "
+            "or Origin header says that it comes from Airflow's own pages; programs send an Authorization header."
+        )
+
+    def keep_no_session(self) -> None:
+        """Keep this request from leaving a session behind; Airflow 3 leaves none."""
+
+    # What they may do
+
+    def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
+        """Return whether the user has the right, on the thing with that identifier or on every one."""
+        manager, details = self._auth_manager(), self._resource_details()
+        if access.resource is Resource.VARIABLE:
+            variable = details.VariableDetails(key=identifier, **self._team_of_variable(identifier))
+            return bool(manager.is_authorized_variable(method=access.method, details=variable, user=user))
+        entity = {
+            Resource.DAG: None,
+            Resource.DAG_RUN: details.DagAccessEntity.RUN,
+            Resource.TASK_INSTANCE: details.DagAccessEntity.TASK_INSTANCE,
+        }[access.resource]
+        dag = details.DagDetails(id=identifier, **self._team_of_dag(identifier))
+        return bool(manager.is_authorized_dag(method=access.method, access_entity=entity, details=dag, user=user))
+
+    def dag_ids(self, user: Any) -> Set[str]:
+        """Return the ids of the DAGs that the user may read."""
+        return set(self._auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+
+    def variable_keys(self, user: Any) -> Optional[Set[str]]:
+        """Return the keys that the user may read where variables belong to teams, else None: all or none."""
+        if not self._multi_team():
+            return None
+        return set(self._auth_manager().get_authorized_variables(user=user, method="GET"))
+
+    def name_of(self, user: Any) -> str:
+        """Return the name that the user signs in with."""
+        return str(user.get_name())
+
+    def id_of(self, user: Any) -> Any:
+        """Return the user's id as Airflow's notes keep it."""
+        return user.get_id()
+
+    # Airflow
+
+    def _auth_manager(self) -> Any:
+        from airflow.api_fastapi.app import get_auth_manager
+
+        return get_auth_manager()
+
+    def _resource_details(self) -> Any:
+        from airflow.api_fastapi.auth.managers.models import resource_details
+
+        return resource_details
+
+    def _user_of(self, token: str) -> Caller:
+        from jwt.exceptions import InvalidTokenError
+
+        try:
+            user = asyncio.run(self._auth_manager().get_user_from_token(token))
+        except InvalidTokenError as exc:
+            raise Unauthorized(SIGN_IN, 'Bearer error="invalid_token"') from exc
+        return User(self, user)
+
+    def _public_user(self) -> Any:
+        """Return the user that FAB's public role makes of anybody, where the deployer gave it one."""
+        build = getattr(self._auth_manager(), "build_public_user", None)
+        return build() if build else None
+
+    def _origins(self, request: Request) -> Set[str]:
+        from airflow.configuration import conf
+
+        base_url = conf.get("api", "base_url", fallback=None) or ""
+        return {"/".join(url.split("/")[:3]) for url in (request.host_url, base_url) if url}
+
+    def _multi_team(self) -> bool:
+        from airflow.configuration import conf
+
+        return bool(conf.getboolean("core", "multi_team", fallback=False))
+
+    def _team_of_dag(self, dag_id: Optional[str]) -> Dict[str, Any]:
+        # Teams came with 3.2 (AIP-67).
+        if dag_id is None or not self._multi_team():
+            return {}
+        from airflow.models.dag import DagModel
+
+        return {"team_name": DagModel.get_team_name(dag_id)}
+
+    def _team_of_variable(self, key: Optional[str]) -> Dict[str, Any]:
+        if key is None or not self._multi_team():
+            return {}
+        from airflow.models.variable import Variable
+
+        return {"team_name": Variable.get_team_name(key)}

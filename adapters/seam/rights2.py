@@ -1,0 +1,173 @@
+"""Users and their rights in Airflow 2: the configured API backends, the login session, FAB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, List, Optional, Set
+
+from native_api.access import Access, Caller, Resource
+from native_api.adapters.seam.rights import Rights, User
+from native_api.errors import CrossSiteRequest, Unauthorized
+
+if TYPE_CHECKING:
+    from flask import Request
+
+SIGN_IN = "No valid credentials were sent: the ways to send them are those of [api] auth_backends."
+
+
+class Rights2(Rights):
+    """Airflow 2.8 to 2.11."""
+
+    # Who is calling
+
+    def by_authorization(self, request: Request) -> Caller:
+        from flask import current_app
+
+        # The header alone decides: a login cookie beside it must not.
+        current_app.login_manager._update_request_context_with_user()
+        return self._ask([backend for backend in self._backends() if not _is_session(backend)])
+
+    def by_session(self, request: Request) -> Caller:
+        return self._ask([backend for backend in self._backends() if _is_session(backend)])
+
+    def adds_authorization(self, request: Request) -> bool:
+        return False
+
+    def require_same_site(self, request: Request) -> None:
+        from flask import current_app
+        from flask_wtf.csrf import CSRFError
+
+        try:
+            current_app.extensions["csrf"].protect()
+        except CSRFError as exc:
+            raise CrossSiteRequest(
+                "Changing something with a credential that browsers send by themselves needs a POST with Airflow's "
+                f"CSRF token, as csrf_token in the form or in the header X-CSRFToken: {exc.description}"
+            ) from exc
+
+    def keep_no_session(self) -> None:
+        # The basic backend logs the user in, and every call would leave a row in the session table; Airflow exempts
+        # only its own API (airflow.www.session).
+        from flask.globals import request_ctx
+        from flask.sessions import NullSession
+
+        request_ctx.session = NullSession()
+
+    def _ask(self, backends: List[Any]) -> Caller:
+        """Return the user whom the first satisfied backend knows, or whom Airflow's public role makes of anybody."""
+        from flask import Response, current_app
+
+        refusals = []
+        for backend in backends:
+            response = backend.requires_authentication(Response)()
+            if response.status_code == 200:
+                return self._current()
+            refusals.append(response.headers.get("WWW-Authenticate"))
+        if current_app.config.get("AUTH_ROLE_PUBLIC"):
+            return self._current()
+        raise Unauthorized(SIGN_IN, next(filter(None, refusals), None))
+
+    def _current(self) -> Caller:
+        from flask import current_app
+
+        user = self._current_user()
+        if (user is None or user.is_anonymous) and not current_app.config.get("AUTH_ROLE_PUBLIC"):
+            raise Unauthorized(SIGN_IN)
+        return User(self, user)
+
+    def _backends(self) -> List[Any]:
+        from flask import current_app
+
+        backends: List[Any] = getattr(current_app, "api_auth", [])
+        return backends
+
+    # What they may do
+
+    def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
+        if access.resource.of_a_dag and identifier and "." in identifier and not _is_known(identifier):
+            # FAB looks such an id's root DAG up and fails where there is none: only the right on every DAG is left.
+            return self.may(user, Access(Resource.DAG, "GET" if access.method == "GET" else "PUT"), None)
+        return super().may(user, access, identifier)
+
+    def dag_ids(self, user: Any) -> Set[str]:
+        return set(self._auth_manager().get_permitted_dag_ids(methods=["GET"], user=user))
+
+    def name_of(self, user: Any) -> str:
+        return "anonymous" if user.is_anonymous else str(user.username)
+
+    def id_of(self, user: Any) -> Any:
+        return None if user.is_anonymous else user.id
+
+    # Airflow
+
+    def _auth_manager(self) -> Any:
+        from airflow.www.extensions.init_auth_manager import get_auth_manager
+
+        return get_auth_manager()
+
+    def _resource_details(self) -> Any:
+        from airflow.auth.managers.models import resource_details
+
+        return resource_details
+
+    def _multi_team(self) -> bool:
+        return False
+
+    def _current_user(self) -> Any:
+        return self._auth_manager().get_user()
+
+
+class Rights27(Rights2):
+    """Airflow 2.7, whose auth manager does not decide on rights: FAB's security manager does."""
+
+    def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
+        action = {"GET": "can_read", "POST": "can_create", "PUT": "can_edit", "DELETE": "can_delete"}[access.method]
+        manager = self._security_manager()
+        if access.resource is Resource.VARIABLE:
+            return bool(manager.has_access(action, "Variables", user))
+        dag_action = action if access.resource is Resource.DAG else ("can_read" if access.method == "GET" else "can_edit")
+        parts = {
+            Resource.DAG: [],
+            Resource.DAG_RUN: ["DAG Runs"],
+            Resource.TASK_INSTANCE: ["DAG Runs", "Task Instances"],
+        }[access.resource]
+        return self._may_dag(user, dag_action, identifier) and all(
+            manager.has_access(action, part, user) for part in parts
+        )
+
+    def dag_ids(self, user: Any) -> Set[str]:
+        return set(self._security_manager().get_readable_dag_ids(user))
+
+    def _may_dag(self, user: Any, action: str, dag_id: Optional[str]) -> bool:
+        manager = self._security_manager()
+        if manager.has_access(action, "DAGs", user):
+            return True
+        if dag_id is None:
+            return False
+        from airflow.security.permissions import resource_name_for_dag
+
+        root = manager._get_root_dag_id(dag_id) if "." not in dag_id or _is_known(dag_id) else dag_id
+        return bool(manager.has_access(action, resource_name_for_dag(root), user))
+
+    def _security_manager(self) -> Any:
+        from flask import current_app
+
+        return current_app.appbuilder.sm
+
+    def _current_user(self) -> Any:
+        from flask import g
+        from flask_login import current_user
+
+        # The Kerberos backend keeps its user in g.
+        if current_user.is_anonymous and getattr(g, "user", None) is not None:
+            return g.user
+        return current_user
+
+
+def _is_session(backend: Any) -> bool:
+    return str(backend.__name__).endswith(".session")
+
+
+def _is_known(dag_id: str) -> bool:
+    from airflow.models.dag import DagModel
+
+    return DagModel.get_dagmodel(dag_id) is not None

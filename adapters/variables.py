@@ -1,0 +1,242 @@
+"""Variables: set, get, list, delete."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from native_api.access import Access, Effect, Resource
+from native_api.adapters.schemas import Flag, page, page_limit
+from native_api.adapters.seam import airflow
+from native_api.errors import Invalid, SensitiveValue, VariableNotFound
+from native_api.operations import Context, operation
+
+KEY_LENGTH = 250
+
+
+def _key(**kwargs: Any) -> fields.String:
+    return fields.String(
+        required=True,
+        validate=validate.Length(min=1, max=KEY_LENGTH),
+        metadata={"description": "The variable's key."},
+        **kwargs,
+    )
+
+
+class Text(fields.Raw):
+    """Any JSON value; text is kept as it is, anything else as its JSON."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> str:
+        if value is None:
+            raise ValidationError("Must not be null; delete_variable removes a variable.")
+        return value if isinstance(value, str) else json.dumps(value, indent=2)
+
+
+class SetVariable(Schema):
+    """What a variable is to hold."""
+
+    key = _key()
+    value = Text(
+        required=True,
+        metadata={"description": "Text is stored as it is; another JSON value as its JSON.", "named_by": "key"},
+    )
+    description = fields.String(
+        allow_none=True, metadata={"description": "Replaces the description; left out, the present one stays."}
+    )
+
+
+class GetVariable(Schema):
+    """Which variable to read, and how."""
+
+    key = _key()
+    json = Flag(load_default=False, metadata={"description": "Read the value as JSON and give what it says."})
+    default = fields.Raw(metadata={"description": "The value to give where there is no such variable."})
+
+
+class DeleteVariable(Schema):
+    """Which variable to delete."""
+
+    key = _key()
+
+
+class ListVariables(Schema.from_dict(page("key", "id"))):  # type: ignore[misc]
+    """Which variables to list."""
+
+    key_pattern = fields.String(
+        metadata={"description": "Only keys that contain this; % stands for any text and _ for any character."}
+    )
+
+
+class Variable(Schema):
+    """A variable."""
+
+    key = fields.String(required=True)
+    value = fields.Raw(allow_none=True, metadata={"description": "Text, or with json what the text says."})
+    description = fields.String(allow_none=True)
+    is_encrypted = fields.Boolean(allow_none=True)
+
+
+class Variables(Schema):
+    """A page of variables."""
+
+    variables = fields.List(fields.Nested(Variable), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+class DeletedVariable(Schema):
+    """What was deleted."""
+
+    key = fields.String(required=True)
+
+
+def _set_command(arguments: Mapping[str, Any]) -> List[str]:
+    return ["variables", "set", arguments["key"], airflow().masked(arguments["value"], arguments["key"])]
+
+
+def _get_command(arguments: Mapping[str, Any]) -> List[str]:
+    words = ["variables", "get", arguments["key"]]
+    if arguments["json"]:
+        words.append("--json")
+    if "default" in arguments:
+        default = arguments["default"]
+        words += ["--default", default if isinstance(default, str) else json.dumps(default)]
+    return words
+
+
+@operation(
+    request=SetVariable,
+    result=Variable,
+    access=Access(Resource.VARIABLE, "PUT"),
+    effect=Effect.WRITE,
+    command=_set_command,
+    example={"key": "greeting", "value": "hello"},
+)
+def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict[str, Any]:
+    """
+    Set a variable, a new one or one that exists.
+
+    The value is kept to the letter. The answer shows it unless its name is one that Airflow hides. A new variable
+    needs the permission to create one besides.
+    """
+    from airflow.models.variable import Variable as AirflowVariable
+
+    present = _stored(context.session, key)
+    if present is None:
+        context.caller.require(Access(Resource.VARIABLE, "POST"), key)
+        context.created = True
+    description = changes.get("description", present.description if present else None)
+    AirflowVariable.set(key, value, description=description, session=context.session)
+    context.session.flush()
+    context.session.expire_all()
+    return _shown(_stored(context.session, key))
+
+
+@operation(
+    request=GetVariable,
+    result=Variable,
+    access=Access(Resource.VARIABLE, "GET"),
+    effect=Effect.READ,
+    command=_get_command,
+    example={"key": "greeting", "default": "hello"},
+)
+def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dict[str, Any]:
+    """
+    Give the value of a variable, from the secrets backends first as Airflow does.
+
+    Where there is no such variable the answer is the default, if one is named, else 404. Where the value is
+    sensitive it is given in full to those who may edit the variable, and refused to others.
+    """
+    from airflow.models.variable import Variable as AirflowVariable
+
+    stored = _stored(context.session, key)
+    facts = {"description": stored.description, "is_encrypted": stored.is_encrypted} if stored else {}
+    try:
+        text = AirflowVariable.get(key)
+    except KeyError:
+        if "default" not in fallback:
+            raise VariableNotFound(key) from None
+        return {"key": key, "value": fallback["default"]}
+    editing = Access(Resource.VARIABLE, "PUT")
+    if airflow().masked(text, key) != text and not context.caller.may(editing, key):
+        raise SensitiveValue(editing.describe(key))
+    return {"key": key, "value": _read_json(key, text) if json else text, **facts}
+
+
+@operation(
+    request=ListVariables,
+    result=Variables,
+    access=Access(Resource.VARIABLE, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: ["variables", "list"],
+)
+def list_variables(
+    context: Context, offset: int, order_by: str, limit: Optional[int] = None, key_pattern: Optional[str] = None
+) -> Dict[str, Any]:
+    """List the variables of the metadata database; sensitive values are masked."""
+    from airflow.models.variable import Variable as AirflowVariable
+    from sqlalchemy import func, select
+
+    conditions = []
+    if key_pattern is not None:
+        conditions.append(AirflowVariable.key.ilike(f"%{key_pattern}%"))
+    keys = context.caller.variable_keys()
+    if keys is not None:
+        conditions.append(AirflowVariable.key.in_(keys))
+    column = getattr(AirflowVariable, order_by.lstrip("-"))
+    rows = context.session.scalars(
+        select(AirflowVariable)
+        .where(*conditions)
+        .order_by(column.desc() if order_by.startswith("-") else column)
+        .limit(page_limit(context, limit))
+        .offset(offset)
+    )
+    total = context.session.scalar(select(func.count(AirflowVariable.id)).where(*conditions))
+    return {"variables": [_shown(row) for row in rows], "total_entries": total}
+
+
+@operation(
+    request=DeleteVariable,
+    result=DeletedVariable,
+    access=Access(Resource.VARIABLE, "DELETE"),
+    effect=Effect.WRITE,
+    command=lambda arguments: ["variables", "delete", arguments["key"]],
+    example={"key": "greeting"},
+)
+def delete_variable(context: Context, key: str) -> Dict[str, Any]:
+    """Delete a variable of the metadata database."""
+    from airflow.models.variable import Variable as AirflowVariable
+
+    if not AirflowVariable.delete(key, session=context.session):
+        raise VariableNotFound(key)
+    return {"key": key}
+
+
+def _stored(session: Any, key: str) -> Any:
+    """Return the variable's row in the metadata database, or None."""
+    from airflow.models.variable import Variable as AirflowVariable
+    from sqlalchemy import select
+
+    return session.scalars(select(AirflowVariable).where(AirflowVariable.key == key)).first()
+
+
+def _shown(row: Any) -> Dict[str, Any]:
+    """Return a row as lists show it: masked where Airflow would."""
+    return {
+        "key": row.key,
+        "value": airflow().masked(row.val, row.key),
+        "description": row.description,
+        "is_encrypted": row.is_encrypted,
+    }
+
+
+def _read_json(key: str, text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as exc:
+        raise Invalid({"json": [f"The value of the variable '{key}' is not JSON: {exc}"]}) from exc
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,111 @@
+"""What a caller must be allowed to, in Airflow's own terms, and the callers that are no Airflow users."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, FrozenSet, Mapping, Optional, Set
+
+from native_api.errors import EffectNotAllowed, Forbidden
+
+
+class Effect(str, Enum):
+    """What an operation does; decides its HTTP method, the CSRF rule and the audit row."""
+
+    READ = "read"
+    WRITE = "write"
+    EXECUTE = "execute"
+    DEPLOY = "deploy"
+    DAEMON = "daemon"
+
+
+class Resource(str, Enum):
+    """The things that Airflow's auth managers know rights on."""
+
+    DAG = "DAG"
+    DAG_RUN = "DAG run"
+    TASK_INSTANCE = "task instance"
+    VARIABLE = "variable"
+
+    @property
+    def of_a_dag(self) -> bool:
+        """Whether the right is given per DAG."""
+        return self is not Resource.VARIABLE
+
+
+_VERBS = {"GET": "read", "POST": "create", "PUT": "edit", "DELETE": "delete"}
+
+
+@dataclass(frozen=True)
+class Access:
+    """A right on a resource; *method* is GET, POST, PUT or DELETE, as Airflow's auth managers have it."""
+
+    resource: Resource
+    method: str
+
+    def identifier(self, arguments: Mapping[str, Any]) -> Optional[str]:
+        """Return the id in *arguments* that the right is asked for; None stands for every one."""
+        return arguments.get("dag_id" if self.resource.of_a_dag else "key")
+
+    def describe(self, identifier: Optional[str]) -> str:
+        """Return the right as words that follow 'the permission to'."""
+        which = f" of the DAG '{identifier}'" if self.resource.of_a_dag else f" '{identifier}'"
+        if self.resource is Resource.DAG:
+            which = f" '{identifier}'"
+        return f"{_VERBS[self.method]} the {self.resource.value}{which if identifier else 's'}"
+
+
+class Caller(ABC):
+    """Whoever asks for an operation."""
+
+    name: str
+    user_id: Any = None
+
+    @abstractmethod
+    def may(self, access: Access, identifier: Optional[str] = None) -> bool:
+        """Return whether the caller has the right."""
+
+    def dag_ids(self) -> Optional[Set[str]]:
+        """Return the ids of the DAGs that the caller may read; None stands for all."""
+        return None
+
+    def variable_keys(self) -> Optional[Set[str]]:
+        """Return the keys of the variables that the caller may read; None stands for all."""
+        return None
+
+    def require(self, access: Access, identifier: Optional[str] = None) -> None:
+        """Raise :class:`Forbidden`, which names the right, where the caller does not have it."""
+        if not self.may(access, identifier):
+            raise Forbidden(access.describe(identifier))
+
+    def require_effect(self, effect: Effect) -> None:
+        """Raise :class:`EffectNotAllowed` where the configuration keeps the caller from such operations."""
+
+
+class ThisProcess(Caller):
+    """The Python face: code in a process that may do with Airflow what it likes anyway."""
+
+    name = "this process"
+
+    def may(self, access: Access, identifier: Optional[str] = None) -> bool:
+        return True
+
+
+THIS_PROCESS = ThisProcess()
+
+
+class TokenHolder(Caller):
+    """Whoever holds the static token; it stands for no Airflow user and has the effects configured for it."""
+
+    name = "native_api token"
+
+    def __init__(self, effects: FrozenSet[Effect]) -> None:
+        self._effects = effects
+
+    def may(self, access: Access, identifier: Optional[str] = None) -> bool:
+        return True
+
+    def require_effect(self, effect: Effect) -> None:
+        if effect not in self._effects:
+            raise EffectNotAllowed(effect.value, "[native_api] token_effects")

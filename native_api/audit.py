@@ -1,0 +1,41 @@
+"""The row that every call which changes something leaves in Airflow's ``log`` table."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Mapping
+
+from native_api.adapters.seam import airflow
+from native_api.operations import Context, Operation
+
+
+def record(context: Context, operation: Operation, arguments: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """Add the row to the operation's own session, so that both are written or neither."""
+    facts = {**arguments, **{name: result[name] for name in ("run_id", "logical_date") if result.get(name)}}
+    airflow().add_log_row(
+        context.session,
+        event=f"native_api.{operation.name}",
+        owner=context.caller.name,
+        extra=json.dumps(masked(operation, arguments), default=str),
+        dag_id=facts.get("dag_id"),
+        task_id=facts.get("task_id"),
+        map_index=facts.get("map_index"),
+        run_id=facts.get("run_id"),
+        logical_date=_moment(facts.get("logical_date")),
+    )
+
+
+def _moment(date: Any) -> Any:
+    return datetime.fromisoformat(date) if isinstance(date, str) else date
+
+
+def masked(operation: Operation, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the loaded *arguments* with what Airflow calls sensitive masked; the schema says which field names which."""
+    hidden = dict(arguments)
+    for name, schema_field in operation.request.fields.items():
+        if hidden.get(name) is None:
+            continue
+        named_by = schema_field.metadata.get("named_by")
+        hidden[name] = airflow().masked(hidden[name], arguments.get(named_by) if named_by else name)
+    return hidden

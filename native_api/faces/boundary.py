@@ -1,0 +1,63 @@
+"""Where a request ends: whatever went wrong becomes one of our errors, in the shape of its face."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from functools import wraps
+from typing import Any, Callable, Mapping, Optional
+
+from flask import Response
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from native_api.adapters.seam import airflow
+from native_api.errors import BadRequest, BodyTooLarge, NativeApiError, Unforeseen
+
+log = logging.getLogger(__name__)
+
+View = Callable[..., Response]
+
+
+def in_shape(shape: Callable[[NativeApiError], Response]) -> Callable[[View], View]:
+    """Make a view answer every error through *shape*."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answer(*args: Any, **kwargs: Any) -> Response:
+            try:
+                with airflow().errors_as_ours():
+                    return view(*args, **kwargs)
+            except NativeApiError as exc:
+                return shape(exc)
+            except HTTPException as exc:
+                return shape(_ours(exc))
+            except Exception:
+                error = Unforeseen(uuid.uuid4().hex)
+                log.exception("Unforeseen error %s", error.error_id)
+                return shape(error)
+
+        return answer
+
+    return decorate
+
+
+def _ours(exc: HTTPException) -> NativeApiError:
+    """Return our error for one of werkzeug's, which come from reading the body."""
+    return BodyTooLarge() if isinstance(exc, RequestEntityTooLarge) else BadRequest(exc.description or exc.name)
+
+
+def json_response(
+    body: Mapping[str, Any],
+    status: int = 200,
+    *,
+    content_type: str = "application/json",
+    headers: Optional[Mapping[str, str]] = None,
+) -> Response:
+    """Return *body* as JSON; the same text on every Airflow, whose web apps have JSON providers of their own."""
+    text = json.dumps(body, ensure_ascii=False, default=str)
+    response = Response(text, status=status, content_type=content_type)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(headers or {})
+    return response

@@ -1,0 +1,48 @@
+"""
+The legacy face: the protocol of airflow-rest-api-plugin 1.0.9.
+
+``envelope.py`` is the answer's shape, ``protocol.py`` what a name of the protocol is, and ``names/`` has one module
+per noun with the arguments and the text of each name.
+"""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from native_api import calling, credentials, operations
+from native_api.errors import MethodNotAllowed, NotFound
+from native_api.faces.boundary import in_shape
+from native_api.faces.legacy import envelope, protocol
+from native_api.faces.legacy.protocol import Arguments, Plan
+
+__all__ = ["call"]
+
+
+@in_shape(envelope.error)
+def call() -> Response:
+    """Answer a call of the old protocol."""
+    identity = credentials.identify(request)
+    if request.method not in ("GET", "HEAD", "POST"):
+        raise MethodNotAllowed("api", "GET, POST")
+    form = {} if request.method == "GET" else request.form.to_dict()
+    arguments = Arguments(request.args.to_dict(), form)
+    envelope.begin(arguments)
+    name = protocol.find(arguments)
+    plan = name.plan(arguments)
+    operation = operations.get(plan.operation)
+    credentials.require_intent(request, identity, operation.effect)
+    envelope.warn(arguments.ignored(name))
+    try:
+        answer = calling.call(plan.operation, plan.arguments, caller=identity.caller, whole_lists=True)
+    except NotFound as exc:
+        if type(exc) not in plan.when_missing:
+            raise
+        return _missing(name, plan, plan.when_missing[type(exc)])
+    envelope.warn(answer.warnings)
+    return envelope.ok(name, plan.text(answer.result), answer.result, protocol.command_line(plan))
+
+
+def _missing(name: protocol.LegacyName, plan: Plan, text: str) -> Response:
+    """Answer as the old command line did where it found nothing and called that no failure."""
+    return envelope.ok(name, text, None, protocol.command_line(plan))
+

@@ -1,0 +1,7 @@
+"""Importing this package registers every name of the protocol; a new noun adds its line here."""
+
+from __future__ import annotations
+
+from native_api.faces.legacy.names import about, dag_runs, dags, later, task_instances, variables
+
+__all__ = ["about", "dag_runs", "dags", "later", "task_instances", "variables"]

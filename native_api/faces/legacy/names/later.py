@@ -1,0 +1,28 @@
+"""The names whose operations later releases bring; calling one answers 501."""
+
+from __future__ import annotations
+
+from native_api.faces.legacy.protocol import Plan, legacy_name
+
+_NAMES = {
+    "connections": "list_connections",
+    "pool": "list_pools",
+    "list_tasks": "list_tasks",
+    "task_failed_deps": "task_failed_deps",
+    "render": "render_task",
+    "test": "test_task",
+    "run": "run_task",
+    "clear": "clear_tasks",
+    "backfill": "backfill_dag",
+    "deploy_dag": "deploy_dag",
+    "refresh_dag": "refresh_dag",
+    "refresh_all_dags": "refresh_all_dags",
+    "kerberos": "start_daemon",
+    "worker": "start_daemon",
+    "flower": "start_daemon",
+    "scheduler": "start_daemon",
+    "serve_logs": "start_daemon",
+}
+
+for _name, _operation in _NAMES.items():
+    legacy_name(_name)(lambda arguments, operation=_operation: Plan(operation, {}))  # type: ignore[misc]

@@ -1,0 +1,20 @@
+"""task_state."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from native_api.errors import DagRunNotFound, TaskInstanceNotFound
+from native_api.faces.legacy.names.dag_runs import one_run
+from native_api.faces.legacy.protocol import Arguments, Plan, legacy_name
+
+
+@legacy_name("task_state", "execution_date run_id map_index subdir", required="dag_id task_id")
+def task_state(arguments: Arguments) -> Plan:
+    """The state of a task instance; None where there is none, or nothing has happened to it."""
+    wanted = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
+    return Plan("task_state", wanted, _state, {DagRunNotFound: "None\n", TaskInstanceNotFound: "None\n"})
+
+
+def _state(result: Mapping[str, Any]) -> str:
+    return f"{result['state']}\n"

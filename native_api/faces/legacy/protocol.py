@@ -1,0 +1,126 @@
+"""What a name of the old protocol is: its arguments, the operation it stands for, the text it prints."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Callable, Dict, List, Mapping, Optional, Type
+
+from native_api import calling, operations
+from native_api.errors import BadRequest, NotFound
+
+#: The arguments of every name.
+ALWAYS = frozenset(("api", "csrf_token"))
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a client sent: the query string, and the form of a POST."""
+
+    query: Mapping[str, str]
+    form: Mapping[str, str]
+
+    def get(self, name: str) -> Optional[str]:
+        """Return an argument's text; an empty one counts as none, as it did."""
+        return self.query.get(name) or self.form.get(name) or None
+
+    def text(self, name: str) -> Optional[str]:
+        """Return an argument's text, which may be empty, or None where it was not sent."""
+        return self.query.get(name, self.form.get(name))
+
+    def flag(self, name: str) -> bool:
+        """
+        Return whether a checkbox is ticked: it is there, and does not say otherwise.
+
+        :raises BadRequest: it says something else.
+        """
+        text = self.text(name)
+        if text is None:
+            return False
+        word = text.strip().lower()
+        if word in ("", "on", "true", "1", "yes"):
+            return True
+        if word in ("off", "false", "0", "no"):
+            return False
+        raise BadRequest(f"The argument '{name}' is a checkbox: say on or off, not '{text}'")
+
+    def given(self, *names: str) -> Dict[str, str]:
+        """Return those of the arguments that are there and not empty."""
+        values = {name: self.get(name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def ignored(self, name: LegacyName) -> List[str]:
+        """Return a warning that names what the name does not know."""
+        unknown = sorted({*self.query, *self.form} - name.arguments - ALWAYS)
+        return [f"Ignored the argument(s) {unknown}, which '{name.name}' does not have"] if unknown else []
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which operation a call stands for, and how its result reads."""
+
+    operation: str
+    arguments: Dict[str, Any]
+    text: Callable[[Mapping[str, Any]], str] = lambda result: ""
+    when_missing: Mapping[Type[NotFound], str] = field(default_factory=dict)
+
+
+Planner = Callable[[Arguments], Plan]
+
+
+@dataclass(frozen=True)
+class LegacyName:
+    """A name of the protocol; *prints* says whether its output is what a command printed, or a bare text."""
+
+    name: str
+    arguments: frozenset[str]
+    required: List[str]
+    prints: bool
+    planner: Planner
+
+    def plan(self, arguments: Arguments) -> Plan:
+        """Return what the call stands for, or say which arguments it lacks."""
+        missing = [name for name in self.required if not arguments.get(name)]
+        if missing:
+            raise BadRequest(f"The argument(s) {missing} are required")
+        return self.planner(arguments)
+
+
+_NAMES: Dict[str, LegacyName] = {}
+
+
+def legacy_name(
+    name: str, arguments: str = "", *, required: str = "", prints: bool = True
+) -> Callable[[Planner], Planner]:
+    """Register the planner below for *name*; *arguments* and *required* are names parted by spaces."""
+
+    def register(planner: Planner) -> Planner:
+        known = frozenset(arguments.split()) | frozenset(required.split())
+        _NAMES[name] = LegacyName(name, known, required.split(), prints, planner)
+        return planner
+
+    return register
+
+
+def every() -> Dict[str, LegacyName]:
+    """Return all names of the protocol."""
+    import_module("native_api.faces.legacy.names")
+    return _NAMES
+
+
+def find(arguments: Arguments) -> LegacyName:
+    """Return the name that a call is for."""
+    name = (arguments.get("api") or "").strip().lower()
+    if not name:
+        raise BadRequest("API should be provided")
+    if name not in every():
+        raise BadRequest(f"API '{name}' was not found")
+    return _NAMES[name]
+
+
+def command_line(plan: Plan) -> Optional[str]:
+    """Return the command that does the same on this Airflow, or None where it has none."""
+    operation = operations.get(plan.operation)
+    words = operation.command(calling.load(operation, plan.arguments))
+    return None if words is None else shlex.join(["airflow", *words])

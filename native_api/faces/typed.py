@@ -1,0 +1,72 @@
+"""The typed face: one URL per operation, JSON in and out, errors of RFC 9457."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Dict, Tuple
+
+from flask import Response, request
+from marshmallow import EXCLUDE, RAISE, fields
+
+from native_api import calling, credentials, operations, settings
+from native_api.access import Effect
+from native_api.errors import BadRequest, BodyTooLarge, MethodNotAllowed, NativeApiError, UnsupportedMediaType
+from native_api.faces.boundary import in_shape, json_response
+from native_api.operations import Operation
+
+PROBLEM = "application/problem+json"
+
+
+def problem(error: NativeApiError) -> Response:
+    """Return an error in the shape of this face."""
+    return json_response(error.problem(), error.status, content_type=PROBLEM, headers=error.headers())
+
+
+def method_of(operation: Operation) -> str:
+    """Return the HTTP method that calls the operation."""
+    return "GET" if operation.effect is Effect.READ else "POST"
+
+
+@in_shape(problem)
+def call(name: str) -> Response:
+    """Answer a call of the operation *name*."""
+    identity = credentials.identify(request)
+    operation = operations.get(name)
+    if request.method.replace("HEAD", "GET") != method_of(operation):
+        raise MethodNotAllowed(name, method_of(operation))
+    credentials.require_intent(request, identity, operation.effect)
+    arguments, unknown = _arguments(operation)
+    answer = calling.call(name, arguments, caller=identity.caller, unknown=unknown)
+    return json_response(answer.result, HTTPStatus.CREATED if answer.created else HTTPStatus.OK)
+
+
+def _arguments(operation: Operation) -> Tuple[Dict[str, Any], str]:
+    """Return the request's arguments, and what is to become of those that the operation does not have."""
+    if method_of(operation) == "GET":
+        return _flat(operation, request.args), EXCLUDE
+    limit = settings.get("body_bytes")
+    if (request.content_length or 0) > limit:
+        raise BodyTooLarge(limit)
+    if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return _flat(operation, request.form), RAISE
+    return _json(limit), RAISE
+
+
+def _json(limit: int) -> Dict[str, Any]:
+    text = request.get_data()
+    if len(text) > limit:
+        raise BodyTooLarge(limit)
+    if not text.strip():
+        return {}
+    if request.mimetype and not request.is_json:
+        raise UnsupportedMediaType(request.mimetype)
+    body = request.get_json(force=True)
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return body
+
+
+def _flat(operation: Operation, values: Any) -> Dict[str, Any]:
+    """Return a query string or form as arguments: a list where the schema has one, else the first value."""
+    lists = {name for name, field in operation.request.fields.items() if isinstance(field, fields.List)}
+    return {name: values.getlist(name) if name in lists else values[name] for name in values if name != "csrf_token"}

@@ -1,0 +1,131 @@
+"""The registry: every operation with its name, schemas, access rule and effect, and what is still to come."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Type, TypeVar
+
+from marshmallow import Schema
+
+from native_api.access import Access, Caller, Effect
+from native_api.errors import NotSupported, OperationNotFound
+
+
+@dataclass
+class Context:
+    """What an operation works with: a session that is committed when it returns, and who asks for it."""
+
+    session: Any
+    caller: Caller
+    whole_lists: bool = False
+    created: bool = False
+    warnings: List[str] = field(default_factory=list)
+
+
+Function = Callable[..., Any]
+Command = Callable[[Mapping[str, Any]], Optional[List[str]]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation, as every face sees it."""
+
+    name: str
+    function: Function
+    request: Schema
+    result: Schema
+    access: Optional[Access]
+    effect: Effect
+    command: Command
+    example: Mapping[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's text."""
+        return self.text.splitlines()[0]
+
+    @property
+    def text(self) -> str:
+        """The function's text, which is the operation's documentation."""
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def noun(self) -> str:
+        """The Airflow noun whose module the operation lives in."""
+        return self.function.__module__.rsplit(".", 1)[-1]
+
+
+_OPERATIONS: Dict[str, Operation] = {}
+
+F = TypeVar("F", bound=Function)
+
+
+def operation(
+    *,
+    request: Type[Schema],
+    result: Type[Schema],
+    access: Optional[Access],
+    effect: Effect,
+    command: Command = lambda arguments: None,
+    example: Optional[Mapping[str, Any]] = None,
+) -> Callable[[F], F]:
+    """
+    Register the function below as an operation of its own name.
+
+    :param request: the schema that loads the function's keyword arguments.
+    :param result: the schema that dumps what the function returns.
+    :param access: the right that the caller needs; None where any known caller will do.
+    :param effect: what the operation does.
+    :param command: gives, of the loaded arguments, the words after ``airflow`` that do the same on the command line.
+    :param example: arguments for the documentation and the contract tests.
+    """
+
+    def register(function: F) -> F:
+        name = function.__name__
+        if name in _OPERATIONS:
+            raise ValueError(f"The operation {name} is registered twice: import it from native_api.adapters only")
+        _OPERATIONS[name] = Operation(name, function, request(), result(), access, effect, command, example or {})
+        return function
+
+    return register
+
+
+def load() -> None:
+    """Import every adapter, so that all operations are registered."""
+    import native_api.adapters.catalogue  # noqa: F401
+
+
+def get(name: str) -> Operation:
+    """
+    Return the operation *name*.
+
+    :raises NotSupported: it belongs to a later release.
+    :raises OperationNotFound: nothing has that name.
+    """
+    load()
+    if name in _OPERATIONS:
+        return _OPERATIONS[name]
+    if name in PLANNED:
+        raise NotSupported(name, f"The operation '{name}' is not in this release of airflow-native-api.")
+    raise OperationNotFound(name)
+
+
+def every() -> List[Operation]:
+    """Return all operations by name."""
+    load()
+    return [_OPERATIONS[name] for name in sorted(_OPERATIONS)]
+
+
+#: Names that later releases fill; until then they answer 501 in every face.
+PLANNED = frozenset(
+    """
+    import_variables export_variables list_connections get_connection add_connection delete_connection
+    set_pool get_pool delete_pool list_pools dag_report list_tasks list_dag_runs list_task_instances task_failed_deps
+    render_task test_task run_task clear_tasks backfill_dag backfill_state list_backfills cancel_backfill
+    deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags
+    start_daemon daemon_state list_daemons daemon_log stop_daemon
+    delete_dag delete_dag_run set_task_state set_dag_run_state task_log dag_source delete_dag_file
+    health job_state list_jobs cancel_job
+    """.split()
+)

@@ -1,0 +1,79 @@
+"""
+How Airflow mounts us: a Flask blueprint on Airflow 2, FastAPI sub-applications on Airflow 3.
+
+Airflow loads this module in every process. It reads the lists below in the web server only, so nothing else is
+imported before that.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import Any, Dict, List
+
+from airflow.plugins_manager import AirflowPlugin
+
+log = logging.getLogger(__name__)
+
+
+class NativeApiPlugin(AirflowPlugin):
+    """The plugin that Airflow finds by its entry point."""
+
+    name = "native_api"
+
+    def on_load(self, *args: Any, **kwargs: Any) -> None:
+        """Say so where this Airflow cannot be served, and leave it running."""
+        from native_api.adapters.seam import refusal
+
+        sentence = refusal()
+        if sentence:
+            log.warning(sentence)
+
+    @cached_property
+    def flask_blueprints(self) -> List[Any]:  # type: ignore[override]
+        """Airflow 2: the blueprint. On Airflow 3 FAB would mount it a second time, below its own prefix."""
+        return [] if _is_off() or _has_fastapi() else _blueprints()
+
+    @cached_property
+    def fastapi_apps(self) -> List[Dict[str, Any]]:  # type: ignore[override]
+        """Airflow 3: the blueprint in a small Flask app, mounted once for each prefix."""
+        return _apps() if _has_fastapi() and not _is_off() else []
+
+
+def _has_fastapi() -> bool:
+    from native_api.adapters.seam import version
+
+    return version() >= (3, 0)
+
+
+def _is_off() -> bool:
+    """Return whether this Airflow cannot be served, or the configuration cannot be read."""
+    from native_api import settings
+    from native_api.adapters.seam import refusal
+
+    if refusal():
+        return True
+    complaints = settings.complaints()
+    for complaint in complaints:
+        log.error("airflow-native-api stays switched off: %s", complaint)
+    return bool(complaints)
+
+
+def _blueprints() -> List[Any]:
+    from native_api.faces.web import blueprint
+
+    return [blueprint()]
+
+
+def _apps() -> List[Dict[str, Any]]:
+    from a2wsgi import WSGIMiddleware
+
+    from native_api import settings
+    from native_api.faces.web import PREFIX, app, below
+
+    small = app()
+    return [
+        {"name": f"native_api at {prefix}", "url_prefix": prefix, "app": WSGIMiddleware(below(prefix, small))}
+        for prefix in (PREFIX, settings.get("legacy_prefix"))
+        if prefix
+    ]

@@ -1,0 +1,112 @@
+"""Every option of this plugin, declared once: name, default and meaning, and how it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional
+
+SECTION = "native_api"
+PEER_SECTION = "rest_api_plugin"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of ``[native_api]``; *peer* options are read from ``[rest_api_plugin]`` too."""
+
+    name: str
+    default: str
+    help: str
+    read: Callable[[str], Any] = str
+    peer: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets the option."""
+        return f"AIRFLOW__{SECTION.upper()}__{self.name.upper()}"
+
+
+def _prefix(text: str) -> str:
+    text = text.rstrip("/")
+    if text and not text.startswith("/"):
+        raise ValueError("must begin with a slash")
+    return text
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
+def _effects(text: str) -> Any:
+    from native_api.access import Effect
+
+    return frozenset(Effect(word.strip()) for word in text.split(",") if word.strip())
+
+
+OPTIONS: Dict[str, Option] = {
+    option.name: option
+    for option in (
+        Option(
+            "legacy_prefix",
+            "/admin/rest_api",
+            "Where the protocol of airflow-rest-api-plugin is served; empty switches it off.",
+            _prefix,
+        ),
+        Option("page_limit", "100", "How many entries a list gives where the caller names no limit.", _positive),
+        Option("page_limit_maximum", "1000", "The largest limit that a caller may name.", _positive),
+        Option("body_bytes", "10485760", "The largest request body, in bytes.", _positive),
+        Option(
+            "rest_api_plugin_expected_http_token",
+            "",
+            "The static token; empty means that there is none. It stands for no Airflow user.",
+            peer=True,
+        ),
+        Option(
+            "rest_api_plugin_http_token_header_name",
+            "rest_api_plugin_http_token",
+            "The request header that carries the static token; hyphens and underscores are the same in it.",
+            peer=True,
+        ),
+        Option(
+            "token_effects",
+            "read,write,execute",
+            "What the holder of the static token may do: any of read, write, execute, deploy, daemon.",
+            _effects,
+        ),
+    )
+}
+
+
+class BadSetting(Exception):
+    """An option in airflow.cfg has a value that cannot be used."""
+
+
+def get(name: str) -> Any:
+    """
+    Return the value of the option *name*: ``[native_api]``, else ``[rest_api_plugin]`` for the peer's, else the default.
+
+    :raises BadSetting: the configured value cannot be used.
+    """
+    from airflow.configuration import conf
+
+    option = OPTIONS[name]
+    text: Optional[str] = conf.get(SECTION, name, fallback=None)
+    if text is None and option.peer:
+        text = conf.get(PEER_SECTION, name, fallback=None)
+    try:
+        return option.read(option.default if text is None else text.strip())
+    except ValueError as exc:
+        raise BadSetting(f"[{SECTION}] {name} = {text}: {exc}") from exc
+
+
+def complaints() -> List[str]:
+    """Return a sentence for each option whose value cannot be used."""
+    found = []
+    for name in OPTIONS:
+        try:
+            get(name)
+        except BadSetting as exc:
+            found.append(str(exc))
+    return found
