@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, List, Optional, Set
 
 from native_api.access import Access, Caller, Resource
@@ -20,14 +21,24 @@ class Rights2(Rights):
     # Who is calling
 
     def by_authorization(self, request: Request) -> Caller:
-        from flask import current_app
-
         # The header alone decides: a login cookie beside it must not.
-        current_app.login_manager._update_request_context_with_user()
-        return self._ask([backend for backend in self._backends() if not _is_session(backend)])
+        _forget_login()
+        challenge = self._ask([backend for backend in self._backends() if not _is_session(backend)])
+        user = self._current_user()
+        if _is_nobody(user):
+            raise Unauthorized(SIGN_IN, challenge)
+        return User(self, user)
 
     def by_session(self, request: Request) -> Caller:
-        return self._ask([backend for backend in self._backends() if _is_session(backend)])
+        backends = [backend for backend in self._backends() if _is_session(backend)]
+        if not backends:
+            _forget_login()
+        self._ask(backends)
+        user = self._current_user()
+        # FAB gives everybody its public role, which has no rights unless the deployer made Airflow public.
+        if _is_nobody(user) and not getattr(user, "perms", None):
+            raise Unauthorized(SIGN_IN, self._ask(self._backends()))
+        return User(self, user)
 
     def adds_authorization(self, request: Request) -> bool:
         return False
@@ -52,27 +63,17 @@ class Rights2(Rights):
 
         request_ctx.session = NullSession()
 
-    def _ask(self, backends: List[Any]) -> Caller:
-        """Return the user whom the first satisfied backend knows, or whom Airflow's public role makes of anybody."""
-        from flask import Response, current_app
+    def _ask(self, backends: List[Any]) -> Optional[str]:
+        """Have the backends find the user, and return the challenge of one that did not."""
+        from flask import Response
 
-        refusals = []
+        challenge = None
         for backend in backends:
             response = backend.requires_authentication(Response)()
-            if response.status_code == 200:
-                return self._current()
-            refusals.append(response.headers.get("WWW-Authenticate"))
-        if current_app.config.get("AUTH_ROLE_PUBLIC"):
-            return self._current()
-        raise Unauthorized(SIGN_IN, next(filter(None, refusals), None))
-
-    def _current(self) -> Caller:
-        from flask import current_app
-
-        user = self._current_user()
-        if (user is None or user.is_anonymous) and not current_app.config.get("AUTH_ROLE_PUBLIC"):
-            raise Unauthorized(SIGN_IN)
-        return User(self, user)
+            if response.status_code == HTTPStatus.OK:
+                return None
+            challenge = challenge or response.headers.get("WWW-Authenticate")
+        return challenge
 
     def _backends(self) -> List[Any]:
         from flask import current_app
@@ -92,10 +93,12 @@ class Rights2(Rights):
         return set(self._auth_manager().get_permitted_dag_ids(methods=["GET"], user=user))
 
     def name_of(self, user: Any) -> str:
-        return "anonymous" if user.is_anonymous else str(user.username)
+        if _is_nobody(user):
+            return "anonymous"
+        return str(getattr(user, "username", None) or user.get_name())
 
     def id_of(self, user: Any) -> Any:
-        return None if user.is_anonymous else user.id
+        return None if _is_nobody(user) else getattr(user, "id", None)
 
     # Airflow
 
@@ -161,6 +164,17 @@ class Rights27(Rights2):
         if current_user.is_anonymous and getattr(g, "user", None) is not None:
             return g.user
         return current_user
+
+
+def _forget_login() -> None:
+    """Make the request's user nobody, whatever cookie came with it."""
+    from flask import current_app
+
+    current_app.login_manager._update_request_context_with_user()
+
+
+def _is_nobody(user: Any) -> bool:
+    return user is None or bool(getattr(user, "is_anonymous", False))
 
 
 def _is_session(backend: Any) -> bool:

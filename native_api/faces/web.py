@@ -7,7 +7,7 @@ from typing import Any, Callable
 from flask import Blueprint, Flask, Response, request
 
 from native_api import credentials, settings
-from native_api.errors import PageNotFound
+from native_api.errors import NativeApiError, PageNotFound
 from native_api.faces import legacy, typed
 from native_api.faces.boundary import in_shape, json_response
 from native_api.faces.openapi import document
@@ -22,23 +22,30 @@ def blueprint() -> Blueprint:
     routes.record_once(_exempt_from_csrf)
     routes.add_url_rule(f"{PREFIX}/v1/<name>", view_func=typed.call, methods=ALL_METHODS, endpoint="call")
     routes.add_url_rule(f"{PREFIX}/openapi.json", view_func=_openapi, endpoint="openapi")
-    routes.add_url_rule(f"{PREFIX}/<path:rest>", view_func=_nothing, methods=ALL_METHODS, endpoint="nothing")
+    _add_rest(routes, PREFIX, typed.problem)
     prefix = settings.get("legacy_prefix")
     if prefix:
         routes.add_url_rule(f"{prefix}/api", view_func=legacy.call, methods=ALL_METHODS, endpoint="legacy")
+        _add_rest(routes, prefix, legacy.error)
     return routes
+
+
+def _add_rest(routes: Blueprint, prefix: str, shape: Callable[[NativeApiError], Response]) -> None:
+    """Answer 404, in the face's own shape, for whatever else lies below *prefix*."""
+
+    @in_shape(shape)
+    def nothing(rest: str = "") -> Response:
+        credentials.identify(request)
+        raise PageNotFound(f"{prefix}/{rest}")
+
+    for rule in (f"{prefix}/", f"{prefix}/<path:rest>"):
+        routes.add_url_rule(rule, view_func=nothing, methods=ALL_METHODS, endpoint=f"nothing_at_{prefix.strip('/')}")
 
 
 @in_shape(typed.problem)
 def _openapi() -> Response:
     credentials.identify(request)
     return json_response(document(request.script_root))
-
-
-@in_shape(typed.problem)
-def _nothing(rest: str) -> Response:
-    credentials.identify(request)
-    raise PageNotFound(f"{PREFIX}/{rest}")
 
 
 def _exempt_from_csrf(state: Any) -> None:

@@ -13,12 +13,13 @@ from native_api import calling, credentials, operations
 from native_api.errors import MethodNotAllowed, NotFound
 from native_api.faces.boundary import in_shape
 from native_api.faces.legacy import envelope, protocol
+from native_api.faces.legacy.envelope import error
 from native_api.faces.legacy.protocol import Arguments, Plan
 
-__all__ = ["call"]
+__all__ = ["call", "error"]
 
 
-@in_shape(envelope.error)
+@in_shape(error)
 def call() -> Response:
     """Answer a call of the old protocol."""
     identity = credentials.identify(request)
