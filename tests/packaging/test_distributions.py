@@ -1,0 +1,77 @@
+"""What users install is whole, and takes no name that is another project's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Dict, List
+
+import pytest
+
+from .conftest import ROOT, Environment
+
+#: Prints the files of the package, and what Airflow finds by the entry point.
+ASK = """
+import json
+from importlib.metadata import distribution, version
+from importlib.resources import files
+
+def walk(folder, path=""):
+    for entry in folder.iterdir():
+        name = f"{path}{entry.name}"
+        if entry.is_dir():
+            yield from walk(entry, f"{name}/")
+        elif "__pycache__" not in name:
+            yield name, len(entry.read_bytes())
+
+import native_api, native_api.adapters.seam
+from native_api import operations
+from airflow import plugins_manager
+found = [point for point in distribution("airflow-native-api").entry_points if point.group == "airflow.plugins"]
+print("ANSWER" + json.dumps({
+    "files": dict(walk(files("native_api"))),
+    "versions": [native_api.__version__, version("airflow-native-api")],
+    "plugins": [point.load().name for point in found],
+    "operations": [operation.name for operation in operations.every()],
+}))
+"""
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist", "editable"])
+def test_an_install_has_everything(kind: str, environment: Environment, request: pytest.FixtureRequest) -> None:
+    """Every module and every data file of the checkout is there and opens; the entry point gives the plugin."""
+    what = (
+        ("--editable", request.getfixturevalue("checkout")) if kind == "editable" else [request.getfixturevalue(kind)]
+    )
+    environment.uv("install", "--quiet", *what)
+    answer = json.loads(environment.run("python", "-c", ASK).rpartition("ANSWER")[2])
+    assert answer["files"] == _files_of_the_checkout()
+    assert len(set(answer["versions"])) == 1
+    assert answer["plugins"] == ["native_api"]
+    assert "trigger_dag" in answer["operations"]
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_an_install_has_one_top_level_name(kind: str, environment: Environment, request: pytest.FixtureRequest) -> None:
+    """The distribution 'adapters' lives in the same environments: its name is not taken."""
+    environment.uv("install", "--quiet", "--no-deps", request.getfixturevalue(kind))
+    site_packages = next((environment.path / "lib").glob("python*")) / "site-packages"
+    names = {entry.name for entry in site_packages.iterdir() if not entry.name.startswith("_")}
+    ours = {name for name in names if not name.endswith(".dist-info")}
+    assert ours == {"native_api"}
+    licences = list(site_packages.glob("airflow_native_api-*.dist-info/**/LICENSE"))
+    assert [licence.read_text() for licence in licences] == [(ROOT / "LICENSE").read_text()]
+
+
+def _files_of_the_checkout() -> Dict[str, int]:
+    folder = ROOT / "native_api"
+    names = [path for path in _below(folder) if "__pycache__" not in path.parts]
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in names}
+
+
+def _below(folder: Path) -> List[Path]:
+    # Path.rglob does not follow the link to adapters/.
+    found = []
+    for path in folder.iterdir():
+        found += _below(path) if path.is_dir() else [path]
+    return found
