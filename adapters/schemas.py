@@ -58,6 +58,15 @@ class Flag(fields.Boolean):
         return super()._deserialize(value.strip().lower() if isinstance(value, str) else value, attr, data, **kwargs)
 
 
+class Whole(fields.Integer):
+    """A whole number, as a number or as text; no fraction is cut off."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, (bool, float)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class JSONObject(fields.Dict):
     """A JSON object, as an object or as text."""
 
@@ -131,11 +140,11 @@ def page(*order_by: str) -> Dict[str, Any]:
     """Return the request fields of a list whose entries can be ordered by the given fields, by the first by default."""
     directions = [*order_by, *(f"-{name}" for name in order_by)]
     return {
-        "limit": fields.Integer(
+        "limit": Whole(
             validate=validate.Range(min=1),
             metadata={"description": "How many entries to give at most; the server has a maximum."},
         ),
-        "offset": fields.Integer(
+        "offset": Whole(
             load_default=0, validate=validate.Range(min=0), metadata={"description": "How many entries to pass over."}
         ),
         "order_by": fields.String(

@@ -1,0 +1,98 @@
+"""The real Airflow that the tests run against: its home, its database, its users. Set up once for a session."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, List
+
+HERE = Path(__file__).parent
+TOKEN = "a-static-token"
+
+
+def configure() -> None:
+    """Point this process at a home of its own; to be called before Airflow is imported."""
+    home = tempfile.mkdtemp(prefix="native-api-tests-")
+    settings = {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "True",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__CORE__FERNET_KEY": "ZmDfcTF7_60GrrY167zsiPd67pEvs0aGOv2oasOM1Pg=",
+        "AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX": "glob",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AIRFLOW__API__AUTH_BACKENDS": ",".join(
+            f"airflow.api.auth.backend.{backend}" for backend in ("basic_auth", "session")
+        ),
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-that-is-long-enough-for-every-algorithm-of-jwt-there-is",
+        "AIRFLOW__WEBSERVER__SECRET_KEY": "another-secret-of-the-tests",
+        "AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": TOKEN,
+    }
+    os.environ.update(settings)
+
+
+def version() -> tuple[int, int]:
+    """Return the minor version of the Airflow under test."""
+    from airflow import __version__
+
+    major, minor = __version__.split(".")[:2]
+    return int(major), int(minor)
+
+
+def has_fab() -> bool:
+    """Return whether FAB decides on users and their rights."""
+    return version() < (3, 0) or "fab" in os.environ.get("AIRFLOW__CORE__AUTH_MANAGER", "")
+
+
+def command(*words: str) -> str:
+    """Run a command of Airflow's command line in this process and return what it prints."""
+    from airflow.cli.cli_parser import get_parser
+
+    arguments = get_parser().parse_args([*words])
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        arguments.func(arguments)
+    return printed.getvalue()
+
+
+def create_database() -> None:
+    """Create the tables and fill them with all DAGs."""
+    command("db", "migrate")
+    command("dags", "reserialize")
+
+
+def session() -> Any:
+    """Return a context with a session on Airflow's database."""
+    from airflow.utils.session import create_session
+
+    return create_session()
+
+
+def clean() -> None:
+    """Forget what a test did: runs, audit rows, variables, pause states."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from airflow.models.log import Log
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.variable import Variable
+    from sqlalchemy import delete, update
+
+    with session() as opened:
+        for table in (TaskInstance, DagRun, Log, Variable):
+            opened.execute(delete(table).execution_options(synchronize_session=False))
+        opened.execute(update(DagModel).values(is_paused=True).execution_options(synchronize_session=False))
+
+
+def audit_rows() -> List[Any]:
+    """Return the rows of Airflow's audit log that are ours, oldest first."""
+    from airflow.models.log import Log
+    from sqlalchemy import select
+
+    with session() as opened:
+        rows = opened.scalars(select(Log).where(Log.event.like("native_api.%")).order_by(Log.id)).all()
+        opened.expunge_all()
+    return list(rows)

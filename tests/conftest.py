@@ -1,0 +1,41 @@
+"""One real Airflow for the whole session, and a fresh state for each test."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import pytest
+
+from tests import airflow_under_test
+
+airflow_under_test.configure()
+
+
+@pytest.fixture(scope="session")
+def airflow() -> Any:
+    """Return the Airflow under test, its database created and filled."""
+    airflow_under_test.create_database()
+    return airflow_under_test
+
+
+@pytest.fixture
+def fresh(airflow: Any) -> Iterator[Any]:
+    """Return the Airflow under test without runs, variables and audit rows, and leave it so."""
+    airflow.clean()
+    yield airflow
+    airflow.clean()
+
+
+@pytest.fixture(scope="session")
+def site(airflow: Any) -> Iterator[Any]:
+    """Return Airflow's own web application, with the plugin in it as Airflow mounts it."""
+    from tests.web_site import open_site
+
+    with open_site() as opened:
+        yield opened
+
+
+@pytest.fixture
+def web(site: Any, fresh: Any) -> Any:
+    """Return the web application for a test that begins with a fresh state."""
+    return site

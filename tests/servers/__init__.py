@@ -1,0 +1,1 @@
+"""The plugin inside real Airflow processes, asked over HTTP."""

@@ -1,0 +1,72 @@
+"""Run in a process of its own: fill an Airflow's database with its tables, the sample DAGs and, with FAB, users."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any, Iterator
+
+#: The rights of the role that is restricted to two DAGs, as FAB names them.
+RESTRICTED = [
+    ("can_read", "DAG:mine"),
+    ("can_edit", "DAG:mine"),
+    ("can_read", "DAG:team.mine"),
+    ("can_edit", "DAG:team.mine"),
+    ("can_read", "DAG Runs"),
+    ("can_create", "DAG Runs"),
+    ("can_read", "Task Instances"),
+    ("can_read", "Website"),
+    ("menu_access", "DAGs"),
+]
+#: Name and role; the password is the name.
+USERS = {
+    "admin": "Admin",
+    "op": "Op",
+    "user": "User",
+    "viewer": "Viewer",
+    "restricted": "Restricted",
+    "nobody": "Nobody",
+}
+
+
+def airflow(*words: str) -> None:
+    """Run a command of Airflow's."""
+    from airflow.cli.cli_parser import get_parser
+
+    arguments = get_parser().parse_args(words)
+    arguments.func(arguments)
+
+
+def main() -> None:
+    """Fill the database."""
+    airflow("db", "migrate")
+    airflow("dags", "reserialize")
+    if "--users" in sys.argv:
+        with application_builder() as builder:
+            add_users(builder.sm)
+
+
+@contextlib.contextmanager
+def application_builder() -> Iterator[Any]:
+    """Give FAB's application builder; it moved into the provider with Airflow 2.9."""
+    try:
+        from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+    except ImportError:
+        from airflow.utils.cli_app_builder import get_application_builder
+    with get_application_builder() as builder:
+        yield builder
+
+
+def add_users(manager: Any) -> None:
+    """Add a user for each of Airflow's roles that the tests need, and for two roles of our own."""
+    manager.sync_roles()
+    restricted, _ = manager.add_role("Restricted"), manager.add_role("Nobody")
+    for action, resource in RESTRICTED:
+        manager.add_permission_to_role(restricted, manager.create_permission(action, resource))
+    for name, role in USERS.items():
+        added = manager.add_user(name, name, name, f"{name}@example.org", manager.find_role(role), password=name)
+        assert added, name
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""An Airflow that lives below a base path."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.servers.calls import Call, reads_and_writes
+from tests.servers.client import Client
+from tests.servers.deployment import Server
+from tests.servers.versions import on
+
+pytestmark = on("2.11", "3.0", "3.3")
+
+
+@reads_and_writes
+def test_both_faces_answer_below_the_base_path(server_below_base: Server, call: Call) -> None:
+    assert server_below_base.base_path == "/base"
+    call(server_below_base.user("admin")).result()
+    call(server_below_base.anonymous).refusal(401)
+
+
+def test_the_openapi_document_names_the_base_path(server_below_base: Server) -> None:
+    document = server_below_base.user("admin").get("/native_api/openapi.json").result()
+    assert document["servers"] == [{"url": "/base/native_api/v1"}]
+    path = document["servers"][0]["url"] + "/version"
+    assert Client(server_below_base.port, headers=server_below_base.user("admin").headers).get(path).result()
+
+
+@pytest.mark.parametrize("path", ["/native_api/v1/nothing", "/native_api/nothing", "/admin/rest_api/nothing"])
+def test_what_is_not_there_is_refused_in_shape(server_below_base: Server, path: str) -> None:
+    """Both faces answer for all that lies below them."""
+    admin = server_below_base.user("admin")
+    answer = admin.get(path)
+    assert answer.status == 404 and answer.headers["Content-Type"] in ("application/problem+json", "application/json")
+    anonymous = server_below_base.anonymous.get(path)
+    assert anonymous.status == 401 and "Location" not in anonymous.headers
+
+
+@on("3.0", "3.3")
+@reads_and_writes
+def test_the_cookie_changes_from_airflows_own_pages(server_below_base: Server, call: Call) -> None:
+    """The origin has no base path."""
+    browser = server_below_base.anonymous.also(cookies={"_token": server_below_base.jwt("admin")})
+    answer = call(browser.also({"Origin": browser.origin}))
+    assert answer.status == 200 or "POST" in answer.refusal(403)

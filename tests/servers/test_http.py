@@ -1,0 +1,231 @@
+"""HTTP as it comes: bodies, methods and query strings of every kind, through real web servers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, Iterator
+
+import pytest
+
+from tests.servers.client import LEGACY, TYPED, Client
+from tests.servers.deployment import BODY_BYTES, Server
+from tests.servers.versions import on
+
+pytestmark = on("2.7", "2.11", "3.0", "3.3")
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+SET = f"{TYPED}set_variable"
+
+
+@pytest.fixture
+def admin(server: Server) -> Client:
+    return server.user("admin")
+
+
+def body_of(size: int) -> bytes:
+    """Return the JSON of a variable that is about *size* bytes long."""
+    return json.dumps({"key": "large", "value": "x" * size}).encode()
+
+
+def form_of(size: int) -> bytes:
+    return b"api=variables&cmd=set&key=large&value=" + b"x" * size
+
+
+def in_chunks(body: bytes) -> Iterator[bytes]:
+    """Give the body in pieces, so that it is sent without a length."""
+    for start in range(0, len(body), 8192):
+        yield body[start : start + 8192]
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "in chunks"])
+@pytest.mark.parametrize(
+    ("path", "headers", "make"),
+    [
+        pytest.param(SET, JSON, body_of, id="typed JSON"),
+        pytest.param(SET, FORM, lambda size: form_of(size)[len("api=variables&cmd=set&") :], id="typed form"),
+        pytest.param(LEGACY, FORM, form_of, id="legacy form"),
+    ],
+)
+class TestBodies:
+    def test_a_body_is_read(self, admin: Client, path: str, headers: Dict[str, str], make: Any, chunked: bool) -> None:
+        body = make(BODY_BYTES - 1000)
+        admin.send("POST", path, body=in_chunks(body) if chunked else body, headers=headers).result()
+        stored = admin.read("get_variable", key="large").result()["value"]
+        assert len(stored) == BODY_BYTES - 1000
+
+    def test_a_body_that_is_too_large_is_refused(
+        self, admin: Client, path: str, headers: Dict[str, str], make: Any, chunked: bool
+    ) -> None:
+        body = make(BODY_BYTES + 1000)
+        answer = admin.send("POST", path, body=in_chunks(body) if chunked else body, headers=headers)
+        assert "larger" in answer.refusal(413)
+
+
+@on("2.11")
+@pytest.mark.parametrize(
+    ("path", "headers", "make"),
+    [pytest.param(SET, JSON, body_of, id="typed"), pytest.param(LEGACY, FORM, form_of, id="legacy")],
+)
+def test_airflows_own_limit_holds(
+    server_below_base: Server, path: str, headers: Dict[str, str], make: Any
+) -> None:
+    """[webserver] allowed_payload_size is smaller there than ours, and answers in the face's shape too."""
+    answer = server_below_base.user("admin").send("POST", path, body=make(80_000), headers=headers)
+    assert "larger" in answer.refusal(413)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        pytest.param(400, b"{", JSON, id="broken"),
+        pytest.param(400, b"[]", JSON, id="list"),
+        pytest.param(400, b"null", JSON, id="null"),
+        pytest.param(400, b'"text"', JSON, id="text"),
+        pytest.param(400, b'{"key": "\xff"}', JSON, id="no UTF-8"),
+        pytest.param(400, b"[" * 50_000, JSON, id="deep and broken"),
+        pytest.param(400, b"[" * 40_000 + b"]" * 40_000, JSON, id="deep"),
+        pytest.param(415, b"<key/>", {"Content-Type": "text/xml"}, id="XML"),
+        pytest.param(422, b"", {}, id="nothing"),
+        pytest.param(422, b"", JSON, id="empty JSON"),
+        pytest.param(422, b"{}", JSON, id="no arguments"),
+        pytest.param(422, b'{"key": 1, "value": null}', JSON, id="wrong types"),
+        pytest.param(422, b'{"key": "k", "value": "v", "more": 1}', JSON, id="unknown argument"),
+        pytest.param(422, b'{"key": "\\ud800", "value": "v"}', JSON, id="half a character"),
+        pytest.param(422, b"key=k", FORM, id="form without the value"),
+        pytest.param(422, b"", {"Content-Type": "multipart/form-data"}, id="multipart without a boundary"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_refused(admin: Client, status: int, body: bytes, headers: Dict[str, str]) -> None:
+    admin.send("POST", SET, body=body, headers=headers).refusal(status)
+
+
+def test_half_a_character_in_a_value_does_no_harm(admin: Client) -> None:
+    """JSON can say half of a surrogate pair, which no database stores and no answer can be encoded with."""
+    body = b'{"dag_id": "others", "conf": {"half": "\\ud800"}}'
+    answer = admin.send("POST", f"{TYPED}trigger_dag", body=body, headers=JSON)
+    assert answer.status == 201 or answer.refusal(422)
+
+
+@pytest.mark.parametrize("size", [10, BODY_BYTES + 1000], ids=["small", "large"])
+def test_the_body_of_a_legacy_get_is_ignored(admin: Client, size: int) -> None:
+    """Some clients send their arguments a second time as JSON."""
+    body = json.dumps({"api": "nonsense", "padding": "x" * size}).encode()
+    answer = admin.send("GET", LEGACY, query={"api": "version"}, body=body, headers=JSON)
+    answer.result()
+    assert answer.json()["post_arguments"] == {}
+
+
+def test_a_legacy_post_may_be_empty(admin: Client) -> None:
+    assert admin.post(LEGACY, api="version").result()["version"]
+
+
+# Methods
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_other_methods_are_refused(admin: Client, method: str) -> None:
+    """405 says in Allow which method it is."""
+    for path, allowed in ((f"{TYPED}list_dags", "GET"), (f"{TYPED}pause_dag", "POST"), (LEGACY, "GET, POST")):
+        answer = admin.send(method, path, query={"api": "version"})
+        answer.refusal(405)
+        assert answer.headers["Allow"] == allowed
+
+
+def test_a_read_by_post_and_a_write_by_get_are_refused(admin: Client) -> None:
+    for answer, allowed in ((admin.write("list_dags"), "GET"), (admin.read("pause_dag", dag_id="others"), "POST")):
+        answer.refusal(405)
+        assert answer.headers["Allow"] == allowed
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
+@pytest.mark.parametrize("path", [f"{TYPED}list_variables", LEGACY])
+def test_strange_methods_tell_nothing(admin: Client, method: str, path: str) -> None:
+    answer = admin.send(method, path, query={"api": "variables"})
+    assert answer.status in (200, 204, 404, 405, 501), answer
+    assert "total_entries" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "query"), [(f"{TYPED}list_dags", {}), (LEGACY, {"api": "list_dags"})], ids=["typed", "legacy"]
+)
+def test_head_answers_as_get_without_the_body(admin: Client, path: str, query: Dict[str, str]) -> None:
+    head, get = admin.send("HEAD", path, query=query), admin.send("GET", path, query=query)
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+
+
+# Query strings and headers
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["%FF", "%C3%28", "%", "%zz", "%00", "%ED%A0%80", "+", "%2B", "a" * 3000, "%F0%9F%98%80", "'%22;--", "%0d%0aX:%201"],
+)
+def test_odd_text_in_a_query_string_does_no_harm(admin: Client, value: str) -> None:
+    """Whatever the bytes, the answer is of this API, and no 500."""
+    for path, query in (
+        (f"{TYPED}get_variable", f"key={value}"),
+        (f"{TYPED}list_dags", f"dag_id_pattern={value}&tags={value}"),
+        (f"{TYPED}dag_state", f"dag_id={value}&run_id={value}"),
+        (f"{TYPED}dag_state", f"dag_id=others&logical_date={value}"),
+        (f"{TYPED}version", f"{value}&{value}=&=&&"),
+        (LEGACY, f"api={value}"),
+        (LEGACY, f"api=variables&get={value}"),
+        (LEGACY, f"api=dag_state&dag_id=others&execution_date={value}"),
+        (LEGACY, f"api=version&{value}={value}"),
+    ):
+        answer = admin.send("GET", path, query=query)
+        assert answer.status in (200, 400, 404, 422), answer
+        assert answer.json()
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        pytest.param("list_dags", {"offset": "1" + "0" * 30}, id="huge offset"),
+        pytest.param("list_dags", {"limit": "1" + "0" * 30}, id="huge limit"),
+        pytest.param("list_dags", {"limit": "9" * 5000}, id="more digits than Python reads"),
+        pytest.param("list_dags", {"limit": "1e400"}, id="infinite limit"),
+        pytest.param("list_dags", {"offset": "-1"}, id="negative offset"),
+        pytest.param("list_variables", {"offset": "1" + "0" * 30}, id="huge offset of variables"),
+        pytest.param("list_dags", {"order_by": "dag_id; DROP TABLE dag"}, id="order by nonsense"),
+        pytest.param("dag_state", {"dag_id": "others", "logical_date": "9999-12-31T23:59:59-14:00"}, id="late date"),
+        pytest.param("dag_state", {"dag_id": "others", "logical_date": "0001-01-01T00:00:00+14:00"}, id="early date"),
+        pytest.param(
+            "task_state",
+            {"dag_id": "others", "run_id": "x", "task_id": "only", "map_index": "1" + "0" * 30},
+            id="huge map_index",
+        ),
+        pytest.param("list_dags", {"subdir": "\0"}, id="subdir with a NUL"),
+        pytest.param("list_dags", {"subdir": "x" * 3000}, id="long subdir"),
+    ],
+)
+def test_extreme_values_do_no_harm(admin: Client, operation: str, arguments: Dict[str, str]) -> None:
+    answer = admin.read(operation, **arguments)
+    if answer.status != 200:
+        assert answer.refusal(answer.status) and answer.status in (403, 404, 422), answer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"X-Long": "x" * 7000}, id="long"),
+        pytest.param({"Cookie": "=;;; \xff=\xfe; session"}, id="odd cookies"),
+        pytest.param({"Accept": "text/html"}, id="asks for HTML"),
+        pytest.param({"Content-Type": "nonsense; charset=\xff"}, id="odd content type"),
+        pytest.param({"Accept-Encoding": "gzip, br, *;q=0"}, id="odd encodings"),
+        pytest.param({"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil"}, id="forwarded"),
+    ],
+)
+def test_odd_headers_do_no_harm(admin: Client, headers: Dict[str, str]) -> None:
+    assert admin.also(headers).read("version").result()["version"]
+    assert admin.also(headers).legacy("version").result()["version"]
+
+
+@pytest.mark.parametrize("name", ["nothing", "list_dags/", "list_dags/more", "%2e%2e", "a" * 2000, "%FF", "."])
+def test_what_is_not_there_is_not_found(admin: Client, name: str) -> None:
+    admin.get(f"{TYPED}{name}").refusal(404)

@@ -1,0 +1,135 @@
+"""Who may do what: operation, role and auth manager, with the outcome written down."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+import native_api
+from native_api import operations
+from tests import airflow_under_test
+from tests.test_contract import example, is_problem, world  # noqa: F401
+
+FAB = "fab"
+SIMPLE = "simple"
+
+#: The statuses for admin, op, user, viewer.
+OUTCOMES: Dict[str, Dict[str, str]] = {
+    "version": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "plugin_version": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_dags": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "pause_dag": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "unpause_dag": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "trigger_dag": {FAB: "201 201 201 403", SIMPLE: "201 201 201 403"},
+    "dag_state": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "task_state": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "set_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "get_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "list_variables": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "delete_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+}
+
+
+def test_every_operation_has_its_row() -> None:
+    assert set(OUTCOMES) == {operation.name for operation in operations.every()}
+
+
+@pytest.mark.parametrize("place, login", enumerate(["admin", "op", "user", "viewer"]))
+@pytest.mark.parametrize("name", sorted(OUTCOMES))
+def test_a_role(world: Any, name: str, place: int, login: str) -> None:  # noqa: F811
+    """The outcome for a user of that role, in both faces' shapes."""
+    manager = FAB if airflow_under_test.has_fab() else SIMPLE
+    expected = int(OUTCOMES[name][manager].split()[place])
+    answer = world.typed(name, login=login, **example(operations.get(name)))
+    if expected == 403:
+        is_problem(answer, 403)
+        assert answer.json["permission"] in answer.json["detail"]
+    else:
+        assert answer.status == expected, answer.text
+
+
+def test_a_refusal_in_the_legacy_face(web: Any) -> None:
+    answer = web.legacy("variables", login="viewer", get="k")
+    assert (answer.status, answer.json["status"]) == (403, "ERROR")
+    assert answer.json["output"] == "This needs the permission to read the variable 'k'."
+
+
+def test_a_refused_write_changes_nothing(web: Any) -> None:
+    """And leaves no row that says it was done."""
+    answer = web.typed("trigger_dag", login="viewer", dag_id="wire_dag", run_id="r")
+    is_problem(answer, 403)
+    assert airflow_under_test.audit_rows() == []
+    is_problem(web.typed("dag_state", dag_id="wire_dag", run_id="r"), 404)
+
+
+def test_setting_a_new_variable_needs_the_right_to_create(web: Any, mocker: Any) -> None:
+    """Who may edit and not create sets what is there only."""
+    mocker.patch(
+        "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "PUT"
+    )
+    native_api.call("set_variable", key="old", value="1")
+    assert web.typed("set_variable", login="user", key="old", value="2").status == 200
+    answer = web.typed("set_variable", login="user", key="new", value="2")
+    is_problem(answer, 403)
+    assert answer.json["permission"] == "create the variable 'new'"
+
+
+class TestSomeDagsOnly:
+    """A caller who may read two DAGs, whatever the auth manager."""
+
+    @pytest.fixture
+    def restricted(self, web: Any, mocker: Any) -> Any:
+        allowed = {"wire_dag", "mapped"}
+        mocker.patch("native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id in allowed)
+        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self: allowed)
+        mocker.patch("native_api.adapters.dags.list_dags.__wrapped__", create=True)
+        return web
+
+    def test_a_dag_that_is_hidden_and_one_that_is_not_there_look_alike(self, restricted: Any) -> None:
+        hidden = restricted.typed("dag_state", login="viewer", dag_id="failing", run_id="r").json
+        missing = restricted.typed("dag_state", login="viewer", dag_id="failinx", run_id="r").json
+        assert hidden["status"] == missing["status"] == 403
+        assert hidden["detail"].replace("failing", "failinx") == missing["detail"]
+
+
+class TestTheToken:
+    def test_it_may_read_write_and_execute(self, web: Any) -> None:
+        assert web.typed("set_variable", key="k", value="v").status == 201
+        assert airflow_under_test.audit_rows()[0].owner == "native_api token"
+
+    def test_it_is_held_to_its_effects(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read")
+        assert web.typed("list_dags").status == 200
+        answer = web.typed("set_variable", key="k", value="v")
+        is_problem(answer, 403)
+        assert answer.json["option"] == "[native_api] token_effects"
+        assert web.typed("set_variable", login="admin", key="k", value="v").status == 201
+
+    @pytest.mark.parametrize("header", ["rest-api-plugin-http-token", "Rest_Api_Plugin_Http_Token"])
+    def test_hyphens_and_underscores(self, web: Any, header: str) -> None:
+        answer = web.request("GET", "/native_api/v1/version", login=None, headers={header: airflow_under_test.TOKEN})
+        assert answer.status == 200
+
+    @pytest.mark.parametrize("token", ["", "x", "ü", airflow_under_test.TOKEN + "x", airflow_under_test.TOKEN[:-1]])
+    def test_a_wrong_one(self, web: Any, token: str) -> None:
+        headers = {"rest-api-plugin-http-token": token.encode().decode("latin-1")}
+        is_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
+
+    def test_where_none_is_configured_the_header_is_nothing(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", "")
+        is_problem(web.typed("version"), 401)
+        headers = {"rest-api-plugin-http-token": ""}
+        is_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
+
+    def test_our_section_comes_before_the_old_ones(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", "new")
+        is_problem(web.typed("version"), 401)
+        headers = {"rest-api-plugin-http-token": "new"}
+        assert web.request("GET", "/native_api/v1/version", login=None, headers=headers).status == 200
+
+    def test_another_header(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_HTTP_TOKEN_HEADER_NAME", "x_my_token")
+        is_problem(web.typed("version"), 401)
+        headers = {"X-My-Token": airflow_under_test.TOKEN}
+        assert web.request("GET", "/native_api/v1/version", login=None, headers=headers).status == 200

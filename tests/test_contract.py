@@ -1,0 +1,199 @@
+"""What holds for every operation in every face; a new operation is covered by being registered."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, Dict
+
+import pytest
+from marshmallow import Schema
+
+import native_api
+from native_api import errors, operations
+from native_api.access import Effect
+from native_api.faces.typed import method_of
+
+EVERY = [pytest.param(operation, id=operation.name) for operation in operations.every()]
+
+#: What must be there for an operation's example to succeed.
+WORLD = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extract", "key": "greeting"}
+
+
+@pytest.fixture
+def world(web: Any) -> Any:
+    """Return the web application, with a run and a variable for the examples to find."""
+    native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
+    native_api.call("set_variable", key="greeting", value="hello")
+    return web
+
+
+def example(operation: operations.Operation) -> Dict[str, Any]:
+    """Return the operation's example, about things of the tests' world."""
+    return {name: WORLD.get(name, value) for name, value in operation.example.items()}
+
+
+def validated(schema: Schema, answer: Any) -> None:
+    """Assert that an answer is what its schema documents: no field missing, none that the schema does not know."""
+    assert set(answer) <= set(schema.fields), "fields that the schema does not document"
+    required = {name for name, field in schema.fields.items() if field.required}
+    assert required <= set(answer), "fields that the schema promises"
+    assert schema.validate(answer) == {}
+
+
+def is_problem(answer: Any, status: int) -> None:
+    """Assert that an answer is an RFC 9457 problem with that status."""
+    assert answer.status == status
+    assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/problem+json"
+    assert {"type", "title", "status", "detail"} <= set(answer.json)
+    assert answer.json["status"] == status
+    assert answer.json["detail"]
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_the_declaration_is_complete(operation: operations.Operation) -> None:
+    """Every operation says in words what it does, and its schemas load the example and name every field."""
+    assert operation.summary.endswith(".")
+    assert operation.request.load(dict(operation.example)) is not None
+    undescribed = [
+        name for name, field in operation.request.fields.items() if not field.metadata.get("description")
+    ]
+    assert undescribed == []
+    assert len(f"native_api.{operation.name}") <= 30, "the audit log's event has 30 characters on Airflow 2.7"
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_the_python_face_answers_as_documented(operation: operations.Operation, world: Any) -> None:
+    """native_api.call gives what the result schema says."""
+    validated(operation.result, native_api.call(operation.name, **example(operation)))
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_the_typed_face_answers_as_documented(operation: operations.Operation, world: Any) -> None:
+    """The typed face gives the same as the Python face, as JSON."""
+    answer = world.typed(operation.name, **example(operation))
+    assert answer.status in (200, 201), answer.text
+    assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/json"
+    validated(operation.result, answer.json)
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_an_anonymous_caller_is_refused(operation: operations.Operation, world: Any) -> None:
+    """Without credentials there is no answer, and nothing happens."""
+    answer = world.typed(operation.name, login=None, **example(operation))
+    is_problem(answer, 401)
+    assert len(world_audit()) == 2, "the two rows of the world, and no more"
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_a_wrong_token_is_refused(operation: operations.Operation, world: Any) -> None:
+    """A static token that is present and wrong decides alone."""
+    answer = world.request(
+        method_of(operation),
+        f"/native_api/v1/{operation.name}",
+        login="admin",
+        headers={"rest-api-plugin-http-token": "wrong"},
+    )
+    is_problem(answer, 401)
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_a_caller_without_rights_is_refused(operation: operations.Operation, world: Any, mocker: Any) -> None:
+    """Every operation asks for its right; one that needs none answers any known caller."""
+    mocker.patch("native_api.adapters.seam.rights.User.may", return_value=False)
+    answer = world.typed(operation.name, login="admin", **example(operation))
+    if operation.access is None:
+        assert answer.status == 200
+    else:
+        is_problem(answer, 403)
+        assert answer.json["permission"]
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_the_other_method_is_refused(operation: operations.Operation, web: Any) -> None:
+    """An operation has one method, and the refusal names it."""
+    other = "POST" if method_of(operation) == "GET" else "GET"
+    answer = web.request(other, f"/native_api/v1/{operation.name}")
+    is_problem(answer, 405)
+    assert answer.headers.get("Allow", answer.headers.get("allow")) == method_of(operation)
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(
+    operation: operations.Operation, world: Any
+) -> None:
+    """A body says exactly what is wanted; a query string may carry more."""
+    arguments = {**example(operation), "no_such_field": "1"}
+    answer = world.typed(operation.name, **arguments)
+    if operation.effect is Effect.READ:
+        assert answer.status == 200
+    else:
+        is_problem(answer, 422)
+        assert answer.json["errors"] == {"no_such_field": ["Unknown field."]}
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_a_write_leaves_an_audit_row_and_a_read_none(operation: operations.Operation, world: Any) -> None:
+    """The audit log names the operation, the caller and the things concerned."""
+    before = len(world_audit())
+    assert world.typed(operation.name, login="admin", **example(operation)).status in (200, 201)
+    rows = world_audit()[before:]
+    if operation.effect is Effect.READ:
+        assert rows == []
+    else:
+        assert [(row.event, row.owner) for row in rows] == [(f"native_api.{operation.name}", "admin")]
+        assert rows[0].dag_id == example(operation).get("dag_id")
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_the_command_line_is_one_that_this_airflow_has(operation: operations.Operation, airflow: Any) -> None:
+    """The equivalent command parses on the installed Airflow."""
+    from airflow.cli.cli_parser import get_parser
+
+    words = operation.command(operation.request.load(dict(operation.example)))
+    if words is not None:
+        get_parser().parse_args(words)
+
+
+@pytest.mark.parametrize("name", sorted(operations.PLANNED))
+def test_a_planned_operation_answers_501(name: str, web: Any) -> None:
+    """A name that is still to come is told apart from one that never was."""
+    is_problem(web.request("POST", f"/native_api/v1/{name}"), 501)
+
+
+def test_no_planned_name_is_registered() -> None:
+    """An operation that exists is no longer planned."""
+    assert operations.PLANNED.isdisjoint({operation.name for operation in operations.every()})
+
+
+def test_an_unknown_operation_answers_404(web: Any) -> None:
+    """A name that never was is not found, in either face of the code."""
+    is_problem(web.request("GET", "/native_api/v1/no_such_operation"), 404)
+    with pytest.raises(errors.OperationNotFound, match="no_such_operation"):
+        native_api.call("no_such_operation")
+
+
+def test_every_error_has_a_status_and_a_sentence() -> None:
+    """All leaves of the error classes build a problem of their own from their data."""
+
+    def leaves(cls: type) -> Any:
+        return [leaf for child in cls.__subclasses__() for leaf in (child, *leaves(child))]
+
+    for cls in leaves(errors.NativeApiError):
+        if cls.__str__ is Exception.__str__:
+            continue
+        data = {field.name: _sample(field.name) for field in dataclasses.fields(cls)}
+        problem = cls(**data).problem()
+        assert problem["status"] >= 400
+        assert re.search(r"\w", problem["detail"]), cls
+
+
+def _sample(name: str) -> Any:
+    return {"errors": {"field": ["wrong"]}, "map_index": 1, "last_map_index": 2, "limit_bytes": 3}.get(name, "x")
+
+
+def world_audit() -> Any:
+    """Return the audit rows that are there."""
+    from tests.airflow_under_test import audit_rows
+
+    return audit_rows()

@@ -1,0 +1,132 @@
+"""Where errors come from, and what becomes of them in each face."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+import native_api
+from native_api import errors
+from tests.test_contract import is_problem
+
+LEGACY = {"api": "variables", "get": "k"}
+
+
+def is_envelope(answer: Any, status: int) -> None:
+    """Assert that an answer is the old protocol's error with that status."""
+    assert answer.status == status
+    assert answer.json["http_response_code"] == status
+    assert answer.json["status"] == "ERROR"
+    assert isinstance(answer.json["output"], str)
+
+
+class TestDatabase:
+    @pytest.fixture
+    def no_database(self, web: Any, mocker: Any) -> Any:
+        """Take the database away below SQLAlchemy, after the session is opened."""
+        from sqlalchemy.exc import OperationalError
+
+        failure = OperationalError("SELECT 1", {}, Exception("the server is gone"))
+        mocker.patch("sqlalchemy.engine.default.DefaultDialect.do_execute", side_effect=failure)
+        return web
+
+    def test_typed(self, no_database: Any) -> None:
+        answer = no_database.typed("list_variables")
+        is_problem(answer, 503)
+        assert answer.headers.get("Retry-After", answer.headers.get("retry-after")) == "5"
+        assert "gone" not in answer.text
+
+    def test_legacy(self, no_database: Any) -> None:
+        answer = no_database.legacy("variables")
+        is_envelope(answer, 503)
+        assert answer.headers.get("Retry-After", answer.headers.get("retry-after")) == "5"
+
+    def test_python(self, no_database: Any) -> None:
+        with pytest.raises(errors.DatabaseUnavailable):
+            native_api.call("list_variables")
+
+
+class TestUnforeseen:
+    @pytest.fixture
+    def broken(self, web: Any, mocker: Any) -> Any:
+        mocker.patch("native_api.adapters.variables._stored", side_effect=RuntimeError("an inner secret"))
+        return web
+
+    def check(self, answer: Any, error_id: str, caplog: Any) -> None:
+        assert "inner secret" not in answer.text
+        assert "Traceback" not in answer.text
+        (record,) = [record for record in caplog.records if error_id in record.getMessage()]
+        assert "an inner secret" in str(record.exc_info)
+
+    def test_typed(self, broken: Any, caplog: Any) -> None:
+        """500 with an id that is in the log, and no internals."""
+        with caplog.at_level(logging.ERROR):
+            answer = broken.typed("get_variable", key="k")
+        is_problem(answer, 500)
+        self.check(answer, answer.json["error_id"], caplog)
+
+    def test_legacy(self, broken: Any, caplog: Any) -> None:
+        with caplog.at_level(logging.ERROR):
+            answer = broken.legacy(LEGACY["api"], get="k")
+        is_envelope(answer, 500)
+        self.check(answer, answer.json["output"].rstrip(".").rsplit(" ", 1)[-1], caplog)
+
+
+class TestBodies:
+    PATH = "/native_api/v1/set_variable"
+
+    @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"key": "k", "value": "v"', b"key=k"])
+    def test_broken_json(self, web: Any, body: bytes) -> None:
+        is_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
+
+    @pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null"])
+    def test_json_that_is_no_object(self, web: Any, body: bytes) -> None:
+        is_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
+
+    def test_another_type(self, web: Any) -> None:
+        answer = web.request("POST", self.PATH, body=b"key: k", headers={"Content-Type": "text/yaml"})
+        is_problem(answer, 415)
+
+    def test_no_body(self, web: Any) -> None:
+        answer = web.request("POST", self.PATH)
+        is_problem(answer, 422)
+        assert set(answer.json["errors"]) == {"key", "value"}
+
+    def test_json_without_its_type(self, web: Any) -> None:
+        assert web.request("POST", self.PATH, body=b'{"key": "k", "value": "v"}').status == 201
+
+    def test_a_multipart_form(self, web: Any) -> None:
+        body = b"".join(
+            b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % pair
+            for pair in ((b"key", b"k"), (b"value", "ü+ ".encode()))
+        )
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        assert web.request("POST", self.PATH, body=body + b"--x--\r\n", headers=headers).status == 201
+        assert native_api.call("get_variable", key="k")["value"] == "ü+ "
+
+    def test_too_large(self, web: Any, monkeypatch: Any) -> None:
+        """And nothing is stored."""
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "100")
+        answer = web.typed("set_variable", key="k", value="v" * 100)
+        is_problem(answer, 413)
+        assert answer.json["limit_bytes"] == 100
+        assert native_api.call("list_variables")["total_entries"] == 0
+        assert web.typed("set_variable", key="k", value="v").status == 201
+
+
+@pytest.mark.parametrize(
+    "query", ["%FF=%FE", "dag_id=%", "dag_id=%zz", "&&&===", "dag_id=a&dag_id=b", "dag_id=" + "x" * 5000, "dag_id=%00"]
+)
+@pytest.mark.parametrize("path", ["/native_api/v1/dag_state", "/admin/rest_api/api"])
+def test_odd_queries_are_no_server_errors(web: Any, path: str, query: str) -> None:
+    answer = web.request("GET", path, query=f"api=dag_state&run_id=x&{query}")
+    assert 400 <= answer.status < 500, answer.text
+    assert answer.json
+
+
+def test_an_address_beside(web: Any) -> None:
+    for path in ("/native_api/", "/native_api/v2/version", "/native_api/v1/version/x"):
+        is_problem(web.request("GET", path), 404)
+        is_problem(web.request("GET", path, login=None), 401)

@@ -1,0 +1,84 @@
+"""How Airflow finds and mounts us, and what that costs where there is no web server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+LOADS = """
+import json, sys
+from airflow import plugins_manager
+before = set(sys.modules)
+load = getattr(plugins_manager, "ensure_plugins_loaded", None) or plugins_manager._get_plugins
+load()
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_a_process_that_is_no_web_server_imports_next_to_nothing(airflow: Any) -> None:
+    """A scheduler or a task that loads the plugin gets four small modules of ours, and nothing of Flask's."""
+    loaded = subprocess.run([sys.executable, "-W", "ignore", "-c", LOADS], capture_output=True, text=True, check=True)
+    modules = json.loads(loaded.stdout.splitlines()[-1])
+    ours = {module for module in modules if module.split(".")[0] == "native_api"}
+    assert ours == {"native_api", "native_api.plugin", "native_api.adapters", "native_api.adapters.seam"}
+    assert not [module for module in modules if module.split(".")[0] in ("flask", "marshmallow", "apispec", "a2wsgi")]
+
+
+def test_one_mount_on_each_generation(airflow: Any) -> None:
+    from native_api.plugin import NativeApiPlugin
+
+    plugin = NativeApiPlugin()
+    if airflow.version() < (3, 0):
+        assert [blueprint.name for blueprint in plugin.flask_blueprints] == ["native_api"]
+        assert plugin.fastapi_apps == []
+    else:
+        assert plugin.flask_blueprints == []
+        assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/native_api", "/admin/rest_api"]
+
+
+def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> None:
+    """One clear sentence, and Airflow goes on without us."""
+    mocker.patch("airflow.__version__", "2.6.3")
+    from native_api.plugin import NativeApiPlugin
+
+    with caplog.at_level(logging.WARNING):
+        plugin = NativeApiPlugin()
+        plugin.on_load()
+        assert plugin.flask_blueprints == plugin.fastapi_apps == []
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("native_api")] == [
+        "airflow-native-api needs Apache Airflow 2.7 or newer and found 2.6; it stays switched off."
+    ]
+
+
+@pytest.mark.parametrize("version, since", [("3.4.0", (3, 1)), ("4.0.0", (3, 1)), ("2.12.0", (2, 8)), ("2.7.0rc1", (2, 7))])
+def test_an_airflow_that_is_newer_than_all_known(airflow: Any, mocker: Any, version: str, since: Any) -> None:
+    """It gets the newest implementation of its generation."""
+    from native_api.adapters import seam
+    from native_api.adapters.seam import airflow2, airflow3
+
+    mocker.patch("airflow.__version__", version)
+    lines = dict((*airflow3.LINES, *airflow2.LINES))
+    seam.airflow.cache_clear()
+    try:
+        assert type(seam.airflow()) is lines[since]
+    finally:
+        seam.airflow.cache_clear()
+
+
+def test_adapters_are_imported_by_one_name_only(airflow: Any) -> None:
+    """The registry refuses a second registration, as of a copy imported by another name."""
+    from native_api import operations
+
+    existing = operations.get("version")
+    with pytest.raises(ValueError, match="registered twice"):
+        operations.operation(
+            request=type(existing.request),
+            result=type(existing.result),
+            access=None,
+            effect=existing.effect,
+        )(existing.function)

@@ -1,0 +1,54 @@
+"""The options, and what a bad value does."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from native_api import settings
+from native_api.access import Effect
+
+
+@pytest.mark.parametrize("option", [pytest.param(option, id=name) for name, option in settings.OPTIONS.items()])
+def test_an_option_is_declared_in_full(option: settings.Option) -> None:
+    assert option.help.endswith(".")
+    option.read(option.default)
+
+
+def test_defaults(airflow: Any, monkeypatch: Any) -> None:
+    monkeypatch.delenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN")
+    assert settings.get("rest_api_plugin_expected_http_token") == ""
+    assert settings.get("token_effects") == {Effect.READ, Effect.WRITE, Effect.EXECUTE}
+    assert settings.get("legacy_prefix") == "/admin/rest_api"
+    assert (settings.get("page_limit"), settings.get("page_limit_maximum")) == (100, 1000)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("page_limit", "0"), ("page_limit", "x"), ("token_effects", "read,fly"), ("legacy_prefix", "no/slash")],
+)
+def test_a_bad_value_leaves_airflow_running(airflow: Any, monkeypatch: Any, caplog: Any, name: str, value: str) -> None:
+    """The plugin stays switched off and says which option it is."""
+    from native_api.plugin import NativeApiPlugin
+
+    monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{name.upper()}", value)
+    with caplog.at_level(logging.ERROR):
+        plugin = NativeApiPlugin()
+        assert plugin.flask_blueprints == plugin.fastapi_apps == []
+    assert f"[native_api] {name} = {value}" in caplog.text
+    with pytest.raises(settings.BadSetting):
+        settings.get(name)
+
+
+def test_the_legacy_face_can_be_moved_or_switched_off(airflow: Any, monkeypatch: Any) -> None:
+    from native_api.faces.web import app
+
+    def rules() -> Any:
+        return {rule.rule for rule in app().url_map.iter_rules()}
+
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__LEGACY_PREFIX", "/old/")
+    assert "/old/api" in rules()
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__LEGACY_PREFIX", "")
+    assert not [rule for rule in rules() if rule.endswith("/api")]

@@ -1,0 +1,130 @@
+"""The exchanges recorded from airflow-rest-api-plugin 1.0.9, sent again, apart from the differences that are named."""
+
+from __future__ import annotations
+
+import json
+import re
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+import native_api
+from tests import airflow_under_test
+
+RECORDED = json.loads((Path(__file__).parent / "wire" / "rest_api_plugin_1.0.9.json").read_text(encoding="utf-8"))
+EXCHANGES = RECORDED["exchanges"]
+
+#: The old plugin answered 200 with a traceback or a usage text; here it is the error's own status.
+REFUSED = {36: 400, 59: 404, 72: 400, 75: 409}
+
+#: What an Airflow of today, or this plugin, says in other words.
+OWN_WORDS = {
+    0: "another version of Airflow",
+    1: "another version of the plugin",
+    26: "other example DAGs",
+    76: "a run that was just triggered is queued first, since Airflow 2.1",
+}
+
+#: What follows from a step that is refused or not there yet, or from the recorded Airflow's own example DAGs.
+NOT_SENT = {
+    11: "lists what an import brought",
+    34: "the example's start date was two days before the recording",
+    35: "the example's start date was two days before the recording",
+    46: "follows a run",
+    47: "follows a run",
+    51: "follows a backfill",
+    66: "follows a run",
+    68: "follows a run",
+}
+
+
+@pytest.fixture(scope="module")
+def answers(site: Any) -> Dict[int, Any]:
+    """Send the exchanges in their order, and return the answers by number."""
+    airflow_under_test.clean()
+    sent = {
+        number: site.request("GET", "/admin/rest_api/api", query=exchange["request"])
+        for number, exchange in enumerate(EXCHANGES)
+        if number not in NOT_SENT
+    }
+    airflow_under_test.clean()
+    return sent
+
+
+def kept() -> List[Any]:
+    """Return the exchanges whose answer is the recorded one, as parameters."""
+    special = {*REFUSED, *OWN_WORDS, *NOT_SENT}
+    return [number for number in range(len(EXCHANGES)) if number not in special]
+
+
+def title(number: int) -> str:
+    request = dict(EXCHANGES[number]["request"])
+    return f"{number}-{request.pop('api')}-" + "-".join(f"{name}={str(value)[:20]}" for name, value in request.items())
+
+
+@pytest.mark.parametrize("number", kept(), ids=title)
+def test_an_exchange_is_as_recorded(number: int, answers: Dict[int, Any]) -> None:
+    """Status, keys, type of output and text are the recorded ones; a name that is still to come answers 501."""
+    recorded, answer = EXCHANGES[number], answers[number]
+    if answer.status == 501:
+        assert answer.json["status"] == "ERROR"
+        assert "not in this release" in answer.json["output"]
+        return
+    body = answer.json
+    assert answer.status == body["http_response_code"] == recorded["http_status"]
+    assert body["status"] == ("OK" if recorded["http_status"] == 200 else "ERROR")
+    if "envelope_keys" in recorded:
+        new = {"result"} if body["status"] == "OK" else set()
+        assert set(body) == {*recorded["envelope_keys"], *new}
+    if "stdout" in recorded:
+        assert body["output"] == {"stdin": "", "stdout": recorded["stdout"], "stderr": ""}
+    else:
+        assert body["output"] == recorded["output"]
+
+
+@pytest.mark.parametrize("number", REFUSED, ids=title)
+def test_a_traceback_has_become_a_sentence(number: int, answers: Dict[int, Any]) -> None:
+    """Where the recorded command failed, the answer is 4xx with one clear sentence."""
+    answer = answers[number]
+    assert answer.status == answer.json["http_response_code"] == REFUSED[number]
+    assert answer.json["status"] == "ERROR"
+    assert isinstance(answer.json["output"], str)
+    assert "\n" not in answer.json["output"]
+    assert "Traceback" not in answer.text
+    assert "result" not in answer.json
+
+
+def test_most_exchanges_of_these_operations_are_kept(answers: Dict[int, Any]) -> None:
+    """The table above does not hide what it should compare: what is not sent again is the exception."""
+    sent = [number for number in kept() if answers[number].status != 501]
+    assert len(sent) >= 20
+
+
+def test_own_words(answers: Dict[int, Any]) -> None:
+    """What differs by name differs in that and nothing else."""
+    assert answers[0].json["output"] == native_api.call("version")["version"]
+    assert answers[1].json["output"] == native_api.__version__
+    assert answers[76].json["output"]["stdout"] == "queued\n"
+    ids = [dag["dag_id"] for dag in answers[26].json["result"]["dags"]]
+    assert len(ids) > 30
+    rule = "-" * 67
+    listed = "\n".join(ids)
+    assert answers[26].json["output"]["stdout"] == f"\n\n{rule}\nDAGS\n{rule}\n{listed}\n\n"
+    frame = re.compile(r"\A(.*DAGS\n-+\n).*(\n\n)\Z", re.DOTALL)
+    assert frame.sub(r"\1\2", answers[26].json["output"]["stdout"]) == frame.sub(r"\1\2", EXCHANGES[26]["stdout"])
+
+
+def test_the_times_have_the_recorded_form(answers: Dict[int, Any]) -> None:
+    """``Sun, 22 Nov 2026 10:48:10 GMT``."""
+    for name in ("call_time", "response_time"):
+        text = answers[0].json[name]
+        assert re.fullmatch(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", text)
+        assert parsedate_to_datetime(text)
+
+
+def test_the_arguments_come_back(answers: Dict[int, Any]) -> None:
+    """The envelope shows what was sent, ``api`` included."""
+    assert answers[2].json["arguments"] == EXCHANGES[2]["request"]
+    assert answers[2].json["post_arguments"] == {}
