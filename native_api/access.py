@@ -75,9 +75,14 @@ class Caller(ABC):
         return None
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
-        """Raise :class:`Forbidden`, which names the right, where the caller does not have it."""
-        if not self.may(access, identifier):
+        """Raise :class:`Forbidden`, which names the right, where the caller does not have it; without *identifier*, on any."""
+        if not self.may(access, identifier) and (identifier is not None or not self._may_some(access)):
             raise Forbidden(access.describe(identifier))
+
+    def _may_some(self, access: Access) -> bool:
+        """Return whether the caller may read some of the things that a list is about; the list shows those."""
+        some = self.dag_ids() if access.resource.of_a_dag else self.variable_keys()
+        return access.method == "GET" and bool(some)
 
     def require_effect(self, effect: Effect) -> None:
         """Raise :class:`EffectNotAllowed` where the configuration keeps the caller from such operations."""

@@ -83,8 +83,17 @@ class TestSomeDagsOnly:
         allowed = {"wire_dag", "mapped"}
         mocker.patch("native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id in allowed)
         mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self: allowed)
-        mocker.patch("native_api.adapters.dags.list_dags.__wrapped__", create=True)
         return web
+
+    def test_lists_show_those_only(self, restricted: Any) -> None:
+        answer = restricted.typed("list_dags", login="viewer").json
+        assert [dag["dag_id"] for dag in answer["dags"]] == ["mapped", "wire_dag"]
+        assert answer["total_entries"] == 2
+        assert restricted.legacy("list_dags", login="viewer").json["output"]["stdout"].endswith("\nmapped\nwire_dag\n\n")
+
+    def test_a_list_of_nothing_is_refused(self, restricted: Any, mocker: Any) -> None:
+        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self: set())
+        is_problem(restricted.typed("list_dags", login="viewer"), 403)
 
     def test_a_dag_that_is_hidden_and_one_that_is_not_there_look_alike(self, restricted: Any) -> None:
         hidden = restricted.typed("dag_state", login="viewer", dag_id="failing", run_id="r").json
@@ -113,7 +122,7 @@ class TestTheToken:
 
     @pytest.mark.parametrize("token", ["", "x", "ü", airflow_under_test.TOKEN + "x", airflow_under_test.TOKEN[:-1]])
     def test_a_wrong_one(self, web: Any, token: str) -> None:
-        headers = {"rest-api-plugin-http-token": token.encode().decode("latin-1")}
+        headers = {"rest-api-plugin-http-token": token}
         is_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
 
     def test_where_none_is_configured_the_header_is_nothing(self, web: Any, monkeypatch: Any) -> None:

@@ -101,6 +101,7 @@ def test_a_wrong_token_is_refused(operation: operations.Operation, world: Any) -
 def test_a_caller_without_rights_is_refused(operation: operations.Operation, world: Any, mocker: Any) -> None:
     """Every operation asks for its right; one that needs none answers any known caller."""
     mocker.patch("native_api.adapters.seam.rights.User.may", return_value=False)
+    mocker.patch("native_api.adapters.seam.rights.User.dag_ids", return_value=set())
     answer = world.typed(operation.name, login="admin", **example(operation))
     if operation.access is None:
         assert answer.status == 200

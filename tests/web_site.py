@@ -87,7 +87,8 @@ class FlaskSite(Site):
         self.app = app
 
     def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Answer:
-        answer = self.app.test_client(use_cookies=False).open(url, method=method, headers=headers, data=body)
+        sent = {name: value.encode().decode("latin-1") for name, value in headers.items()}
+        answer = self.app.test_client(use_cookies=False).open(url, method=method, headers=sent, data=body)
         return Answer(answer.status_code, dict(answer.headers), answer.get_data(as_text=True))
 
     def credentials(self, login: str) -> Dict[str, str]:
@@ -103,7 +104,8 @@ class StarletteSite(Site):
 
     def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Answer:
         self.client.cookies.clear()
-        answer = self.client.request(method, url, headers=headers, content=body, follow_redirects=False)
+        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+        answer = self.client.request(method, url, headers=sent, content=body, follow_redirects=False)
         return Answer(answer.status_code, dict(answer.headers), answer.text)
 
     def credentials(self, login: str) -> Dict[str, str]:

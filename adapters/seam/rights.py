@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Dict, Optional, Set
+import contextvars
+import functools
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
 
 from native_api.access import Access, Caller, Resource
 from native_api.errors import CrossSiteRequest, Unauthorized
@@ -103,24 +105,24 @@ class Rights:
         manager, details = self._auth_manager(), self._resource_details()
         if access.resource is Resource.VARIABLE:
             variable = details.VariableDetails(key=identifier, **self._team_of_variable(identifier))
-            return bool(manager.is_authorized_variable(method=access.method, details=variable, user=user))
+            return bool(self._asked(manager.is_authorized_variable, method=access.method, details=variable, user=user))
         entity = {
             Resource.DAG: None,
             Resource.DAG_RUN: details.DagAccessEntity.RUN,
             Resource.TASK_INSTANCE: details.DagAccessEntity.TASK_INSTANCE,
         }[access.resource]
         dag = details.DagDetails(id=identifier, **self._team_of_dag(identifier))
-        return bool(manager.is_authorized_dag(method=access.method, access_entity=entity, details=dag, user=user))
+        return bool(self._asked(manager.is_authorized_dag, method=access.method, access_entity=entity, details=dag, user=user))
 
     def dag_ids(self, user: Any) -> Set[str]:
         """Return the ids of the DAGs that the user may read."""
-        return set(self._auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+        return set(self._asked(self._auth_manager().get_authorized_dag_ids, user=user, method="GET"))
 
     def variable_keys(self, user: Any) -> Optional[Set[str]]:
         """Return the keys that the user may read where variables belong to teams, else None: all or none."""
         if not self._multi_team():
             return None
-        return set(self._auth_manager().get_authorized_variables(user=user, method="GET"))
+        return set(self._asked(self._auth_manager().get_authorized_variables, user=user, method="GET"))
 
     def name_of(self, user: Any) -> str:
         """Return the name that the user signs in with."""
@@ -137,6 +139,10 @@ class Rights:
 
         return get_auth_manager()
 
+    def _asked(self, question: Callable[..., Any], **about: Any) -> Any:
+        # FAB takes Flask's current application for its own where there is one, and here it is ours.
+        return contextvars.Context().run(functools.partial(question, **about))
+
     def _resource_details(self) -> Any:
         from airflow.api_fastapi.auth.managers.models import resource_details
 
@@ -146,7 +152,7 @@ class Rights:
         from jwt.exceptions import InvalidTokenError
 
         try:
-            user = asyncio.run(self._auth_manager().get_user_from_token(token))
+            user = self._asked(lambda: asyncio.run(self._auth_manager().get_user_from_token(token)))
         except InvalidTokenError as exc:
             raise Unauthorized(SIGN_IN, 'Bearer error="invalid_token"') from exc
         return User(self, user)
@@ -154,7 +160,7 @@ class Rights:
     def _public_user(self) -> Any:
         """Return the user that FAB's public role makes of anybody, where the deployer gave it one."""
         build = getattr(self._auth_manager(), "build_public_user", None)
-        return build() if build else None
+        return self._asked(build) if build else None
 
     def _origins(self, request: Request) -> Set[str]:
         from airflow.configuration import conf

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, List, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Set
 
 from native_api.access import Access, Caller, Resource
 from native_api.adapters.seam.rights import Rights, User
@@ -106,6 +106,9 @@ class Rights2(Rights):
         from airflow.www.extensions.init_auth_manager import get_auth_manager
 
         return get_auth_manager()
+
+    def _asked(self, question: Callable[..., Any], **about: Any) -> Any:
+        return question(**about)
 
     def _resource_details(self) -> Any:
         from airflow.auth.managers.models import resource_details

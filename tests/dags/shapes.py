@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pendulum
 from airflow import DAG
-from operators import BashOperator
+
+try:
+    from airflow.providers.standard.operators.bash import BashOperator
+except ImportError:
+    from airflow.operators.bash import BashOperator
 
 try:
     from airflow.sdk import Param, TaskGroup, task

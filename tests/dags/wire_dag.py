@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pendulum
 from airflow import DAG
-from operators import BashOperator, PythonOperator
+
+try:
+    from airflow.providers.standard.operators.bash import BashOperator
+    from airflow.providers.standard.operators.python import PythonOperator
+except ImportError:
+    from airflow.operators.bash import BashOperator
+    from airflow.operators.python import PythonOperator
 
 with DAG(
     "wire_dag",

@@ -34,14 +34,14 @@ def server_below_base(deployment: Deployment) -> Iterator[Server]:
     """
     An Airflow below a base path, and the other way in all else.
 
-    It takes Basic only, its static token only reads, gunicorn lets headers with underscores through, and Airflow's own
-    limit of a body is smaller than ours.
+    It takes Basic only, its static token only reads, gunicorn lets headers with underscores through, and our limit of
+    a body is larger than Airflow's own.
     """
     options = {
         BACKENDS: BASIC,
         STATIC_TOKEN: TOKEN,
         "AIRFLOW__NATIVE_API__TOKEN_EFFECTS": "read",
-        "AIRFLOW__WEBSERVER__ALLOWED_PAYLOAD_SIZE": "0.05",
+        "AIRFLOW__NATIVE_API__BODY_BYTES": "10000000",
         "GUNICORN_CMD_ARGS": "--header-map dangerous",
     }
     with serving(deployment.copy(deployment.home.with_name("below_base"), **options), "/base") as started:

@@ -31,6 +31,7 @@ class Deployment:
     """An Airflow home and the options that its processes run with, by the names of their environment variables."""
 
     home: Path
+    dags: Path
     options: Dict[str, str] = field(default_factory=dict)
 
     @property
@@ -45,7 +46,7 @@ class Deployment:
             **inherited,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(b"k" * 32).decode(),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
@@ -59,9 +60,9 @@ class Deployment:
         }
 
     def copy(self, home: Path, **options: str) -> Deployment:
-        """Return a deployment of its own with a copy of this one's database."""
+        """Return a deployment of its own with a copy of this one's database, and the same DAGs."""
         shutil.copytree(self.home, home)
-        return Deployment(home, {**self.options, **options})
+        return Deployment(home, self.dags, {**self.options, **options})
 
     def start(self, name: str, *command: str) -> Process:
         """Start a process of this deployment."""
@@ -113,8 +114,8 @@ class Server:
 def prepared(home: Path) -> Deployment:
     """Return a deployment with the sample DAGs in its database, and with users."""
     home.mkdir()
-    shutil.copytree(HERE / "dags", home / "dags")
-    deployment = Deployment(home, _users_of_simple(home) if AIRFLOW >= (3, 0) and not HAS_FAB else {})
+    dags = shutil.copytree(HERE / "dags", home.with_name("dags"))
+    deployment = Deployment(home, dags, _users_of_simple(home) if AIRFLOW >= (3, 0) and not HAS_FAB else {})
     if AIRFLOW >= (3, 0):
         deployment.options["AIRFLOW__API_AUTH__JWT_SECRET"] = JWT_SECRET
     if AIRFLOW >= (3, 0) and HAS_FAB:
