@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""
+Run the demo or the tests with nothing but Python 3.11 and git: this brings tox, and tox all the rest.
+
+    python3 run.py demo             until Ctrl-C; with --once, until its calls are made
+    python3 run.py test             everything
+    python3 run.py test NAME ...    some of the environments of tox.ini
+
+A Python besides 3.11 that is missing is skipped; with --no-skips that is a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+import venv
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+TOOLS = ROOT / ".venv-tox"
+TOX = TOOLS / "bin" / "tox"
+LOGS = ROOT / ".tox" / "logs"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an environment of tox ended."""
+
+    name: str
+    status: str
+    seconds: float
+    log: str
+
+    @property
+    def summary(self) -> str:
+        """The last line of pytest."""
+        lines = re.findall(r"^=+ (.*\b(?:passed|failed|skipped|errors?)\b.*) =+$", self.log, re.M)
+        return lines[-1] if lines else ""
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines in which pytest names what went wrong."""
+        return re.findall(r"^(?:FAILED|ERROR) .*$", self.log, re.M)
+
+    def __str__(self) -> str:
+        return f"{self.status:<7} {self.seconds:>4.0f} s  {self.name:<17} {self.summary}".rstrip()
+
+
+def bring_tox() -> None:
+    """Install tox into an environment of its own, unless it is there."""
+    if not TOX.exists():
+        venv.create(TOOLS, with_pip=True, clear=True)
+        pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "tox>=4.25", "tox-uv>=1.25"], check=True)
+
+
+def demo(once: bool) -> None:
+    """Have tox make the demo's environment, and become the demo: Ctrl-C goes to it alone."""
+    subprocess.run([TOX, "run", "-qq", "-e", "demo", "--notest"], cwd=ROOT, check=True)
+    python = ROOT / ".tox" / "demo" / "bin" / "python"
+    os.execv(python, [str(python), str(ROOT / "demo" / "run.py"), *(["--once"] if once else [])])
+
+
+def every_name() -> list[str]:
+    """Return the environments of tox.ini, and the demo."""
+    listed = subprocess.run([TOX, "list", "--no-desc", "-q"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [*listed.stdout.split(), "demo"]
+
+
+def run_one(name: str) -> Outcome:
+    """Run an environment, with its output in a file."""
+    log = LOGS / f"{name}.log"
+    begun = time.monotonic()
+    command = [str(TOX), "run", "-e", name, *(["--", "--once"] if name == "demo" else [])]
+    with log.open("wb") as output:
+        code = subprocess.run(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        ).returncode
+    text = log.read_text(errors="replace")
+    skipped = re.search(rf"^ +{re.escape(name)}: SKIP", text, re.M)
+    status = "SKIPPED" if skipped else "FAILED" if code else "ok"
+    return Outcome(name, status, time.monotonic() - begun, text)
+
+
+def test(names: list[str], jobs: int, skips_allowed: bool) -> int:
+    """Run the environments, a few at a time, and tell how they end; return the exit code."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    outcomes = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for future in as_completed([pool.submit(run_one, name) for name in names]):
+            outcome = future.result()
+            outcomes.append(outcome)
+            if outcome.status != "ok":
+                print(f"----- {outcome.name}\n{outcome.log}-----")
+            print(outcome, flush=True)
+    bad = [outcome for outcome in outcomes if not _is_good(outcome, skips_allowed)]
+    print(f"\n{len(outcomes) - len(bad)} of {len(outcomes)} are as they should be; {time.monotonic() - begun:.0f} s")
+    for outcome in bad:
+        print(outcome, *outcome.complaints, sep="\n    ")
+    return 1 if bad else 0
+
+
+def _is_good(outcome: Outcome, skips_allowed: bool) -> bool:
+    skip_is_fine = skips_allowed and re.match(r"py\d", outcome.name) is not None
+    return outcome.status == "ok" or (outcome.status == "SKIPPED" and skip_is_fine)
+
+
+def main() -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    of_demo = commands.add_parser("demo")
+    of_demo.add_argument("--once", action="store_true", help="end after the calls")
+    of_test = commands.add_parser("test")
+    of_test.add_argument("names", nargs="*", metavar="NAME", help="environments of tox.ini; default: all, and the demo")
+    of_test.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="how many at a time")
+    of_test.add_argument("--no-skips", action="store_true", help="fail where an interpreter is missing")
+    chosen = parser.parse_args()
+    os.chdir(ROOT)
+    bring_tox()
+    if chosen.command == "demo":
+        demo(chosen.once)
+    return test(chosen.names or every_name(), chosen.jobs, not chosen.no_skips)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
