@@ -1,0 +1,98 @@
+"""
+The tables of README.rst, made from the registry and the declared options.
+
+A test compares them with the file. ``tox exec -e airflow33 -- python docs/tables.py`` writes them into it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Dict, Iterable, Iterator, List, Sequence, Set
+
+README = Path(__file__).resolve().parents[1] / "README.rst"
+BEGIN, END = ".. begin {}\n", ".. end {}\n"
+
+
+def operations() -> str:
+    """Return the table of operations."""
+    from native_api import operations as registry
+    from native_api.faces.typed import method_of
+
+    legacy = _legacy_names()
+    rows = [
+        (
+            f"``{operation.name}``",
+            method_of(operation),
+            operation.effect.value,
+            ", ".join(f"``{name}``" for name in sorted(legacy.get(operation.name, ()))),
+            operation.summary,
+        )
+        for operation in registry.every()
+    ]
+    return _table(("Operation", "Method", "Effect", "``api=`` of the old protocol", "What it does"), rows)
+
+
+def options() -> str:
+    """Return the table of options."""
+    from native_api.settings import OPTIONS
+
+    rows = [
+        (
+            f"``{option.name}``" + (" [1]_" if option.peer else ""),
+            f"``{option.default}``" if option.default else "(empty)",
+            option.help,
+        )
+        for option in OPTIONS.values()
+    ]
+    return _table(("Option", "Default", "Meaning"), rows)
+
+
+TABLES: Dict[str, Callable[[], str]] = {"operations": operations, "options": options}
+
+
+def with_tables(text: str) -> str:
+    """Return *text* with each table between its markers as it must be."""
+    for name, table in TABLES.items():
+        begin, end = BEGIN.format(name), END.format(name)
+        before, found, rest = text.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found and found_end):
+            raise ValueError(f"README.rst lacks '{begin.strip()}' or, after it, '{end.strip()}'")
+        text = f"{before}{begin}\n{table()}\n{end}{after}"
+    return text
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (head, *rows):
+        lines += [f"   {'* -' if number == 0 else '  -'} {cell}".rstrip() for number, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _legacy_names() -> Dict[str, Set[str]]:
+    """Return, for each operation, the names of the old protocol that lead to it, found by asking their planners."""
+    from native_api.errors import NativeApiError
+    from native_api.faces.legacy import protocol
+
+    found: Dict[str, Set[str]] = {}
+    for name in protocol.every().values():
+        for query in _queries(name.required, sorted(name.arguments)):
+            try:
+                plan = name.plan(protocol.Arguments(query, {}))
+            except NativeApiError:
+                continue
+            found.setdefault(plan.operation, set()).add(name.name)
+    return found
+
+
+def _queries(required: Sequence[str], arguments: List[str]) -> Iterator[Dict[str, str]]:
+    """Give queries with what is required and, besides, nothing or one argument: a checkbox, or a text."""
+    always = {name: "a" for name in required}
+    yield always
+    for argument in arguments:
+        for value in ("on", "a b"):
+            yield {**always, argument: value}
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,39 @@
+"""The README says what the code does."""
+
+from __future__ import annotations
+
+import re
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import tables
+
+    yield tables
+    del sys.modules["tables"]
+
+
+@pytest.fixture
+def readme() -> str:
+    return (ROOT / "README.rst").read_text(encoding="utf-8")
+
+
+def test_its_tables_are_those_of_the_code(tables: Any, readme: str) -> None:
+    """Every operation and every option is there; ``python docs/tables.py`` writes them."""
+    assert readme == tables.with_tables(readme)
+
+
+def test_it_names_the_airflows_that_are_tested(readme: str) -> None:
+    config = ConfigParser(interpolation=None)
+    config.read(ROOT / "tox.ini")
+    pins = re.findall(r"^airflow\d+: apache-airflow==(\S+)", config["testenv"]["deps"], re.M)
+    assert pins and [pin for pin in pins if pin not in readme] == []
