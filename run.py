@@ -56,7 +56,7 @@ def bring_tox() -> None:
     """Install tox into an environment of its own, unless it is there."""
     if not TOX.exists():
         venv.create(TOOLS, with_pip=True, clear=True)
-        pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run([*pip, "tox>=4.25", "tox-uv>=1.25"], check=True)
 
 
