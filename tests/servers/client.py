@@ -75,6 +75,13 @@ class Answer:
         return f"{self.target}: {self.status}\n{self.headers}\n{self.text[:2000]}"
 
 
+class _Connection(HTTPConnection):
+    """A connection that sends characters beyond ASCII in a URL as bytes, which the standard library refuses to."""
+
+    def _encode_request(self, request: str) -> bytes:
+        return request.encode("latin-1")
+
+
 class Client:
     """Somebody who sends requests to one server, with the same headers and cookies each time."""
 
@@ -161,7 +168,7 @@ class Client:
     def _exchange(
         self, method: str, target: str, body: Union[bytes, Iterable[bytes], None], headers: Dict[str, str]
     ) -> Answer:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
+        connection = _Connection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         try:
             connection.request(method, target, body, headers)
             response = connection.getresponse()

@@ -34,7 +34,7 @@ def server_below_base(deployment: Deployment) -> Iterator[Server]:
     """
     An Airflow below a base path, and the other way in all else.
 
-    It takes Basic only, its static token only reads, gunicorn lets headers with underscores through, and our limit of
+    Its static token only reads, gunicorn lets headers with underscores through, and our limit of
     a body is larger than Airflow's own.
     """
     options = {
@@ -52,9 +52,12 @@ def server_below_base(deployment: Deployment) -> Iterator[Server]:
 def public_server(deployment: Deployment) -> Iterator[Server]:
     """An Airflow that its deployer made public: by FAB's public role, or by Simple's all-admins mode."""
     options = {BACKENDS: f"{BASIC},{SESSION}", STATIC_TOKEN: TOKEN}
-    if not HAS_FAB:
+    if HAS_FAB:
+        options["AIRFLOW__FAB__AUTH_ROLE_PUBLIC"] = "Viewer"
+    else:
         options["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] = "True"
     copy = deployment.copy(deployment.home.with_name("public"), **options)
-    (copy.home / "webserver_config.py").write_text("AUTH_TYPE = 1\nAUTH_ROLE_PUBLIC = 'Viewer'\nWTF_CSRF_ENABLED = True\n")
+    # Where Airflow 2 reads the public role.
+    (copy.home / "webserver_config.py").write_text("AUTH_ROLE_PUBLIC = 'Viewer'\nWTF_CSRF_ENABLED = True\n")
     with serving(copy) as started:
         yield started

@@ -167,12 +167,3 @@ def test_calls_leave_no_row_in_the_table_of_sessions(server: Server, who: str, c
     before = server.deployment.rows("SELECT count(*) FROM session")
     call(clients[who])
     assert server.deployment.rows("SELECT count(*) FROM session") == before
-
-
-@on("2.11")
-@reads_and_writes
-def test_a_session_is_nobody_where_only_basic_is_configured(server_below_base: Server, call: Call) -> None:
-    browser = signed_in(server_below_base, "admin")
-    assert browser.get("/home").status == 200
-    call(browser).refusal(401)
-    call(server_below_base.user("admin")).result()

@@ -13,7 +13,7 @@ from tests.servers.versions import on
 
 pytestmark = on("2.7", "2.11", "3.0", "3.3")
 
-LONG = pytest.param("a" * 3000, id="long")
+LONG = pytest.param("a" * 1500, id="long")
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 SET = f"{TYPED}set_variable"
@@ -88,13 +88,13 @@ def test_airflows_own_limit_holds(server_below_base: Server, path: str, headers:
         pytest.param(400, b'{"key": "\xff"}', JSON, id="no UTF-8"),
         pytest.param(400, b"[" * 50_000, JSON, id="deep and broken"),
         pytest.param(400, b"[" * 40_000 + b"]" * 40_000, JSON, id="deep"),
+        pytest.param(400, b'{"key": "\\ud800", "value": "v"}', JSON, id="half a character"),
         pytest.param(415, b"<key/>", {"Content-Type": "text/xml"}, id="XML"),
         pytest.param(422, b"", {}, id="nothing"),
         pytest.param(422, b"", JSON, id="empty JSON"),
         pytest.param(422, b"{}", JSON, id="no arguments"),
         pytest.param(422, b'{"key": 1, "value": null}', JSON, id="wrong types"),
         pytest.param(422, b'{"key": "k", "value": "v", "more": 1}', JSON, id="unknown argument"),
-        pytest.param(422, b'{"key": "\\ud800", "value": "v"}', JSON, id="half a character"),
         pytest.param(422, b"key=k", FORM, id="form without the value"),
         pytest.param(422, b"", {"Content-Type": "multipart/form-data"}, id="multipart without a boundary"),
     ],
@@ -103,11 +103,16 @@ def test_a_body_that_cannot_be_used_is_refused(admin: Client, status: int, body:
     admin.send("POST", SET, body=body, headers=headers).refusal(status)
 
 
-def test_half_a_character_in_a_value_does_no_harm(admin: Client) -> None:
-    """JSON can say half of a surrogate pair, which no database stores and no answer can be encoded with."""
-    body = b'{"dag_id": "others", "conf": {"half": "\\ud800"}}'
-    answer = admin.send("POST", f"{TYPED}trigger_dag", body=body, headers=JSON)
-    assert answer.status == 201 or answer.refusal(422)
+def test_half_a_character_does_no_harm_in_text(admin: Client) -> None:
+    """JSON can say half of a surrogate pair, which no answer can be encoded with, also inside of text."""
+    conf = '{"half": "\\ud800"}'
+    for answer in (
+        admin.write("trigger_dag", dag_id="others", conf=conf),
+        admin.legacy("trigger_dag", dag_id="others", conf=conf),
+        admin.legacy("variables", cmd="set", key="half", value=conf),
+        admin.legacy("variables", get="half", json="true"),
+    ):
+        assert answer.status < 400 or answer.refusal(422, 400)
 
 
 @pytest.mark.parametrize("size", [10, BODY_BYTES + 1000], ids=["small", "large"])
@@ -158,6 +163,17 @@ def test_head_answers_as_get_without_the_body(admin: Client, path: str, query: D
     assert head.headers["Content-Type"] == get.headers["Content-Type"]
 
 
+@pytest.mark.parametrize("who", ["user", "token"])
+def test_head_changes_nothing(server: Server, who: str) -> None:
+    """What fetches only the head of a page, to see whether a link is good, must not trigger a DAG."""
+    client = {"user": server.user("admin"), "token": server.holder()}[who]
+    client.write("unpause_dag", dag_id="others").result()
+    for path, allowed in (("/native_api/v1/pause_dag", "POST"), (LEGACY, "GET, POST")):
+        answer = client.send("HEAD", path, query={"api": "pause", "dag_id": "others"})
+        assert (answer.status, answer.headers["Allow"]) == (405, allowed)
+    assert client.read("list_dags", dag_id_pattern="others", paused="false").result()["dags"]
+
+
 # Query strings and headers
 
 
@@ -183,12 +199,20 @@ def test_odd_text_in_a_query_string_does_no_harm(admin: Client, value: str) -> N
         assert answer.json()
 
 
+@on("2.7", "2.11")
+def test_bytes_that_a_client_does_not_quote_are_read(admin: Client) -> None:
+    """curl sends the bytes of a URL as they are typed; uvicorn refuses such a URL, gunicorn does not."""
+    typed = "käse und 北".encode().decode("latin-1").replace(" ", "%20")
+    admin.send("GET", LEGACY, query=f"api=variables&cmd=set&key=unquoted&value={typed}").result()
+    assert admin.read("get_variable", key="unquoted").result()["value"] == "käse und 北"
+    admin.send("GET", f"{TYPED}get_variable", query="key=\xff").refusal(404)
+
+
 @pytest.mark.parametrize(
     ("operation", "arguments"),
     [
         pytest.param("list_dags", {"offset": "1" + "0" * 30}, id="huge offset"),
         pytest.param("list_dags", {"limit": "1" + "0" * 30}, id="huge limit"),
-        pytest.param("list_dags", {"limit": "9" * 5000}, id="more digits than Python reads"),
         pytest.param("list_dags", {"limit": "1e400"}, id="infinite limit"),
         pytest.param("list_dags", {"offset": "-1"}, id="negative offset"),
         pytest.param("list_variables", {"offset": "1" + "0" * 30}, id="huge offset of variables"),
@@ -217,7 +241,7 @@ def test_extreme_values_do_no_harm(admin: Client, operation: str, arguments: Dic
         pytest.param({"Cookie": "=;;; \xff=\xfe; session"}, id="odd cookies"),
         pytest.param({"Accept": "text/html"}, id="asks for HTML"),
         pytest.param({"Content-Type": "nonsense; charset=\xff"}, id="odd content type"),
-        pytest.param({"Accept-Encoding": "gzip, br, *;q=0"}, id="odd encodings"),
+        pytest.param({"Accept-Encoding": "br;q=x, *;q=0"}, id="odd encodings"),
         pytest.param({"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil"}, id="forwarded"),
     ],
 )
