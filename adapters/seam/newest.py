@@ -148,7 +148,9 @@ class Airflow:
         try:
             return self._trigger_dag(dag_id, **wanted)
         except ValueError as exc:
-            raise (failures.translate(exc) or Invalid({"dag_run": [str(exc)]})) from exc
+            # 3.2 says so of params too, where other versions have an exception for them.
+            field = "conf" if str(exc).startswith("Invalid input for param") else "dag_run"
+            raise (failures.translate(exc) or Invalid({field: [str(exc)]})) from exc
 
     def _trigger_dag(
         self,
