@@ -27,20 +27,19 @@ class DateTime(fields.DateTime):
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> datetime.datetime:
         if isinstance(value, datetime.datetime):
-            moment = pendulum.instance(value, tz=airflow().default_timezone())  # type: ignore[arg-type]
-            return moment.in_timezone("UTC")
+            return pendulum.instance(value, tz=airflow().default_timezone()).in_timezone("UTC")
         try:
             text = _LOST_PLUS.sub(r"\1+\2", value.strip())
             if not re.match(r"\d{4}-?\d\d", text):
                 raise ValueError(value)
-            moment = pendulum.parse(text, exact=True, tz=airflow().default_timezone())  # type: ignore[assignment, arg-type]
+            moment: Any = pendulum.parse(text, exact=True, tz=airflow().default_timezone())
         except (AttributeError, TypeError, ValueError, OverflowError) as exc:
             raise ValidationError(f"Not a date: {value!r}; write it as 2017-01-02T03:04:05+00:00.") from exc
         if isinstance(moment, datetime.datetime):
             return pendulum.instance(moment).in_timezone("UTC")
         if isinstance(moment, datetime.date):
             zone = airflow().default_timezone()
-            midnight = pendulum.datetime(moment.year, moment.month, moment.day, tz=zone)  # type: ignore[arg-type]
+            midnight = pendulum.datetime(moment.year, moment.month, moment.day, tz=zone)
             return midnight.in_timezone("UTC")
         raise ValidationError(f"Not a date: {value!r}; write it as 2017-01-02T03:04:05+00:00.")
 
@@ -51,8 +50,8 @@ class DateTime(fields.DateTime):
 class Flag(fields.Boolean):
     """A yes or no; a checkbox of a form that is there and empty is a yes."""
 
-    truthy = {True, 1, "true", "True", "1", "on", "yes", ""}
-    falsy = {False, 0, "false", "False", "0", "off", "no"}
+    truthy = {True, "true", "True", "1", "on", "yes", ""}
+    falsy = {False, "false", "False", "0", "off", "no"}
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
         return super()._deserialize(value.strip().lower() if isinstance(value, str) else value, attr, data, **kwargs)
@@ -78,7 +77,7 @@ class JSONObject(fields.Dict):
                 raise ValidationError(f"Not valid JSON: {exc}") from exc
         if not isinstance(value, dict):
             raise ValidationError("Must be a JSON object.")
-        return super()._deserialize(value, attr, data, **kwargs)
+        return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
 
 
 class RunId(fields.String):

@@ -52,7 +52,9 @@ class GetVariable(Schema):
 
     key = _key()
     json = Flag(load_default=False, metadata={"description": "Read the value as JSON and give what it says."})
-    default = fields.Raw(allow_none=True, metadata={"description": "The value to give where there is no such variable."})
+    default = fields.Raw(
+        allow_none=True, metadata={"description": "The value to give where there is no such variable."}
+    )
 
 
 class DeleteVariable(Schema):

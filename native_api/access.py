@@ -75,7 +75,7 @@ class Caller(ABC):
         return None
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
-        """Raise :class:`Forbidden`, which names the right, where the caller does not have it; without *identifier*, on any."""
+        """Raise :class:`Forbidden` where the caller does not have the right; without *identifier*, on nothing at all."""
         if not self.may(access, identifier) and (identifier is not None or not self._may_some(access)):
             raise Forbidden(access.describe(identifier))
 

@@ -31,7 +31,7 @@ def _moment(date: Any) -> Any:
 
 
 def masked(operation: Operation, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the loaded *arguments* with what Airflow calls sensitive masked; the schema says which field names which."""
+    """Return the loaded *arguments*, masked; the schema says which field is the name of another."""
     hidden = dict(arguments)
     for name, schema_field in operation.request.fields.items():
         if hidden.get(name) is None:

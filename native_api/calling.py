@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Literal, Mapping
 
 from marshmallow import RAISE, ValidationError
 
@@ -14,7 +13,8 @@ from native_api.adapters.seam import airflow
 from native_api.errors import Invalid
 from native_api.operations import Context, Operation
 
-log = logging.getLogger(__name__)
+#: What becomes of arguments that the schema does not have.
+Unknown = Literal["raise", "exclude"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Answer:
 
 
 def call(
-    name: str, arguments: Mapping[str, Any], *, caller: Caller, unknown: str = RAISE, whole_lists: bool = False
+    name: str, arguments: Mapping[str, Any], *, caller: Caller, unknown: Unknown = RAISE, whole_lists: bool = False
 ) -> Answer:
     """
     Run the operation *name* for *caller* and return its answer.
@@ -59,7 +59,7 @@ def call(
     return Answer(operation, loaded, result, context.created)
 
 
-def load(operation: Operation, arguments: Mapping[str, Any], unknown: str = RAISE) -> Dict[str, Any]:
+def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = RAISE) -> Dict[str, Any]:
     """Return *arguments* as the operation's request schema loads them, or raise :class:`Invalid`."""
     try:
         loaded: Dict[str, Any] = operation.request.load(arguments, unknown=unknown)

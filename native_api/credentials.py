@@ -1,4 +1,4 @@
-"""Who sends a request: the first credential that is present, alone; and whether a browser may have sent it by itself."""
+"""Who sends a request: the first credential that is present, alone; and whether a browser sends it by itself."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ class NativeApiPlugin(AirflowPlugin):
 
     name = "native_api"
 
-    def on_load(self, *args: Any, **kwargs: Any) -> None:
+    @classmethod
+    def on_load(cls, *args: Any, **kwargs: Any) -> None:
         """Say so where this Airflow cannot be served, and leave it running."""
         from native_api.adapters.seam import refusal
 

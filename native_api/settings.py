@@ -85,7 +85,7 @@ class BadSetting(Exception):
 
 def get(name: str) -> Any:
     """
-    Return the value of the option *name*: ``[native_api]``, else ``[rest_api_plugin]`` for the peer's, else the default.
+    Return the option *name*: as ``[native_api]`` has it, or ``[rest_api_plugin]`` for the peer's, or by default.
 
     :raises BadSetting: the configured value cannot be used.
     """

@@ -29,7 +29,7 @@ def configure() -> None:
         "AIRFLOW__API__AUTH_BACKENDS": ",".join(
             f"airflow.api.auth.backend.{backend}" for backend in ("basic_auth", "session")
         ),
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-that-is-long-enough-for-every-algorithm-of-jwt-there-is",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-that-is-long-enough-for-all-algorithms-of-jwt",
         "AIRFLOW__WEBSERVER__SECRET_KEY": "another-secret-of-the-tests",
         "AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": TOKEN,
     }

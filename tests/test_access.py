@@ -89,7 +89,9 @@ class TestSomeDagsOnly:
         answer = restricted.typed("list_dags", login="viewer").json
         assert [dag["dag_id"] for dag in answer["dags"]] == ["mapped", "wire_dag"]
         assert answer["total_entries"] == 2
-        assert restricted.legacy("list_dags", login="viewer").json["output"]["stdout"].endswith("\nmapped\nwire_dag\n\n")
+        assert (
+            restricted.legacy("list_dags", login="viewer").json["output"]["stdout"].endswith("\nmapped\nwire_dag\n\n")
+        )
 
     def test_a_list_of_nothing_is_refused(self, restricted: Any, mocker: Any) -> None:
         mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self: set())

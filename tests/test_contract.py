@@ -55,9 +55,7 @@ def test_the_declaration_is_complete(operation: operations.Operation) -> None:
     """Every operation says in words what it does, and its schemas load the example and name every field."""
     assert operation.summary.endswith(".")
     assert operation.request.load(dict(operation.example)) is not None
-    undescribed = [
-        name for name, field in operation.request.fields.items() if not field.metadata.get("description")
-    ]
+    undescribed = [name for name, field in operation.request.fields.items() if not field.metadata.get("description")]
     assert undescribed == []
     assert len(f"native_api.{operation.name}") <= 30, "the audit log's event has 30 characters on Airflow 2.7"
 

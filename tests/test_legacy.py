@@ -197,7 +197,9 @@ class TestRuns:
         for escaped, run_id in (("50%25", "50%"), ("50%2525", "50%25"), ("a%2Bb", "a+b"), ("a+b", "a b")):
             answer = web.request("GET", PATH, query=f"api=trigger_dag&dag_id=wire_dag&run_id={escaped}")
             assert answer.json["result"]["run_id"] == run_id
-            assert stdout(web.request("GET", PATH, query=f"api=dag_state&dag_id=wire_dag&run_id={escaped}")) == "queued\n"
+            assert (
+                stdout(web.request("GET", PATH, query=f"api=dag_state&dag_id=wire_dag&run_id={escaped}")) == "queued\n"
+            )
 
     def test_the_run_id_comes_back(self, web: Any) -> None:
         """A named difference: the text and the result name the run."""

@@ -57,7 +57,9 @@ def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> N
     ]
 
 
-@pytest.mark.parametrize("version, since", [("3.4.0", (3, 1)), ("4.0.0", (3, 1)), ("2.12.0", (2, 8)), ("2.7.0rc1", (2, 7))])
+@pytest.mark.parametrize(
+    "version, since", [("3.4.0", (3, 1)), ("4.0.0", (3, 1)), ("2.12.0", (2, 8)), ("2.7.0rc1", (2, 7))]
+)
 def test_an_airflow_that_is_newer_than_all_known(airflow: Any, mocker: Any, version: str, since: Any) -> None:
     """It gets the newest implementation of its generation."""
     from native_api.adapters import seam

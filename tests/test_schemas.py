@@ -49,7 +49,8 @@ def test_a_date(airflow: Any, text: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not a date", "10", "03:04:05", "P1D", "2017-13-01", "2017-01-02/2017-01-03", "now", 3, None, [], "9" * 99]
+    "text",
+    ["", "not a date", "10", "03:04:05", "P1D", "2017-13-01", "2017-01-02/2017-01-03", "now", 3, None, [], "9" * 99],
 )
 def test_no_date(airflow: Any, text: Any) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -66,7 +67,20 @@ def test_naive_dates_are_read_in_airflows_timezone(airflow: Any, mocker: Any) ->
     assert load(date="2017-07-02T03:04:05Z") == datetime.datetime(2017, 7, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text, expected", [("on", True), ("", True), ("YES", True), (True, True), ("1", True), ("off", False), ("0", False), ("No", False), (False, False)])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("on", True),
+        ("", True),
+        ("YES", True),
+        (True, True),
+        ("1", True),
+        ("off", False),
+        ("0", False),
+        ("No", False),
+        (False, False),
+    ],
+)
 def test_a_flag(text: Any, expected: bool) -> None:
     assert load(flag=text) is expected
 

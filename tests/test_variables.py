@@ -10,7 +10,20 @@ import pytest
 import native_api
 from native_api import errors
 
-TEXTS = ["", " ", "a b", "a&b=c;d", "+ %20 %", '{"a": 1}', "[1,  2]", "null", "ümlaut 世界 ✓", "None", "x\ny\t", "'\"\\"]
+TEXTS = [
+    "",
+    " ",
+    "a b",
+    "a&b=c;d",
+    "+ %20 %",
+    '{"a": 1}',
+    "[1,  2]",
+    "null",
+    "ümlaut 世界 ✓",
+    "None",
+    "x\ny\t",
+    "'\"\\",
+]
 
 
 def get(key: str = "k", **arguments: Any) -> Any:

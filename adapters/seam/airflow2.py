@@ -77,7 +77,7 @@ class Airflow2(Airflow):
         from airflow.api.common.trigger_dag import trigger_dag
 
         session.commit()
-        dag_run: Any = trigger_dag(
+        dag_run: Any = trigger_dag(  # type: ignore[call-arg]
             dag_id, run_id=run_id, conf=conf, execution_date=logical_date, replace_microseconds=False
         )
         created: str = dag_run.run_id

@@ -14,7 +14,10 @@ Translation = Callable[[BaseException], NativeApiError]
 #: had, the newest first; one that this Airflow lacks is passed over.
 TABLE: Tuple[Tuple[str, Translation], ...] = (
     # 3.2 moved it to the task SDK.
-    ("airflow.sdk.exceptions:ParamValidationError airflow.exceptions:ParamValidationError", lambda exc: Invalid({"conf": [str(exc)]})),
+    (
+        "airflow.sdk.exceptions:ParamValidationError airflow.exceptions:ParamValidationError",
+        lambda exc: Invalid({"conf": [str(exc)]}),
+    ),
     ("airflow.exceptions:DagRunAlreadyExists", lambda exc: Refused(str(exc))),
     ("airflow.exceptions:AirflowNotFoundException", lambda exc: Missing(str(exc))),
     ("sqlalchemy.exc:IntegrityError", lambda exc: Refused("Another call has written the same thing meanwhile.")),

@@ -88,7 +88,9 @@ class Rights:
         """
         fetch_site = request.headers.get("Sec-Fetch-Site")
         origin = request.headers.get("Origin")
-        if fetch_site == "same-origin" or (fetch_site is None and origin is not None and origin in self._origins(request)):
+        if fetch_site == "same-origin" or (
+            fetch_site is None and origin is not None and origin in self._origins(request)
+        ):
             return
         raise CrossSiteRequest(
             "Changing something with a credential that browsers send by themselves needs a POST whose Sec-Fetch-Site "
@@ -112,7 +114,9 @@ class Rights:
             Resource.TASK_INSTANCE: details.DagAccessEntity.TASK_INSTANCE,
         }[access.resource]
         dag = details.DagDetails(id=identifier, **self._team_of_dag(identifier))
-        return bool(self._asked(manager.is_authorized_dag, method=access.method, access_entity=entity, details=dag, user=user))
+        return bool(
+            self._asked(manager.is_authorized_dag, method=access.method, access_entity=entity, details=dag, user=user)
+        )
 
     def dag_ids(self, user: Any) -> Set[str]:
         """Return the ids of the DAGs that the user may read."""

@@ -61,7 +61,7 @@ class Rights2(Rights):
         from flask.globals import request_ctx
         from flask.sessions import NullSession
 
-        request_ctx.session = NullSession()
+        request_ctx.session = NullSession()  # type: ignore[misc]
 
     def _ask(self, backends: List[Any]) -> Optional[str]:
         """Have the backends find the user, and return the challenge of one that did not."""
@@ -130,7 +130,9 @@ class Rights27(Rights2):
         manager = self._security_manager()
         if access.resource is Resource.VARIABLE:
             return bool(manager.has_access(action, "Variables", user))
-        dag_action = action if access.resource is Resource.DAG else ("can_read" if access.method == "GET" else "can_edit")
+        dag_action = (
+            action if access.resource is Resource.DAG else ("can_read" if access.method == "GET" else "can_edit")
+        )
         parts = {
             Resource.DAG: [],
             Resource.DAG_RUN: ["DAG Runs"],
@@ -157,7 +159,7 @@ class Rights27(Rights2):
     def _security_manager(self) -> Any:
         from flask import current_app
 
-        return current_app.appbuilder.sm
+        return current_app.appbuilder.sm  # type: ignore[attr-defined]
 
     def _current_user(self) -> Any:
         from flask import g
@@ -173,7 +175,7 @@ def _forget_login() -> None:
     """Make the request's user nobody, whatever cookie came with it."""
     from flask import current_app
 
-    current_app.login_manager._update_request_context_with_user()
+    current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
 
 
 def _is_nobody(user: Any) -> bool:

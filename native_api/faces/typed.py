@@ -40,7 +40,7 @@ def call(name: str) -> Response:
     return json_response(answer.result, HTTPStatus.CREATED if answer.created else HTTPStatus.OK)
 
 
-def _arguments(operation: Operation) -> Tuple[Dict[str, Any], str]:
+def _arguments(operation: Operation) -> Tuple[Dict[str, Any], calling.Unknown]:
     """Return the request's arguments, and what is to become of those that the operation does not have."""
     if method_of(operation) == "GET":
         return _flat(operation, request.args), EXCLUDE

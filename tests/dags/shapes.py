@@ -40,7 +40,9 @@ with DAG("unicodé_dåg", start_date=START, schedule=None, tags=["ümläut"], de
 with DAG("failing", start_date=START, schedule=None) as failing:
     BashOperator(task_id="fails", bash_command="exit 3", retries=0)
 
-with DAG("needs_params", start_date=START, schedule=None, params={"count": Param(1, type="integer", minimum=1)}) as needs:
+with DAG(
+    "needs_params", start_date=START, schedule=None, params={"count": Param(1, type="integer", minimum=1)}
+) as needs:
     BashOperator(task_id="count", bash_command="echo {{ params.count }}")
 
 with DAG("team.reports", start_date=START, schedule=None) as dotted:

@@ -46,4 +46,3 @@ def call() -> Response:
 def _missing(name: protocol.LegacyName, plan: Plan, text: str) -> Response:
     """Answer as the old command line did where it found nothing and called that no failure."""
     return envelope.ok(name, text, None, protocol.command_line(plan))
-
