@@ -46,7 +46,7 @@ class Outcome:
     @property
     def complaints(self) -> list[str]:
         """The lines in which pytest names what went wrong."""
-        return re.findall(r"^(?:FAILED|ERROR) .*$", self.log, re.M)
+        return [line[:200] for line in re.findall(r"^(?:FAILED|ERROR) tests.*$", self.log, re.M)]
 
     def __str__(self) -> str:
         return f"{self.status:<7} {self.seconds:>4.0f} s  {self.name:<17} {self.summary}".rstrip()
