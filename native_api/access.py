@@ -75,7 +75,7 @@ class Caller(ABC):
         return None
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
-        """Raise :class:`Forbidden` where the caller does not have the right; without *identifier*, on nothing at all."""
+        """Raise :class:`Forbidden` where the caller lacks the right; without *identifier*, on all there is."""
         if not self.may(access, identifier) and (identifier is not None or not self._may_some(access)):
             raise Forbidden(access.describe(identifier))
 
