@@ -19,9 +19,7 @@ DEADLINE_SECONDS = 120.0
 PAUSE_SECONDS = 0.2
 
 
-def eventually(
-    question: Callable[[], Optional[Answer]], what: str, *, seconds: float = DEADLINE_SECONDS
-) -> Answer:
+def eventually(question: Callable[[], Optional[Answer]], what: str, *, seconds: float = DEADLINE_SECONDS) -> Answer:
     """Ask until the answer is true, and return it; fail at the deadline, saying *what* was waited for."""
     end = time.monotonic() + seconds
     while True:

@@ -88,7 +88,11 @@ def test_basic_that_a_browser_sent_changes_with_the_csrf_token(
 ) -> None:
     """A page of Airflow's in a browser that also sends Basic works, since it has the token."""
     page = admins_browser.also(
-        {"Authorization": server.authorization("admin"), "Origin": server.anonymous.origin, "X-CSRFToken": token_of_page}
+        {
+            "Authorization": server.authorization("admin"),
+            "Origin": server.anonymous.origin,
+            "X-CSRFToken": token_of_page,
+        }
     )
     page.write("pause_dag", dag_id="others").result()
 

@@ -99,7 +99,9 @@ def test_airflows_own_limit_holds(server_below_base: Server, path: str, headers:
         pytest.param(422, b"", {"Content-Type": "multipart/form-data"}, id="multipart without a boundary"),
     ],
 )
-def test_a_body_that_cannot_be_used_is_refused(admin: Client, status: int, body: bytes, headers: Dict[str, str]) -> None:
+def test_a_body_that_cannot_be_used_is_refused(
+    admin: Client, status: int, body: bytes, headers: Dict[str, str]
+) -> None:
     admin.send("POST", SET, body=body, headers=headers).refusal(status)
 
 
