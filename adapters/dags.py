@@ -8,13 +8,14 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.schemas import DateTime, Flag, Subdir, dag_id_field, page, page_limit
+from native_api.adapters.pages import contains, page_fields, page_of
+from native_api.adapters.schemas import DateTime, Flag, Subdir, dag_id_field
 from native_api.adapters.seam import airflow
 from native_api.errors import DagNotBelow, DagNotFound, OutsideFolders
 from native_api.operations import Context, operation
 
 
-class ListDags(Subdir, Schema.from_dict(page("dag_id", "last_parsed_time", "next_dagrun"))):  # type: ignore[misc]
+class ListDags(Subdir, Schema.from_dict(page_fields("dag_id", "last_parsed_time", "next_dagrun"))):  # type: ignore[misc]
     """Which DAGs to list."""
 
     dag_id_pattern = fields.String(
@@ -74,28 +75,18 @@ class Pause(Schema):
     effect=Effect.READ,
     command=lambda arguments: ["dags", "list"],
 )
-def list_dags(
-    context: Context, offset: int, order_by: str, limit: Optional[int] = None, **filters: Any
-) -> Dict[str, Any]:
+def list_dags(context: Context, **asked: Any) -> Dict[str, Any]:
     """List the active DAGs that the caller may read."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import func, select
+    from sqlalchemy import select
     from sqlalchemy.orm import selectinload
 
-    conditions = _conditions(filters)
+    statement = select(DagModel).options(selectinload(DagModel.tags)).where(*_conditions(asked))
     dag_ids = context.caller.dag_ids()
     if dag_ids is not None:
-        conditions.append(DagModel.dag_id.in_(dag_ids))
-    column = getattr(DagModel, order_by.lstrip("-"))
-    rows = context.session.scalars(
-        select(DagModel)
-        .options(selectinload(DagModel.tags))
-        .where(*conditions)
-        .order_by(column.desc() if order_by.startswith("-") else column, DagModel.dag_id)
-        .limit(page_limit(context, limit))
-        .offset(offset)
-    )
-    total = context.session.scalar(select(func.count(DagModel.dag_id)).where(*conditions))
+        statement = statement.where(DagModel.dag_id.in_(dag_ids))
+    columns = {name: getattr(DagModel, name) for name in ("dag_id", "last_parsed_time", "next_dagrun")}
+    rows, total = page_of(context, statement, asked, columns, DagModel.dag_id)
     return {"dags": [_shown(row) for row in rows], "total_entries": total}
 
 
@@ -184,7 +175,7 @@ def _conditions(filters: Mapping[str, Any]) -> List[Any]:
 
     conditions = [airflow().is_active(DagModel)]
     if "dag_id_pattern" in filters:
-        conditions.append(DagModel.dag_id.ilike(f"%{filters['dag_id_pattern']}%"))
+        conditions.append(contains(DagModel.dag_id, filters["dag_id_pattern"]))
     if filters.get("tags"):
         conditions.append(DagModel.tags.any(_tag().name.in_(filters["tags"])))
     if "owner" in filters:

@@ -10,9 +10,7 @@ from typing import Any, Dict, Mapping, Optional
 import pendulum
 from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validate, validates_schema
 
-from native_api import settings
 from native_api.adapters.seam import airflow
-from native_api.operations import Context
 
 #: A query string turns the plus of an unescaped offset into a space.
 _LOST_PLUS = re.compile(r"(T?\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
@@ -133,33 +131,6 @@ def with_logical_date(data: Dict[str, Any]) -> Dict[str, Any]:
     if "execution_date" in data:
         data["logical_date"] = data.pop("execution_date")
     return data
-
-
-def page(*order_by: str) -> Dict[str, Any]:
-    """Return the request fields of a list whose entries can be ordered by the given fields, by the first by default."""
-    directions = [*order_by, *(f"-{name}" for name in order_by)]
-    return {
-        "limit": Whole(
-            validate=validate.Range(min=1),
-            metadata={"description": "How many entries to give at most; the server has a maximum."},
-        ),
-        "offset": Whole(
-            load_default=0, validate=validate.Range(min=0), metadata={"description": "How many entries to pass over."}
-        ),
-        "order_by": fields.String(
-            load_default=order_by[0],
-            validate=validate.OneOf(directions),
-            metadata={"description": "The field to order by; a minus before it turns the order round."},
-        ),
-    }
-
-
-def page_limit(context: Context, asked: Optional[int]) -> Optional[int]:
-    """Return how many entries a list gives where *asked* were asked for; None stands for all."""
-    if context.whole_lists:
-        return None
-    maximum: int = settings.get("page_limit_maximum")
-    return min(asked if asked is not None else settings.get("page_limit"), maximum)
 
 
 class RunDates(Schema):

@@ -8,7 +8,8 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, ValidationError, fields, validate
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.schemas import Flag, page, page_limit
+from native_api.adapters.pages import contains, page_fields, page_of
+from native_api.adapters.schemas import Flag
 from native_api.adapters.seam import airflow
 from native_api.errors import Invalid, SensitiveValue, VariableNotFound
 from native_api.operations import Context, operation
@@ -63,7 +64,7 @@ class DeleteVariable(Schema):
     key = _key()
 
 
-class ListVariables(Schema.from_dict(page("key", "id"))):  # type: ignore[misc]
+class ListVariables(Schema.from_dict(page_fields("key", "id"))):  # type: ignore[misc]
     """Which variables to list."""
 
     key_pattern = fields.String(
@@ -173,28 +174,19 @@ def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dic
     effect=Effect.READ,
     command=lambda arguments: ["variables", "list"],
 )
-def list_variables(
-    context: Context, offset: int, order_by: str, limit: Optional[int] = None, key_pattern: Optional[str] = None
-) -> Dict[str, Any]:
+def list_variables(context: Context, key_pattern: Optional[str] = None, **asked: Any) -> Dict[str, Any]:
     """List the variables of the metadata database; sensitive values are masked."""
     from airflow.models.variable import Variable as AirflowVariable
-    from sqlalchemy import func, select
+    from sqlalchemy import select
 
-    conditions = []
+    statement = select(AirflowVariable)
     if key_pattern is not None:
-        conditions.append(AirflowVariable.key.ilike(f"%{key_pattern}%"))
+        statement = statement.where(contains(AirflowVariable.key, key_pattern))
     keys = context.caller.variable_keys()
     if keys is not None:
-        conditions.append(AirflowVariable.key.in_(keys))
-    column = getattr(AirflowVariable, order_by.lstrip("-"))
-    rows = context.session.scalars(
-        select(AirflowVariable)
-        .where(*conditions)
-        .order_by(column.desc() if order_by.startswith("-") else column)
-        .limit(page_limit(context, limit))
-        .offset(offset)
-    )
-    total = context.session.scalar(select(func.count(AirflowVariable.id)).where(*conditions))
+        statement = statement.where(AirflowVariable.key.in_(keys))
+    columns = {"key": AirflowVariable.key, "id": AirflowVariable.id}
+    rows, total = page_of(context, statement, asked, columns, AirflowVariable.id)
     return {"variables": [_shown(row) for row in rows], "total_entries": total}
 
 

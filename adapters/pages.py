@@ -1,0 +1,69 @@
+"""Lists that come in pages: the fields that ask for a page, and the two statements that give one."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from marshmallow import fields, validate
+
+from native_api import settings
+from native_api.adapters.schemas import Whole
+from native_api.operations import Context
+
+
+def page_fields(*order_by: str) -> Dict[str, Any]:
+    """Return the request fields of a list whose entries can be ordered by the given fields, by the first by default."""
+    directions = [*order_by, *(f"-{name}" for name in order_by)]
+    return {
+        "limit": Whole(
+            validate=validate.Range(min=1),
+            metadata={"description": "How many entries to give at most; the server has a maximum."},
+        ),
+        "offset": Whole(
+            load_default=0, validate=validate.Range(min=0), metadata={"description": "How many entries to pass over."}
+        ),
+        "order_by": fields.String(
+            load_default=order_by[0],
+            validate=validate.OneOf(directions),
+            metadata={"description": "The field to order by; a minus before it turns the order round."},
+        ),
+    }
+
+
+def page_of(
+    context: Context,
+    statement: Any,
+    asked: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    *ties: Any,
+) -> Tuple[List[Any], int]:
+    """
+    Return the rows of the page that is asked for, and how many rows there are without pages.
+
+    :param statement: a select of what the list shows, with its conditions.
+    :param asked: the loaded :func:`page_fields`.
+    :param columns: the column for each name that ``order_by`` may have.
+    :param ties: columns that order the rows which are equal in that one.
+    """
+    from sqlalchemy import func, select
+
+    column = columns[asked["order_by"].lstrip("-")]
+    order: Sequence[Any] = (column.desc() if asked["order_by"].startswith("-") else column, *ties)
+    page = statement.order_by(*order).limit(_limit(context, asked.get("limit"))).offset(asked["offset"])
+    rows = context.session.execute(page).unique().all()
+    everything = statement.with_only_columns(*ties, maintain_column_froms=True).subquery()
+    total: int = context.session.scalar(select(func.count()).select_from(everything))
+    return [row[0] if len(row) == 1 else row for row in rows], total
+
+
+def _limit(context: Context, asked: Optional[int]) -> Optional[int]:
+    """Return how many entries to give where *asked* were asked for; None stands for all."""
+    if context.whole_lists:
+        return None
+    maximum: int = settings.get("page_limit_maximum")
+    return min(asked if asked is not None else settings.get("page_limit"), maximum)
+
+
+def contains(column: Any, pattern: str) -> Any:
+    """Return the condition that a column contains the pattern; % is any text in it, _ any character."""
+    return column.ilike(f"%{pattern}%")
