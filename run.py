@@ -93,13 +93,17 @@ def test(names: list[str], jobs: int, skips_allowed: bool) -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     outcomes = []
-    with ThreadPoolExecutor(jobs) as pool:
+    pool = ThreadPoolExecutor(jobs)
+    try:
         for future in as_completed([pool.submit(run_one, name) for name in names]):
             outcome = future.result()
             outcomes.append(outcome)
             if outcome.status != "ok":
                 print(f"----- {outcome.name}\n{outcome.log}-----")
             print(outcome, flush=True)
+    finally:
+        # Ctrl-C goes to tox too; nothing else is to begin then.
+        pool.shutdown(cancel_futures=True)
     bad = [outcome for outcome in outcomes if not _is_good(outcome, skips_allowed)]
     print(f"\n{len(outcomes) - len(bad)} of {len(outcomes)} are as they should be; {time.monotonic() - begun:.0f} s")
     for outcome in bad:

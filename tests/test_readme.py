@@ -35,5 +35,5 @@ def test_its_tables_are_those_of_the_code(tables: Any, readme: str) -> None:
 def test_it_names_the_airflows_that_are_tested(readme: str) -> None:
     config = ConfigParser(interpolation=None)
     config.read(ROOT / "tox.ini")
-    pins = re.findall(r"^airflow\d+: apache-airflow==(\S+)", config["testenv"]["deps"], re.M)
+    pins = re.findall(r"^(?:!py39-)?airflow\d+: apache-airflow==(\S+)", config["testenv"]["deps"], re.M)
     assert pins and [pin for pin in pins if pin not in readme] == []

@@ -24,8 +24,8 @@ def supported() -> List[Tuple[str, Optional[str]]]:
     """Return each Airflow of tox.ini with the day as of which it is resolved."""
     config = ConfigParser(interpolation=None)
     config.read(ROOT / "tox.ini")
-    pins = dict(re.findall(r"^airflow(\d+): apache-airflow==(\S+)", config["testenv"]["deps"], re.M))
-    days = dict(re.findall(r"^airflow(\d+): UV_EXCLUDE_NEWER = (\S+)", config["testenv"]["set_env"], re.M))
+    pins = dict(re.findall(r"^(?:!py39-)?airflow(\d+): apache-airflow==(\S+)", config["testenv"]["deps"], re.M))
+    days = dict(re.findall(r"^(?:!py39-)?airflow(\d+): UV_EXCLUDE_NEWER = (\S+)", config["testenv"]["set_env"], re.M))
     return [(pin, days.get(factor)) for factor, pin in pins.items()]
 
 
