@@ -62,7 +62,9 @@ def bring_tox() -> None:
 
 def demo(once: bool) -> None:
     """Have tox make the demo's environment, and become the demo: Ctrl-C goes to it alone."""
-    subprocess.run([TOX, "run", "-qq", "-e", "demo", "--notest"], cwd=ROOT, check=True)
+    code = subprocess.run([TOX, "run", "-qq", "-e", "demo", "--notest"], cwd=ROOT).returncode
+    if code:
+        sys.exit(code)
     python = ROOT / ".tox" / "demo" / "bin" / "python"
     os.execv(python, [str(python), str(ROOT / "demo" / "run.py"), *(["--once"] if once else [])])
 
