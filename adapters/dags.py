@@ -156,6 +156,8 @@ def active_dag(session: Any, dag_id: str, subdir: Optional[str] = None) -> Any:
 
 def checked_subdir(subdir: str) -> str:
     """Return the real path of *subdir*, or raise :class:`OutsideFolders`."""
+    if "\0" in subdir:
+        raise OutsideFolders(subdir)
     folders = [os.path.realpath(folder) for folder in airflow().folders()]
     # The first folder is the one that the word stands for, as on Airflow's command line.
     path = os.path.realpath(os.path.join(folders[0], subdir.replace("DAGS_FOLDER", folders[0], 1)))

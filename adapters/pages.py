@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from marshmallow import fields, validate
 
 from native_api import settings
-from native_api.adapters.schemas import Whole
+from native_api.adapters.schemas import LARGEST, Whole
 from native_api.operations import Context
 
 
@@ -20,7 +20,9 @@ def page_fields(*order_by: str) -> Dict[str, Any]:
             metadata={"description": "How many entries to give at most; the server has a maximum."},
         ),
         "offset": Whole(
-            load_default=0, validate=validate.Range(min=0), metadata={"description": "How many entries to pass over."}
+            load_default=0,
+            validate=validate.Range(min=0, max=LARGEST),
+            metadata={"description": "How many entries to pass over."},
         ),
         "order_by": fields.String(
             load_default=order_by[0],

@@ -16,6 +16,10 @@ from native_api.adapters.seam import airflow
 _LOST_PLUS = re.compile(r"(T?\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
 
 
+#: The largest number that every database takes as an integer.
+LARGEST = 2**31 - 1
+
+
 class DateTime(fields.DateTime):
     """
     A moment: ISO 8601 with a ``T`` or a space, with or without microseconds and offset, or a date alone.
@@ -27,19 +31,22 @@ class DateTime(fields.DateTime):
         if isinstance(value, datetime.datetime):
             return pendulum.instance(value, tz=airflow().default_timezone()).in_timezone("UTC")
         try:
-            text = _LOST_PLUS.sub(r"\1+\2", value.strip())
-            if not re.match(r"\d{4}-?\d\d", text):
-                raise ValueError(value)
-            moment: Any = pendulum.parse(text, exact=True, tz=airflow().default_timezone())
+            return self._read(value)
         except (AttributeError, TypeError, ValueError, OverflowError) as exc:
             raise ValidationError(f"Not a date: {value!r}; write it as 2017-01-02T03:04:05+00:00.") from exc
+
+    @staticmethod
+    def _read(value: str) -> datetime.datetime:
+        text = _LOST_PLUS.sub(r"\1+\2", value.strip())
+        if not re.match(r"\d{4}-?\d\d", text):
+            raise ValueError(value)
+        zone: Any = airflow().default_timezone()
+        moment = pendulum.parse(text, exact=True, tz=zone)
         if isinstance(moment, datetime.datetime):
             return pendulum.instance(moment).in_timezone("UTC")
         if isinstance(moment, datetime.date):
-            zone = airflow().default_timezone()
-            midnight = pendulum.datetime(moment.year, moment.month, moment.day, tz=zone)
-            return midnight.in_timezone("UTC")
-        raise ValidationError(f"Not a date: {value!r}; write it as 2017-01-02T03:04:05+00:00.")
+            return pendulum.datetime(moment.year, moment.month, moment.day, tz=zone).in_timezone("UTC")
+        raise ValueError(value)
 
     def _serialize(self, value: Any, attr: Optional[str], obj: Any, **kwargs: Any) -> Optional[str]:
         return None if value is None else value.isoformat()

@@ -9,7 +9,7 @@ from marshmallow import fields, validate
 from native_api.access import Access, Effect, Resource
 from native_api.adapters.dag_runs import find_run
 from native_api.adapters.dags import active_dag
-from native_api.adapters.schemas import DateTime, OneRun, RunDates, Whole
+from native_api.adapters.schemas import LARGEST, DateTime, OneRun, RunDates, Whole
 from native_api.adapters.seam import airflow
 from native_api.errors import DagRunNotFound, TaskInstanceNotFound, TaskNotFound
 from native_api.operations import Context, operation
@@ -23,7 +23,7 @@ class OneTaskInstance(OneRun):
     )
     map_index = Whole(
         load_default=-1,
-        validate=validate.Range(min=-1),
+        validate=validate.Range(min=-1, max=LARGEST),
         metadata={"description": "Which instance of a mapped task; -1 for a task that is not mapped."},
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from native_api import settings
 from native_api.access import Caller, Effect, TokenHolder
 from native_api.adapters.seam import airflow
-from native_api.errors import CrossSiteRequest, TokenRefused
+from native_api.errors import CrossSiteRequest, TokenRefused, Unauthorized
 
 if TYPE_CHECKING:
     from flask import Request
@@ -38,14 +38,17 @@ def identify(request: Request) -> Identity:
     """
     rights = airflow().rights
     if _token_is_sent(request):
-        identity = Identity(_token_holder(request), ambient=False)
-    elif "Authorization" in request.headers:
+        rights.keep_no_session()
+        return Identity(_token_holder(request), ambient=False)
+    if "Authorization" in request.headers:
+        rights.keep_no_session()
         ambient = rights.adds_authorization(request) or _is_remembered(request)
-        identity = Identity(rights.by_authorization(request), ambient)
-    else:
+        return Identity(rights.by_authorization(request), ambient)
+    try:
         return Identity(rights.by_session(request), ambient=True)
-    rights.keep_no_session()
-    return identity
+    except Unauthorized:
+        rights.keep_no_session()
+        raise
 
 
 def require_intent(request: Request, identity: Identity, effect: Effect) -> None:

@@ -10,7 +10,7 @@ from native_api.adapters.seam.rights import Rights, User
 from native_api.errors import CrossSiteRequest, Unauthorized
 
 if TYPE_CHECKING:
-    from flask import Request
+    from flask import Request, Response
 
 SIGN_IN = "No valid credentials were sent: the ways to send them are those of [api] auth_backends."
 
@@ -23,6 +23,9 @@ class Rights2(Rights):
     def by_authorization(self, request: Request) -> Caller:
         # The header alone decides: a login cookie beside it must not.
         _forget_login()
+        if not request.headers["Authorization"].isascii():
+            # The basic backend fails on it.
+            raise Unauthorized(SIGN_IN)
         challenge = self._ask([backend for backend in self._backends() if not _is_session(backend)])
         user = self._current_user()
         if _is_nobody(user):
@@ -57,11 +60,16 @@ class Rights2(Rights):
 
     def keep_no_session(self) -> None:
         # The basic backend logs the user in, and every call would leave a row in the session table; Airflow exempts
-        # only its own API (airflow.www.session).
+        # only its own API (airflow.www.session). Until the end of the request the session is needed, since it has the
+        # CSRF token.
+        from flask import after_this_request
         from flask.globals import request_ctx
         from flask.sessions import NullSession
 
-        request_ctx.session = NullSession()  # type: ignore[misc]
+        @after_this_request
+        def forget(response: Response) -> Response:
+            request_ctx.session = NullSession()  # type: ignore[misc]
+            return response
 
     def _ask(self, backends: List[Any]) -> Optional[str]:
         """Have the backends find the user, and return the challenge of one that did not."""
@@ -89,7 +97,9 @@ class Rights2(Rights):
             return self.may(user, Access(Resource.DAG, "GET" if access.method == "GET" else "PUT"), None)
         return super().may(user, access, identifier)
 
-    def dag_ids(self, user: Any) -> Set[str]:
+    def dag_ids(self, user: Any) -> Optional[Set[str]]:
+        if self.may(user, Access(Resource.DAG, "GET"), None):
+            return None
         return set(self._auth_manager().get_permitted_dag_ids(methods=["GET"], user=user))
 
     def name_of(self, user: Any) -> str:
@@ -142,7 +152,9 @@ class Rights27(Rights2):
             manager.has_access(action, part, user) for part in parts
         )
 
-    def dag_ids(self, user: Any) -> Set[str]:
+    def dag_ids(self, user: Any) -> Optional[Set[str]]:
+        if self.may(user, Access(Resource.DAG, "GET"), None):
+            return None
         return set(self._security_manager().get_readable_dag_ids(user))
 
     def _may_dag(self, user: Any, action: str, dag_id: Optional[str]) -> bool:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from native_api.adapters.seam import airflow
 from native_api.errors import BadRequest, BodyTooLarge, NativeApiError, Unforeseen
+from native_api.faces import reading
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ def in_shape(shape: Callable[[NativeApiError], Response]) -> Callable[[View], Vi
         def answer(*args: Any, **kwargs: Any) -> Response:
             try:
                 with airflow().errors_as_ours():
+                    reading.quote_query()
+                    reading.bound_body()
                     return view(*args, **kwargs)
             except NativeApiError as exc:
                 return shape(exc)
@@ -56,6 +59,11 @@ def json_response(
 ) -> Response:
     """Return *body* as JSON; the same text on every Airflow, whose web apps have JSON providers of their own."""
     text = json.dumps(body, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, which a conf may have in it.
+        text = json.dumps(body, default=str)
     response = Response(text, status=status, content_type=content_type)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import Any, Dict, Tuple
 
 from flask import Response, request
 from marshmallow import EXCLUDE, RAISE, fields
 
-from native_api import calling, credentials, operations, settings
+from native_api import calling, credentials, operations
 from native_api.access import Effect
-from native_api.errors import BadRequest, BodyTooLarge, MethodNotAllowed, NativeApiError, UnsupportedMediaType
+from native_api.errors import BadRequest, MethodNotAllowed, NativeApiError, UnsupportedMediaType
 from native_api.faces.boundary import in_shape, json_response
 from native_api.operations import Operation
 
@@ -44,23 +45,24 @@ def _arguments(operation: Operation) -> Tuple[Dict[str, Any], calling.Unknown]:
     """Return the request's arguments, and what is to become of those that the operation does not have."""
     if method_of(operation) == "GET":
         return _flat(operation, request.args), EXCLUDE
-    limit = settings.get("body_bytes")
-    if (request.content_length or 0) > limit:
-        raise BodyTooLarge(limit)
     if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return _flat(operation, request.form), RAISE
-    return _json(limit), RAISE
+    return _json(), RAISE
 
 
-def _json(limit: int) -> Dict[str, Any]:
+def _json() -> Dict[str, Any]:
     text = request.get_data()
-    if len(text) > limit:
-        raise BodyTooLarge(limit)
     if not text.strip():
         return {}
     if request.mimetype and not request.is_json:
         raise UnsupportedMediaType(request.mimetype)
-    body = request.get_json(force=True)
+    try:
+        body = request.get_json(force=True)
+        json.dumps(body, ensure_ascii=False).encode()
+    except RecursionError as exc:
+        raise BadRequest("The body is nested too deeply.") from exc
+    except UnicodeEncodeError as exc:
+        raise BadRequest("The body has half of a surrogate pair in it, which is no character.") from exc
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
     return body

@@ -71,6 +71,8 @@ def below(prefix: str, wsgi_app: Callable[..., Any]) -> Callable[..., Any]:
     def full_path(environ: Any, start_response: Any) -> Any:
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "")[: -len(prefix)]
         environ["PATH_INFO"] = prefix + environ.get("PATH_INFO", "")
+        # What an ASGI server gives ends by itself: without this a body that comes in chunks counts as none.
+        environ["wsgi.input_terminated"] = True
         return wsgi_app(environ, start_response)
 
     return full_path

@@ -10,6 +10,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from native_api import calling, credentials, operations
+from native_api.access import Effect
 from native_api.errors import MethodNotAllowed, NotFound
 from native_api.faces.boundary import in_shape
 from native_api.faces.legacy import envelope, protocol
@@ -25,12 +26,14 @@ def call() -> Response:
     identity = credentials.identify(request)
     if request.method not in ("GET", "HEAD", "POST"):
         raise MethodNotAllowed("api", "GET, POST")
-    form = {} if request.method == "GET" else request.form.to_dict()
+    form = {} if request.method in ("GET", "HEAD") else request.form.to_dict()
     arguments = Arguments(request.args.to_dict(), form)
     envelope.begin(arguments)
     name = protocol.find(arguments)
     plan = name.plan(arguments)
     operation = operations.get(plan.operation)
+    if request.method == "HEAD" and operation.effect is not Effect.READ:
+        raise MethodNotAllowed(operation.name, "GET, POST")
     credentials.require_intent(request, identity, operation.effect)
     envelope.warn(arguments.ignored(name))
     try:

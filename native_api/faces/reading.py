@@ -1,0 +1,55 @@
+"""How a request is read: what a client should have quoted is quoted, and no body is larger than is allowed."""
+
+from __future__ import annotations
+
+import string
+from typing import Any, Optional
+from urllib.parse import quote
+
+from flask import request
+
+from native_api import settings
+from native_api.errors import BodyTooLarge
+
+
+def quote_query() -> None:
+    """Make bytes of the query string that the client should have quoted what they would be then."""
+    request.query_string = quote(request.query_string, safe=string.printable).encode()
+
+
+def bound_body() -> None:
+    """Refuse a body that is too large: by the length it has, else while it is read."""
+    limit = settings.get("body_bytes")
+    if request.max_content_length is not None:
+        limit = min(limit, int(request.max_content_length))
+    if request.method in ("GET", "HEAD"):
+        return
+    if (request.content_length or 0) > limit:
+        raise BodyTooLarge(limit)
+    # Werkzeug's own limit of a form is half a megabyte.
+    request.max_form_memory_size = limit
+    request.environ["wsgi.input"] = _Bounded(request.environ["wsgi.input"], limit)
+
+
+class _Bounded:
+    """A stream that gives no more than *limit* bytes."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream, self._left, self._limit = stream, limit, limit
+
+    def read(self, size: Optional[float] = -1) -> bytes:
+        return self._counted(self._stream.read(self._allowed(size)))
+
+    def readline(self, size: Optional[float] = -1) -> bytes:
+        return self._counted(self._stream.readline(self._allowed(size)))
+
+    def _allowed(self, size: Optional[float]) -> int:
+        # Airflow 2's own limit is a float, which gunicorn's stream does not take.
+        return self._left + 1 if size is None or size < 0 else min(int(size), self._left + 1)
+
+    def _counted(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        # Werkzeug cuts a body of unknown length off at its own limit, and asks for no more.
+        if self._left < 0 or (data and not self._left and self._stream.read(1)):
+            raise BodyTooLarge(self._limit)
+        return data
