@@ -182,7 +182,7 @@ def list_variables(context: Context, key_pattern: Optional[str] = None, **asked:
     statement = select(AirflowVariable)
     if key_pattern is not None:
         statement = statement.where(contains(AirflowVariable.key, key_pattern))
-    keys = context.caller.variable_keys()
+    keys = context.caller.names(Resource.VARIABLE)
     if keys is not None:
         statement = statement.where(AirflowVariable.key.in_(keys))
     columns = {"key": AirflowVariable.key, "id": AirflowVariable.id}

@@ -20,18 +20,24 @@ class Effect(str, Enum):
     DAEMON = "daemon"
 
 
-class Resource(str, Enum):
-    """The things that Airflow's auth managers know rights on."""
+class Resource(Enum):
+    """The things that Airflow's auth managers know rights on: their noun, and the argument that names one of them."""
 
-    DAG = "DAG"
-    DAG_RUN = "DAG run"
-    TASK_INSTANCE = "task instance"
-    VARIABLE = "variable"
+    DAG = ("DAG", "dag_id")
+    DAG_RUN = ("DAG run", "dag_id")
+    TASK_INSTANCE = ("task instance", "dag_id")
+    VARIABLE = ("variable", "key")
+    CONNECTION = ("connection", "conn_id")
+    POOL = ("pool", "name")
+
+    def __init__(self, noun: str, argument: str) -> None:
+        self.noun = noun
+        self.argument = argument
 
     @property
     def of_a_dag(self) -> bool:
         """Whether the right is given per DAG."""
-        return self is not Resource.VARIABLE
+        return self.argument == "dag_id"
 
 
 _VERBS = {"GET": "read", "POST": "create", "PUT": "edit", "DELETE": "delete"}
@@ -46,14 +52,14 @@ class Access:
 
     def identifier(self, arguments: Mapping[str, Any]) -> Optional[str]:
         """Return the id in *arguments* that the right is asked for; None stands for every one."""
-        return arguments.get("dag_id" if self.resource.of_a_dag else "key")
+        return arguments.get(self.resource.argument)
 
     def describe(self, identifier: Optional[str]) -> str:
         """Return the right as words that follow 'the permission to'."""
         which = f" of the DAG '{identifier}'" if self.resource.of_a_dag else f" '{identifier}'"
         if self.resource is Resource.DAG:
             which = f" '{identifier}'"
-        return f"{_VERBS[self.method]} the {self.resource.value}{which if identifier else 's'}"
+        return f"{_VERBS[self.method]} the {self.resource.noun}{which if identifier else 's'}"
 
 
 class Caller(ABC):
@@ -70,8 +76,8 @@ class Caller(ABC):
         """Return the ids of the DAGs that the caller may read; None stands for all."""
         return None
 
-    def variable_keys(self) -> Optional[Set[str]]:
-        """Return the keys of the variables that the caller may read; None stands for all."""
+    def names(self, resource: Resource) -> Optional[Set[str]]:
+        """Return what names the things of no DAG that the caller may read; None stands for all."""
         return None
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
@@ -81,7 +87,7 @@ class Caller(ABC):
 
     def _may_some(self, access: Access) -> bool:
         """Return whether the caller may read some of the things that a list is about; the list shows those."""
-        some = self.dag_ids() if access.resource.of_a_dag else self.variable_keys()
+        some = self.dag_ids() if access.resource.of_a_dag else self.names(access.resource)
         return access.method == "GET" and bool(some)
 
     def require_effect(self, effect: Effect) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
 
 from native_api.access import Access, Caller, Resource
@@ -31,8 +32,8 @@ class User(Caller):
     def dag_ids(self) -> Optional[Set[str]]:
         return self._rights.dag_ids(self._user)
 
-    def variable_keys(self) -> Optional[Set[str]]:
-        return self._rights.variable_keys(self._user)
+    def names(self, resource: Resource) -> Optional[Set[str]]:
+        return self._rights.names(self._user, resource)
 
 
 class Rights:
@@ -102,10 +103,9 @@ class Rights:
 
     def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
         """Return whether the user has the right, on the thing with that identifier or on every one."""
+        if not access.resource.of_a_dag:
+            return self._may_thing(user, access, identifier)
         manager, details = self._auth_manager(), self._resource_details()
-        if access.resource is Resource.VARIABLE:
-            variable = details.VariableDetails(key=identifier, **self._team_of_variable(identifier))
-            return bool(self._asked(manager.is_authorized_variable, method=access.method, details=variable, user=user))
         entity = {
             Resource.DAG: None,
             Resource.DAG_RUN: details.DagAccessEntity.RUN,
@@ -116,16 +116,25 @@ class Rights:
             self._asked(manager.is_authorized_dag, method=access.method, access_entity=entity, details=dag, user=user)
         )
 
+    def _may_thing(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
+        """Return whether the user has the right on a thing of no DAG, whose class and field have the names of ours."""
+        noun, argument = access.resource.noun, access.resource.argument
+        details = getattr(self._resource_details(), f"{noun.title()}Details")
+        about = details(**{argument: identifier}, **self._team_of_thing(access.resource, identifier))
+        question = getattr(self._auth_manager(), f"is_authorized_{noun}")
+        return bool(self._asked(question, method=access.method, details=about, user=user))
+
     def dag_ids(self, user: Any) -> Optional[Set[str]]:
         """Return the ids of the DAGs that the user may read; None stands for all."""
         # Asked about no DAG in particular, Airflow 3's FAB says yes to whoever may read a single one.
         return set(self._asked(self._auth_manager().get_authorized_dag_ids, user=user, method="GET"))
 
-    def variable_keys(self, user: Any) -> Optional[Set[str]]:
-        """Return the keys that the user may read where variables belong to teams, else None: all or none."""
+    def names(self, user: Any, resource: Resource) -> Optional[Set[str]]:
+        """Return what names the things that the user may read where they belong to teams, else None: all or none."""
         if not self._multi_team():
             return None
-        return set(self._asked(self._auth_manager().get_authorized_variables, user=user, method="GET"))
+        question = getattr(self._auth_manager(), f"get_authorized_{resource.noun}s")
+        return set(self._asked(question, user=user, method="GET"))
 
     def name_of(self, user: Any) -> str:
         """Return the name that the user signs in with."""
@@ -184,9 +193,8 @@ class Rights:
 
         return {"team_name": DagModel.get_team_name(dag_id)}
 
-    def _team_of_variable(self, key: Optional[str]) -> Dict[str, Any]:
-        if key is None or not self._multi_team():
+    def _team_of_thing(self, resource: Resource, identifier: Optional[str]) -> Dict[str, Any]:
+        if identifier is None or not self._multi_team():
             return {}
-        from airflow.models.variable import Variable
-
-        return {"team_name": Variable.get_team_name(key)}
+        model = getattr(import_module(f"airflow.models.{resource.noun}"), resource.noun.title())
+        return {"team_name": model.get_team_name(identifier)}

@@ -138,8 +138,8 @@ class Rights27(Rights2):
     def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
         action = {"GET": "can_read", "POST": "can_create", "PUT": "can_edit", "DELETE": "can_delete"}[access.method]
         manager = self._security_manager()
-        if access.resource is Resource.VARIABLE:
-            return bool(manager.has_access(action, "Variables", user))
+        if not access.resource.of_a_dag:
+            return bool(manager.has_access(action, f"{access.resource.noun.title()}s", user))
         dag_action = (
             action if access.resource is Resource.DAG else ("can_read" if access.method == "GET" else "can_edit")
         )
