@@ -6,6 +6,8 @@ import json
 from datetime import datetime
 from typing import Any, Mapping
 
+from marshmallow import Schema
+
 from native_api.adapters.seam import airflow
 from native_api.operations import Context, Operation
 
@@ -17,7 +19,7 @@ def record(context: Context, operation: Operation, arguments: Mapping[str, Any],
         context.session,
         event=f"native_api.{operation.name}",
         owner=context.caller.name,
-        extra=json.dumps(masked(operation, arguments), default=str),
+        extra=json.dumps(masked(operation.request, arguments), default=str),
         dag_id=facts.get("dag_id"),
         task_id=facts.get("task_id"),
         map_index=facts.get("map_index"),
@@ -30,12 +32,15 @@ def _moment(date: Any) -> Any:
     return datetime.fromisoformat(date) if isinstance(date, str) else date
 
 
-def masked(operation: Operation, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the loaded *arguments*, masked; the schema says which field is the name of another."""
+def masked(request: Schema, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the loaded *arguments*, masked; the schema says which field names another, or is masked in its own way."""
     hidden = dict(arguments)
-    for name, schema_field in operation.request.fields.items():
+    for name, schema_field in request.fields.items():
         if hidden.get(name) is None:
             continue
-        named_by = schema_field.metadata.get("named_by")
-        hidden[name] = airflow().masked(hidden[name], arguments.get(named_by) if named_by else name)
+        named_by, its_own = schema_field.metadata.get("named_by"), schema_field.metadata.get("masked")
+        if its_own:
+            hidden[name] = its_own(hidden[name])
+        else:
+            hidden[name] = airflow().masked(hidden[name], arguments.get(named_by) if named_by else name)
     return hidden

@@ -261,6 +261,26 @@ class VariableNotFound(NotFound):
         return f"Variable {self.key} does not exist"
 
 
+@dataclass(eq=False)
+class ConnectionNotFound(NotFound):
+    """No connection has that id."""
+
+    conn_id: str
+
+    def __str__(self) -> str:
+        return f"There is no connection '{self.conn_id}'."
+
+
+@dataclass(eq=False)
+class PoolNotFound(NotFound):
+    """No pool has that name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"Pool '{self.name}' doesn't exist"
+
+
 # 405, 409, 422: not this way, not now, not like that
 
 
@@ -294,6 +314,26 @@ class Refused(Conflict):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass(eq=False)
+class ConnectionExists(Conflict):
+    """A connection has that id already."""
+
+    conn_id: str
+
+    def __str__(self) -> str:
+        return f"There is a connection '{self.conn_id}' already; replace puts another one in its place."
+
+
+@dataclass(eq=False)
+class DefaultPool(Conflict):
+    """Airflow needs its default pool."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"The pool '{self.name}' is the one of every task that names none; it cannot be deleted."
 
 
 @dataclass(eq=False)

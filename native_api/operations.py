@@ -120,7 +120,7 @@ def every() -> List[Operation]:
 #: Names that later releases fill; until then they answer 501 in every face.
 PLANNED = frozenset(
     """
-    import_variables export_variables list_connections get_connection add_connection delete_connection
+    import_variables export_variables 
     set_pool get_pool delete_pool list_pools dag_report list_tasks list_dag_runs list_task_instances task_failed_deps
     render_task test_task run_task clear_tasks backfill_dag backfill_state list_backfills cancel_backfill
     deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags

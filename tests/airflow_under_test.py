@@ -73,17 +73,23 @@ def session() -> Any:
 
 
 def clean() -> None:
-    """Forget what a test did: runs, audit rows, variables, pause states."""
+    """Forget what a test did: runs, audit rows, variables, connections, pools, pause states."""
+    from airflow.models.connection import Connection
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
     from airflow.models.log import Log
+    from airflow.models.pool import Pool
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.variable import Variable
     from sqlalchemy import delete, update
 
     with session() as opened:
-        for table in (TaskInstance, DagRun, Log, Variable):
+        for table in (TaskInstance, DagRun, Log, Variable, Connection):
             opened.execute(delete(table).execution_options(synchronize_session=False))
+        own_pools = delete(Pool).where(Pool.pool != Pool.DEFAULT_POOL_NAME)
+        opened.execute(own_pools.execution_options(synchronize_session=False))
+        default = update(Pool).values(slots=128, description="Default pool", include_deferred=False)
+        opened.execute(default.execution_options(synchronize_session=False))
         opened.execute(update(DagModel).values(is_paused=True).execution_options(synchronize_session=False))
 
 

@@ -28,6 +28,10 @@ OUTCOMES: Dict[str, Dict[str, str]] = {
     "get_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
     "list_variables": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
     "delete_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "list_connections": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "get_connection": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "add_connection": {FAB: "201 201 403 403", SIMPLE: "201 201 403 403"},
+    "delete_connection": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
 }
 
 

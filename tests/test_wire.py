@@ -23,6 +23,8 @@ REFUSED = {36: 400, 59: 404, 72: 400, 75: 409}
 OWN_WORDS = {
     0: "another version of Airflow",
     1: "another version of the plugin",
+    14: "a password in a URI is masked",
+    17: "other connections, and their extras masked in place of the encrypted text",
     26: "other example DAGs",
     76: "a run that was just triggered is queued first, since Airflow 2.1",
 }
@@ -107,6 +109,12 @@ def test_own_words(answers: Dict[int, Any]) -> None:
     assert answers[0].json["output"] == native_api.call("version")["version"]
     assert answers[1].json["output"] == native_api.__version__
     assert answers[76].json["output"]["stdout"] == "queued\n"
+    added = answers[14].json["output"]["stdout"]
+    assert added == EXCHANGES[14]["stdout"].replace("p%40ss", "***")
+    assert [line.split()[1] for line in answers[17].json["output"]["stdout"].splitlines()[3::2]] == [
+        "'my_pg'",
+        "'my_http'",
+    ]
     ids = [dag["dag_id"] for dag in answers[26].json["result"]["dags"]]
     assert len(ids) > 30
     rule = "-" * 67

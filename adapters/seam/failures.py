@@ -20,6 +20,10 @@ TABLE: Tuple[Tuple[str, Translation], ...] = (
     ),
     ("airflow.exceptions:DagRunAlreadyExists", lambda exc: Refused(str(exc))),
     ("airflow.exceptions:AirflowNotFoundException", lambda exc: Missing(str(exc))),
+    (
+        "cryptography.fernet:InvalidToken",
+        lambda exc: Refused("What is stored was encrypted with a key that is not in [core] fernet_key."),
+    ),
     ("sqlalchemy.exc:IntegrityError", lambda exc: Refused("Another call has written the same thing meanwhile.")),
     ("sqlalchemy.exc:OperationalError", lambda exc: DatabaseUnavailable()),
     ("sqlalchemy.exc:InterfaceError", lambda exc: DatabaseUnavailable()),

@@ -130,9 +130,9 @@ class Rights:
         return set(self._asked(self._auth_manager().get_authorized_dag_ids, user=user, method="GET"))
 
     def names(self, user: Any, resource: Resource) -> Optional[Set[str]]:
-        """Return what names the things that the user may read where they belong to teams, else None: all or none."""
+        """Return what names the things that the user may read; None stands for all."""
         if not self._multi_team():
-            return None
+            return None if self.may(user, Access(resource, "GET"), None) else set()
         question = getattr(self._auth_manager(), f"get_authorized_{resource.noun}s")
         return set(self._asked(question, user=user, method="GET"))
 

@@ -11,7 +11,7 @@ from flask import Response, request
 
 from native_api import calling, credentials, operations
 from native_api.access import Effect
-from native_api.errors import MethodNotAllowed, NotFound
+from native_api.errors import MethodNotAllowed, NativeApiError
 from native_api.faces.boundary import in_shape
 from native_api.faces.legacy import envelope, protocol
 from native_api.faces.legacy.envelope import error
@@ -38,14 +38,14 @@ def call() -> Response:
     envelope.warn(arguments.ignored(name))
     try:
         answer = calling.call(plan.operation, plan.arguments, caller=identity.caller, whole_lists=True)
-    except NotFound as exc:
-        if type(exc) not in plan.when_missing:
+    except NativeApiError as exc:
+        if type(exc) not in plan.no_failure:
             raise
-        return _missing(name, plan, plan.when_missing[type(exc)])
+        return _no_failure(name, plan, plan.no_failure[type(exc)])
     envelope.warn(answer.warnings)
     return envelope.ok(name, plan.text(answer.result), answer.result, protocol.command_line(plan))
 
 
-def _missing(name: protocol.LegacyName, plan: Plan, text: str) -> Response:
-    """Answer as the old command line did where it found nothing and called that no failure."""
+def _no_failure(name: protocol.LegacyName, plan: Plan, text: str) -> Response:
+    """Answer as the old command line did where it could not do it and called that no failure."""
     return envelope.ok(name, text, None, protocol.command_line(plan))

@@ -10,6 +10,7 @@ from flask import Response, g
 from werkzeug.http import http_date
 
 from native_api.adapters.seam import airflow
+from native_api.adapters.uris import masked_extra, masked_uri
 from native_api.errors import DagNotFound, Invalid, NativeApiError, TokenRefused
 from native_api.faces.boundary import json_response
 from native_api.faces.legacy.protocol import Arguments, LegacyName
@@ -20,6 +21,9 @@ STATUSES = {
     DagNotFound: HTTPStatus.BAD_REQUEST,
     TokenRefused: HTTPStatus.FORBIDDEN,
 }
+
+#: Arguments whose secrets are not known by their name.
+_OWN_MASKS = {"conn_uri": masked_uri, "conn_extra": masked_extra}
 
 
 def begin(arguments: Arguments) -> None:
@@ -71,7 +75,10 @@ def _now() -> str:
 
 def _masked(sent: Mapping[str, str], arguments: Arguments) -> Dict[str, Any]:
     """Return the arguments as they are shown: a value under the name that it is for."""
-    return {name: airflow().masked(value, _named(name, arguments)) for name, value in sent.items()}
+    return {
+        name: _OWN_MASKS[name](value) if name in _OWN_MASKS else airflow().masked(value, _named(name, arguments))
+        for name, value in sent.items()
+    }
 
 
 def _named(name: str, arguments: Arguments) -> Optional[str]:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Callable, Dict, List, Mapping, Optional, Type
 
 from native_api import calling, operations
-from native_api.errors import BadRequest, NotFound
+from native_api.errors import BadRequest, NativeApiError
 
 #: The arguments of every name.
 ALWAYS = frozenset(("api", "csrf_token"))
@@ -58,12 +58,12 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which operation a call stands for, and how its result reads."""
+    """Which operation a call stands for, how its result reads, and what the command printed that failed in silence."""
 
     operation: str
     arguments: Dict[str, Any]
     text: Callable[[Mapping[str, Any]], str] = lambda result: ""
-    when_missing: Mapping[Type[NotFound], str] = field(default_factory=dict)
+    no_failure: Mapping[Type[NativeApiError], str] = field(default_factory=dict)
 
 
 Planner = Callable[[Arguments], Plan]

@@ -16,7 +16,7 @@ def variables(arguments: Arguments) -> Plan:
     if arguments.get("get"):
         return _get(arguments)
     if arguments.get("delete"):
-        return Plan("delete_variable", {"key": arguments.get("delete")}, when_missing={VariableNotFound: ""})
+        return Plan("delete_variable", {"key": arguments.get("delete")}, no_failure={VariableNotFound: ""})
     if arguments.get("import"):
         return Plan("import_variables", {})
     if arguments.get("export"):

@@ -1,0 +1,305 @@
+"""Connections: list, get, add, delete."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from native_api import audit
+from native_api.access import Access, Effect, Resource
+from native_api.adapters.pages import contains, page_fields, page_of
+from native_api.adapters.schemas import Flag, Whole
+from native_api.adapters.seam.masking import MASK
+from native_api.adapters.uris import Extra, Uri, masked_extra, masked_uri
+from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid, SensitiveValue
+from native_api.operations import Context, operation
+
+ID_LENGTH = 250
+
+#: What a URI says, so that it may not be said beside one.
+IN_A_URI = ("conn_type", "host", "login", "password", "schema", "port")
+
+
+def _conn_id(*rules: Any) -> fields.String:
+    return fields.String(
+        required=True,
+        validate=[validate.Length(min=1, max=ID_LENGTH), *rules],
+        metadata={"description": "The id of the connection."},
+    )
+
+
+def _text(description: str, longest: Optional[int] = None) -> fields.String:
+    return fields.String(allow_none=True, validate=validate.Length(max=longest), metadata={"description": description})
+
+
+class AddConnection(Schema):
+    """A connection, as a URI or field by field."""
+
+    conn_id = _conn_id(
+        validate.Regexp(r"[\w.-]+\Z", error="May have letters, digits, underscores, dots and hyphens only.")
+    )
+    conn_uri = Uri(
+        metadata={"description": "The connection as Airflow writes it in a URI.", "masked": masked_uri},
+    )
+    conn_type = _text("The type of the connection; needed where there is no conn_uri.", 500)
+    description = _text("What the connection is for.", 5000)
+    host = _text("The host.", 500)
+    login = _text("The login.")
+    password = _text("The password.")
+    schema = _text("The schema, or the database's name.", 500)
+    port = Whole(allow_none=True, validate=validate.Range(min=0, max=65535), metadata={"description": "The port."})
+    extra = Extra(
+        allow_none=True,
+        metadata={
+            "description": "A JSON object, or its text, with whatever else the type knows. "
+            "Beside conn_uri it replaces what the URI's query says.",
+            "masked": masked_extra,
+        },
+    )
+    replace = Flag(
+        load_default=False,
+        metadata={"description": "Replace a connection of that id, if there is one; nothing of the old one stays."},
+    )
+
+    @validates_schema
+    def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        beside = [name for name in IN_A_URI if data.get(name) is not None]
+        if "conn_uri" in data and beside:
+            raise ValidationError(f"Say it by conn_uri or by {', '.join(beside)}, not both.", "conn_uri")
+        if "conn_uri" not in data and not data.get("conn_type"):
+            raise ValidationError("Name the connection's type, or give its conn_uri.", "conn_type")
+
+
+class OneConnection(Schema):
+    """Names a connection."""
+
+    conn_id = _conn_id()
+
+
+class ListConnections(
+    Schema.from_dict(page_fields("conn_id", "conn_type", "host", "port", "id")),  # type: ignore[misc]
+):
+    """Which connections to list."""
+
+    conn_id_pattern = fields.String(
+        metadata={"description": "Only ids that contain this; % stands for any text and _ for any character."}
+    )
+    conn_type = fields.String(metadata={"description": "Only connections of this type."})
+
+
+class Connection(Schema):
+    """A connection."""
+
+    conn_id = fields.String(required=True)
+    conn_type = fields.String(required=True)
+    description = fields.String(allow_none=True)
+    host = fields.String(allow_none=True)
+    login = fields.String(allow_none=True)
+    password = fields.String(allow_none=True)
+    schema = fields.String(allow_none=True)
+    port = fields.Integer(allow_none=True)
+    extra = fields.String(allow_none=True, metadata={"description": "The text of a JSON object."})
+    is_encrypted = fields.Boolean(allow_none=True)
+    is_extra_encrypted = fields.Boolean(allow_none=True)
+
+
+class Connections(Schema):
+    """A page of connections."""
+
+    connections = fields.List(fields.Nested(Connection), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+class DeletedConnection(Schema):
+    """What was deleted."""
+
+    conn_id = fields.String(required=True)
+
+
+def _add_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    if arguments["replace"]:
+        # The command line refuses an id that is there.
+        return None
+    shown = audit.masked(AddConnection(), arguments)
+    words = ["connections", "add", arguments["conn_id"]]
+    for name in ("conn_uri", *IN_A_URI, "extra", "description"):
+        if shown.get(name) is not None:
+            words += [f"--conn-{name.replace('conn_', '')}", str(shown[name])]
+    return words
+
+
+@operation(
+    request=ListConnections,
+    result=Connections,
+    access=Access(Resource.CONNECTION, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: ["connections", "list"],
+)
+def list_connections(
+    context: Context, conn_id_pattern: Optional[str] = None, conn_type: Optional[str] = None, **asked: Any
+) -> Dict[str, Any]:
+    """List the connections of the metadata database; passwords, and what is sensitive in the extras, are masked."""
+    from airflow.models.connection import Connection as AirflowConnection
+    from sqlalchemy import select
+
+    statement = select(AirflowConnection)
+    if conn_id_pattern is not None:
+        statement = statement.where(contains(AirflowConnection.conn_id, conn_id_pattern))
+    if conn_type is not None:
+        statement = statement.where(AirflowConnection.conn_type == conn_type)
+    conn_ids = context.caller.names(Resource.CONNECTION)
+    if conn_ids is not None:
+        statement = statement.where(AirflowConnection.conn_id.in_(conn_ids))
+    columns = {name: getattr(AirflowConnection, name) for name in ("conn_id", "conn_type", "host", "port", "id")}
+    rows, total = page_of(context, statement, asked, columns, AirflowConnection.id)
+    return {"connections": [_shown(row) for row in rows], "total_entries": total}
+
+
+@operation(
+    request=OneConnection,
+    result=Connection,
+    access=Access(Resource.CONNECTION, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: ["connections", "get", arguments["conn_id"]],
+    example={"conn_id": "warehouse"},
+)
+def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
+    """
+    Give a connection of the metadata database, its password included.
+
+    Where it has a password, or something sensitive in its extra, it is given in full to those who may edit it, and
+    refused to others.
+    """
+    row = _found(context.session, conn_id)
+    shown, true = _shown(row), _true(row)
+    editing = Access(Resource.CONNECTION, "PUT")
+    if shown != true and not context.caller.may(editing, conn_id):
+        raise SensitiveValue(editing.describe(conn_id))
+    return true
+
+
+@operation(
+    request=AddConnection,
+    result=Connection,
+    access=Access(Resource.CONNECTION, "POST"),
+    effect=Effect.WRITE,
+    command=_add_command,
+    example={"conn_id": "lake", "conn_type": "http", "host": "lake.example.com", "extra": {"timeout": 10}},
+)
+def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any) -> Dict[str, Any]:
+    """
+    Add a connection, or with replace put it in the place of one that exists.
+
+    It is said by a URI or field by field. Replacing one needs the permission to edit it besides. The answer masks what
+    lists mask.
+    """
+    present = _stored(context.session, conn_id)
+    if present is not None and not replace:
+        raise ConnectionExists(conn_id)
+    row = _built(conn_id, wanted)
+    if present is None:
+        context.created = True
+    else:
+        context.caller.require(Access(Resource.CONNECTION, "PUT"), conn_id)
+        _make_way(context.session, present, row)
+    context.session.add(row)
+    context.session.flush()
+    return _shown(row)
+
+
+@operation(
+    request=OneConnection,
+    result=DeletedConnection,
+    access=Access(Resource.CONNECTION, "DELETE"),
+    effect=Effect.WRITE,
+    command=lambda arguments: ["connections", "delete", arguments["conn_id"]],
+    example={"conn_id": "warehouse"},
+)
+def delete_connection(context: Context, conn_id: str) -> Dict[str, Any]:
+    """Delete a connection of the metadata database."""
+    context.session.delete(_found(context.session, conn_id))
+    return {"conn_id": conn_id}
+
+
+def _stored(session: Any, conn_id: str) -> Any:
+    """Return the connection's row in the metadata database, or None."""
+    from airflow.models.connection import Connection as AirflowConnection
+    from sqlalchemy import select
+
+    return session.scalars(select(AirflowConnection).where(AirflowConnection.conn_id == conn_id)).first()
+
+
+def _found(session: Any, conn_id: str) -> Any:
+    """Return the connection's row, or raise :class:`ConnectionNotFound`."""
+    row = _stored(session, conn_id)
+    if row is None:
+        raise ConnectionNotFound(conn_id)
+    return row
+
+
+def _built(conn_id: str, wanted: Mapping[str, Any]) -> Any:
+    """Return a new row, which Airflow makes of the URI or of the fields."""
+    from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
+    from airflow.models.connection import Connection as AirflowConnection
+
+    said = dict(wanted)
+    uri, extra = said.pop("conn_uri", None), said.pop("extra", None)
+    try:
+        row = AirflowConnection(conn_id=conn_id, uri=uri, **said)
+    except (AirflowException, ValueError) as exc:
+        # Airflow's own sentence shows the URI.
+        raise Invalid({"conn_uri": ["Airflow cannot read it."]}) from exc
+    if extra is not None:
+        row.set_extra(extra)
+    _require_room(row)
+    return row
+
+
+def _require_room(row: Any) -> None:
+    """Refuse what is longer than this Airflow's columns, which not every database checks; passwords are encrypted."""
+    from sqlalchemy import inspect
+
+    lengths = {
+        attribute.key: getattr(attribute.columns[0].type, "length", None)
+        for attribute in inspect(type(row)).column_attrs
+    }
+    for name, longest in lengths.items():
+        if longest is not None and len(getattr(row, name) or "") > longest:
+            raise Invalid({name.lstrip("_"): [f"Too long: there is room for {longest} characters."]})
+
+
+def _make_way(session: Any, present: Any, row: Any) -> None:
+    """Delete the present row for a new one, which keeps its id and, in multi-team mode, its team."""
+    for name in ("id", "team_name"):
+        if hasattr(present, name):
+            setattr(row, name, getattr(present, name))
+    session.delete(present)
+    session.flush()
+
+
+def _true(row: Any) -> Dict[str, Any]:
+    """Return a row as it is."""
+    facts = ("conn_id", "conn_type", "description", "host", "login", "schema", "port", "password")
+    return {
+        **{name: getattr(row, name) for name in facts},
+        "extra": _extra(row),
+        "is_encrypted": row.is_encrypted,
+        "is_extra_encrypted": row.is_extra_encrypted,
+    }
+
+
+def _shown(row: Any) -> Dict[str, Any]:
+    """Return a row as lists show it: its password, and what is sensitive in its extra, masked."""
+    true = _true(row)
+    return {**true, "password": MASK if true["password"] else true["password"], "extra": masked_extra(true["extra"])}
+
+
+def _extra(row: Any) -> Optional[str]:
+    # Airflow 3 refuses to give an extra that is no JSON object, which an older Airflow may have stored.
+    if not (row._extra and row.is_extra_encrypted):
+        extra: Optional[str] = row._extra
+        return extra
+    from airflow.models.crypto import get_fernet
+
+    return get_fernet().decrypt(row._extra.encode()).decode()
