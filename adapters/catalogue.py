@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from native_api.adapters import about, connections, dag_runs, dags, task_instances, variables
+from native_api.adapters import about, connections, dag_runs, dags, pools, task_instances, variables
 
-__all__ = ["about", "connections", "dag_runs", "dags", "task_instances", "variables"]
+__all__ = ["about", "connections", "dag_runs", "dags", "pools", "task_instances", "variables"]

@@ -121,7 +121,7 @@ def every() -> List[Operation]:
 PLANNED = frozenset(
     """
     import_variables export_variables 
-    set_pool get_pool delete_pool list_pools dag_report list_tasks list_dag_runs list_task_instances task_failed_deps
+    dag_report list_tasks list_dag_runs list_task_instances task_failed_deps
     render_task test_task run_task clear_tasks backfill_dag backfill_state list_backfills cancel_backfill
     deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags
     start_daemon daemon_state list_daemons daemon_log stop_daemon

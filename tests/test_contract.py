@@ -25,6 +25,7 @@ def world(web: Any) -> Any:
     """Return the web application, with the things that the examples are about."""
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
     native_api.call("set_variable", key="greeting", value="hello")
+    native_api.call("set_pool", name="narrow", slots=2)
     native_api.call("add_connection", conn_id="warehouse", conn_uri="postgres://ada:p@warehouse/main")
     return web
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from native_api.faces.legacy.protocol import Plan, legacy_name
 
 _NAMES = {
-    "pool": "list_pools",
     "list_tasks": "list_tasks",
     "task_failed_deps": "task_failed_deps",
     "render": "render_task",

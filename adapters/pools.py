@@ -1,0 +1,228 @@
+"""Pools: set, get, list, delete."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, fields, validate
+
+from native_api.access import Access, Effect, Resource
+from native_api.adapters.pages import contains, page_fields, page_of
+from native_api.adapters.schemas import LARGEST, Flag, Whole
+from native_api.errors import DefaultPool, PoolNotFound
+from native_api.operations import Context, operation
+
+NAME_LENGTH = 256
+
+#: The states of task instances that hold slots of a pool, or wait for one.
+COUNTED = ("running", "queued", "scheduled", "deferred")
+
+
+def _name() -> fields.String:
+    return fields.String(
+        required=True,
+        validate=validate.Length(min=1, max=NAME_LENGTH),
+        metadata={"description": "The name of the pool."},
+    )
+
+
+class SetPool(Schema):
+    """What a pool is to be."""
+
+    name = _name()
+    slots = Whole(
+        required=True,
+        validate=validate.Range(min=-1, max=LARGEST),
+        metadata={"description": "How many slots it has; -1 for as many as are asked for."},
+    )
+    description = fields.String(
+        allow_none=True, metadata={"description": "Replaces the description; left out, the present one stays."}
+    )
+    include_deferred = Flag(
+        metadata={"description": "Whether deferred tasks hold slots; left out, it stays as it is, at first no."}
+    )
+
+
+class OnePool(Schema):
+    """Names a pool."""
+
+    name = _name()
+
+
+class ListPools(Schema.from_dict(page_fields("name", "slots", "id"))):  # type: ignore[misc]
+    """Which pools to list."""
+
+    name_pattern = fields.String(
+        metadata={"description": "Only names that contain this; % stands for any text and _ for any character."}
+    )
+
+
+class Pool(Schema):
+    """A pool, and what becomes of its slots."""
+
+    name = fields.String(required=True)
+    slots = fields.Integer(required=True, metadata={"description": "-1 for as many as are asked for."})
+    description = fields.String(allow_none=True)
+    include_deferred = fields.Boolean(required=True)
+    occupied_slots = fields.Integer(
+        required=True, metadata={"description": "Running, queued, and deferred where those hold slots."}
+    )
+    running_slots = fields.Integer(required=True)
+    queued_slots = fields.Integer(required=True)
+    scheduled_slots = fields.Integer(required=True, metadata={"description": "Asked for by tasks that wait."})
+    deferred_slots = fields.Integer(required=True)
+    open_slots = fields.Integer(required=True, metadata={"description": "-1 for as many as are asked for."})
+
+
+class Pools(Schema):
+    """A page of pools."""
+
+    pools = fields.List(fields.Nested(Pool), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+class DeletedPool(OnePool):
+    """What was deleted, as it was."""
+
+    slots = fields.Integer(required=True)
+    description = fields.String(allow_none=True)
+
+
+def _set_command(arguments: Mapping[str, Any]) -> List[str]:
+    words = ["pools", "set", arguments["name"], str(arguments["slots"]), arguments.get("description") or ""]
+    return [*words, "--include-deferred"] if arguments.get("include_deferred") else words
+
+
+@operation(
+    request=SetPool,
+    result=Pool,
+    access=Access(Resource.POOL, "PUT"),
+    effect=Effect.WRITE,
+    command=_set_command,
+    example={"name": "narrow", "slots": 2, "description": "for what must not run at once"},
+)
+def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[str, Any]:
+    """
+    Set a pool, a new one or one that exists.
+
+    A new pool needs the permission to create one besides.
+    """
+    # Airflow's own create_or_update_pool commits before 3.3, and from 3.3 on takes the pool from its team.
+    from airflow.models.pool import Pool as AirflowPool
+
+    row = _stored(context.session, name)
+    if row is None:
+        context.caller.require(Access(Resource.POOL, "POST"), name)
+        context.created = True
+        row = AirflowPool(pool=name, include_deferred=False)
+        context.session.add(row)
+    row.slots = slots
+    for field, value in changes.items():
+        setattr(row, field, value)
+    context.session.flush()
+    return _shown(row, _used_slots(context.session, name))
+
+
+@operation(
+    request=OnePool,
+    result=Pool,
+    access=Access(Resource.POOL, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: ["pools", "get", arguments["name"]],
+    example={"name": "narrow"},
+)
+def get_pool(context: Context, name: str) -> Dict[str, Any]:
+    """Give a pool, and how many of its slots are in use."""
+    return _shown(_found(context.session, name), _used_slots(context.session, name))
+
+
+@operation(
+    request=ListPools,
+    result=Pools,
+    access=Access(Resource.POOL, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: ["pools", "list"],
+)
+def list_pools(context: Context, name_pattern: Optional[str] = None, **asked: Any) -> Dict[str, Any]:
+    """List the pools, and how many of their slots are in use."""
+    from airflow.models.pool import Pool as AirflowPool
+    from sqlalchemy import select
+
+    statement = select(AirflowPool)
+    if name_pattern is not None:
+        statement = statement.where(contains(AirflowPool.pool, name_pattern))
+    names = context.caller.names(Resource.POOL)
+    if names is not None:
+        statement = statement.where(AirflowPool.pool.in_(names))
+    columns = {"name": AirflowPool.pool, "slots": AirflowPool.slots, "id": AirflowPool.id}
+    rows, total = page_of(context, statement, asked, columns, AirflowPool.id)
+    used = _used_slots(context.session)
+    return {"pools": [_shown(row, used) for row in rows], "total_entries": total}
+
+
+@operation(
+    request=OnePool,
+    result=DeletedPool,
+    access=Access(Resource.POOL, "DELETE"),
+    effect=Effect.WRITE,
+    command=lambda arguments: ["pools", "delete", arguments["name"]],
+    example={"name": "narrow"},
+)
+def delete_pool(context: Context, name: str) -> Dict[str, Any]:
+    """Delete a pool; the default pool stays."""
+    row = _found(context.session, name)
+    if name == row.DEFAULT_POOL_NAME:
+        raise DefaultPool(name)
+    context.session.delete(row)
+    return {"name": name, "slots": row.slots, "description": row.description}
+
+
+def _stored(session: Any, name: str) -> Any:
+    """Return the pool's row, or None."""
+    from airflow.models.pool import Pool as AirflowPool
+    from sqlalchemy import select
+
+    return session.scalars(select(AirflowPool).where(AirflowPool.pool == name)).first()
+
+
+def _found(session: Any, name: str) -> Any:
+    """Return the pool's row, or raise :class:`PoolNotFound`."""
+    row = _stored(session, name)
+    if row is None:
+        raise PoolNotFound(name)
+    return row
+
+
+def _used_slots(session: Any, name: Optional[str] = None) -> Mapping[str, Dict[str, int]]:
+    """Return the slots by pool and state, of one pool or of all, in one query; Airflow's own counts vary by version."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import func, select
+
+    statement = (
+        select(TaskInstance.pool, TaskInstance.state, func.sum(TaskInstance.pool_slots))
+        .where(TaskInstance.state.in_(COUNTED))
+        .group_by(TaskInstance.pool, TaskInstance.state)
+    )
+    if name is not None:
+        statement = statement.where(TaskInstance.pool == name)
+    used: Dict[str, Dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTED, 0))
+    for pool, state, slots in session.execute(statement):
+        # Some databases give a decimal.
+        used[pool][str(getattr(state, "value", state))] = int(slots)
+    return used
+
+
+def _shown(row: Any, used: Mapping[str, Dict[str, int]]) -> Dict[str, Any]:
+    """Return a row with what becomes of its slots."""
+    slots = used[row.pool]
+    occupied = slots["running"] + slots["queued"] + (slots["deferred"] if row.include_deferred else 0)
+    return {
+        "name": row.pool,
+        "slots": row.slots,
+        "description": row.description,
+        "include_deferred": row.include_deferred,
+        "occupied_slots": occupied,
+        "open_slots": row.slots - occupied if row.slots >= 0 else -1,
+        **{f"{state}_slots": slots[state] for state in COUNTED},
+    }
