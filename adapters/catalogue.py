@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
-from native_api.adapters import about, connections, dag_runs, dags, pools, task_instances, variables
+from native_api.adapters import (
+    about,
+    clearing,
+    connections,
+    dag_runs,
+    dags,
+    deletions,
+    dependencies,
+    states,
+    pools,
+    task_instances,
+    tasks,
+    variables,
+)
 
-__all__ = ["about", "connections", "dag_runs", "dags", "pools", "task_instances", "variables"]
+__all__ = [
+    "about",
+    "clearing",
+    "connections",
+    "dag_runs",
+    "dags",
+    "deletions",
+    "dependencies",
+    "states",
+    "pools",
+    "task_instances",
+    "tasks",
+    "variables",
+]

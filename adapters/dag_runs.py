@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, Optional
 
-from marshmallow import ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dags import active_dag
+from native_api.adapters.dags import active_dag, of_readable_dags
+from native_api.adapters.pages import page_fields, page_of
 from native_api.adapters.schemas import (
     DateTime,
     JSONObject,
     OneRun,
     RunDates,
+    RunFilters,
     RunId,
+    States,
     Subdir,
     dag_id_field,
     with_logical_date,
@@ -22,6 +25,10 @@ from native_api.adapters.schemas import (
 from native_api.adapters.seam import airflow
 from native_api.errors import DagHasImportErrors, DagRunExists, DagRunNotFound, Invalid
 from native_api.operations import Context, operation
+
+
+#: What lists of runs are ordered by, besides the order they were made in.
+ORDER = ("logical_date", "run_id", "dag_id", "start_date", "end_date")
 
 
 class TriggerDag(Subdir):
@@ -133,6 +140,89 @@ def trigger_dag(
     if is_paused:
         context.warnings.append(f"The DAG '{dag_id}' is paused: the run waits until it is unpaused.")
     return {**shown(row), "is_paused": is_paused}
+
+
+class ListDagRuns(Subdir, RunFilters, Schema.from_dict(page_fields("id", *ORDER))):  # type: ignore[misc]
+    """Which runs to list."""
+
+    state = States(metadata={"description": "Only runs in one of these states."})
+    run_type = fields.List(fields.String(), metadata={"description": "Only runs of one of these types."})
+
+
+class DagRuns(Schema):
+    """A page of runs."""
+
+    dag_runs = fields.List(fields.Nested(DagRun), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+@operation(
+    request=ListDagRuns,
+    result=DagRuns,
+    access=Access(Resource.DAG_RUN, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: airflow().list_dag_runs_command(arguments),
+    example={"dag_id": "example_dag", "state": ["queued", "running"]},
+)
+def list_dag_runs(
+    context: Context,
+    dag_id: Optional[str] = None,
+    state: Optional[List[str]] = None,
+    run_type: Optional[List[str]] = None,
+    subdir: Optional[str] = None,
+    logical_date_gte: Any = None,
+    logical_date_lte: Any = None,
+    **asked: Any,
+) -> Dict[str, Any]:
+    """List the runs that the caller may read, the oldest first."""
+    from airflow.models.dagrun import DagRun as AirflowDagRun
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+    from sqlalchemy import select
+    from sqlalchemy.orm import joinedload
+
+    run = AirflowDagRun
+    statement = select(run).options(joinedload(run.dag_run_note))
+    statement = of_runs(context, statement, run.dag_id, Access(Resource.DAG_RUN, "GET"), dag_id, subdir)
+    statement = between(statement, logical_date_gte, logical_date_lte)
+    if state:
+        statement = statement.where(run.state.in_(known("state", state, DagRunState)))
+    if run_type:
+        statement = statement.where(run.run_type.in_(known("run_type", run_type, DagRunType)))
+    columns = {
+        "id": run.id,
+        "logical_date": airflow().date_of_runs(),
+        **{name: getattr(run, name) for name in ORDER[1:]},
+    }
+    rows, total = page_of(context, statement, asked, columns, run.id)
+    return {"dag_runs": [shown(row) for row in rows], "total_entries": total}
+
+
+def of_runs(
+    context: Context, statement: Any, column: Any, access: Access, dag_id: Optional[str], subdir: Optional[str]
+) -> Any:
+    """Return the statement for the runs of one DAG, or of all that the caller has the right on."""
+    if dag_id is not None:
+        active_dag(context.session, dag_id, subdir)
+        return statement.where(column == dag_id)
+    return of_readable_dags(context, statement, column, access)
+
+
+def between(statement: Any, first: Any, last: Any) -> Any:
+    """Return the statement for the runs whose logical date is not before *first* and not after *last*."""
+    date = airflow().date_of_runs()
+    if first is not None:
+        statement = statement.where(date >= first)
+    return statement if last is None else statement.where(date <= last)
+
+
+def known(name: str, words: List[str], enum: Any) -> List[Any]:
+    """Return *words*, or raise where one is none that Airflow has."""
+    words = [word.strip().lower() for word in words]
+    unknown = sorted(set(words) - {member.value for member in enum})
+    if unknown:
+        raise Invalid({name: [f"Airflow has no {', '.join(unknown)}; it has {', '.join(m.value for m in enum)}."]})
+    return words
 
 
 @operation(

@@ -82,12 +82,16 @@ def list_dags(context: Context, **asked: Any) -> Dict[str, Any]:
     from sqlalchemy.orm import selectinload
 
     statement = select(DagModel).options(selectinload(DagModel.tags)).where(*_conditions(asked))
-    dag_ids = context.caller.dag_ids()
-    if dag_ids is not None:
-        statement = statement.where(DagModel.dag_id.in_(dag_ids))
+    statement = of_readable_dags(context, statement, DagModel.dag_id, Access(Resource.DAG, "GET"))
     columns = {name: getattr(DagModel, name) for name in ("dag_id", "last_parsed_time", "next_dagrun")}
     rows, total = page_of(context, statement, asked, columns, DagModel.dag_id)
     return {"dags": [_shown(row) for row in rows], "total_entries": total}
+
+
+def of_readable_dags(context: Context, statement: Any, column: Any, access: Access) -> Any:
+    """Return the statement with the rows left out whose DAG the caller has no such right on."""
+    dag_ids = context.caller.dag_ids(access)
+    return statement if dag_ids is None else statement.where(column.in_(dag_ids))
 
 
 def _pause_command(verb: str) -> Any:

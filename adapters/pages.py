@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from marshmallow import fields, validate
 
@@ -56,6 +56,12 @@ def page_of(
     everything = statement.with_only_columns(*ties, maintain_column_froms=True).subquery()
     total: int = context.session.scalar(select(func.count()).select_from(everything))
     return [row[0] if len(row) == 1 else row for row in rows], total
+
+
+def slice_of(context: Context, entries: List[Any], asked: Mapping[str, Any], key: Callable[[Any], Any]) -> List[Any]:
+    """Return the page of a list that is whole in memory; *key* is what its only order is by."""
+    ordered = sorted(entries, key=key, reverse=asked["order_by"].startswith("-"))[asked["offset"] :]
+    return ordered[: _limit(context, asked.get("limit"))]
 
 
 def _limit(context: Context, asked: Optional[int]) -> Optional[int]:

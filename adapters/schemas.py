@@ -140,6 +140,25 @@ def with_logical_date(data: Dict[str, Any]) -> Dict[str, Any]:
     return data
 
 
+class RunFilters(Schema):
+    """Which runs a list is about."""
+
+    dag_id = fields.String(
+        metadata={"description": "Only runs of this DAG; left out, of all that the caller may read."}
+    )
+    logical_date_gte = DateTime(metadata={"description": "Only runs whose logical date is this or later."})
+    logical_date_lte = DateTime(metadata={"description": "Only runs whose logical date is this or earlier."})
+
+    # A run of Airflow 3 may have no logical date; no range of dates has it.
+
+
+class States(fields.List):  # type: ignore[type-arg]
+    """Names of states; ``none`` stands for having no state."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(fields.String(), **kwargs)
+
+
 class RunDates(Schema):
     """A run's date under both its names."""
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional
 
-from marshmallow import fields, validate
+from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import find_run
+from native_api.adapters.dag_runs import between, find_run, known, of_runs
 from native_api.adapters.dags import active_dag
-from native_api.adapters.schemas import LARGEST, DateTime, OneRun, RunDates, Whole
+from native_api.adapters.pages import page_fields, page_of
+from native_api.adapters.schemas import LARGEST, DateTime, OneRun, RunDates, RunFilters, RunId, States, Subdir, Whole
 from native_api.adapters.seam import airflow
-from native_api.errors import DagRunNotFound, TaskInstanceNotFound, TaskNotFound
+from native_api.errors import DagRunNotFound, NothingRendered, TaskInstanceNotFound, TaskNotFound
 from native_api.operations import Context, operation
+
+
+#: What lists of task instances are ordered by, besides the task's id.
+ORDER = ("logical_date", "dag_id", "run_id", "state", "start_date", "end_date", "duration")
 
 
 class OneTaskInstance(OneRun):
@@ -86,14 +91,129 @@ def task_state(
     }
 
 
+class ListTaskInstances(Subdir, RunFilters, Schema.from_dict(page_fields("task_id", *ORDER))):  # type: ignore[misc]
+    """Which task instances to list."""
+
+    run_id = RunId(metadata={"description": "Only task instances of the runs with this id."})
+    task_id = fields.String(metadata={"description": "Only instances of this task."})
+    state = States(metadata={"description": "Only task instances in one of these states; none: without one."})
+
+
+class TaskInstances(Schema):
+    """A page of task instances."""
+
+    task_instances = fields.List(fields.Nested(TaskInstance), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+def _list_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    dag_id, run_id = arguments.get("dag_id"), arguments.get("run_id")
+    return ["tasks", "states-for-dag-run", dag_id, run_id] if dag_id and run_id else None
+
+
+@operation(
+    request=ListTaskInstances,
+    result=TaskInstances,
+    access=Access(Resource.TASK_INSTANCE, "GET"),
+    effect=Effect.READ,
+    command=_list_command,
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
+)
+def list_task_instances(
+    context: Context,
+    dag_id: Optional[str] = None,
+    run_id: Optional[str] = None,
+    task_id: Optional[str] = None,
+    state: Optional[List[str]] = None,
+    subdir: Optional[str] = None,
+    logical_date_gte: Any = None,
+    logical_date_lte: Any = None,
+    **asked: Any,
+) -> Dict[str, Any]:
+    """List the task instances that the caller may read, those of mapped tasks each for itself."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import or_, select
+
+    ti, date = AirflowTaskInstance, airflow().date_of_runs()
+    same_run = (DagRun.dag_id == ti.dag_id) & (DagRun.run_id == ti.run_id)
+    statement = select(ti.dag_id, ti.run_id, ti.task_id, date.label("logical_date"), *_columns()).join(DagRun, same_run)
+    statement = of_runs(context, statement, ti.dag_id, Access(Resource.TASK_INSTANCE, "GET"), dag_id, subdir)
+    statement = between(statement, logical_date_gte, logical_date_lte)
+    if run_id is not None:
+        statement = statement.where(ti.run_id == run_id)
+    if task_id is not None:
+        statement = statement.where(ti.task_id == task_id)
+    if state:
+        words = known("state", [word for word in state if word != "none"], TaskInstanceState)
+        stateless = [ti.state.is_(None)] if "none" in state else []
+        statement = statement.where(or_(ti.state.in_(words), *stateless))
+    columns = {"logical_date": date, "task_id": ti.task_id, **{name: getattr(ti, name) for name in ORDER[1:]}}
+    rows, total = page_of(context, statement, asked, columns, ti.dag_id, DagRun.id, ti.task_id, ti.map_index)
+    return {"task_instances": [row._mapping for row in rows], "total_entries": total}
+
+
+class RenderedFields(Schema):
+    """The template fields of a task that ran."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    rendered_fields = fields.Dict(required=True, metadata={"description": "Each template field as it was rendered."})
+
+
+@operation(
+    request=OneTaskInstance,
+    result=RenderedFields,
+    access=Access(Resource.TASK_INSTANCE, "GET"),
+    effect=Effect.READ,
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
+)
+def rendered_fields(
+    context: Context,
+    dag_id: str,
+    task_id: str,
+    map_index: int,
+    run_id: Optional[str] = None,
+    logical_date: Any = None,
+    subdir: Optional[str] = None,
+) -> Dict[str, Any]:
+    """Give the template fields that Airflow stored when a task ran; nothing is rendered for it."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
+    from sqlalchemy import select
+
+    active_dag(context.session, dag_id, subdir)
+    run = find_run(context.session, dag_id, run_id, logical_date)
+    stored = context.session.scalar(
+        select(Rendered.rendered_fields).where(
+            Rendered.dag_id == dag_id,
+            Rendered.run_id == run.run_id,
+            Rendered.task_id == task_id,
+            Rendered.map_index == map_index,
+        )
+    )
+    if stored is None:
+        raise NothingRendered(dag_id, task_id, run.run_id, map_index)
+    named = {"dag_id": dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": map_index}
+    return {**named, "rendered_fields": airflow().masked(stored)}
+
+
+def _columns() -> List[Any]:
+    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
+
+    ti = AirflowTaskInstance
+    # Up to 2.9 the attribute try_number is a property that gives the next try's number; the column is the latest's.
+    return [ti.map_index, ti.state, ti.operator, ti.start_date, ti.end_date, ti.duration, ti.__table__.c.try_number]
+
+
 def _instances(dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
     from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
     from sqlalchemy import select
 
     ti = AirflowTaskInstance
-    columns = (ti.map_index, ti.state, ti.operator, ti.start_date, ti.end_date, ti.duration)
-    # Up to 2.9 the attribute try_number is a property that gives the next try's number; the column is the latest's.
-    return select(*columns, ti.__table__.c.try_number).where(
+    return select(*_columns()).where(
         ti.dag_id == dag_id, ti.run_id == run_id, ti.task_id == task_id, ti.map_index == map_index
     )
 
@@ -113,5 +233,5 @@ def _missing(session: Any, dag_id: str, run_id: str, task_id: str, map_index: in
 
 
 def _require_task(session: Any, dag_id: str, task_id: str) -> None:
-    if task_id not in airflow().stored_task_ids(dag_id, session):
+    if task_id not in {task["task_id"] for task in airflow().stored_tasks(dag_id, session)}:
         raise TaskNotFound(dag_id, task_id)

@@ -25,7 +25,10 @@ class Resource(Enum):
 
     DAG = ("DAG", "dag_id")
     DAG_RUN = ("DAG run", "dag_id")
+    DAG_CODE = ("DAG code", "dag_id")
+    TASK = ("task", "dag_id")
     TASK_INSTANCE = ("task instance", "dag_id")
+    TASK_LOG = ("task log", "dag_id")
     VARIABLE = ("variable", "key")
     CONNECTION = ("connection", "conn_id")
     POOL = ("pool", "name")
@@ -72,8 +75,8 @@ class Caller(ABC):
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
         """Return whether the caller has the right."""
 
-    def dag_ids(self) -> Optional[Set[str]]:
-        """Return the ids of the DAGs that the caller may read; None stands for all."""
+    def dag_ids(self, access: Access) -> Optional[Set[str]]:
+        """Return the ids of the DAGs for which the caller has the right, a right to read; None stands for all."""
         return None
 
     def names(self, resource: Resource) -> Optional[Set[str]]:
@@ -87,8 +90,12 @@ class Caller(ABC):
 
     def _may_some(self, access: Access) -> bool:
         """Return whether the caller may read some of the things that a list is about; the list shows those."""
-        some = self.dag_ids() if access.resource.of_a_dag else self.names(access.resource)
-        return access.method == "GET" and bool(some)
+        if access.method != "GET":
+            return False
+        if not access.resource.of_a_dag:
+            return bool(self.names(access.resource))
+        dag_ids = self.dag_ids(access)
+        return dag_ids is None or bool(dag_ids)
 
     def require_effect(self, effect: Effect) -> None:
         """Raise :class:`EffectNotAllowed` where the configuration keeps the caller from such operations."""

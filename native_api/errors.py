@@ -252,6 +252,19 @@ class TaskInstanceNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class NothingRendered(NotFound):
+    """No rendered fields are stored for the task instance."""
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int
+
+    def __str__(self) -> str:
+        return f"Airflow has stored no rendered fields of the task '{self.task_id}' in the run '{self.run_id}'."
+
+
+@dataclass(eq=False)
 class VariableNotFound(NotFound):
     """No variable has that key."""
 
@@ -346,6 +359,17 @@ class DagRunExists(Conflict):
 
     def __str__(self) -> str:
         return f"The run '{self.run_id}' of the DAG '{self.dag_id}' exists already, for the date {self.logical_date}."
+
+
+@dataclass(eq=False)
+class DagIsDefined(Conflict):
+    """The DAG's file still defines it."""
+
+    dag_id: str
+    fileloc: Optional[str]
+
+    def __str__(self) -> str:
+        return f"The DAG '{self.dag_id}' is still defined by {self.fileloc}: remove it there first, or use force."
 
 
 @dataclass(eq=False)

@@ -121,11 +121,11 @@ def every() -> List[Operation]:
 PLANNED = frozenset(
     """
     import_variables export_variables 
-    dag_report list_tasks list_dag_runs list_task_instances task_failed_deps
-    render_task test_task run_task clear_tasks backfill_dag backfill_state list_backfills cancel_backfill
+    dag_report 
+    render_task test_task run_task backfill_dag backfill_state list_backfills cancel_backfill
     deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags
     start_daemon daemon_state list_daemons daemon_log stop_daemon
-    delete_dag delete_dag_run set_task_state set_dag_run_state task_log dag_source delete_dag_file
+    task_log dag_source delete_dag_file
     health job_state list_jobs cancel_job
     """.split()
 )

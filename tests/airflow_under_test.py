@@ -11,6 +11,7 @@ from typing import Any, List
 
 HERE = Path(__file__).parent
 TOKEN = "a-static-token"
+COPY = "a_copy"
 
 
 def configure() -> None:
@@ -79,18 +80,41 @@ def clean() -> None:
     from airflow.models.dagrun import DagRun
     from airflow.models.log import Log
     from airflow.models.pool import Pool
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.variable import Variable
     from sqlalchemy import delete, update
 
     with session() as opened:
-        for table in (TaskInstance, DagRun, Log, Variable, Connection):
+        for table in (RenderedTaskInstanceFields, TaskInstance, DagRun, Log, Variable, Connection):
             opened.execute(delete(table).execution_options(synchronize_session=False))
+        opened.execute(delete(DagModel).where(DagModel.dag_id == COPY).execution_options(synchronize_session=False))
         own_pools = delete(Pool).where(Pool.pool != Pool.DEFAULT_POOL_NAME)
         opened.execute(own_pools.execution_options(synchronize_session=False))
         default = update(Pool).values(slots=128, description="Default pool", include_deferred=False)
         opened.execute(default.execution_options(synchronize_session=False))
         opened.execute(update(DagModel).values(is_paused=True).execution_options(synchronize_session=False))
+
+
+def copy_dag(dag_id: str) -> None:
+    """Add a DAG to Airflow's table, a copy of another but for its id, for a test to delete."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import insert, select
+
+    table = DagModel.__table__
+    with session() as opened:
+        row = opened.execute(select(table).where(table.c.dag_id == "wire_dag")).one()
+        opened.execute(insert(table).values({**row._mapping, "dag_id": dag_id}))
+
+
+def store_rendered_fields(dag_id: str, run_id: str, task_id: str, rendered: Any) -> None:
+    """Store what the template fields of a task instance became, as running it does."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from sqlalchemy import insert
+
+    row = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": -1, "rendered_fields": rendered}
+    with session() as opened:
+        opened.execute(insert(RenderedTaskInstanceFields).values(**row))
 
 
 def audit_rows() -> List[Any]:

@@ -26,6 +26,16 @@ OUTCOMES: Dict[str, Dict[str, str]] = {
     "trigger_dag": {FAB: "201 201 201 403", SIMPLE: "201 201 201 403"},
     "dag_state": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
     "task_state": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_tasks": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_dag_runs": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_task_instances": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "rendered_fields": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "task_failed_deps": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "clear_tasks": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "set_task_state": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "set_dag_run_state": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "delete_dag": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "delete_dag_run": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
     "set_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
     "get_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
     "list_variables": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
@@ -94,7 +104,7 @@ class TestSomeDagsOnly:
     def restricted(self, web: Any, mocker: Any) -> Any:
         allowed = {"wire_dag", "mapped"}
         mocker.patch("native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id in allowed)
-        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self: allowed)
+        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self, access: allowed)
         return web
 
     def test_lists_show_those_only(self, restricted: Any) -> None:
@@ -106,7 +116,7 @@ class TestSomeDagsOnly:
         )
 
     def test_a_list_of_nothing_is_refused(self, restricted: Any, mocker: Any) -> None:
-        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self: set())
+        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self, access: set())
         is_problem(restricted.typed("list_dags", login="viewer"), 403)
 
     def test_a_dag_that_is_hidden_and_one_that_is_not_there_look_alike(self, restricted: Any) -> None:

@@ -13,17 +13,22 @@ import native_api
 from native_api import errors, operations
 from native_api.access import Effect
 from native_api.faces.typed import method_of
+from tests import airflow_under_test
 
 EVERY = [pytest.param(operation, id=operation.name) for operation in operations.every()]
 
 #: What must be there for an operation's example to succeed.
 WORLD = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extract", "key": "greeting"}
+#: What is deleted must not be missed by other tests.
+OWN_WORLD = {"delete_dag": {"dag_id": airflow_under_test.COPY}}
 
 
 @pytest.fixture
 def world(web: Any) -> Any:
     """Return the web application, with the things that the examples are about."""
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
+    airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo extract"})
+    airflow_under_test.copy_dag(airflow_under_test.COPY)
     native_api.call("set_variable", key="greeting", value="hello")
     native_api.call("set_pool", name="narrow", slots=2)
     native_api.call("add_connection", conn_id="warehouse", conn_uri="postgres://ada:p@warehouse/main")
@@ -32,7 +37,8 @@ def world(web: Any) -> Any:
 
 def example(operation: operations.Operation) -> Dict[str, Any]:
     """Return the operation's example, about things of the tests' world."""
-    return {name: WORLD.get(name, value) for name, value in operation.example.items()}
+    world = {**WORLD, **OWN_WORLD.get(operation.name, {})}
+    return {name: world.get(name, value) for name, value in operation.example.items()}
 
 
 def validated(schema: Schema, answer: Any) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
-from native_api.adapters.seam.newest import Airflow, Lines
+from native_api.adapters.seam.airflow3 import Airflow32
+from native_api.adapters.seam.newest import Lines
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from native_api.adapters.seam.rights import Rights
 
 
-class Airflow2(Airflow):
-    """Airflow 2.8 to 2.11."""
+class Airflow2(Airflow32):
+    """Airflow 2.9 to 2.11."""
 
     # 3.0 renamed the run's date (AIP-83).
     date_column = "execution_date"
@@ -55,8 +56,15 @@ class Airflow2(Airflow):
 
         return [DAGS_FOLDER, *example_dags.__path__]
 
+    def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
+        # 3.0 dropped the option.
+        return ["tasks", "list", "--tree", dag_id]
+
     def _stored_at(self, serialized_dag_model: Any) -> Any:
         return serialized_dag_model.last_updated
+
+    def dag_of_runs(self, dag_id: str) -> List[str]:
+        return ["--dag-id", dag_id]
 
     def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
         # ``airflow dags state`` takes a run_id from 3.0 on only.
@@ -83,11 +91,68 @@ class Airflow2(Airflow):
         created: str = dag_run.run_id
         return created
 
+    def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
+        from airflow.utils.state import DagRunState
+        from airflow.utils.types import DagRunType
+
+        return dag.create_dagrun(
+            run_id=run_id,
+            execution_date=logical_date,
+            data_interval=dag.timetable.infer_manual_data_interval(run_after=logical_date),
+            run_type=DagRunType.MANUAL,
+            state=DagRunState.RUNNING,
+            session=session,
+        )
+
+    def _which_to_clear(self, run: Any, which: Dict[str, Any]) -> Dict[str, Any]:
+        which["include_subdags"] = not which.pop("exclude_subdags")
+        which["include_parentdag"] = not which.pop("exclude_parentdag")
+        if run is None:
+            return which
+        # 3.0 brought run_id; here a DAG has one run for a date.
+        return {**which, "start_date": run.execution_date, "end_date": run.execution_date}
+
+    def without_subdags(self) -> List[str]:
+        return []
+
     def note_author(self, user_id: Any) -> Any:
         return user_id
 
 
-class Airflow27(Airflow2):
+class Airflow28(Airflow2):
+    """Airflow 2.8."""
+
+    def set_task_state(
+        self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **relatives: bool
+    ) -> List[Any]:
+        if state != "skipped":
+            return super().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
+        # Before 2.9 Airflow's function takes no state that is none of a run's: it tells which instances are concerned.
+        from airflow.api.common.mark_tasks import set_state
+        from airflow.utils.state import TaskInstanceState
+
+        task = dag.get_task(task_id)
+        task.dag = dag
+        tasks = [task] if map_index < 0 else [(task, map_index)]
+        found = {}
+        for other in (TaskInstanceState.SUCCESS, TaskInstanceState.FAILED):
+            for instance in set_state(tasks=tasks, run_id=run.run_id, state=other, session=session, **relatives):
+                found[instance.key] = instance
+        changed = [instance for instance in found.values() if instance.state != TaskInstanceState.SKIPPED]
+        for instance in changed:
+            instance.set_state(TaskInstanceState.SKIPPED, session=session)
+        session.flush()
+        dag.partial_subset({task_id}, include_downstream=True, include_upstream=False).clear(
+            start_date=None if relatives["past"] else run.execution_date,
+            end_date=None if relatives["future"] else run.execution_date,
+            only_failed=True,
+            exclude_task_ids=frozenset({task_id}),
+            session=session,
+        )
+        return changed
+
+
+class Airflow27(Airflow28):
     """Airflow 2.7."""
 
     @property
@@ -98,4 +163,4 @@ class Airflow27(Airflow2):
         return Rights27()
 
 
-LINES: Lines = (((2, 8), Airflow2), ((2, 7), Airflow27))
+LINES: Lines = (((2, 9), Airflow2), ((2, 8), Airflow28), ((2, 7), Airflow27))

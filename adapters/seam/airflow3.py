@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from native_api.adapters.seam.newest import Airflow, Lines
 
 
-class Airflow30(Airflow):
+class Airflow32(Airflow):
+    """Airflow 3.1 and 3.2."""
+
+    def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+        # Before 3.3 Airflow's own function gives a task instance that has failed, or not run, the run's success, and
+        # before 2.9 one without a state is left without.
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils.state import DagRunState, State, TaskInstanceState
+        from sqlalchemy import select
+
+        running = (TaskInstanceState.RUNNING, TaskInstanceState.DEFERRED, TaskInstanceState.UP_FOR_RESCHEDULE)
+        instances = select(TaskInstance).where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
+        unfinished = [
+            instance
+            for instance in session.scalars(instances).unique()
+            if instance.state not in State.finished and instance.task_id in dag.task_dict
+        ]
+        # A teardown does its work all the same, and the run ends with it.
+        changed = [instance for instance in unfinished if not _is_teardown(dag, instance)]
+        for instance in changed:
+            ended = TaskInstanceState(state) if instance.state in running else TaskInstanceState.SKIPPED
+            instance.set_state(ended, session=session)
+        if len(changed) == len(unfinished):
+            run.set_state(DagRunState(state))
+        session.flush()
+        return changed
+
+
+def _is_teardown(dag: Any, instance: Any) -> bool:
+    return bool(getattr(dag.task_dict[instance.task_id], "is_teardown", False))
+
+
+class Airflow30(Airflow32):
     """Airflow 3.0."""
 
     # The masker moved to the shared library in 3.1.
@@ -18,4 +50,4 @@ class Airflow30(Airflow):
         return {}
 
 
-LINES: Lines = (((3, 1), Airflow), ((3, 0), Airflow30))
+LINES: Lines = (((3, 3), Airflow), ((3, 1), Airflow32), ((3, 0), Airflow30))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Collection, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.seam import failures, masking
-from native_api.errors import Invalid
+from native_api.errors import DagNotFound, Invalid, Refused
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -92,8 +92,8 @@ class Airflow:
 
         return [str(bundle.path) for bundle in DagBundlesManager().get_all_dag_bundles()]
 
-    def stored_task_ids(self, dag_id: str, session: Any) -> Collection[str]:
-        """Return the ids of the DAG's tasks from its stored form, without deserialising it."""
+    def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, Any]]:
+        """Return the DAG's tasks as they are stored, without deserialising it; none where it is not stored."""
         from airflow.models.serialized_dag import SerializedDagModel
         from sqlalchemy import select
 
@@ -106,9 +106,12 @@ class Airflow:
         stored = session.scalars(newest).first()
         if stored is None:
             return []
-        tasks = stored.data["dag"]["tasks"]
-        # From 2.10 on a task is wrapped with its type (apache/airflow 38674); before, it is plain.
-        return [(task.get("__var") or task)["task_id"] for task in tasks]
+        # From 2.10 on a task is wrapped with its type; before, it is plain.
+        return [task.get("__var") or task for task in stored.data["dag"]["tasks"]]
+
+    def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
+        """Return the words after ``airflow`` that show a DAG's tasks as a tree, or None where there are none."""
+        return None
 
     def _stored_at(self, serialized_dag_model: Any) -> Any:
         return serialized_dag_model.created_at
@@ -121,10 +124,121 @@ class Airflow:
 
         return getattr(DagRun, self.date_column)
 
+    def list_dag_runs_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+        """Return the words after ``airflow`` that list a DAG's runs, or None where the command line cannot."""
+        dag_id, states = arguments.get("dag_id"), arguments.get("state") or []
+        if dag_id is None or len(states) > 1:
+            return None
+        return ["dags", "list-runs", *self.dag_of_runs(dag_id), *(f"--state={state}" for state in states)]
+
+    def dag_of_runs(self, dag_id: str) -> List[str]:
+        """Return how ``airflow dags list-runs`` is told the DAG."""
+        return [dag_id]
+
     def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
         """Return the words after ``airflow`` that tell a run's state, or None where the command line cannot."""
         run = arguments.get("run_id") or arguments["logical_date"].isoformat()
         return ["dags", "state", arguments["dag_id"], run]
+
+    def stored_dag(self, dag_id: str, session: Any) -> Any:
+        """
+        Return the DAG as the scheduler has it, deserialised.
+
+        :raises DagNotFound: it is not stored.
+        """
+        from airflow.models.serialized_dag import SerializedDagModel
+
+        dag = SerializedDagModel.get_dag(dag_id, session=session)
+        if dag is None:
+            raise DagNotFound(dag_id)
+        return dag
+
+    def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
+        """Add a run of a stored DAG, with its task instances, to the session; it is not committed."""
+        from airflow.utils.state import DagRunState
+        from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+        return dag.create_dagrun(
+            run_id=run_id,
+            logical_date=logical_date,
+            run_after=logical_date,
+            data_interval=dag.timetable.infer_manual_data_interval(run_after=logical_date),
+            run_type=DagRunType.MANUAL,
+            triggered_by=DagRunTriggeredByType.REST_API,
+            state=DagRunState.RUNNING,
+            session=session,
+        )
+
+    def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
+        """
+        Return the task instances that clearing would clear.
+
+        :param run: clear in this run; None clears in all runs of the range of dates.
+        :param which: task_ids, start_date, end_date, only_failed, only_running, exclude_subdags, exclude_parentdag.
+        """
+        return list(dag.clear(**self._which_to_clear(run, which), dry_run=True))
+
+    def clear(self, dag: Any, run: Any, **which: Any) -> None:
+        """Clear the task instances, and queue their runs again."""
+        dag.clear(**self._which_to_clear(run, which))
+
+    def _which_to_clear(self, run: Any, which: Dict[str, Any]) -> Dict[str, Any]:
+        which.pop("exclude_subdags")
+        which.pop("exclude_parentdag")
+        if run is None:
+            return which
+        # A run without a logical date is in no range of dates.
+        return {**which, "run_id": run.run_id, "start_date": None, "end_date": None}
+
+    def without_subdags(self) -> List[str]:
+        """Return the arguments about SubDAGs that mean nothing here, since this Airflow has none."""
+        return ["exclude_subdags", "exclude_parentdag"]
+
+    def delete_dag(self, dag_id: str, session: Any) -> int:
+        """Delete the DAG's rows, but for the audit log's, through Airflow's own function; return how many they were."""
+        from airflow.api.common.delete_dag import delete_dag
+        from airflow.exceptions import AirflowException, AirflowNotFoundException  # type: ignore[attr-defined]
+
+        try:
+            return int(delete_dag(dag_id, session=session))
+        except AirflowNotFoundException:
+            raise
+        except AirflowException as exc:
+            raise Refused(str(exc)) from exc
+
+    def set_task_state(
+        self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **relatives: bool
+    ) -> List[Any]:
+        """
+        Set the state of a task's instances and of the *relatives*, and clear what failed after them.
+
+        :param relatives: upstream, downstream, future, past.
+        :return: the task instances whose state has changed.
+        """
+        from airflow.utils.state import TaskInstanceState
+
+        return list(
+            dag.set_task_instance_state(
+                task_id=task_id,
+                run_id=run.run_id,
+                map_indexes=None if map_index < 0 else [map_index],
+                state=TaskInstanceState(state),
+                session=session,
+                **relatives,
+            )
+        )
+
+    def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+        """
+        End a run: what runs gets *state*, what has not run is skipped, what has ended stays as it is.
+
+        :return: the task instances whose state has changed.
+        """
+        from airflow.api.common import mark_tasks
+
+        finish = getattr(mark_tasks, f"set_dag_run_state_to_{state}")
+        changed, _ = finish(dag=dag, run_id=run.run_id, commit=True, session=session)
+        return list(changed)
 
     def allows_run_id(self, run_id: str) -> bool:
         """Return whether Airflow accepts the id for a new run that a person asks for."""

@@ -29,11 +29,27 @@ class User(Caller):
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
         return self._rights.may(self._user, access, identifier)
 
-    def dag_ids(self) -> Optional[Set[str]]:
-        return self._rights.dag_ids(self._user)
+    def dag_ids(self, access: Access) -> Optional[Set[str]]:
+        readable = self._rights.dag_ids(self._user)
+        if access.resource is Resource.DAG or self.may(access):
+            return readable
+        # The right may be given for single DAGs, as FAB's "DAG Run:" permissions of 2.10 and later.
+        dag_ids = self._rights.all_dag_ids() if readable is None else readable
+        return {dag_id for dag_id in dag_ids if self.may(access, dag_id)}
 
     def names(self, resource: Resource) -> Optional[Set[str]]:
         return self._rights.names(self._user, resource)
+
+
+#: What the auth managers call the parts of a DAG.
+_ENTITIES = {
+    Resource.DAG: None,
+    Resource.DAG_RUN: "RUN",
+    Resource.DAG_CODE: "CODE",
+    Resource.TASK: "TASK",
+    Resource.TASK_INSTANCE: "TASK_INSTANCE",
+    Resource.TASK_LOG: "TASK_LOGS",
+}
 
 
 class Rights:
@@ -106,11 +122,8 @@ class Rights:
         if not access.resource.of_a_dag:
             return self._may_thing(user, access, identifier)
         manager, details = self._auth_manager(), self._resource_details()
-        entity = {
-            Resource.DAG: None,
-            Resource.DAG_RUN: details.DagAccessEntity.RUN,
-            Resource.TASK_INSTANCE: details.DagAccessEntity.TASK_INSTANCE,
-        }[access.resource]
+        name = _ENTITIES[access.resource]
+        entity = getattr(details.DagAccessEntity, name) if name else None
         dag = details.DagDetails(id=identifier, **self._team_of_dag(identifier))
         return bool(
             self._asked(manager.is_authorized_dag, method=access.method, access_entity=entity, details=dag, user=user)
@@ -128,6 +141,15 @@ class Rights:
         """Return the ids of the DAGs that the user may read; None stands for all."""
         # Asked about no DAG in particular, Airflow 3's FAB says yes to whoever may read a single one.
         return set(self._asked(self._auth_manager().get_authorized_dag_ids, user=user, method="GET"))
+
+    def all_dag_ids(self) -> Set[str]:
+        """Return the ids of all DAGs."""
+        from airflow.models.dag import DagModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            return set(session.scalars(select(DagModel.dag_id)))
 
     def names(self, user: Any, resource: Resource) -> Optional[Set[str]]:
         """Return what names the things that the user may read; None stands for all."""

@@ -146,7 +146,10 @@ class Rights27(Rights2):
         parts = {
             Resource.DAG: [],
             Resource.DAG_RUN: ["DAG Runs"],
+            Resource.DAG_CODE: ["DAG Code"],
+            Resource.TASK: ["Task Instances"],
             Resource.TASK_INSTANCE: ["DAG Runs", "Task Instances"],
+            Resource.TASK_LOG: ["Task Logs"],
         }[access.resource]
         return self._may_dag(user, dag_action, identifier) and all(
             manager.has_access(action, part, user) for part in parts

@@ -1,0 +1,152 @@
+"""Setting states by hand: of a task's instances, and of a run."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+from marshmallow import Schema, fields, validate
+
+from native_api.access import Access, Effect, Resource
+from native_api.adapters.dag_runs import find_run
+from native_api.adapters.dags import active_dag
+from native_api.adapters.schemas import Flag, OneRun
+from native_api.adapters.seam import airflow
+from native_api.adapters.task_instances import OneTaskInstance
+from native_api.errors import TaskInstanceNotFound, TaskNotFound
+from native_api.operations import Context, operation
+
+
+def _flag(description: str) -> Flag:
+    return Flag(load_default=False, metadata={"description": description})
+
+
+class SetTaskState(OneTaskInstance):
+    """Which task instances get which state."""
+
+    state = fields.String(
+        required=True,
+        validate=validate.OneOf(["success", "failed", "skipped"]),
+        metadata={"description": "success, failed or skipped."},
+    )
+    upstream = _flag("The tasks before it too.")
+    downstream = _flag("The tasks after it too.")
+    future = _flag("In later runs too.")
+    past = _flag("In earlier runs too.")
+
+
+class SetDagRunState(OneRun):
+    """Which run gets which state."""
+
+    state = fields.String(
+        required=True,
+        validate=validate.OneOf(["success", "failed", "queued"]),
+        metadata={"description": "success, failed or queued."},
+    )
+
+
+class ChangedInstance(Schema):
+    """A task instance, and the state that it has now."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    state = fields.String(allow_none=True)
+
+
+class ChangedStates(Schema):
+    """The state that was set, and the task instances that it changed."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    state = fields.String(required=True)
+    task_instances = fields.List(fields.Nested(ChangedInstance), required=True)
+
+
+@operation(
+    request=SetTaskState,
+    result=ChangedStates,
+    access=Access(Resource.TASK_INSTANCE, "PUT"),
+    effect=Effect.WRITE,
+    example={
+        "dag_id": "example_dag",
+        "run_id": "manual__2026-11-01T00:00:00+00:00",
+        "task_id": "extract",
+        "state": "success",
+    },
+)
+def set_task_state(
+    context: Context,
+    dag_id: str,
+    task_id: str,
+    map_index: int,
+    state: str,
+    run_id: Optional[str] = None,
+    logical_date: Any = None,
+    subdir: Optional[str] = None,
+    **relatives: bool,
+) -> Dict[str, Any]:
+    """
+    Set the state of a task instance, as marking it in Airflow's pages does.
+
+    Without map_index all instances of a mapped task are set. What failed after the task is cleared, so that the run
+    goes on.
+    """
+    session = context.session
+    active_dag(session, dag_id, subdir)
+    dag = airflow().stored_dag(dag_id, session)
+    if task_id not in dag.task_dict:
+        raise TaskNotFound(dag_id, task_id)
+    run = find_run(session, dag_id, run_id, logical_date)
+    if map_index >= 0 and run.get_task_instance(task_id, map_index=map_index, session=session) is None:
+        raise TaskInstanceNotFound(dag_id, task_id, run.run_id, map_index)
+    named = run.run_id
+    changed = airflow().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
+    return _answer(dag_id, named, state, changed)
+
+
+@operation(
+    request=SetDagRunState,
+    result=ChangedStates,
+    access=Access(Resource.DAG_RUN, "PUT"),
+    effect=Effect.WRITE,
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "state": "failed"},
+)
+def set_dag_run_state(
+    context: Context,
+    dag_id: str,
+    state: str,
+    run_id: Optional[str] = None,
+    logical_date: Any = None,
+    subdir: Optional[str] = None,
+) -> Dict[str, Any]:
+    """
+    Set the state of a run, with one meaning on every Airflow.
+
+    With success or failed, what is running gets that state, what has not run is skipped, what has ended stays as it
+    is. With queued the scheduler takes the run up again; its task instances stay as they are.
+    """
+    session = context.session
+    active_dag(session, dag_id, subdir)
+    run = find_run(session, dag_id, run_id, logical_date)
+    named = run.run_id
+    if state == "queued":
+        from airflow.utils.state import DagRunState
+
+        run.set_state(DagRunState.QUEUED)
+        session.flush()
+        return _answer(dag_id, named, state, [])
+    dag = airflow().stored_dag(dag_id, session)
+    return _answer(dag_id, named, state, airflow().finish_run(dag, run, state, session))
+
+
+def _answer(dag_id: str, run_id: str, state: str, changed: List[Any]) -> Dict[str, Any]:
+    instances = [
+        {
+            **{name: getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")},
+            "state": getattr(instance.state, "value", instance.state),
+        }
+        for instance in changed
+    ]
+    ordered = sorted(instances, key=lambda shown: (shown["run_id"], shown["task_id"], shown["map_index"]))
+    return {"dag_id": dag_id, "run_id": run_id, "state": state, "task_instances": ordered}
