@@ -26,7 +26,6 @@ from native_api.adapters.seam import airflow
 from native_api.errors import DagHasImportErrors, DagRunExists, DagRunNotFound, Invalid
 from native_api.operations import Context, operation
 
-
 #: What lists of runs are ordered by, besides the order they were made in.
 ORDER = ("logical_date", "run_id", "dag_id", "start_date", "end_date")
 

@@ -73,7 +73,7 @@ def task_failed_deps(
         if logical_date is None:
             raise
         run = airflow().make_run(dag, f"native_api__{uuid.uuid4().hex}", logical_date, session)
-        missing = [{"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist"}]
+        missing = [{"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist: Unknown reason."}]
     try:
         found = _failed(session, dag, run, task_id, map_index)
     finally:

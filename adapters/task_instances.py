@@ -15,7 +15,6 @@ from native_api.adapters.seam import airflow
 from native_api.errors import DagRunNotFound, NothingRendered, TaskInstanceNotFound, TaskNotFound
 from native_api.operations import Context, operation
 
-
 #: What lists of task instances are ordered by, besides the task's id.
 ORDER = ("logical_date", "dag_id", "run_id", "state", "start_date", "end_date", "duration")
 
@@ -81,7 +80,7 @@ def task_state(
         raise
     row = session.execute(_instances(dag_id, run.run_id, task_id, map_index)).first()
     if row is None:
-        raise _missing(session, dag_id, run.run_id, task_id, map_index)
+        raise missing_instance(session, dag_id, run.run_id, task_id, map_index)
     return {
         "dag_id": dag_id,
         "run_id": run.run_id,
@@ -218,7 +217,7 @@ def _instances(dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
     )
 
 
-def _missing(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Exception:
+def missing_instance(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Exception:
     """Return the error for an instance that is not there; raise where the task itself is not."""
     from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
     from sqlalchemy import func, select

@@ -43,7 +43,7 @@ def test_a_date_that_never_ran(fresh: Any) -> None:
     """The answer is what would hold; no run, no task instance and no audit row comes of it."""
     before = rows()
     found = unmet(logical_date="2026-11-01")
-    assert found["Dagrun Running"] == "Task instance's dagrun did not exist"
+    assert found["Dagrun Running"] == "Task instance's dagrun did not exist: Unknown reason."
     assert "'all_success'" in found["Trigger Rule"]
     assert rows() == before == ([], [])
     assert fresh.audit_rows() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from native_api.adapters.seam.newest import Airflow, Lines
+from native_api.errors import Refused
 
 
 class Airflow32(Airflow):
@@ -44,6 +45,13 @@ class Airflow30(Airflow32):
 
     # The masker moved to the shared library in 3.1.
     secrets_masker = "airflow.sdk.execution_time.secrets_masker"
+
+    def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
+        # Up to 3.0 clearing follows markers to other DAGs, and 3.0 fails on one in a run that has not started.
+        try:
+            return super().cleared(dag, run, **which)
+        except ValueError as exc:
+            raise Refused("Airflow 3.0 cannot follow a marker to another DAG in a run that has not started.") from exc
 
     def _triggering_user(self, name: str) -> Dict[str, Any]:
         # trigger_dag has no triggering_user_name before 3.1.

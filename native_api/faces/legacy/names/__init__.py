@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from native_api.faces.legacy.names import about, connections, dag_runs, dags, later, pools, task_instances, variables
+from native_api.faces.legacy.names import (
+    about,
+    connections,
+    dag_runs,
+    dags,
+    later,
+    pools,
+    task_instances,
+    tasks,
+    variables,
+)
 
-__all__ = ["about", "connections", "dag_runs", "dags", "later", "pools", "task_instances", "variables"]
+__all__ = ["about", "connections", "dag_runs", "dags", "later", "pools", "task_instances", "tasks", "variables"]

@@ -5,12 +5,9 @@ from __future__ import annotations
 from native_api.faces.legacy.protocol import Plan, legacy_name
 
 _NAMES = {
-    "list_tasks": "list_tasks",
-    "task_failed_deps": "task_failed_deps",
     "render": "render_task",
     "test": "test_task",
     "run": "run_task",
-    "clear": "clear_tasks",
     "backfill": "backfill_dag",
     "deploy_dag": "deploy_dag",
     "refresh_dag": "refresh_dag",

@@ -1,4 +1,4 @@
-"""task_state."""
+"""task_state, task_failed_deps."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ def task_state(arguments: Arguments) -> Plan:
     """The state of a task instance; None where there is none, or nothing has happened to it."""
     wanted = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
     return Plan("task_state", wanted, _state, {DagRunNotFound: "None\n", TaskInstanceNotFound: "None\n"})
+
+
+@legacy_name("task_failed_deps", "execution_date run_id map_index subdir", required="dag_id task_id")
+def task_failed_deps(arguments: Arguments) -> Plan:
+    """What keeps a task from starting, a line for each."""
+    wanted = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
+    return Plan("task_failed_deps", wanted, _dependencies)
+
+
+def _dependencies(result: Mapping[str, Any]) -> str:
+    if not result["dependencies"]:
+        return "Task instance dependencies are all met.\n"
+    lines = [f"{dependency['name']}: {dependency['reason']}\n" for dependency in result["dependencies"]]
+    return "Task instance dependencies not met:\n" + "".join(lines)
 
 
 def _state(result: Mapping[str, Any]) -> str:
