@@ -26,12 +26,16 @@ OWN_WORDS = {
     14: "a password in a URI is masked",
     17: "other connections, and their extras masked in place of the encrypted text",
     26: "other example DAGs",
+    28: "other example DAGs",
+    29: "other example DAGs",
+    40: "other dependencies than in 1.10, sorted, and a paused DAG",
+    60: "other dependencies than in 1.10, sorted, and a paused DAG",
+    61: "other dependencies than in 1.10, sorted, and a paused DAG",
     76: "a run that was just triggered is queued first, since Airflow 2.1",
 }
 
 #: What follows from a step that is refused or not there yet, or from the recorded Airflow's own example DAGs.
 NOT_SENT = {
-    11: "lists what an import brought",
     34: "the example's start date was two days before the recording",
     35: "the example's start date was two days before the recording",
     46: "follows a run",
@@ -122,6 +126,23 @@ def test_own_words(answers: Dict[int, Any]) -> None:
     assert answers[26].json["output"]["stdout"] == f"\n\n{rule}\nDAGS\n{rule}\n{listed}\n\n"
     frame = re.compile(r"\A(.*DAGS\n-+\n).*(\n\n)\Z", re.DOTALL)
     assert frame.sub(r"\1\2", answers[26].json["output"]["stdout"]) == frame.sub(r"\1\2", EXCHANGES[26]["stdout"])
+
+
+def test_own_words_of_tasks(answers: Dict[int, Any]) -> None:
+    """The form of the text is the recorded one."""
+    assert "runme_0\nrunme_1\nrunme_2\n" in answers[28].json["output"]["stdout"]
+    for line in answers[29].json["output"]["stdout"].splitlines():
+        assert re.fullmatch(r"(    )*<Task\((BashOperator|EmptyOperator)\): \w+>", line)
+    for number in (40, 60, 61):
+        text, recorded = answers[number].json["output"]["stdout"], EXCHANGES[number]["stdout"]
+        assert text.splitlines()[0] == recorded.splitlines()[0]
+        unmet = "Dagrun Running: Task instance's dagrun did not exist: Unknown reason.\n"
+        assert unmet in text
+        assert unmet in recorded
+    assert (
+        "Trigger Rule: Task's trigger rule 'all_success' requires all upstream tasks"
+        in answers[61].json["output"]["stdout"]
+    )
 
 
 def test_the_times_have_the_recorded_form(answers: Dict[int, Any]) -> None:
