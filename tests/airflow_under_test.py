@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Optional
 
 HERE = Path(__file__).parent
 TOKEN = "a-static-token"
@@ -115,6 +115,38 @@ def store_rendered_fields(dag_id: str, run_id: str, task_id: str, rendered: Any)
     row = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": -1, "rendered_fields": rendered}
     with session() as opened:
         opened.execute(insert(RenderedTaskInstanceFields).values(**row))
+
+
+def set_try(dag_id: str, run_id: str, task_id: str, try_number: int, state: Optional[str], **columns: Any) -> None:
+    """Have a task instance be at that try, in that state."""
+    from airflow.models.taskinstance import TaskInstance
+
+    table = TaskInstance.__table__
+    this_one = (table.c.dag_id == dag_id) & (table.c.run_id == run_id) & (table.c.task_id == task_id)
+    with session() as opened:
+        opened.execute(table.update().where(this_one).values(try_number=try_number, state=state, **columns))
+
+
+def log_file(dag_id: str, run_id: str, task_id: str, try_number: int) -> Path:
+    """Return where Airflow's own handler has the log of a try."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.log.log_reader import TaskLogReader
+    from sqlalchemy import select
+
+    ti = TaskInstance
+    with session() as opened:
+        named = (ti.dag_id == dag_id, ti.run_id == run_id, ti.task_id == task_id)
+        instance = opened.scalars(select(ti).where(*named)).unique().one()
+        handler = TaskLogReader().log_handler
+        return Path(handler.local_base) / handler._render_filename(instance, try_number)
+
+
+def store_log(dag_id: str, run_id: str, task_id: str, text: str, try_number: int = 1) -> Path:
+    """Write a log where Airflow's own handler writes it."""
+    path = log_file(dag_id, run_id, task_id, try_number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def audit_rows() -> List[Any]:
