@@ -14,6 +14,7 @@ from native_api.adapters import (
     pools,
     task_instances,
     tasks,
+    variable_files,
     variables,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "pools",
     "task_instances",
     "tasks",
+    "variable_files",
     "variables",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, ClassVar, Dict, Optional
+from typing import Any, ClassVar, Dict, List, Optional
 
 
 @dataclass(eq=False)
@@ -148,6 +148,17 @@ class OutsideFolders(NativeApiError):
         return f"The path '{self.path}' lies neither in the DAGs folder nor in a DAG bundle."
 
 
+@dataclass(eq=False)
+class NotInFilesDir(NativeApiError):
+    """A path leads out of the folder for files on the server, or to what is no file."""
+
+    status = HTTPStatus.FORBIDDEN
+    file: str
+
+    def __str__(self) -> str:
+        return f"The path '{self.file}' does not lead to a file below the option [native_api] files_dir."
+
+
 # 404: it is not there
 
 
@@ -275,6 +286,16 @@ class VariableNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class ServerFileNotFound(NotFound):
+    """There is no such file on the server."""
+
+    file: str
+
+    def __str__(self) -> str:
+        return f"There is no file '{self.file}' below the option [native_api] files_dir."
+
+
+@dataclass(eq=False)
 class ConnectionNotFound(NotFound):
     """No connection has that id."""
 
@@ -327,6 +348,16 @@ class Refused(Conflict):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass(eq=False)
+class VariablesExist(Conflict):
+    """Variables that were to be new are there already."""
+
+    keys: List[str]
+
+    def __str__(self) -> str:
+        return f"These variables exist already: {', '.join(self.keys)}."
 
 
 @dataclass(eq=False)

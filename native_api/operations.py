@@ -120,7 +120,6 @@ def every() -> List[Operation]:
 #: Names that later releases fill; until then they answer 501 in every face.
 PLANNED = frozenset(
     """
-    import_variables export_variables 
     dag_report 
     render_task test_task run_task backfill_dag backfill_state list_backfills cancel_backfill
     deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional
 
@@ -39,6 +40,15 @@ def _positive(text: str) -> int:
     return number
 
 
+def _folder(text: str) -> str:
+    from airflow.configuration import get_airflow_home
+
+    path = os.path.normpath(os.path.expanduser(text.replace("$AIRFLOW_HOME", get_airflow_home(), 1)))
+    if not os.path.isabs(path) or path == os.path.dirname(path):
+        raise ValueError("must be the whole path of a folder")
+    return path
+
+
 def _effects(text: str) -> Any:
     from native_api.access import Effect
 
@@ -57,6 +67,12 @@ OPTIONS: Dict[str, Option] = {
         Option("page_limit", "100", "How many entries a list gives where the caller names no limit.", _positive),
         Option("page_limit_maximum", "1000", "The largest limit that a caller may name.", _positive),
         Option("body_bytes", "10485760", "The largest request body, in bytes.", _positive),
+        Option(
+            "files_dir",
+            "$AIRFLOW_HOME/native_api/files",
+            "The folder of the files on the server that operations read and write; they use no other.",
+            _folder,
+        ),
         Option(
             "rest_api_plugin_expected_http_token",
             "",

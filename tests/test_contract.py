@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from typing import Any, Dict
 
@@ -10,7 +11,7 @@ import pytest
 from marshmallow import Schema
 
 import native_api
-from native_api import errors, operations
+from native_api import errors, operations, settings
 from native_api.access import Effect
 from native_api.faces.typed import method_of
 from tests import airflow_under_test
@@ -158,6 +159,7 @@ def test_the_command_line_is_one_that_this_airflow_has(operation: operations.Ope
     """The equivalent command parses on the installed Airflow."""
     from airflow.cli.cli_parser import get_parser
 
+    os.makedirs(settings.get("files_dir"), exist_ok=True)
     words = operation.command(operation.request.load(dict(operation.example)))
     if words is not None:
         get_parser().parse_args(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -22,12 +23,20 @@ def test_defaults(airflow: Any, monkeypatch: Any) -> None:
     assert settings.get("rest_api_plugin_expected_http_token") == ""
     assert settings.get("token_effects") == {Effect.READ, Effect.WRITE, Effect.EXECUTE}
     assert settings.get("legacy_prefix") == "/admin/rest_api"
+    assert settings.get("files_dir") == f"{os.environ['AIRFLOW_HOME']}/native_api/files"
     assert (settings.get("page_limit"), settings.get("page_limit_maximum")) == (100, 1000)
 
 
 @pytest.mark.parametrize(
     "name, value",
-    [("page_limit", "0"), ("page_limit", "x"), ("token_effects", "read,fly"), ("legacy_prefix", "no/slash")],
+    [
+        ("page_limit", "0"),
+        ("page_limit", "x"),
+        ("token_effects", "read,fly"),
+        ("legacy_prefix", "no/slash"),
+        ("files_dir", "not/whole"),
+        ("files_dir", "/"),
+    ],
 )
 def test_a_bad_value_leaves_airflow_running(airflow: Any, monkeypatch: Any, caplog: Any, name: str, value: str) -> None:
     """The plugin stays switched off and says which option it is."""

@@ -11,6 +11,8 @@ from typing import Any, Dict, List
 import pytest
 
 import native_api
+from native_api import settings
+from native_api.adapters import files
 from tests import airflow_under_test
 
 RECORDED = json.loads((Path(__file__).parent / "wire" / "rest_api_plugin_1.0.9.json").read_text(encoding="utf-8"))
@@ -50,13 +52,19 @@ NOT_SENT = {
 def answers(site: Any) -> Dict[int, Any]:
     """Send the exchanges in their order, and return the answers by number."""
     airflow_under_test.clean()
+    files.replace("vars_import.json", b'{"imp1": "one", "imp2": {"b": 2}}')
     sent = {
-        number: site.request("GET", "/admin/rest_api/api", query=exchange["request"])
+        number: site.request("GET", "/admin/rest_api/api", query=in_our_folder(exchange["request"]))
         for number, exchange in enumerate(EXCHANGES)
         if number not in NOT_SENT
     }
     airflow_under_test.clean()
     return sent
+
+
+def in_our_folder(recorded: Any) -> Any:
+    """Return what was recorded with our own folder of files in it."""
+    return json.loads(json.dumps(recorded).replace("<files>", settings.get("files_dir")))
 
 
 def kept() -> List[Any]:
@@ -85,7 +93,7 @@ def test_an_exchange_is_as_recorded(number: int, answers: Dict[int, Any]) -> Non
         new = {"result"} if body["status"] == "OK" else set()
         assert set(body) == {*recorded["envelope_keys"], *new}
     if "stdout" in recorded:
-        assert body["output"] == {"stdin": "", "stdout": recorded["stdout"], "stderr": ""}
+        assert body["output"] == {"stdin": "", "stdout": in_our_folder(recorded["stdout"]), "stderr": ""}
     else:
         assert body["output"] == recorded["output"]
 

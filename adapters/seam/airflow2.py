@@ -155,6 +155,12 @@ class Airflow28(Airflow2):
 class Airflow27(Airflow28):
     """Airflow 2.7."""
 
+    # ``airflow variables`` learned - and --action-on-existing-key in 2.8.
+    standard_output = "/dev/stdout"
+
+    def variables_import_flags(self, on_conflict: str) -> Optional[List[str]]:
+        return [] if on_conflict == "overwrite" else None
+
     @property
     def rights(self) -> Rights:
         # The auth manager has no is_authorized_* before 2.8 (AIP-56).

@@ -76,6 +76,15 @@ class Airflow:
         """Return *value*, which *name* names, with all that Airflow calls sensitive as ``***``, JSON text included."""
         return masking.masked(value, name, self.is_sensitive)
 
+    # Variables
+
+    #: How ``airflow variables export`` is told to print.
+    standard_output = "-"
+
+    def variables_import_flags(self, on_conflict: str) -> Optional[List[str]]:
+        """Return how ``airflow variables import`` is told so, or None where it cannot be."""
+        return [] if on_conflict == "overwrite" else ["--action-on-existing-key", on_conflict]
+
     # DAGs
 
     def is_active(self, dag_model: Any) -> Any:

@@ -38,7 +38,8 @@ class User(Caller):
         return {dag_id for dag_id in dag_ids if self.may(access, dag_id)}
 
     def names(self, resource: Resource) -> Optional[Set[str]]:
-        return self._rights.names(self._user, resource)
+        names = self._rights.names(self._user, resource)
+        return set() if names is None and not self.may(Access(resource, "GET")) else names
 
 
 #: What the auth managers call the parts of a DAG.
@@ -152,9 +153,9 @@ class Rights:
             return set(session.scalars(select(DagModel.dag_id)))
 
     def names(self, user: Any, resource: Resource) -> Optional[Set[str]]:
-        """Return what names the things that the user may read; None stands for all."""
+        """Return what names the things that the user may read where they belong to teams, else None: all or none."""
         if not self._multi_team():
-            return None if self.may(user, Access(resource, "GET"), None) else set()
+            return None
         question = getattr(self._auth_manager(), f"get_authorized_{resource.noun}s")
         return set(self._asked(question, user=user, method="GET"))
 

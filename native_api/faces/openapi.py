@@ -87,6 +87,10 @@ def _described(operation: Operation) -> Dict[str, Any]:
         return described
     body = _json(operation.request)
     body["application/json"]["example"] = dict(operation.example)
+    uploads = [name for name, field in operation.request.fields.items() if field.metadata.get("upload")]
+    if uploads:
+        files = {name: {"type": "string", "format": "binary"} for name in uploads}
+        body["multipart/form-data"] = {"schema": {"type": "object", "properties": files}}
     described["requestBody"] = {"required": True, "content": body}
     described["responses"]["201"] = {"description": "Something was created.", "content": _json(operation.result)}
     return described

@@ -11,7 +11,7 @@ from marshmallow import EXCLUDE, RAISE, fields
 
 from native_api import calling, credentials, operations
 from native_api.access import Effect
-from native_api.errors import BadRequest, MethodNotAllowed, NativeApiError, UnsupportedMediaType
+from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiError, UnsupportedMediaType
 from native_api.faces.boundary import in_shape, json_response
 from native_api.operations import Operation
 
@@ -46,8 +46,17 @@ def _arguments(operation: Operation) -> Tuple[Dict[str, Any], calling.Unknown]:
     if method_of(operation) == "GET":
         return _flat(operation, request.args), EXCLUDE
     if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return _flat(operation, request.form), RAISE
+        return {**_flat(operation, request.form), **_files(operation)}, RAISE
     return _json(), RAISE
+
+
+def _files(operation: Operation) -> Dict[str, bytes]:
+    """Return what the uploaded files hold, by field."""
+    fields_of = operation.request.fields
+    unwanted = {name for name in request.files if name in fields_of and not fields_of[name].metadata.get("upload")}
+    if unwanted:
+        raise Invalid({name: ["Takes no file."] for name in sorted(unwanted)})
+    return {name: upload.read() for name, upload in request.files.items()}
 
 
 def _json() -> Dict[str, Any]:

@@ -18,9 +18,9 @@ def variables(arguments: Arguments) -> Plan:
     if arguments.get("delete"):
         return Plan("delete_variable", {"key": arguments.get("delete")}, no_failure={VariableNotFound: ""})
     if arguments.get("import"):
-        return Plan("import_variables", {})
+        return Plan("import_variables", {"file": arguments.get("import")}, _imported)
     if arguments.get("export"):
-        return Plan("export_variables", {})
+        return Plan("save_variables", {"file": arguments.get("export")}, _saved)
     return Plan("list_variables", {"order_by": "id"}, _keys)
 
 
@@ -42,6 +42,15 @@ def _get(arguments: Arguments) -> Plan:
 def _value(result: Mapping[str, Any]) -> str:
     # The command printed the Python object.
     return f"{result['value']}\n"
+
+
+def _imported(result: Mapping[str, Any]) -> str:
+    done = len(result["created"]) + len(result["updated"])
+    return f"{done} of {result['total_entries']} variables successfully updated.\n"
+
+
+def _saved(result: Mapping[str, Any]) -> str:
+    return f"{result['total_entries']} variables successfully exported to {result['file']}\n"
 
 
 def _keys(result: Mapping[str, Any]) -> str:

@@ -1,0 +1,298 @@
+"""All variables at once: import and export, inline, uploaded, or as a file on the server."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from native_api.access import Access, Effect, Resource
+from native_api.adapters import files
+from native_api.adapters.seam import airflow
+from native_api.adapters.seam.masking import MASK
+from native_api.adapters.variables import KEY_LENGTH
+from native_api.errors import Invalid, Refused, SensitiveValue, VariablesExist
+from native_api.operations import Context, operation
+
+#: White space outside the strings of a JSON text.
+_SPACE = re.compile(r'("(?:\\.|[^"\\])*")|\s+')
+
+#: How many keys the audit row of an import names.
+KEYS_NAMED = 100
+
+
+class Entries(fields.Raw):
+    """Variables by their keys: an object, the text of one, or an uploaded file of one."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Dict[str, Dict[str, Any]]:
+        return entries_of(value)
+
+
+def _file(**kwargs: Any) -> fields.String:
+    return fields.String(
+        validate=validate.Length(min=1, max=4096),
+        metadata={"description": "A file on the server: its path below the option files_dir, or its whole path."},
+        **kwargs,
+    )
+
+
+def _named(entries: Mapping[str, Any]) -> List[str]:
+    """Return what the audit log says of an import: its keys."""
+    more = len(entries) - KEYS_NAMED
+    return [*sorted(entries)[:KEYS_NAMED], *([f"and {more} more"] if more > 0 else [])]
+
+
+class ImportVariables(Schema):
+    """What to import, and what becomes of variables that are there."""
+
+    variables = Entries(
+        metadata={
+            "description": 'An object with a value for each key, or {"value": …, "description": …}; '
+            "as JSON, as the text of it, or as an uploaded file.",
+            "upload": True,
+            "masked": _named,
+        }
+    )
+    file = _file()
+    on_conflict = fields.String(
+        load_default="overwrite",
+        validate=validate.OneOf(["overwrite", "fail", "skip"]),
+        metadata={"description": "What becomes of a variable that is there: overwrite it, fail, or skip it."},
+    )
+
+    @validates_schema
+    def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if ("variables" in data) == ("file" in data):
+            raise ValidationError("Give either the variables or a file on the server.", "variables")
+
+
+class ImportedVariables(Schema):
+    """What an import did, by key."""
+
+    created = fields.List(fields.String(), required=True)
+    updated = fields.List(fields.String(), required=True)
+    skipped = fields.List(fields.String(), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+class Nothing(Schema):
+    """No arguments."""
+
+
+class ExportedVariables(Schema):
+    """All variables, as import_variables takes them."""
+
+    variables = fields.Dict(
+        keys=fields.String(),
+        required=True,
+        metadata={"description": 'A value for each key, or {"value": …, "description": …}.'},
+    )
+
+
+class SaveVariables(Schema):
+    """Where to."""
+
+    file = _file(required=True)
+
+
+class SavedVariables(SaveVariables):
+    """What was written."""
+
+    total_entries = fields.Integer(required=True)
+
+
+def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    flags = airflow().variables_import_flags(arguments["on_conflict"])
+    if flags is None or "file" not in arguments:
+        return None
+    return ["variables", "import", *flags, files.path_of(arguments["file"])]
+
+
+@operation(
+    request=ImportVariables,
+    result=ImportedVariables,
+    access=Access(Resource.VARIABLE, "POST"),
+    effect=Effect.WRITE,
+    command=_import_command,
+    example={"variables": {"region": "north", "limits": {"value": {"rows": 10}, "description": "per call"}}},
+)
+def import_variables(
+    context: Context,
+    on_conflict: str,
+    variables: Optional[Mapping[str, Mapping[str, Any]]] = None,
+    file: Optional[str] = None,
+) -> Dict[str, Any]:
+    """
+    Set many variables: all of them, or none where one cannot be set.
+
+    A description that is not named stays as it is. Values that are masked are refused. To overwrite a variable needs
+    the permission to edit it.
+    """
+    from airflow.models.variable import Variable
+    from sqlalchemy import select
+
+    entries = variables if variables is not None else _entries_of_file(str(file))
+    rows = context.session.execute(select(Variable.key, Variable.description))
+    present: Dict[str, Optional[str]] = {key: description for key, description in rows}
+    there = sorted(set(entries) & set(present))
+    if there and on_conflict == "fail":
+        raise VariablesExist(there)
+    skipped = there if on_conflict == "skip" else []
+    done: Dict[str, List[str]] = {"created": [], "updated": []}
+    for key in sorted(set(entries) - set(skipped)):
+        context.caller.require(Access(Resource.VARIABLE, "PUT" if key in present else "POST"), key)
+        entry = {"description": present.get(key), **entries[key]}
+        Variable.set(key, entry["value"], description=entry["description"], session=context.session)
+        done["updated" if key in present else "created"].append(key)
+    context.created = bool(done["created"])
+    return {**done, "skipped": skipped, "total_entries": len(entries)}
+
+
+@operation(
+    request=Nothing,
+    result=ExportedVariables,
+    access=Access(Resource.VARIABLE, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: ["variables", "export", airflow().standard_output],
+)
+def export_variables(context: Context) -> Dict[str, Any]:
+    """
+    Give all variables of the metadata database with their true values, as import_variables takes them.
+
+    Where one is sensitive they are given to those who may edit it, and refused to others.
+    """
+    return {"variables": _exported(context)}
+
+
+@operation(
+    request=SaveVariables,
+    result=SavedVariables,
+    access=Access(Resource.VARIABLE, "GET"),
+    effect=Effect.WRITE,
+    command=lambda arguments: ["variables", "export", files.path_of(arguments["file"])],
+    example={"file": "variables.json"},
+)
+def save_variables(context: Context, file: str) -> Dict[str, Any]:
+    """
+    Write what export_variables gives to a file on the server, which is replaced whole.
+
+    Only its owner may read it.
+    """
+    exported = _exported(context)
+    files.replace(file, json.dumps(exported, sort_keys=True, indent=4).encode())
+    return {"file": file, "total_entries": len(exported)}
+
+
+def entries_of(content: Any) -> Dict[str, Dict[str, Any]]:
+    """
+    Return the variables that an import's content says: by key, the value as text, and the description where named.
+
+    :raises ValidationError: keyed by what is wrong.
+    """
+    if isinstance(content, (bytes, str)):
+        content = _read(content)
+    if not isinstance(content, dict):
+        raise ValidationError("Must be a JSON object of keys and values.")
+    entries, wrong = {}, {}
+    for key, said in content.items():
+        try:
+            entries[key] = _entry(key, said)
+        except ValidationError as exc:
+            wrong[str(key)] = exc.messages
+    if wrong:
+        raise ValidationError(wrong)
+    return entries
+
+
+def _read(content: Any) -> Any:
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        read = json.loads(text, parse_constant=_refuse_constant)
+        # Half of a surrogate pair is no text.
+        json.dumps(read, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as exc:
+        raise ValidationError(f"Not valid JSON: {exc}") from exc
+    return read
+
+
+def _entry(key: Any, said: Any) -> Dict[str, Any]:
+    """Return one variable; an object is read as value and description where it has nothing else."""
+    if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH:
+        raise ValidationError(f"A key is a text of 1 to {KEY_LENGTH} characters.")
+    told = isinstance(said, dict) and "value" in said and set(said) <= {"value", "description"}
+    entry = dict(said) if told else {"value": said}
+    if not isinstance(entry.get("description"), (str, type(None))):
+        raise ValidationError("The description must be a text.")
+    if _holds_mask(entry["value"]):
+        raise ValidationError(f"Holds {MASK}, which stands for a value that was not shown.")
+    if not isinstance(entry["value"], str):
+        entry["value"] = json.dumps(entry["value"], indent=2)
+    return entry
+
+
+def _holds_mask(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_mask, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_mask, value))
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        read = _json_or_none(value)
+        return read is not None and _holds_mask(read)
+    return bool(value == MASK)
+
+
+def _entries_of_file(file: str) -> Dict[str, Dict[str, Any]]:
+    try:
+        return entries_of(files.read(file))
+    except ValidationError as exc:
+        raise Invalid({"file": exc.messages}) from exc
+
+
+def _exported(context: Context) -> Dict[str, Any]:
+    """Return all variables that the caller may read, or refuse."""
+    from airflow.models.variable import Variable
+    from sqlalchemy import select
+
+    statement = select(Variable).order_by(Variable.key)
+    keys = context.caller.names(Resource.VARIABLE)
+    if keys is not None:
+        statement = statement.where(Variable.key.in_(keys))
+    exported = {}
+    for row in context.session.scalars(statement):
+        _require_true_value(context, row)
+        exported[row.key] = _as_entry(row.val, row.description)
+    return exported
+
+
+def _require_true_value(context: Context, row: Any) -> None:
+    """Refuse a value that the caller may not see, or that nobody can."""
+    editing = Access(Resource.VARIABLE, "PUT")
+    if row.val is None:
+        raise Refused(f"The value of the variable '{row.key}' cannot be decrypted.")
+    if airflow().masked(row.val, row.key) != row.val and not context.caller.may(editing, row.key):
+        raise SensitiveValue(editing.describe(row.key))
+
+
+def _as_entry(text: str, description: Optional[str]) -> Any:
+    """Return a variable as an import takes it, the value as what its JSON says where that loses nothing."""
+    value = _json_or_none(text)
+    if text.strip() != "null" and (value is None or _SPACE.sub(r"\1", json.dumps(value)) != _SPACE.sub(r"\1", text)):
+        value = text
+    if description or (isinstance(value, dict) and "value" in value):
+        return {"value": value, "description": description}
+    return value
+
+
+def _json_or_none(text: str) -> Any:
+    """Return what a JSON text says other than a string, None where it is none."""
+    try:
+        read = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    return None if isinstance(read, str) else read
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
