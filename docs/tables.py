@@ -86,12 +86,13 @@ def _legacy_names() -> Dict[str, Set[str]]:
 
 
 def _queries(required: Sequence[str], arguments: List[str]) -> Iterator[Dict[str, str]]:
-    """Give queries with what is required and, besides, nothing or one argument: a checkbox, or a text."""
+    """Give queries with what is required and, besides, nothing, one argument as a checkbox or a text, or all."""
     always = {name: "a" for name in required}
     yield always
     for argument in arguments:
         for value in ("on", "a b"):
             yield {**always, argument: value}
+        yield {**dict.fromkeys(arguments, "off"), **always, argument: "on"}
 
 
 if __name__ == "__main__":

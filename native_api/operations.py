@@ -120,7 +120,7 @@ def every() -> List[Operation]:
 #: Names that later releases fill; until then they answer 501 in every face.
 PLANNED = frozenset(
     """
-    dag_report 
+    dag_report
     render_task test_task run_task backfill_dag backfill_state list_backfills cancel_backfill
     deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags
     start_daemon daemon_state list_daemons daemon_log stop_daemon
