@@ -276,6 +276,36 @@ class NothingRendered(NotFound):
 
 
 @dataclass(eq=False)
+class TryNotFound(NotFound):
+    """The task instance has no such try."""
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int
+    try_number: int
+    latest_try_number: int
+
+    def __str__(self) -> str:
+        return (
+            f"The task '{self.task_id}' has no try {self.try_number} in the run '{self.run_id}'; "
+            f"its latest is {self.latest_try_number}."
+        )
+
+
+@dataclass(eq=False)
+class CodeNotStored(NotFound):
+    """No code of the DAG is stored, or none of that version."""
+
+    dag_id: str
+    version_number: Optional[int] = None
+
+    def __str__(self) -> str:
+        which = "" if self.version_number is None else f" in the version {self.version_number}"
+        return f"Airflow has stored no code of the DAG '{self.dag_id}'{which}."
+
+
+@dataclass(eq=False)
 class VariableNotFound(NotFound):
     """No variable has that key."""
 

@@ -124,7 +124,7 @@ PLANNED = frozenset(
     render_task test_task run_task backfill_dag backfill_state list_backfills cancel_backfill
     deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags
     start_daemon daemon_state list_daemons daemon_log stop_daemon
-    task_log dag_source delete_dag_file
-    health job_state list_jobs cancel_job
+    delete_dag_file
+    job_state list_jobs cancel_job
     """.split()
 )

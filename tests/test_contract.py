@@ -21,7 +21,7 @@ EVERY = [pytest.param(operation, id=operation.name) for operation in operations.
 #: What must be there for an operation's example to succeed.
 WORLD = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extract", "key": "greeting"}
 #: What is deleted must not be missed by other tests.
-OWN_WORLD = {"delete_dag": {"dag_id": airflow_under_test.COPY}}
+OWN_WORLD = {"delete_dag": {"dag_id": airflow_under_test.COPY}, "task_log": {"task_id": "transform"}}
 
 
 @pytest.fixture
@@ -29,6 +29,8 @@ def world(web: Any) -> Any:
     """Return the web application, with the things that the examples are about."""
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
     airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo extract"})
+    airflow_under_test.set_try("wire_dag", "r1", "transform", 1, "success")
+    airflow_under_test.store_log("wire_dag", "r1", "transform", "first\nlast\n")
     airflow_under_test.copy_dag(airflow_under_test.COPY)
     native_api.call("set_variable", key="greeting", value="hello")
     native_api.call("set_pool", name="narrow", slots=2)

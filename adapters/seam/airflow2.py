@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.seam.airflow3 import Airflow32
 from native_api.adapters.seam.newest import Lines
+from native_api.errors import NotSupported
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from native_api.adapters.seam.logs import Logs
     from native_api.adapters.seam.rights import Rights
 
 
@@ -27,6 +29,12 @@ class Airflow2(Airflow32):
         from native_api.adapters.seam.rights2 import Rights2
 
         return Rights2()
+
+    @property
+    def logs(self) -> Logs:
+        from native_api.adapters.seam import logs2, version
+
+        return next(implementation for since, implementation in logs2.LINES if version() >= since)()
 
     def __init__(self) -> None:
         # Notes point to FAB's table of users, which a process that is no web server has not loaded.
@@ -55,6 +63,19 @@ class Airflow2(Airflow32):
         from airflow.settings import DAGS_FOLDER
 
         return [DAGS_FOLDER, *example_dags.__path__]
+
+    def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
+        # Versions of DAGs came with 3.0 (AIP-66); before, the code is that of the file.
+        from airflow.models.dagcode import DagCode
+        from sqlalchemy import null, select
+
+        if version_number is not None:
+            raise NotSupported(
+                "dag_source",
+                "Airflow 2 keeps no versions of a DAG; leave version_number out for the code that it has stored.",
+            )
+        same_hash = DagCode.fileloc_hash == DagCode.dag_fileloc_hash(dag_model.fileloc)
+        return session.execute(select(DagCode, null()).where(same_hash)).first()
 
     def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
         # 3.0 dropped the option.

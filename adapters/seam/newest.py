@@ -12,6 +12,7 @@ from native_api.errors import DagNotFound, Invalid, Refused
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
+    from native_api.adapters.seam.logs import Logs
     from native_api.adapters.seam.rights import Rights
 
 
@@ -36,6 +37,13 @@ class Airflow:
         from native_api.adapters.seam.rights import Rights
 
         return Rights()
+
+    @property
+    def logs(self) -> Logs:
+        """The logs of tasks."""
+        from native_api.adapters.seam.logs import Logs
+
+        return Logs()
 
     # The session, its errors, and time
 
@@ -117,6 +125,18 @@ class Airflow:
             return []
         # From 2.10 on a task is wrapped with its type; before, it is plain.
         return [task.get("__var") or task for task in stored.data["dag"]["tasks"]]
+
+    def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
+        """Return a DAG's code as it is stored, of that version or the newest: its row, and the version; or None."""
+        from airflow.models.dag_version import DagVersion
+        from airflow.models.dagcode import DagCode
+        from sqlalchemy import select
+
+        statement = select(DagCode, DagVersion.version_number).join(DagVersion, DagCode.dag_version_id == DagVersion.id)
+        statement = statement.where(DagVersion.dag_id == dag_model.dag_id)
+        if version_number is not None:
+            statement = statement.where(DagVersion.version_number == version_number)
+        return session.execute(statement.order_by(DagVersion.version_number.desc()).limit(1)).first()
 
     def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
         """Return the words after ``airflow`` that show a DAG's tasks as a tree, or None where there are none."""
