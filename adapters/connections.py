@@ -37,7 +37,8 @@ class AddConnection(Schema):
     """A connection, as a URI or field by field."""
 
     conn_id = _conn_id(
-        validate.Regexp(r"[\w.-]+\Z", error="May have letters, digits, underscores, dots and hyphens only.")
+        # Airflow 2.8 to 2.11 take no letters but these, and drop an id that has others.
+        validate.Regexp(r"[A-Za-z0-9_.-]+\Z", error="May have A-Z, a-z, 0-9, underscores, dots and hyphens only.")
     )
     conn_uri = Uri(
         metadata={"description": "The connection as Airflow writes it in a URI.", "masked": masked_uri},

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from native_api.access import Access, Effect, Resource
 from native_api.adapters import files
+from native_api.adapters.about import Nothing
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.masking import MASK
 from native_api.adapters.variables import KEY_LENGTH
@@ -75,10 +76,6 @@ class ImportedVariables(Schema):
     updated = fields.List(fields.String(), required=True)
     skipped = fields.List(fields.String(), required=True)
     total_entries = fields.Integer(required=True)
-
-
-class Nothing(Schema):
-    """No arguments."""
 
 
 class ExportedVariables(Schema):

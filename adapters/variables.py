@@ -156,7 +156,7 @@ def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dic
     stored = _stored(context.session, key)
     facts = {"description": stored.description, "is_encrypted": stored.is_encrypted} if stored else {}
     try:
-        text = AirflowVariable.get(key)
+        text = AirflowVariable.get(key, **_team(stored))
     except KeyError:
         if "default" not in fallback:
             raise VariableNotFound(key) from None
@@ -202,7 +202,8 @@ def delete_variable(context: Context, key: str) -> Dict[str, Any]:
     """Delete a variable of the metadata database."""
     from airflow.models.variable import Variable as AirflowVariable
 
-    if not AirflowVariable.delete(key, session=context.session):
+    team = _team(_stored(context.session, key))
+    if not AirflowVariable.delete(key, session=context.session, **team):
         raise VariableNotFound(key)
     return {"key": key}
 
@@ -213,6 +214,12 @@ def _stored(session: Any, key: str) -> Any:
     from sqlalchemy import select
 
     return session.scalars(select(AirflowVariable).where(AirflowVariable.key == key)).first()
+
+
+def _team(row: Any) -> Dict[str, Any]:
+    """Return how Airflow's own functions are told the variable's team; teams came with 3.2 (AIP-67)."""
+    name = getattr(row, "team_name", None)
+    return {"team_name": name} if name else {}
 
 
 def _shown(row: Any) -> Dict[str, Any]:

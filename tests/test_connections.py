@@ -98,12 +98,12 @@ class TestAdd:
         add(conn_uri="http://h/?a=1", extra={"b": 2})
         assert json.loads(get()["extra"]) == {"b": 2}
 
-    @pytest.mark.parametrize("conn_id", ["a", "A.b-c_1", "ключ", "x" * 250])
+    @pytest.mark.parametrize("conn_id", ["a", "A.b-c_1", "x" * 250])
     def test_ids(self, web: Any, conn_id: str) -> None:
         assert web.typed("add_connection", conn_id=conn_id, conn_type="http").status == 201
         assert web.typed("get_connection", conn_id=conn_id).json["conn_id"] == conn_id
 
-    @pytest.mark.parametrize("conn_id", ["", " ", "a b", "a/b", "a\n", "a'", "x" * 251, None, 3])
+    @pytest.mark.parametrize("conn_id", ["", " ", "a b", "a/b", "ключ", "a\n", "a'", "x" * 251, None, 3])
     def test_bad_ids(self, fresh: Any, conn_id: Any) -> None:
         assert list(wrong(conn_id=conn_id, conn_type="http")) == ["conn_id"]
 
