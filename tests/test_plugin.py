@@ -58,18 +58,22 @@ def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "version, since", [("3.4.0", (3, 1)), ("4.0.0", (3, 1)), ("2.12.0", (2, 8)), ("2.7.0rc1", (2, 7))]
+    "version, lines, place",
+    [("3.4.0", "airflow3", 0), ("4.0.0", "airflow3", 0), ("2.12.0", "airflow2", 0), ("2.7.0rc1", "airflow2", -1)],
 )
-def test_an_airflow_that_is_newer_than_all_known(airflow: Any, mocker: Any, version: str, since: Any) -> None:
-    """It gets the newest implementation of its generation."""
+def test_an_airflow_that_is_newer_than_all_known(
+    airflow: Any, mocker: Any, version: str, lines: str, place: int
+) -> None:
+    """It gets the newest implementation of its generation; the lines begin with that."""
     from native_api.adapters import seam
     from native_api.adapters.seam import airflow2, airflow3
 
     mocker.patch("airflow.__version__", version)
-    lines = dict((*airflow3.LINES, *airflow2.LINES))
+    known = {"airflow2": airflow2.LINES, "airflow3": airflow3.LINES}[lines]
+    assert known == tuple(sorted(known, key=lambda line: line[0], reverse=True))
     seam.airflow.cache_clear()
     try:
-        assert type(seam.airflow()) is lines[since]
+        assert type(seam.airflow()) is known[place][1]
     finally:
         seam.airflow.cache_clear()
 
