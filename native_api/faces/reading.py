@@ -24,11 +24,23 @@ def bound_body() -> None:
         limit = min(limit, int(request.max_content_length))
     if request.method in ("GET", "HEAD"):
         return
-    if (request.content_length or 0) > limit:
+    length = request.content_length or 0
+    if length > limit:
+        # A client that is still sending would be cut off, and see that in place of the answer.
+        _discard(min(length, 2 * limit))
         raise BodyTooLarge(limit)
     # Werkzeug's own limit of a form is half a megabyte.
     request.max_form_memory_size = limit
     request.environ["wsgi.input"] = _Bounded(request.environ["wsgi.input"], limit)
+
+
+def _discard(size: int) -> None:
+    stream = request.environ["wsgi.input"]
+    while size > 0:
+        piece = stream.read(min(size, 65536))
+        if not piece:
+            return
+        size -= len(piece)
 
 
 class _Bounded:
