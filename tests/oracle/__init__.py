@@ -1,0 +1,1 @@
+"""Compares what our operations answer with what Airflow's own command line says of the same database."""

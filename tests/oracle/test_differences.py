@@ -1,0 +1,16 @@
+"""The table of differences."""
+
+from __future__ import annotations
+
+from tests.oracle import differences
+
+
+def test_the_document_is_made_from_the_table() -> None:
+    """``python -m tests.oracle.differences`` writes it."""
+    assert differences.DOCUMENT.read_text(encoding="utf-8") == differences.document()
+
+
+def test_every_row_says_why() -> None:
+    for row in differences.DIFFERENCES:
+        assert row.airflow and row.ours and row.reason.endswith("."), row
+        assert differences.FIRST <= row.since <= row.until <= differences.LAST, row

@@ -1,0 +1,127 @@
+"""tasks clear and dags delete: what they leave in the tables, all rows compared."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+import pytest
+
+import native_api
+from tests.oracle import filler
+from tests.oracle.cli import Failure, in_file, printed
+from tests.oracle.differences import compared
+from tests.oracle.gates import needs
+
+#: DAGs with runs of each type, and the shapes that clearing treats in ways of its own.
+CLEARED = (
+    *filler.MANY_RUNS,
+    "example_bash_operator",
+    "example_task_group",
+    "example_external_task_marker_parent",
+    "example_setup_teardown_taskflow",
+)
+
+Way = Tuple[List[str], Dict[str, Any]]
+
+#: What is compared together: the words of the command, and the arguments of the operation that say the same.
+WAYS: Dict[str, List[Way]] = {
+    "tasks clear": [
+        ([], {}),
+        (["--start-date", "2026-10-03"], {"start_date": "2026-10-03"}),
+        (["--end-date", "2026-10-03"], {"end_date": "2026-10-03"}),
+        (["--only-failed"], {"only_failed": True}),
+        (["--only-running"], {"only_running": True}),
+    ],
+    "tasks clear --task-regex": [
+        (["--task-regex", "ru"], {"task_regex": "ru"}),
+        (["--task-regex", "ru", "--downstream"], {"task_regex": "ru", "downstream": True}),
+        (["--task-regex", "tr", "--upstream"], {"task_regex": "tr", "upstream": True}),
+        (["--task-regex", "^(ex|run_).*[a-z0-9]$"], {"task_regex": "^(ex|run_).*[a-z0-9]$"}),
+    ],
+}
+
+
+@needs("clear_tasks")
+@pytest.mark.parametrize("command", WAYS)
+def test_tasks_clear(before: filler.Snapshot, one_file: Any, command: str) -> None:
+    """Run theirs and ours on the same state, for each DAG, and compare all rows of all tables."""
+    dag_ids = [dag["dag_id"] for dag in filler.dags() if dag["dag_id"] in CLEARED]
+    _compare_clearing(before, command, dag_ids)
+
+
+@needs("clear_tasks")
+def test_tasks_clear_with_setups(before: filler.Snapshot, one_file: Any) -> None:
+    """The setups and teardowns of a task are cleared with it."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import update
+
+    from tests import airflow_under_test
+
+    command, dag_ids = "tasks clear --task-regex", ["example_setup_teardown"]
+    with airflow_under_test.session() as session:
+        ended = update(TaskInstance).where(TaskInstance.dag_id == dag_ids[0]).values(state="success")
+        session.execute(ended.execution_options(synchronize_session=False))
+    way = (["--task-regex", "normal"], {"task_regex": "normal"})
+    _compare_clearing(filler.Snapshot(), command, dag_ids, [way], "a task with setups")
+
+
+@needs("clear_tasks")
+def test_tasks_clear_with_subdags(before: filler.Snapshot, one_file: Any, filled: Any) -> None:
+    """A DAG with SubDAGs, and a SubDAG, which clears a task of the DAG that it is a part of."""
+    if filled.version() >= (3, 0):
+        pytest.skip("Airflow 3 has no SubDAGs")
+    _compare_clearing(before, "tasks clear", ["example_subdag_operator"], None, "a DAG with SubDAGs")
+    _compare_clearing(before, "tasks clear", ["example_subdag_operator.section-1"], None, "a SubDAG")
+
+
+def _compare_clearing(
+    before: filler.Snapshot, command: str, dag_ids: List[str], ways: Optional[List[Way]] = None, what: str = ""
+) -> None:
+    """
+    Compare the rows after each way of clearing.
+
+    :param ways: other ways than those of the command.
+    :param what: the one thing that is compared; left out, each column is one.
+    """
+    files = {dag["dag_id"]: dag["fileloc"] for dag in filler.dags()}
+    as_it_was = before.rows()["task_instance"]
+    with compared(command, only=what) as comparison:
+        for words, arguments in ways or WAYS[command]:
+            for dag_id in dag_ids:
+                theirs = printed("tasks", "clear", "--yes", *in_file(files[dag_id]), *words, dag_id)
+                assert not isinstance(theirs, Failure), (dag_id, theirs)
+            theirs_after = filler.Snapshot().rows()
+            before.put_back()
+            for dag_id in dag_ids:
+                native_api.call("clear_tasks", dag_id=dag_id, **arguments)
+            ours_after = filler.Snapshot().rows()
+            before.put_back()
+            unlike = filler.unlike(theirs_after, ours_after)
+            if what:
+                comparison.same(what, {}, unlike, words)
+            elif theirs_after["task_instance"] == as_it_was:
+                comparison.same("whether anything is cleared", {}, unlike, words)
+            else:
+                comparison.rows(unlike, words)
+
+
+@needs("delete_dag")
+def test_dags_delete(before: filler.Snapshot) -> None:
+    """Delete every DAG the one way and the other, and compare what is left in every table."""
+    dag_ids = [dag["dag_id"] for dag in filler.dags()]
+    refused: Set[str] = set()
+    for dag_id in dag_ids:
+        if isinstance(printed("dags", "delete", "--yes", dag_id), Failure):
+            refused.add(dag_id)
+    theirs_after = filler.Snapshot().rows()
+    before.put_back()
+    ours_refused: Set[str] = set()
+    for dag_id in dag_ids:
+        try:
+            native_api.call("delete_dag", dag_id=dag_id, force=True)
+        except native_api.errors.NativeApiError:
+            ours_refused.add(dag_id)
+    assert len(refused) < len(dag_ids)
+    with compared("dags delete") as comparison:
+        comparison.same("refused", sorted(refused), sorted(ours_refused))
+        comparison.rows(filler.unlike(theirs_after, filler.Snapshot().rows()))

@@ -1,0 +1,128 @@
+"""variables, connections, pools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+import native_api
+from native_api import errors
+from tests.oracle import filler
+from tests.oracle.cli import Failure, listed, printed
+from tests.oracle.differences import compared
+from tests.oracle.gates import needs
+
+
+def test_variables_list(filled: Any) -> None:
+    with compared("variables list") as comparison:
+        ours = native_api.call("list_variables", limit=1000, order_by="id")["variables"]
+        theirs = sorted(row["key"] for row in listed("variables", "list"))
+        comparison.same("keys", theirs, sorted(row["key"] for row in ours))
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_variables_get(filled: Any, as_json: bool) -> None:
+    """Every variable, and one that is not there, with a default and without."""
+    with compared("variables get --json" if as_json else "variables get") as comparison:
+        for key in (*filler.VARIABLES, "nope"):
+            for default in ({}, {"default": "7"}):
+                words = [*(["--json"] if as_json else []), *(["--default", "7"] if default else [])]
+                theirs = printed("variables", "get", *words, key)
+                try:
+                    ours: Any = f"{native_api.call('get_variable', key=key, json=as_json, **default)['value']}\n"
+                except (errors.Invalid, errors.VariableNotFound) as exc:
+                    ours = type(exc).__name__
+                if isinstance(theirs, Failure):
+                    theirs = "VariableNotFound" if "does not exist" in theirs.words else "Invalid"
+                comparison.same("NaN" if key == "not_a_number" and as_json else "the value", theirs, ours, key)
+
+
+@needs("export_variables")
+def test_variables_export(filled: Any, tmp_path: Path) -> None:
+    """The whole file."""
+    from airflow.cli.cli_parser import get_parser
+
+    file = tmp_path / "variables.json"
+    # From 2.8 on the command asks whether the file is the standard output, which must be a real one.
+    arguments = get_parser().parse_args(["variables", "export", str(file)])
+    arguments.func(arguments)
+    theirs, ours = json.loads(file.read_text()), native_api.call("export_variables")["variables"]
+    kinds = {"plain": "a description", "not_a_number": "NaN", "quoted": "a JSON text", "object": "its spelling"}
+    with compared("variables export") as comparison:
+        for key in sorted(set(theirs) | set(ours)):
+            pair = [json.dumps(said.get(key, "is missing"), sort_keys=True) for said in (theirs, ours)]
+            comparison.same(kinds.get(key, "the value"), *pair, key)
+
+
+FIELDS = ("conn_id", "conn_type", "description", "host", "schema", "login", "password", "port")
+
+
+def test_connections_list(filled: Any) -> None:
+    ours = {row["conn_id"]: row for row in native_api.call("list_connections", limit=1000)["connections"]}
+    words = ["--show-values"] if filled.version() >= (3, 2) else []
+    theirs = {row["conn_id"]: row for row in listed("connections", "list", *words)}
+    with compared("connections list") as comparison:
+        comparison.same("ids", sorted(theirs), sorted(ours))
+        for conn_id, row in theirs.items():
+            _same_connection(comparison, row, ours[conn_id])
+
+
+def test_connections_get(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Airflow 3 sets it in the command and leaves it so.
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    with compared("connections get") as comparison:
+        for connection in filler.CONNECTIONS:
+            conn_id = connection["conn_id"]
+            (theirs,) = listed("connections", "get", conn_id)
+            _same_connection(comparison, theirs, native_api.call("get_connection", conn_id=conn_id))
+        comparison.same(
+            "not found", printed("connections", "get", "nope"), Failure("SystemExit: Connection not found.")
+        )
+        with pytest.raises(errors.ConnectionNotFound):
+            native_api.call("get_connection", conn_id="nope")
+
+
+def _same_connection(comparison: Any, theirs: Dict[str, Any], ours: Dict[str, Any]) -> None:
+    conn_id = ours["conn_id"]
+    for name in FIELDS:
+        shown = None if ours[name] is None else str(ours[name])
+        what = "a password" if name == "password" and theirs[name] else name
+        # The command prints no number and no truth value, but their texts.
+        comparison.same(what, theirs[name], shown, conn_id)
+    comparison.same("is_encrypted", theirs["is_encrypted"], str(ours["is_encrypted"]), conn_id)
+    comparison.same("is_extra_encrypted", theirs["is_extra_encrypted"], str(ours["is_extra_encrypted"]), conn_id)
+    what = "a secret in an extra" if conn_id == "with_secrets" else "extra"
+    comparison.same(what, theirs["extra_dejson"], _texts(json.loads(ours["extra"] or "{}")), conn_id)
+
+
+def _texts(value: Any) -> Any:
+    """Return *value* as the command prints it: every leaf as text."""
+    if isinstance(value, dict):
+        return {name: _texts(inner) for name, inner in value.items()}
+    return str(value)
+
+
+@needs("list_pools", "get_pool")
+def test_pools(filled: Any) -> None:
+    """List and get, every pool, and one that is not there."""
+    ours = {pool["name"]: pool for pool in native_api.call("list_pools", limit=1000)["pools"]}
+    with compared("pools list") as comparison:
+        theirs = {row["pool"]: row for row in listed("pools", "list")}
+        comparison.same("names", sorted(theirs), sorted(ours))
+        for name, row in theirs.items():
+            _same_pool(comparison, row, ours[name])
+    with compared("pools get") as comparison:
+        for name in ours:
+            (row,) = listed("pools", "get", name)
+            _same_pool(comparison, row, native_api.call("get_pool", name=name))
+        comparison.same("not found", listed("pools", "get", "nope"), Failure("SystemExit: Pool nope does not exist"))
+        with pytest.raises(errors.PoolNotFound):
+            native_api.call("get_pool", name="nope")
+
+
+def _same_pool(comparison: Any, theirs: Dict[str, Any], ours: Dict[str, Any]) -> None:
+    for name in ("slots", "description", "include_deferred"):
+        comparison.same(name, theirs[name], str(ours[name]), ours["name"])
