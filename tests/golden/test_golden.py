@@ -1,0 +1,95 @@
+"""The golden contract, on the Airflow under test."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import pytest
+
+import native_api
+from native_api import operations
+from tests import airflow_under_test
+from tests.golden import playing
+from tests.oracle.filler import Snapshot
+
+CONTRACT = playing.read(playing.CONTRACT)
+DIFFERENCES = playing.read(playing.DIFFERENCES)
+
+ROWS = [pytest.param(row, id=f"{row['request']} on {row['since']}") for row in DIFFERENCES]
+NUMBERS = [pytest.param(number, id=entry["name"]) for number, entry in enumerate(CONTRACT)]
+
+
+@pytest.fixture(scope="module")
+def answers(site: Any) -> Iterator[List[Dict[str, Any]]]:
+    """Send all requests in their order, on a database with one run, and return the answers."""
+    if airflow_under_test.version() >= (3, 0) and airflow_under_test.has_fab():
+        pytest.skip("the contract is of each Airflow with the auth manager that it comes with")
+    before = Snapshot()
+    airflow_under_test.clean()
+    native_api.call("trigger_dag", dag_id="wire_dag", run_id="r0", logical_date="2026-09-01")
+    airflow_under_test.set_try("wire_dag", "r0", "extract", 1, "success")
+    airflow_under_test.store_log("wire_dag", "r0", "extract", "first\nlast\n")
+    airflow_under_test.store_rendered_fields("wire_dag", "r0", "extract", {"bash_command": "echo extract 2026-09-01"})
+    sent = [playing.send(site, request) for request in CONTRACT]
+    before.put_back()
+    airflow_under_test.clean()
+    if os.environ.get("GOLDEN_ANSWERS"):
+        file = Path(os.environ["GOLDEN_ANSWERS"], "{}.{}.json".format(*airflow_under_test.version()))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(sent, indent=1, ensure_ascii=False), encoding="utf-8")
+    yield sent
+
+
+def versions(row: Dict[str, Any]) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+    """Return the first and the last version that a row is of."""
+    first, last = (tuple(map(int, row[end].split("."))) for end in ("since", "until"))
+    return first, last
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_an_answer(number: int, answers: List[Dict[str, Any]]) -> None:
+    """It is the one that is written down, but for what a row names for this Airflow."""
+    entry = CONTRACT[number]
+    expected = {"status": entry.get("status"), "body": entry.get("body")}
+    for row in DIFFERENCES:
+        first, last = versions(row)
+        if row["request"] == entry["name"] and first <= airflow_under_test.version() <= last:
+            expected = playing.changed(expected, row["changes"])
+    assert answers[number] == expected
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_has_a_reason_and_differs(row: Dict[str, Any]) -> None:
+    """It names a request, says something else than the contract, and why."""
+    entry = next(entry for entry in CONTRACT if entry["name"] == row["request"])
+    said = {"status": entry["status"], "body": entry["body"]}
+    assert playing.unlike(said, playing.changed(said, row["changes"])) == row["changes"]
+    assert row["reason"].endswith(".")
+
+
+def test_every_operation_is_in_it() -> None:
+    """Each one answers, refuses a caller, and says what is missing or wrong; the package's text says how to add one."""
+    statuses: Dict[str, Any] = {}
+    for entry in CONTRACT:
+        if "operation" in entry:
+            statuses.setdefault(entry["operation"], set()).add(entry["status"])
+    registered = {operation.name: operation for operation in operations.every()}
+    assert sorted(set(registered) - set(statuses)) == []
+    assert [name for name in statuses if not statuses[name] & {200, 201}] == []
+    guarded = [name for name, operation in registered.items() if operation.access is not None]
+    assert [name for name in guarded if not statuses[name] & {401, 403}] == []
+
+
+def test_every_name_of_the_old_protocol_is_in_it() -> None:
+    from native_api.faces.legacy import protocol
+    from native_api.faces.legacy.names import later
+
+    sent = {entry["api"] for entry in CONTRACT if "api" in entry}
+    assert sorted(set(protocol.every()) - sent - set(later._NAMES)) == []
+
+
+def test_its_titles_are_told_apart() -> None:
+    assert len({entry["name"] for entry in CONTRACT}) == len(CONTRACT)
