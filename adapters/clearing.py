@@ -10,13 +10,9 @@ from native_api.access import Access, Effect, Resource
 from native_api.adapters.dag_runs import find_run
 from native_api.adapters.dags import active_dag
 from native_api.adapters.patterns import Pattern
-from native_api.adapters.schemas import DateTime, Flag, RunId, Subdir, dag_id_field
+from native_api.adapters.schemas import DateTime, RunId, Subdir, dag_id_field, switch
 from native_api.adapters.seam import airflow
 from native_api.operations import Context, operation
-
-
-def _flag(description: str) -> Flag:
-    return Flag(load_default=False, metadata={"description": description})
 
 
 class ClearTasks(Subdir):
@@ -27,13 +23,13 @@ class ClearTasks(Subdir):
     start_date = DateTime(metadata={"description": "Clear in runs with this logical date or a later one."})
     end_date = DateTime(metadata={"description": "Clear in runs with this logical date or an earlier one."})
     task_regex = Pattern(metadata={"description": "A regular expression (RE2) that is looked for in the tasks' ids."})
-    upstream = _flag("Clear the tasks before those too.")
-    downstream = _flag("Clear the tasks after those too.")
-    only_failed = _flag("Only task instances that have failed, or whose upstream has.")
-    only_running = _flag("Only task instances that are running.")
-    exclude_subdags = _flag("Airflow 2: leave SubDAGs, and DAGs that a marker leads to, as they are.")
-    exclude_parentdag = _flag("Airflow 2: leave the DAG that a SubDAG is in as it is.")
-    dry_run = _flag("Only tell what would be cleared.")
+    upstream = switch("Clear the tasks before those too.")
+    downstream = switch("Clear the tasks after those too.")
+    only_failed = switch("Only task instances that have failed, or whose upstream has.")
+    only_running = switch("Only task instances that are running.")
+    exclude_subdags = switch("Airflow 2: leave SubDAGs, and DAGs that a marker leads to, as they are.")
+    exclude_parentdag = switch("Airflow 2: leave the DAG that a SubDAG is in as it is.")
+    dry_run = switch("Only tell what would be cleared.")
 
     @validates_schema
     def _one_way(self, data: Mapping[str, Any], **kwargs: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Optional
 
 from marshmallow import Schema, fields
 
@@ -11,7 +11,7 @@ from native_api.access import Access, Effect, Resource
 from native_api.adapters.dag_runs import find_run
 from native_api.adapters.dags import active_dag
 from native_api.adapters.seam import airflow
-from native_api.adapters.task_instances import OneTaskInstance
+from native_api.adapters.task_instances import OneTaskInstance, instance_command
 from native_api.errors import DagRunNotFound, TaskInstanceNotFound, TaskNotFound
 from native_api.operations import Context, operation
 
@@ -33,18 +33,12 @@ class FailedDependencies(Schema):
     dependencies = fields.List(fields.Nested(Dependency), required=True)
 
 
-def _command(arguments: Mapping[str, Any]) -> List[str]:
-    run = arguments.get("run_id") or arguments["logical_date"].isoformat()
-    mapped = ["--map-index", str(arguments["map_index"])] if arguments["map_index"] >= 0 else []
-    return ["tasks", "failed-deps", *mapped, arguments["dag_id"], arguments["task_id"], run]
-
-
 @operation(
     request=OneTaskInstance,
     result=FailedDependencies,
     access=Access(Resource.TASK_INSTANCE, "GET"),
     effect=Effect.READ,
-    command=_command,
+    command=instance_command("failed-deps"),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def task_failed_deps(

@@ -62,6 +62,11 @@ class Flag(fields.Boolean):
         return super()._deserialize(value.strip().lower() if isinstance(value, str) else value, attr, data, **kwargs)
 
 
+def switch(description: str) -> Flag:
+    """Return the field of an option that is off unless it is asked for."""
+    return Flag(load_default=False, metadata={"description": description})
+
+
 class Whole(fields.Integer):
     """A whole number, as a number or as text; no fraction is cut off."""
 

@@ -9,15 +9,11 @@ from marshmallow import Schema, fields, validate
 from native_api.access import Access, Effect, Resource
 from native_api.adapters.dag_runs import find_run
 from native_api.adapters.dags import active_dag
-from native_api.adapters.schemas import Flag, OneRun
+from native_api.adapters.schemas import OneRun, switch
 from native_api.adapters.seam import airflow
 from native_api.adapters.task_instances import OneTaskInstance
 from native_api.errors import TaskInstanceNotFound, TaskNotFound
 from native_api.operations import Context, operation
-
-
-def _flag(description: str) -> Flag:
-    return Flag(load_default=False, metadata={"description": description})
 
 
 class SetTaskState(OneTaskInstance):
@@ -28,10 +24,10 @@ class SetTaskState(OneTaskInstance):
         validate=validate.OneOf(["success", "failed", "skipped"]),
         metadata={"description": "success, failed or skipped."},
     )
-    upstream = _flag("The tasks before it too.")
-    downstream = _flag("The tasks after it too.")
-    future = _flag("In later runs too.")
-    past = _flag("In earlier runs too.")
+    upstream = switch("The tasks before it too.")
+    downstream = switch("The tasks after it too.")
+    future = switch("In later runs too.")
+    past = switch("In earlier runs too.")
 
 
 class SetDagRunState(OneRun):

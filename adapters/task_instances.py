@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
 
@@ -47,10 +47,15 @@ class TaskInstance(RunDates):
     duration = fields.Float(allow_none=True, metadata={"description": "Seconds."})
 
 
-def _state_command(arguments: Mapping[str, Any]) -> List[str]:
-    run = arguments.get("run_id") or arguments["logical_date"].isoformat()
-    mapped = ["--map-index", str(arguments["map_index"])] if arguments["map_index"] >= 0 else []
-    return ["tasks", "state", *mapped, arguments["dag_id"], arguments["task_id"], run]
+def instance_command(verb: str) -> Callable[[Mapping[str, Any]], List[str]]:
+    """Return what gives the words after ``airflow`` for ``airflow tasks <verb>`` of one task instance."""
+
+    def command(arguments: Mapping[str, Any]) -> List[str]:
+        run = arguments.get("run_id") or arguments["logical_date"].isoformat()
+        mapped = ["--map-index", str(arguments["map_index"])] if arguments["map_index"] >= 0 else []
+        return ["tasks", verb, *mapped, arguments["dag_id"], arguments["task_id"], run]
+
+    return command
 
 
 @operation(
@@ -58,7 +63,7 @@ def _state_command(arguments: Mapping[str, Any]) -> List[str]:
     result=TaskInstance,
     access=Access(Resource.TASK_INSTANCE, "GET"),
     effect=Effect.READ,
-    command=_state_command,
+    command=instance_command("state"),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def task_state(
