@@ -123,14 +123,11 @@ def clear_tasks(
 
 
 def _task_ids(dag: Any, task_regex: Optional[str], upstream: bool, downstream: bool) -> Set[str]:
-    chosen = {task_id for task_id in dag.task_dict if task_regex is None or Pattern.found(task_regex, task_id)}
-    relatives = set(chosen)
-    for task_id in chosen:
-        task = dag.get_task(task_id)
-        for wanted, direction in ((upstream, True), (downstream, False)):
-            if wanted:
-                relatives |= {relative.task_id for relative in task.get_flat_relatives(upstream=direction)}
-    return relatives
+    if task_regex is None:
+        return set(dag.task_dict)
+    chosen = [task_id for task_id in dag.task_dict if Pattern.found(task_regex, task_id)]
+    # The setups and teardowns of a task come with it.
+    return set(dag.partial_subset(chosen, include_upstream=upstream, include_downstream=downstream).task_dict)
 
 
 def _shown(instance: Any) -> Dict[str, Any]:

@@ -12,7 +12,7 @@ from native_api.adapters.dag_runs import find_run
 from native_api.adapters.dags import active_dag
 from native_api.adapters.seam import airflow
 from native_api.adapters.task_instances import OneTaskInstance, instance_command
-from native_api.errors import DagRunNotFound, TaskInstanceNotFound, TaskNotFound
+from native_api.errors import DagRunNotFound, Invalid, TaskInstanceNotFound, TaskNotFound
 from native_api.operations import Context, operation
 
 
@@ -70,6 +70,12 @@ def task_failed_deps(
         missing = [{"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist: Unknown reason."}]
     try:
         found = _failed(session, dag, run, task_id, map_index)
+    except TaskInstanceNotFound as exc:
+        if not missing:
+            raise
+        # The run was made to ask: its id means nothing to anybody.
+        reason = f"A run for this date would have no such instance of the task '{task_id}'."
+        raise Invalid({"logical_date": [reason]}) from exc
     finally:
         # A run that was made to ask is taken back, and so is whatever a dependency noted down.
         session.rollback()

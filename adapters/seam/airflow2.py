@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api.adapters.seam.airflow3 import Airflow32
 from native_api.adapters.seam.newest import Lines
@@ -83,6 +83,26 @@ class Airflow2(Airflow32):
 
     def _stored_at(self, serialized_dag_model: Any) -> Any:
         return serialized_dag_model.last_updated
+
+    def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, Any]]:
+        # A SubDAG is stored within the DAG that it is a part of.
+        from airflow.models.dag import DagModel
+        from sqlalchemy import select
+
+        tasks = super().stored_tasks(dag_id, session)
+        root = None if tasks else session.scalar(select(DagModel.root_dag_id).where(DagModel.dag_id == dag_id))
+        return tasks if root is None else _tasks_of_part(super().stored_tasks(root, session), dag_id)
+
+    def stored_dag(self, dag_id: str, session: Any) -> Any:
+        # Asked for a SubDAG, Airflow gives the DAG that it is a part of.
+        dag = super().stored_dag(dag_id, session)
+        return next(part for part in (dag, *dag.subdags) if part.dag_id == dag_id)
+
+    def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
+        return super().cleared(*_among_subdags(dag, run, which), **which)
+
+    def clear(self, dag: Any, run: Any, **which: Any) -> None:
+        super().clear(*_among_subdags(dag, run, which), **which)
 
     def dag_of_runs(self, dag_id: str) -> List[str]:
         return ["--dag-id", dag_id]
@@ -171,6 +191,27 @@ class Airflow28(Airflow2):
             session=session,
         )
         return changed
+
+
+def _tasks_of_part(tasks: List[Dict[str, Any]], dag_id: str) -> List[Dict[str, Any]]:
+    """Return the stored tasks of the SubDAG of that id, which one of the tasks has in it; none where there is none."""
+    for task in tasks:
+        part = task.get("subdag") or {"tasks": []}
+        inner = [stored.get("__var") or stored for stored in part["tasks"]]
+        found = inner if part.get("_dag_id") == dag_id else _tasks_of_part(inner, dag_id)
+        if found:
+            return found
+    return []
+
+
+def _among_subdags(dag: Any, run: Any, which: Dict[str, Any]) -> Tuple[Any, Any]:
+    """Return what to clear of a DAG with SubDAGs, or of one: Airflow looks for ids in all of them alike."""
+    if not dag.subdags and dag.parent_dag is None:
+        return dag, run
+    task_ids = which.pop("task_ids")
+    if set(task_ids) == set(dag.task_dict):
+        return dag, run
+    return dag.partial_subset(task_ids, include_upstream=False, include_downstream=False), run
 
 
 class Airflow27(Airflow28):

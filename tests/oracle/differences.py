@@ -175,19 +175,7 @@ DIFFERENCES: List[Difference] = [
 ]
 
 #: What is to be mended, and is no difference of Airflow's; a row goes with what it names.
-DEFECTS: List[Difference] = [
-    *(
-        Difference(command, what, "", "", "", until=(2, 11))
-        for command, what in (
-            ("tasks list", "tasks of a SubDAG"),
-            ("tasks list --tree", "tasks of a SubDAG"),
-            ("tasks failed-deps", "tasks of a SubDAG"),
-            ("tasks clear", "a DAG with SubDAGs"),
-            ("tasks clear", "a SubDAG"),
-        )
-    ),
-    Difference("tasks clear --task-regex", "a task with setups", "", "", "", until=(3, 2)),
-]
+DEFECTS: List[Difference] = []
 
 #: What has comparisons of its own.
 APART = {"a DAG with SubDAGs", "a SubDAG", "a task with setups"}
