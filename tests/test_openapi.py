@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Iterator
 
 from native_api import operations
@@ -63,4 +62,3 @@ def test_it_needs_credentials(web: Any) -> None:
 def test_it_is_the_same_for_everybody(web: Any) -> None:
     texts = {web.request("GET", "/native_api/openapi.json", login=login).text for login in ("admin", "viewer", "token")}
     assert len(texts) == 1
-    assert "password" not in json.dumps(texts.pop()).lower() or True
