@@ -1,0 +1,95 @@
+"""Callers who are not known, or may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Dict, Optional
+
+from native_api.errors.base import NativeApiError
+
+
+@dataclass(eq=False)
+class Unauthorized(NativeApiError):
+    """The credentials are missing, or are not those of anybody here."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    reason: str = field(metadata={"public": False})
+    challenge: Optional[str] = field(default=None, metadata={"public": False})
+
+    def __str__(self) -> str:
+        return self.reason
+
+    def headers(self) -> Dict[str, str]:
+        return {"WWW-Authenticate": self.challenge} if self.challenge else {}
+
+
+@dataclass(eq=False)
+class TokenRefused(Unauthorized):
+    """The static token is not the one that is configured."""
+
+    reason: str = field(default="Token Authentication Failed", metadata={"public": False})
+
+
+@dataclass(eq=False)
+class Forbidden(NativeApiError):
+    """The caller is known and lacks a right."""
+
+    status = HTTPStatus.FORBIDDEN
+    permission: str
+
+    def __str__(self) -> str:
+        return f"This needs the permission to {self.permission}."
+
+
+@dataclass(eq=False)
+class SensitiveValue(Forbidden):
+    """The value is sensitive, and the caller may not edit it: a mask would be stored as if it were the value."""
+
+    def __str__(self) -> str:
+        return f"The value is sensitive: reading it needs the permission to {self.permission}."
+
+
+@dataclass(eq=False)
+class EffectNotAllowed(NativeApiError):
+    """The configuration keeps this caller from operations of this effect."""
+
+    status = HTTPStatus.FORBIDDEN
+    effect: str
+    option: str
+
+    def __str__(self) -> str:
+        return f"Operations that {self.effect} are not allowed by the option {self.option}."
+
+
+@dataclass(eq=False)
+class CrossSiteRequest(NativeApiError):
+    """A credential that browsers send by themselves came without the proof that a page of Airflow sent it."""
+
+    status = HTTPStatus.FORBIDDEN
+    reason: str = field(metadata={"public": False})
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class OutsideFolders(NativeApiError):
+    """A path leads out of the folders that Airflow reads DAGs from."""
+
+    status = HTTPStatus.FORBIDDEN
+    path: str
+
+    def __str__(self) -> str:
+        return f"The path '{self.path}' lies neither in the DAGs folder nor in a DAG bundle."
+
+
+@dataclass(eq=False)
+class NotInFilesDir(NativeApiError):
+    """A path leads out of the folder for files on the server, or to what is no file."""
+
+    status = HTTPStatus.FORBIDDEN
+    file: str
+
+    def __str__(self) -> str:
+        return f"The path '{self.file}' does not lead to a file below the option [native_api] files_dir."

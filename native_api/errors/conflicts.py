@@ -1,0 +1,124 @@
+"""What is not done this way, now, or like that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Dict, List, Optional
+
+from native_api.errors.base import NativeApiError
+
+
+@dataclass(eq=False)
+class MethodNotAllowed(NativeApiError):
+    """The operation is called by another HTTP method."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    operation: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"The operation '{self.operation}' is called by {self.allowed}."
+
+    def headers(self) -> Dict[str, str]:
+        return {"Allow": self.allowed}
+
+
+@dataclass(eq=False)
+class Conflict(NativeApiError):
+    """The state of Airflow does not allow it now."""
+
+    status = HTTPStatus.CONFLICT
+
+
+@dataclass(eq=False)
+class Refused(Conflict):
+    """Airflow refused, and says why in a sentence of its own."""
+
+    reason: str = field(metadata={"public": False})
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class VariablesExist(Conflict):
+    """Variables that were to be new are there already."""
+
+    keys: List[str]
+
+    def __str__(self) -> str:
+        return f"These variables exist already: {', '.join(self.keys)}."
+
+
+@dataclass(eq=False)
+class ConnectionExists(Conflict):
+    """A connection has that id already."""
+
+    conn_id: str
+
+    def __str__(self) -> str:
+        return f"There is a connection '{self.conn_id}' already; replace puts another one in its place."
+
+
+@dataclass(eq=False)
+class DefaultPool(Conflict):
+    """Airflow needs its default pool."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"The pool '{self.name}' is the one of every task that names none; it cannot be deleted."
+
+
+@dataclass(eq=False)
+class DagRunExists(Conflict):
+    """The DAG has a run with that id or date already."""
+
+    dag_id: str
+    run_id: str
+    logical_date: Optional[str]
+
+    def __str__(self) -> str:
+        return f"The run '{self.run_id}' of the DAG '{self.dag_id}' exists already, for the date {self.logical_date}."
+
+
+@dataclass(eq=False)
+class DagIsDefined(Conflict):
+    """The DAG's file still defines it."""
+
+    dag_id: str
+    fileloc: Optional[str]
+
+    def __str__(self) -> str:
+        return f"The DAG '{self.dag_id}' is still defined by {self.fileloc}: remove it there first, or use force."
+
+
+@dataclass(eq=False)
+class DagHasImportErrors(Conflict):
+    """The DAG's file does not load at present, so that its tasks could not run."""
+
+    dag_id: str
+
+    def __str__(self) -> str:
+        return f"The DAG '{self.dag_id}' has import errors and cannot be triggered."
+
+
+@dataclass(eq=False)
+class Invalid(NativeApiError):
+    """The request was read and is not valid; *errors* names what is wrong with each field."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    errors: Dict[str, Any]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {_flat(messages)}" for name, messages in self.errors.items())
+
+
+def _flat(messages: Any) -> str:
+    """Return marshmallow's tree of messages as one line."""
+    if isinstance(messages, dict):
+        return ", ".join(f"{key}: {_flat(value)}" for key, value in messages.items())
+    if isinstance(messages, (list, tuple)):
+        return " ".join(_flat(message) for message in messages)
+    return str(messages)

@@ -1,0 +1,45 @@
+"""What the server could not do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Dict
+
+from native_api.errors.base import NativeApiError
+
+
+@dataclass(eq=False)
+class Unforeseen(NativeApiError):
+    """An error nobody thought of; the id finds it in the server's log."""
+
+    error_id: str
+
+    def __str__(self) -> str:
+        return f"An unforeseen error happened; the server's log has it under the id {self.error_id}."
+
+
+@dataclass(eq=False)
+class NotSupported(NativeApiError):
+    """The operation does not exist here."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    operation: str
+    reason: str = field(metadata={"public": False})
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class DatabaseUnavailable(NativeApiError):
+    """Airflow's metadata database does not answer."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after_seconds: int = 5
+
+    def __str__(self) -> str:
+        return "Airflow's metadata database does not answer; try again."
+
+    def headers(self) -> Dict[str, str]:
+        return {"Retry-After": str(self.retry_after_seconds)}
