@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, FrozenSet, Mapping, Optional, Set
 
+from native_api import settings
 from native_api.errors import EffectNotAllowed, Forbidden
 
 
@@ -19,9 +20,38 @@ class Effect(str, Enum):
     DEPLOY = "deploy"
     DAEMON = "daemon"
 
+    @property
+    def needs_administrator(self) -> bool:
+        """Whether Airflow's own rights are not enough: its web users are not those who write its code."""
+        return self in (Effect.DEPLOY, Effect.DAEMON)
+
+    @property
+    def switch(self) -> Optional[str]:
+        """The option that allows such operations at all; None where nothing forbids them."""
+        return _SWITCHES.get(self)
+
+    @property
+    def doing(self) -> str:
+        """What such operations do, in words."""
+        return _DOING[self]
+
+
+_SWITCHES = {Effect.EXECUTE: "allow_execute", Effect.DEPLOY: "allow_deploy", Effect.DAEMON: "allow_daemons"}
+_DOING = {
+    Effect.READ: "read",
+    Effect.WRITE: "write to the database",
+    Effect.EXECUTE: "execute the code of DAGs",
+    Effect.DEPLOY: "deploy code",
+    Effect.DAEMON: "start or stop processes",
+}
+
 
 class Resource(Enum):
-    """The things that Airflow's auth managers know rights on: their noun, and the argument that names one of them."""
+    """
+    What rights are about: the noun, and the argument that names one of them.
+
+    Airflow's auth managers know most; what they do not know is the administrator's.
+    """
 
     DAG = ("DAG", "dag_id")
     DAG_RUN = ("DAG run", "dag_id")
@@ -32,10 +62,14 @@ class Resource(Enum):
     VARIABLE = ("variable", "key")
     CONNECTION = ("connection", "conn_id")
     POOL = ("pool", "name")
+    DEPLOYMENT = ("deployment", "file", Effect.DEPLOY)
+    DAEMON = ("daemon", "name", Effect.DAEMON)
 
-    def __init__(self, noun: str, argument: str) -> None:
+    def __init__(self, noun: str, argument: str, effect: Optional[Effect] = None) -> None:
         self.noun = noun
         self.argument = argument
+        #: Whoever may do this is the one who may see what came of it; None for what Airflow has rights on.
+        self.effect = effect
 
     @property
     def of_a_dag(self) -> bool:
@@ -62,7 +96,8 @@ class Access:
         which = f" of the DAG '{identifier}'" if self.resource.of_a_dag else f" '{identifier}'"
         if self.resource is Resource.DAG:
             which = f" '{identifier}'"
-        return f"{_VERBS[self.method]} the {self.resource.noun}{which if identifier else 's'}"
+        words = f"{_VERBS[self.method]} the {self.resource.noun}{which if identifier else 's'}"
+        return words if self.resource.effect is None else f"{words} as an administrator of Airflow"
 
 
 class Caller(ABC):
@@ -97,8 +132,21 @@ class Caller(ABC):
         dag_ids = self.dag_ids(access)
         return dag_ids is None or bool(dag_ids)
 
+    def is_administrator(self) -> bool:
+        """Return whether the caller is an administrator of Airflow."""
+        return False
+
     def require_effect(self, effect: Effect) -> None:
-        """Raise :class:`EffectNotAllowed` where the configuration keeps the caller from such operations."""
+        """
+        Raise where the caller may do nothing that has such an effect.
+
+        :raises EffectNotAllowed: the configuration forbids it.
+        :raises Forbidden: it is for administrators only.
+        """
+        if effect.switch and not settings.get(effect.switch):
+            raise EffectNotAllowed(effect.value, effect.doing, f"[native_api] {effect.switch}")
+        if effect.needs_administrator and not self.is_administrator():
+            raise Forbidden(f"{effect.doing} as an administrator of Airflow")
 
 
 class ThisProcess(Caller):
@@ -108,6 +156,12 @@ class ThisProcess(Caller):
 
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
         return True
+
+    def is_administrator(self) -> bool:
+        return True
+
+    def require_effect(self, effect: Effect) -> None:
+        """Allow everything: the switches are about calls from outside."""
 
 
 THIS_PROCESS = ThisProcess()
@@ -124,6 +178,18 @@ class TokenHolder(Caller):
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
         return True
 
+    def is_administrator(self) -> bool:
+        """Stand for one in what its effects allow."""
+        return True
+
+    def require(self, access: Access, identifier: Optional[str] = None) -> None:
+        if access.resource.effect is not None:
+            self._require_listed(access.resource.effect)
+
     def require_effect(self, effect: Effect) -> None:
+        self._require_listed(effect)
+        super().require_effect(effect)
+
+    def _require_listed(self, effect: Effect) -> None:
         if effect not in self._effects:
-            raise EffectNotAllowed(effect.value, "[native_api] token_effects")
+            raise EffectNotAllowed(effect.value, effect.doing, "[native_api] token_effects")

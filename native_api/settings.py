@@ -49,6 +49,18 @@ def _folder(text: str) -> str:
     return path
 
 
+def _switch(text: str) -> bool:
+    if text.lower() in ("true", "t", "1", "on", "yes"):
+        return True
+    if text.lower() in ("false", "f", "0", "off", "no"):
+        return False
+    raise ValueError("must be true or false")
+
+
+def _names(text: str) -> Any:
+    return frozenset(word.strip() for word in text.split(",") if word.strip())
+
+
 def _effects(text: str) -> Any:
     from native_api.access import Effect
 
@@ -90,6 +102,21 @@ OPTIONS: Dict[str, Option] = {
             "read,write,execute",
             "What the holder of the static token may do: any of read, write, execute, deploy, daemon.",
             _effects,
+        ),
+        Option(
+            "allow_execute",
+            "True",
+            "Whether operations may execute the code of DAGs: parse their files, render, test and run tasks.",
+            _switch,
+        ),
+        Option("allow_deploy", "False", "Whether operations may write DAG files.", _switch),
+        Option("allow_daemons", "False", "Whether operations may start and stop Airflow's own processes.", _switch),
+        Option(
+            "administrators",
+            "",
+            "Who may deploy and start daemons where neither FAB nor Simple is the auth manager, names with commas; "
+            "with those it is who has the role Admin.",
+            _names,
         ),
     )
 }

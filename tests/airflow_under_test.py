@@ -33,6 +33,9 @@ def configure() -> None:
         "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-that-is-long-enough-for-all-algorithms-of-jwt",
         "AIRFLOW__WEBSERVER__SECRET_KEY": "another-secret-of-the-tests",
         "AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": TOKEN,
+        "AIRFLOW__NATIVE_API__TOKEN_EFFECTS": "read,write,execute,deploy,daemon",
+        "AIRFLOW__NATIVE_API__ALLOW_DEPLOY": "True",
+        "AIRFLOW__NATIVE_API__ALLOW_DAEMONS": "True",
     }
     os.environ.update(settings)
 

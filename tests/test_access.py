@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Dict
 
 import pytest
 
 import native_api
 from native_api import operations
+from native_api.access import Access, Effect, Resource
 from tests import airflow_under_test
 from tests.test_contract import example, is_problem, world  # noqa: F401
 
@@ -101,6 +103,85 @@ def test_setting_a_new_variable_needs_the_right_to_create(web: Any, mocker: Any)
     answer = web.typed("set_variable", login="user", key="new", value="2")
     is_problem(answer, 403)
     assert answer.json["permission"] == "create the variable 'new'"
+
+
+class TestEffects:
+    """Switches, and what only administrators may; tried with an operation that needs no right besides."""
+
+    @pytest.fixture(params=["execute", "deploy", "daemon"])
+    def effect(self, request: Any, monkeypatch: Any) -> Effect:
+        effect = Effect(request.param)
+        registered = dataclasses.replace(operations.get("version"), effect=effect)
+        monkeypatch.setitem(operations._OPERATIONS, "version", registered)
+        return effect
+
+    #: The statuses for the token, admin, op, user, viewer; the same with every auth manager.
+    OUTCOMES = {
+        Effect.EXECUTE: "200 200 200 200 200",
+        Effect.DEPLOY: "200 200 403 403 403",
+        Effect.DAEMON: "200 200 403 403 403",
+    }
+
+    @pytest.mark.parametrize("place, login", enumerate(["token", "admin", "op", "user", "viewer"]))
+    def test_a_role(self, web: Any, effect: Effect, place: int, login: str) -> None:
+        answer = web.typed("version", login=login)
+        assert answer.status == int(self.OUTCOMES[effect].split()[place])
+        if answer.status == 403:
+            assert answer.json["permission"] == f"{effect.doing} as an administrator of Airflow"
+            assert airflow_under_test.audit_rows() == []
+
+    @pytest.mark.parametrize("login", ["token", "admin"])
+    def test_switched_off(self, web: Any, effect: Effect, monkeypatch: Any, login: str) -> None:
+        """Nobody may, and the refusal names the option; your own process is not asked."""
+        option = "allow_daemons" if effect is Effect.DAEMON else f"allow_{effect.value}"
+        monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{option.upper()}", "False")
+        answer = web.typed("version", login=login)
+        is_problem(answer, 403)
+        assert answer.json["option"] == f"[native_api] {option}"
+        assert option in answer.json["detail"]
+        assert web.legacy("version", login=login).status == 403
+        assert native_api.call("version")
+
+    def test_the_token_needs_the_effect(self, web: Any, effect: Effect, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write")
+        answer = web.typed("version")
+        is_problem(answer, 403)
+        assert answer.json["option"] == "[native_api] token_effects"
+
+    @pytest.mark.parametrize("effect", ["deploy", "daemon"], indirect=True)
+    def test_another_auth_manager(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
+        """Its roles are unknown here, so that the deployer names the administrators."""
+        mocker.patch("native_api.adapters.seam.rights.Rights._administers", return_value=None)
+        is_problem(web.typed("version", login="admin"), 403)
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", "ada, viewer")
+        is_problem(web.typed("version", login="admin"), 403)
+        assert web.typed("version", login="viewer").status == 200
+
+
+class TestWhatAdministratorsSee:
+    """A right to read what no auth manager knows rights on."""
+
+    @pytest.fixture(params=[Resource.DAEMON, Resource.DEPLOYMENT], autouse=True)
+    def resource(self, request: Any, monkeypatch: Any) -> Resource:
+        registered = dataclasses.replace(operations.get("version"), access=Access(request.param, "GET"))
+        monkeypatch.setitem(operations._OPERATIONS, "version", registered)
+        resource: Resource = request.param
+        return resource
+
+    @pytest.mark.parametrize(
+        "login, status", [("token", 200), ("admin", 200), ("op", 403), ("user", 403), ("viewer", 403)]
+    )
+    def test_a_role(self, web: Any, resource: Resource, login: str, status: int) -> None:
+        answer = web.typed("version", login=login)
+        assert answer.status == status
+        if status == 403:
+            assert answer.json["permission"] == f"read the {resource.noun}s as an administrator of Airflow"
+
+    def test_the_token_needs_the_effect(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write,execute")
+        answer = web.typed("version")
+        is_problem(answer, 403)
+        assert answer.json["option"] == "[native_api] token_effects"
 
 
 class TestSomeDagsOnly:

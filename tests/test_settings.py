@@ -20,8 +20,12 @@ def test_an_option_is_declared_in_full(option: settings.Option) -> None:
 
 def test_defaults(airflow: Any, monkeypatch: Any) -> None:
     monkeypatch.delenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN")
+    for option in ("TOKEN_EFFECTS", "ALLOW_DEPLOY", "ALLOW_DAEMONS"):
+        monkeypatch.delenv(f"AIRFLOW__NATIVE_API__{option}")
     assert settings.get("rest_api_plugin_expected_http_token") == ""
     assert settings.get("token_effects") == {Effect.READ, Effect.WRITE, Effect.EXECUTE}
+    assert [settings.get(f"allow_{what}") for what in ("execute", "deploy", "daemons")] == [True, False, False]
+    assert settings.get("administrators") == set()
     assert settings.get("legacy_prefix") == "/admin/rest_api"
     assert settings.get("files_dir") == f"{os.environ['AIRFLOW_HOME']}/native_api/files"
     assert (settings.get("page_limit"), settings.get("page_limit_maximum")) == (100, 1000)
@@ -36,6 +40,7 @@ def test_defaults(airflow: Any, monkeypatch: Any) -> None:
         ("legacy_prefix", "no/slash"),
         ("files_dir", "not/whole"),
         ("files_dir", "/"),
+        ("allow_daemons", "perhaps"),
     ],
 )
 def test_a_bad_value_leaves_airflow_running(airflow: Any, monkeypatch: Any, caplog: Any, name: str, value: str) -> None:

@@ -8,6 +8,7 @@ import functools
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
 
+from native_api import settings
 from native_api.access import Access, Caller, Resource
 from native_api.errors import CrossSiteRequest, Unauthorized
 
@@ -27,6 +28,8 @@ class User(Caller):
         self.user_id = rights.id_of(user)
 
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
+        if access.resource.effect is not None:
+            return self.is_administrator()
         return self._rights.may(self._user, access, identifier)
 
     def dag_ids(self, access: Access) -> Optional[Set[str]]:
@@ -36,6 +39,9 @@ class User(Caller):
         # The right may be given for single DAGs, as FAB's "DAG Run:" permissions of 2.10 and later.
         dag_ids = self._rights.all_dag_ids() if readable is None else readable
         return {dag_id for dag_id in dag_ids if self.may(access, dag_id)}
+
+    def is_administrator(self) -> bool:
+        return self._rights.is_administrator(self._user)
 
     def names(self, resource: Resource) -> Optional[Set[str]]:
         names = self._rights.names(self._user, resource)
@@ -117,6 +123,21 @@ class Rights:
         """Keep this request from leaving a session behind; Airflow 3 leaves none."""
 
     # What they may do
+
+    def is_administrator(self, user: Any) -> bool:
+        """Return whether the user is an administrator."""
+        has_the_role = self._administers(user)
+        return self.name_of(user) in settings.get("administrators") if has_the_role is None else has_the_role
+
+    def _administers(self, user: Any) -> Optional[bool]:
+        """Return whether the user has the role Admin; None where the auth manager's roles are unknown."""
+        # No auth manager says who its administrators are.
+        managers = {kind.__name__ for kind in type(self._auth_manager()).__mro__}
+        if "FabAuthManager" in managers:
+            return "Admin" in {role.name for role in user.roles}
+        if "SimpleAuthManager" in managers:
+            return str(user.role or "").upper() == "ADMIN"
+        return None
 
     def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
         """Return whether the user has the right, on the thing with that identifier or on every one."""

@@ -56,10 +56,11 @@ class EffectNotAllowed(NativeApiError):
 
     status = HTTPStatus.FORBIDDEN
     effect: str
+    doing: str = field(metadata={"public": False})
     option: str
 
     def __str__(self) -> str:
-        return f"Operations that {self.effect} are not allowed by the option {self.option}."
+        return f"Operations that {self.doing} are not allowed by the option {self.option}."
 
 
 @dataclass(eq=False)
