@@ -232,16 +232,35 @@ def known(name: str, words: List[str], enum: Any) -> List[Any]:
     command=lambda arguments: airflow().dag_state_command(arguments),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
-def dag_state(
+def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
+    """Tell the state of a run."""
+    return shown(named_run(context, **run))
+
+
+def named_run(
     context: Context,
     dag_id: str,
     run_id: Optional[str] = None,
     logical_date: Any = None,
     subdir: Optional[str] = None,
-) -> Dict[str, Any]:
-    """Tell the state of a run."""
+) -> Any:
+    """
+    Return the run that the caller named by the fields of :class:`~native_api.adapters.schemas.OneRun`.
+
+    An operation whose request is ``OneRun``, or more than that, begins with it. It takes those fields as one and hands
+    them on unread::
+
+        def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
+            return shown(named_run(context, **run))
+
+    For a task instance there is :func:`native_api.adapters.task_instances.named_instance`.
+
+    :raises DagNotFound: no active DAG has that id.
+    :raises DagNotBelow: its file does not lie below *subdir*.
+    :raises DagRunNotFound: the DAG has no such run.
+    """
     active_dag(context.session, dag_id, subdir)
-    return shown(find_run(context.session, dag_id, run_id, logical_date))
+    return find_run(context.session, dag_id, run_id, logical_date)
 
 
 def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os.path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
 from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import find_run
-from native_api.adapters.dags import active_dag
+from native_api.adapters.dag_runs import named_run
 from native_api.adapters.schemas import Flag, OneRun, dag_id_field
 from native_api.adapters.seam import airflow
 from native_api.errors import DagIsDefined, DagNotFound
@@ -77,18 +76,11 @@ def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
     effect=Effect.WRITE,
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
-def delete_dag_run(
-    context: Context,
-    dag_id: str,
-    run_id: Optional[str] = None,
-    logical_date: Any = None,
-    subdir: Optional[str] = None,
-) -> Dict[str, Any]:
+def delete_dag_run(context: Context, **run: Any) -> Dict[str, Any]:
     """Delete a run and its task instances."""
-    active_dag(context.session, dag_id, subdir)
-    run = find_run(context.session, dag_id, run_id, logical_date)
-    deleted = {"dag_id": dag_id, "run_id": run.run_id}
-    context.session.delete(run)
+    row = named_run(context, **run)
+    deleted = {"dag_id": row.dag_id, "run_id": row.run_id}
+    context.session.delete(row)
     context.session.flush()
     return deleted
 

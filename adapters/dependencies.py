@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping
 
 from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import find_run
-from native_api.adapters.dags import active_dag
 from native_api.adapters.seam import airflow
-from native_api.adapters.task_instances import OneTaskInstance, instance_command
-from native_api.errors import DagRunNotFound, Invalid, TaskInstanceNotFound, TaskNotFound
+from native_api.adapters.task_instances import OneTaskInstance, dag_with_task, instance_command, named_instance
+from native_api.errors import DagRunNotFound, Invalid, TaskInstanceNotFound
 from native_api.operations import Context, operation
 
 
@@ -41,57 +39,44 @@ class FailedDependencies(Schema):
     command=instance_command("failed-deps"),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def task_failed_deps(
-    context: Context,
-    dag_id: str,
-    task_id: str,
-    map_index: int,
-    run_id: Optional[str] = None,
-    logical_date: Any = None,
-    subdir: Optional[str] = None,
-) -> Dict[str, Any]:
+def task_failed_deps(context: Context, **instance: Any) -> Dict[str, Any]:
     """
     Tell which dependencies keep a task from starting, by name and reason.
 
     For a date that has no run the answer is what would hold for one; nothing is changed by asking.
     """
-    session = context.session
-    active_dag(session, dag_id, subdir)
-    dag = airflow().stored_dag(dag_id, session)
-    if task_id not in dag.task_dict:
-        raise TaskNotFound(dag_id, task_id)
-    missing = []
+    session, date = context.session, instance.get("logical_date")
     try:
-        run = find_run(session, dag_id, run_id, logical_date)
+        run, key = named_instance(context, **instance)
     except DagRunNotFound:
-        if logical_date is None:
+        if date is None:
             raise
-        run = airflow().make_run(dag, f"native_api__{uuid.uuid4().hex}", logical_date, session)
-        missing = [{"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist: Unknown reason."}]
+        run, key = None, {"run_id": None, **{name: instance[name] for name in ("dag_id", "task_id", "map_index")}}
+    dag = dag_with_task(session, key["dag_id"], key["task_id"])
     try:
-        found = _failed(session, dag, run, task_id, map_index)
-    except TaskInstanceNotFound as exc:
-        if not missing:
-            raise
-        # The run was made to ask: its id means nothing to anybody.
-        reason = f"A run for this date would have no such instance of the task '{task_id}'."
-        raise Invalid({"logical_date": [reason]}) from exc
+        found = _failed_without_run(session, dag, key, date) if run is None else _failed(session, dag, key, run)
     finally:
         # A run that was made to ask is taken back, and so is whatever a dependency noted down.
         session.rollback()
-    return {
-        "dag_id": dag_id,
-        "task_id": task_id,
-        "run_id": None if missing else run_id or run.run_id,
-        "map_index": map_index,
-        "dependencies": sorted([*found, *missing], key=lambda dependency: (dependency["name"], dependency["reason"])),
-    }
+    return {**key, "dependencies": sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))}
 
 
-def _failed(session: Any, dag: Any, run: Any, task_id: str, map_index: int) -> List[Dict[str, str]]:
+def _failed_without_run(session: Any, dag: Any, key: Mapping[str, Any], date: Any) -> List[Dict[str, str]]:
+    run = airflow().make_run(dag, f"native_api__{uuid.uuid4().hex}", date, session)
+    missing = {"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist: Unknown reason."}
+    try:
+        return [*_failed(session, dag, key, run), missing]
+    except TaskInstanceNotFound as exc:
+        # The run was made to ask: its id means nothing to anybody.
+        reason = f"A run for this date would have no such instance of the task '{key['task_id']}'."
+        raise Invalid({"logical_date": [reason]}) from exc
+
+
+def _failed(session: Any, dag: Any, key: Mapping[str, Any], run: Any) -> List[Dict[str, str]]:
     from airflow.ti_deps.dep_context import DepContext
     from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
 
+    task_id, map_index = key["task_id"], key["map_index"]
     instance = run.get_task_instance(task_id, map_index=map_index, session=session)
     if instance is None:
         raise TaskInstanceNotFound(run.dag_id, task_id, run.run_id, map_index)

@@ -9,12 +9,10 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import find_run
-from native_api.adapters.dags import active_dag
 from native_api.adapters.log_lines import LOG_BYTES, head, line_of, tail
 from native_api.adapters.schemas import LARGEST, DateTime, Whole
 from native_api.adapters.seam import airflow
-from native_api.adapters.task_instances import OneTaskInstance, missing_instance
+from native_api.adapters.task_instances import OneTaskInstance, missing_instance, named_instance, of_key
 from native_api.errors import Invalid, TryNotFound
 from native_api.operations import Context, operation
 
@@ -98,15 +96,11 @@ class Place:
 )
 def task_log(
     context: Context,
-    dag_id: str,
-    task_id: str,
-    map_index: int,
-    run_id: Optional[str] = None,
-    logical_date: Any = None,
-    subdir: Optional[str] = None,
     try_number: Optional[int] = None,
     continuation_token: Optional[str] = None,
-    **tails: int,
+    tail_lines: int = LARGEST,
+    tail_bytes: int = LARGEST,
+    **instance: Any,
 ) -> Dict[str, Any]:
     """
     Give the log of a task that ran or is running, from wherever Airflow is configured to keep it.
@@ -115,36 +109,33 @@ def task_log(
     has not run yet has the try 0, whose log is empty.
     """
     session = context.session
-    active_dag(session, dag_id, subdir)
-    run = find_run(session, dag_id, run_id, logical_date)
-    named = {"dag_id": dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": map_index}
-    instance, latest = _instance(session, named)
-    place = _place(continuation_token, named, try_number) or Place(latest if try_number is None else try_number, {}, 0)
+    _, key = named_instance(context, **instance)
+    row, latest = _instance(session, key)
+    place = _place(continuation_token, key, try_number) or Place(latest if try_number is None else try_number, {}, 0)
     if place.try_number > latest:
-        raise TryNotFound(**named, try_number=place.try_number, latest_try_number=latest)
-    state = None if instance.state is None else str(getattr(instance.state, "value", instance.state))
-    answer, after = _read(session, instance, place, latest, **tails)
+        raise TryNotFound(**key, try_number=place.try_number, latest_try_number=latest)
+    state = None if row.state is None else str(getattr(row.state, "value", row.state))
+    answer, after = _read(session, row, place, latest, tail_lines, tail_bytes)
     return {
-        **named,
+        **key,
         "try_number": place.try_number,
         "latest_try_number": latest,
         "state": state,
         **answer,
-        "continuation_token": None if answer["end_of_log"] else _token(named, after),
+        "continuation_token": None if answer["end_of_log"] else _token(key, after),
     }
 
 
-def _instance(session: Any, named: Mapping[str, Any]) -> Tuple[Any, int]:
+def _instance(session: Any, key: Mapping[str, Any]) -> Tuple[Any, int]:
     """Return a task instance, and the number of its latest try."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
     # Up to 2.9 the attribute try_number is a property that gives the next try's number; the column is the latest's.
     statement = select(TaskInstance, TaskInstance.__table__.c.try_number).options(*airflow().logs.relations())
-    named_one = (getattr(TaskInstance, name) == value for name, value in named.items())
-    row = session.execute(statement.where(*named_one)).unique().first()
+    row = session.execute(statement.where(*of_key(TaskInstance, key))).unique().first()
     if row is None:
-        raise missing_instance(session, named["dag_id"], named["run_id"], named["task_id"], named["map_index"])
+        raise missing_instance(session, **key)
     return row[0], airflow().logs.latest_try(row[0], row[1] or 0)
 
 
@@ -153,8 +144,8 @@ def _read(
     instance: Any,
     place: Place,
     latest: int,
-    tail_lines: int = LARGEST,
-    tail_bytes: int = LARGEST,
+    tail_lines: int,
+    tail_bytes: int,
 ) -> Tuple[Dict[str, Any], Place]:
     """Return the part of the log that is asked for, and the place after it."""
     from airflow.utils.state import State
@@ -186,12 +177,12 @@ def _read(
     return answer, Place(place.try_number, part.metadata, 0)
 
 
-def _token(named: Mapping[str, Any], place: Place) -> str:
-    token = _serializer().dumps([list(named.values()), *astuple(place)])
+def _token(key: Mapping[str, Any], place: Place) -> str:
+    token = _serializer().dumps([list(key.values()), *astuple(place)])
     return token if isinstance(token, str) else token.decode("ascii")
 
 
-def _place(token: Optional[str], named: Mapping[str, Any], try_number: Optional[int]) -> Optional[Place]:
+def _place(token: Optional[str], key: Mapping[str, Any], try_number: Optional[int]) -> Optional[Place]:
     """
     Return the place that a token leads to, or None where there is none or the task had not run.
 
@@ -206,7 +197,7 @@ def _place(token: Optional[str], named: Mapping[str, Any], try_number: Optional[
     except BadData as exc:
         raise Invalid({"continuation_token": ["Is none that an answer of this operation gave."]}) from exc
     found = Place(*place)
-    if names != list(named.values()) or (try_number is not None and found.try_number not in (0, try_number)):
+    if names != list(key.values()) or (try_number is not None and found.try_number not in (0, try_number)):
         raise Invalid({"continuation_token": ["Belongs to another log."]})
     return found if found.try_number else None
 

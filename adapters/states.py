@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping
 
 from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import find_run
-from native_api.adapters.dags import active_dag
+from native_api.adapters.dag_runs import named_run
 from native_api.adapters.schemas import OneRun, switch
 from native_api.adapters.seam import airflow
-from native_api.adapters.task_instances import OneTaskInstance
-from native_api.errors import TaskInstanceNotFound, TaskNotFound
+from native_api.adapters.task_instances import OneTaskInstance, dag_with_task, named_instance
+from native_api.errors import TaskInstanceNotFound
 from native_api.operations import Context, operation
 
 
@@ -73,14 +72,12 @@ class ChangedStates(Schema):
 )
 def set_task_state(
     context: Context,
-    dag_id: str,
-    task_id: str,
-    map_index: int,
     state: str,
-    run_id: Optional[str] = None,
-    logical_date: Any = None,
-    subdir: Optional[str] = None,
-    **relatives: bool,
+    upstream: bool,
+    downstream: bool,
+    future: bool,
+    past: bool,
+    **instance: Any,
 ) -> Dict[str, Any]:
     """
     Set the state of a task instance, as marking it in Airflow's pages does.
@@ -89,16 +86,14 @@ def set_task_state(
     goes on.
     """
     session = context.session
-    active_dag(session, dag_id, subdir)
-    dag = airflow().stored_dag(dag_id, session)
-    if task_id not in dag.task_dict:
-        raise TaskNotFound(dag_id, task_id)
-    run = find_run(session, dag_id, run_id, logical_date)
+    run, key = named_instance(context, **instance)
+    dag = dag_with_task(session, key["dag_id"], key["task_id"])
+    task_id, map_index = key["task_id"], key["map_index"]
     if map_index >= 0 and run.get_task_instance(task_id, map_index=map_index, session=session) is None:
-        raise TaskInstanceNotFound(dag_id, task_id, run.run_id, map_index)
-    named = run.run_id
+        raise TaskInstanceNotFound(**key)
+    relatives = {"upstream": upstream, "downstream": downstream, "future": future, "past": past}
     changed = airflow().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
-    return _answer(dag_id, named, state, changed)
+    return _answer(key, state, changed)
 
 
 @operation(
@@ -108,14 +103,7 @@ def set_task_state(
     effect=Effect.WRITE,
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "state": "failed"},
 )
-def set_dag_run_state(
-    context: Context,
-    dag_id: str,
-    state: str,
-    run_id: Optional[str] = None,
-    logical_date: Any = None,
-    subdir: Optional[str] = None,
-) -> Dict[str, Any]:
+def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any]:
     """
     Set the state of a run, with one meaning on every Airflow.
 
@@ -123,20 +111,19 @@ def set_dag_run_state(
     is. With queued the scheduler takes the run up again; its task instances stay as they are.
     """
     session = context.session
-    active_dag(session, dag_id, subdir)
-    run = find_run(session, dag_id, run_id, logical_date)
-    named = run.run_id
+    row = named_run(context, **run)
+    key = {"dag_id": row.dag_id, "run_id": row.run_id}
     if state == "queued":
         from airflow.utils.state import DagRunState
 
-        run.set_state(DagRunState.QUEUED)
+        row.set_state(DagRunState.QUEUED)
         session.flush()
-        return _answer(dag_id, named, state, [])
-    dag = airflow().stored_dag(dag_id, session)
-    return _answer(dag_id, named, state, airflow().finish_run(dag, run, state, session))
+        return _answer(key, state, [])
+    dag = airflow().stored_dag(row.dag_id, session)
+    return _answer(key, state, airflow().finish_run(dag, row, state, session))
 
 
-def _answer(dag_id: str, run_id: str, state: str, changed: List[Any]) -> Dict[str, Any]:
+def _answer(key: Mapping[str, Any], state: str, changed: List[Any]) -> Dict[str, Any]:
     instances = [
         {
             **{name: getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")},
@@ -145,4 +132,4 @@ def _answer(dag_id: str, run_id: str, state: str, changed: List[Any]) -> Dict[st
         for instance in changed
     ]
     ordered = sorted(instances, key=lambda shown: (shown["run_id"], shown["task_id"], shown["map_index"]))
-    return {"dag_id": dag_id, "run_id": run_id, "state": state, "task_instances": ordered}
+    return {"dag_id": key["dag_id"], "run_id": key["run_id"], "state": state, "task_instances": ordered}

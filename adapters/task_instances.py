@@ -1,14 +1,13 @@
-"""Task instances: tell the state of one."""
+"""Task instances: tell the state of one, list them, and the fields that one was run with."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import between, find_run, known, of_runs
-from native_api.adapters.dags import active_dag
+from native_api.adapters.dag_runs import between, known, named_run, of_runs
 from native_api.adapters.pages import page_fields, page_of
 from native_api.adapters.schemas import LARGEST, DateTime, OneRun, RunDates, RunFilters, RunId, States, Subdir, Whole
 from native_api.adapters.seam import airflow
@@ -66,33 +65,55 @@ def instance_command(verb: str) -> Callable[[Mapping[str, Any]], List[str]]:
     command=instance_command("state"),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def task_state(
-    context: Context,
-    dag_id: str,
-    task_id: str,
-    map_index: int,
-    run_id: Optional[str] = None,
-    logical_date: Any = None,
-    subdir: Optional[str] = None,
-) -> Dict[str, Any]:
+def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
     """Tell the state of a task instance."""
-    session = context.session
-    active_dag(session, dag_id, subdir)
-    try:
-        run = find_run(session, dag_id, run_id, logical_date)
-    except DagRunNotFound:
-        _require_task(session, dag_id, task_id)
-        raise
-    row = session.execute(_instances(dag_id, run.run_id, task_id, map_index)).first()
+    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
+    from sqlalchemy import select
+
+    run, key = named_instance(context, **instance)
+    row = context.session.execute(select(*_columns()).where(*of_key(AirflowTaskInstance, key))).first()
     if row is None:
-        raise missing_instance(session, dag_id, run.run_id, task_id, map_index)
-    return {
-        "dag_id": dag_id,
-        "run_id": run.run_id,
-        "task_id": task_id,
-        "logical_date": getattr(run, airflow().date_column),
-        **row._mapping,
-    }
+        raise missing_instance(context.session, **key)
+    return {**key, "logical_date": getattr(run, airflow().date_column), **row._mapping}
+
+
+def named_instance(
+    context: Context, dag_id: str, task_id: str, map_index: int, **run: Any
+) -> Tuple[Any, Dict[str, Any]]:
+    """
+    Return the run of the task instance that the caller named, and the instance's key.
+
+    The names are the fields of :class:`OneTaskInstance`. An operation with that request, or more than that, begins
+    with it, and hands the fields on unread::
+
+        def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
+            run, key = named_instance(context, **instance)
+
+    The key is dag_id, run_id, task_id and map_index: see :func:`of_key`, :func:`missing_instance`. The instance
+    itself is not looked for, as an operation may want other things of the task; the run is there.
+
+    :raises TaskNotFound: there is no such run because, or although, there is no such task.
+    :raises DagRunNotFound: the DAG has no such run; and what else :func:`~.dag_runs.named_run` raises.
+    """
+    try:
+        row = named_run(context, dag_id, **run)
+    except DagRunNotFound:
+        _require_task(context.session, dag_id, task_id)
+        raise
+    return row, {"dag_id": dag_id, "run_id": row.run_id, "task_id": task_id, "map_index": map_index}
+
+
+def of_key(table: Any, key: Mapping[str, Any]) -> List[Any]:
+    """Return the conditions that a row of *table* is the one with that key."""
+    return [getattr(table, name) == value for name, value in key.items()]
+
+
+def dag_with_task(session: Any, dag_id: str, task_id: str) -> Any:
+    """Return the DAG as the scheduler has it, deserialised; raise :class:`TaskNotFound` if it has no such task."""
+    dag = airflow().stored_dag(dag_id, session)
+    if task_id not in dag.task_dict:
+        raise TaskNotFound(dag_id, task_id)
+    return dag
 
 
 class ListTaskInstances(Subdir, RunFilters, Schema.from_dict(page_fields("task_id", *ORDER))):  # type: ignore[misc]
@@ -175,33 +196,16 @@ class RenderedFields(Schema):
     effect=Effect.READ,
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def rendered_fields(
-    context: Context,
-    dag_id: str,
-    task_id: str,
-    map_index: int,
-    run_id: Optional[str] = None,
-    logical_date: Any = None,
-    subdir: Optional[str] = None,
-) -> Dict[str, Any]:
+def rendered_fields(context: Context, **instance: Any) -> Dict[str, Any]:
     """Give the template fields that Airflow stored when a task ran; nothing is rendered for it."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
     from sqlalchemy import select
 
-    active_dag(context.session, dag_id, subdir)
-    run = find_run(context.session, dag_id, run_id, logical_date)
-    stored = context.session.scalar(
-        select(Rendered.rendered_fields).where(
-            Rendered.dag_id == dag_id,
-            Rendered.run_id == run.run_id,
-            Rendered.task_id == task_id,
-            Rendered.map_index == map_index,
-        )
-    )
+    _, key = named_instance(context, **instance)
+    stored = context.session.scalar(select(Rendered.rendered_fields).where(*of_key(Rendered, key)))
     if stored is None:
-        raise NothingRendered(dag_id, task_id, run.run_id, map_index)
-    named = {"dag_id": dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": map_index}
-    return {**named, "rendered_fields": airflow().masked(stored)}
+        raise NothingRendered(**key)
+    return {**key, "rendered_fields": airflow().masked(stored)}
 
 
 def _columns() -> List[Any]:
@@ -210,16 +214,6 @@ def _columns() -> List[Any]:
     ti = AirflowTaskInstance
     # Up to 2.9 the attribute try_number is a property that gives the next try's number; the column is the latest's.
     return [ti.map_index, ti.state, ti.operator, ti.start_date, ti.end_date, ti.duration, ti.__table__.c.try_number]
-
-
-def _instances(dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
-    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
-    from sqlalchemy import select
-
-    ti = AirflowTaskInstance
-    return select(*_columns()).where(
-        ti.dag_id == dag_id, ti.run_id == run_id, ti.task_id == task_id, ti.map_index == map_index
-    )
 
 
 def missing_instance(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Exception:
