@@ -7,10 +7,10 @@ from typing import Any, Dict, List, Mapping, Optional, Set
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import find_run
 from native_api.adapters.dags import active_dag
+from native_api.adapters.named import named_run
 from native_api.adapters.patterns import Pattern
-from native_api.adapters.schemas import DateTime, RunId, Subdir, dag_id_field, switch
+from native_api.adapters.schemas import DateTime, Subdir, dag_id_field, switch
 from native_api.adapters.seam import airflow
 from native_api.operations import Context, operation
 
@@ -19,7 +19,7 @@ class ClearTasks(Subdir):
     """What is to run again."""
 
     dag_id = dag_id_field()
-    run_id = RunId(metadata={"description": "Clear in this run only."})
+    run_id = fields.String(metadata={"description": "Clear in this run only."})
     start_date = DateTime(metadata={"description": "Clear in runs with this logical date or a later one."})
     end_date = DateTime(metadata={"description": "Clear in runs with this logical date or an earlier one."})
     task_regex = Pattern(metadata={"description": "A regular expression (RE2) that is looked for in the tasks' ids."})
@@ -101,7 +101,7 @@ def clear_tasks(
     """
     session = context.session
     active_dag(session, dag_id, subdir)
-    run = None if run_id is None else find_run(session, dag_id, run_id, None)
+    run = None if run_id is None else named_run(context, dag_id, run_id)
     dag = airflow().stored_dag(dag_id, session)
     for name in airflow().without_subdags():
         if which[name]:

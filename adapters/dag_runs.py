@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from native_api.access import Access, Effect, Resource
 from native_api.adapters.dags import active_dag, of_readable_dags
+from native_api.adapters.named import named_run, run_of, with_pluses
 from native_api.adapters.pages import page_fields, page_of
 from native_api.adapters.schemas import (
     DateTime,
@@ -16,25 +17,37 @@ from native_api.adapters.schemas import (
     OneRun,
     RunDates,
     RunFilters,
-    RunId,
     States,
     Subdir,
     dag_id_field,
     with_logical_date,
 )
 from native_api.adapters.seam import airflow
-from native_api.errors import DagHasImportErrors, DagRunExists, DagRunNotFound, Invalid
+from native_api.errors import DagHasImportErrors, DagRunExists, Invalid
 from native_api.operations import Context, operation
 
 #: What lists of runs are ordered by, besides the order they were made in.
 ORDER = ("logical_date", "run_id", "dag_id", "start_date", "end_date")
 
 
+class NewRunId(fields.String):
+    """
+    The id of a run that is to be made.
+
+    Airflow makes no run with a space in its id unless the deployer allows it; a query string makes one of the plus in
+    a date's offset.
+    """
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        run_id = super()._deserialize(value, attr, data, **kwargs)
+        return with_pluses(run_id) if " " in run_id and not airflow().allows_run_id(run_id) else run_id
+
+
 class TriggerDag(Subdir):
     """The run that is wanted."""
 
     dag_id = dag_id_field()
-    run_id = RunId(
+    run_id = NewRunId(
         validate=validate.Length(min=1, max=250),
         metadata={"description": "The new run's id; left out, Airflow makes one."},
     )
@@ -131,7 +144,7 @@ def trigger_dag(
         user_name=context.caller.name,
         session=context.session,
     )
-    row = _find(context.session, dag_id, created, None)
+    row = run_of(context.session, dag_id, created, None)
     if note:
         row.note = (note, airflow().note_author(context.caller.user_id))
         context.session.flush()
@@ -237,51 +250,9 @@ def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
     return shown(named_run(context, **run))
 
 
-def named_run(
-    context: Context,
-    dag_id: str,
-    run_id: Optional[str] = None,
-    logical_date: Any = None,
-    subdir: Optional[str] = None,
-) -> Any:
-    """
-    Return the run that the caller named by the fields of :class:`~native_api.adapters.schemas.OneRun`.
-
-    An operation whose request is ``OneRun``, or more than that, begins with it. It takes those fields as one and hands
-    them on unread::
-
-        def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
-            return shown(named_run(context, **run))
-
-    For a task instance there is :func:`native_api.adapters.task_instances.named_instance`.
-
-    :raises DagNotFound: no active DAG has that id.
-    :raises DagNotBelow: its file does not lie below *subdir*.
-    :raises DagRunNotFound: the DAG has no such run.
-    """
-    active_dag(context.session, dag_id, subdir)
-    return find_run(context.session, dag_id, run_id, logical_date)
-
-
-def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
-    """Return the run with that id, or for that date; raise :class:`DagRunNotFound` where there is none."""
-    row = _find(session, dag_id, run_id, logical_date)
-    if row is None:
-        raise DagRunNotFound(dag_id, run_id, logical_date.isoformat() if logical_date else None)
-    return row
-
-
-def _find(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
-    from airflow.models.dagrun import DagRun as AirflowDagRun
-    from sqlalchemy import select
-
-    named = AirflowDagRun.run_id == run_id if run_id is not None else airflow().date_of_runs() == logical_date
-    return session.scalars(select(AirflowDagRun).where(AirflowDagRun.dag_id == dag_id, named)).unique().first()
-
-
 def _require_no_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> None:
     for named in ((run_id, None), (None, logical_date)):
-        row = None if named == (None, None) else _find(session, dag_id, *named)
+        row = None if named == (None, None) else run_of(session, dag_id, *named)
         if row is not None:
             date = getattr(row, airflow().date_column)
             raise DagRunExists(dag_id, row.run_id, date.isoformat() if date else None)

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping
 from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import named_run
+from native_api.adapters.named import named_run
 from native_api.adapters.schemas import Flag, OneRun, dag_id_field
 from native_api.adapters.seam import airflow
 from native_api.errors import DagIsDefined, DagNotFound

@@ -8,8 +8,9 @@ from typing import Any, Dict, List, Mapping
 from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters.named import dag_with_task, named_instance
 from native_api.adapters.seam import airflow
-from native_api.adapters.task_instances import OneTaskInstance, dag_with_task, instance_command, named_instance
+from native_api.adapters.task_instances import OneTaskInstance, instance_command
 from native_api.errors import DagRunNotFound, Invalid, TaskInstanceNotFound
 from native_api.operations import Context, operation
 

@@ -10,9 +10,10 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from native_api.access import Access, Effect, Resource
 from native_api.adapters.log_lines import LOG_BYTES, head, line_of, tail
+from native_api.adapters.named import missing_instance, named_instance, of_key
 from native_api.adapters.schemas import LARGEST, DateTime, Whole
 from native_api.adapters.seam import airflow
-from native_api.adapters.task_instances import OneTaskInstance, missing_instance, named_instance, of_key
+from native_api.adapters.task_instances import OneTaskInstance
 from native_api.errors import Invalid, TryNotFound
 from native_api.operations import Context, operation
 

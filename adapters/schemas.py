@@ -90,15 +90,6 @@ class JSONObject(fields.Dict):
         return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
 
 
-class RunId(fields.String):
-    """The id of a run; the plus of its offset may have come as a space, as query strings make of it."""
-
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
-        run_id = super()._deserialize(value, attr, data, **kwargs)
-        with_plus = run_id.replace(" ", "+")
-        return with_plus if run_id != with_plus and not airflow().allows_run_id(run_id) else run_id
-
-
 def dag_id_field(**kwargs: Any) -> fields.String:
     """Return the field of a DAG's id."""
     return fields.String(
@@ -121,7 +112,7 @@ class OneRun(Subdir):
     """Names one run of a DAG, by ``run_id`` or by ``logical_date``."""
 
     dag_id = dag_id_field()
-    run_id = RunId(metadata={"description": "The id of the run."})
+    run_id = fields.String(metadata={"description": "The id of the run."})
     logical_date = DateTime(metadata={"description": "The run's logical date, in place of run_id."})
     execution_date = DateTime(metadata={"description": "Another name of logical_date."})
 

@@ -7,10 +7,10 @@ from typing import Any, Dict, List, Mapping
 from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import named_run
+from native_api.adapters.named import dag_with_task, named_instance, named_run
 from native_api.adapters.schemas import OneRun, switch
 from native_api.adapters.seam import airflow
-from native_api.adapters.task_instances import OneTaskInstance, dag_with_task, named_instance
+from native_api.adapters.task_instances import OneTaskInstance
 from native_api.errors import TaskInstanceNotFound
 from native_api.operations import Context, operation
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dag_runs import between, known, named_run, of_runs
+from native_api.adapters.dag_runs import between, known, of_runs
+from native_api.adapters.named import missing_instance, named_instance, of_key, stored_run_id
 from native_api.adapters.pages import page_fields, page_of
-from native_api.adapters.schemas import LARGEST, DateTime, OneRun, RunDates, RunFilters, RunId, States, Subdir, Whole
+from native_api.adapters.schemas import LARGEST, DateTime, OneRun, RunDates, RunFilters, States, Subdir, Whole
 from native_api.adapters.seam import airflow
-from native_api.errors import DagRunNotFound, NothingRendered, TaskInstanceNotFound, TaskNotFound
+from native_api.errors import NothingRendered
 from native_api.operations import Context, operation
 
 #: What lists of task instances are ordered by, besides the task's id.
@@ -77,49 +78,10 @@ def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
     return {**key, "logical_date": getattr(run, airflow().date_column), **row._mapping}
 
 
-def named_instance(
-    context: Context, dag_id: str, task_id: str, map_index: int, **run: Any
-) -> Tuple[Any, Dict[str, Any]]:
-    """
-    Return the run of the task instance that the caller named, and the instance's key.
-
-    The names are the fields of :class:`OneTaskInstance`. An operation with that request, or more than that, begins
-    with it, and hands the fields on unread::
-
-        def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
-            run, key = named_instance(context, **instance)
-
-    The key is dag_id, run_id, task_id and map_index: see :func:`of_key`, :func:`missing_instance`. The instance
-    itself is not looked for, as an operation may want other things of the task; the run is there.
-
-    :raises TaskNotFound: there is no such run because, or although, there is no such task.
-    :raises DagRunNotFound: the DAG has no such run; and what else :func:`~.dag_runs.named_run` raises.
-    """
-    try:
-        row = named_run(context, dag_id, **run)
-    except DagRunNotFound:
-        _require_task(context.session, dag_id, task_id)
-        raise
-    return row, {"dag_id": dag_id, "run_id": row.run_id, "task_id": task_id, "map_index": map_index}
-
-
-def of_key(table: Any, key: Mapping[str, Any]) -> List[Any]:
-    """Return the conditions that a row of *table* is the one with that key."""
-    return [getattr(table, name) == value for name, value in key.items()]
-
-
-def dag_with_task(session: Any, dag_id: str, task_id: str) -> Any:
-    """Return the DAG as the scheduler has it, deserialised; raise :class:`TaskNotFound` if it has no such task."""
-    dag = airflow().stored_dag(dag_id, session)
-    if task_id not in dag.task_dict:
-        raise TaskNotFound(dag_id, task_id)
-    return dag
-
-
 class ListTaskInstances(Subdir, RunFilters, Schema.from_dict(page_fields("task_id", *ORDER))):  # type: ignore[misc]
     """Which task instances to list."""
 
-    run_id = RunId(metadata={"description": "Only task instances of the runs with this id."})
+    run_id = fields.String(metadata={"description": "Only task instances of the runs with this id."})
     task_id = fields.String(metadata={"description": "Only instances of this task."})
     state = States(metadata={"description": "Only task instances in one of these states; none: without one."})
 
@@ -167,7 +129,7 @@ def list_task_instances(
     statement = of_runs(context, statement, ti.dag_id, Access(Resource.TASK_INSTANCE, "GET"), dag_id, subdir)
     statement = between(statement, logical_date_gte, logical_date_lte)
     if run_id is not None:
-        statement = statement.where(ti.run_id == run_id)
+        statement = statement.where(ti.run_id == stored_run_id(context, statement, ti.run_id, run_id))
     if task_id is not None:
         statement = statement.where(ti.task_id == task_id)
     if state:
@@ -214,22 +176,3 @@ def _columns() -> List[Any]:
     ti = AirflowTaskInstance
     # Up to 2.9 the attribute try_number is a property that gives the next try's number; the column is the latest's.
     return [ti.map_index, ti.state, ti.operator, ti.start_date, ti.end_date, ti.duration, ti.__table__.c.try_number]
-
-
-def missing_instance(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Exception:
-    """Return the error for an instance that is not there; raise where the task itself is not."""
-    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
-    from sqlalchemy import func, select
-
-    ti = AirflowTaskInstance
-    last = session.scalar(
-        select(func.max(ti.map_index)).where(ti.dag_id == dag_id, ti.run_id == run_id, ti.task_id == task_id)
-    )
-    if last is None:
-        _require_task(session, dag_id, task_id)
-    return TaskInstanceNotFound(dag_id, task_id, run_id, map_index, last if last is not None and last >= 0 else None)
-
-
-def _require_task(session: Any, dag_id: str, task_id: str) -> None:
-    if task_id not in {task["task_id"] for task in airflow().stored_tasks(dag_id, session)}:
-        raise TaskNotFound(dag_id, task_id)

@@ -55,8 +55,8 @@ def call(
         if context.warnings:
             result["warnings"] = context.warnings
         if operation.effect is not Effect.READ:
-            audit.record(context, operation, loaded, result)
-    return Answer(operation, loaded, result, context.created)
+            audit.record(context, operation, {**loaded, **context.meant}, result)
+    return Answer(operation, {**loaded, **context.meant}, result, context.created)
 
 
 def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = RAISE) -> Dict[str, Any]:

@@ -21,6 +21,8 @@ class Context:
     whole_lists: bool = False
     created: bool = False
     warnings: List[str] = field(default_factory=list)
+    #: Arguments that turned out to stand for another text: the id of a run, by the one that is stored.
+    meant: Dict[str, str] = field(default_factory=dict)
 
 
 Function = Callable[..., Any]

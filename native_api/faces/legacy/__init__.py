@@ -15,7 +15,7 @@ from native_api.errors import MethodNotAllowed, NativeApiError
 from native_api.faces.boundary import in_shape
 from native_api.faces.legacy import envelope, protocol
 from native_api.faces.legacy.envelope import error
-from native_api.faces.legacy.protocol import Arguments, Plan
+from native_api.faces.legacy.protocol import Arguments
 
 __all__ = ["call", "error"]
 
@@ -41,11 +41,9 @@ def call() -> Response:
     except NativeApiError as exc:
         if type(exc) not in plan.no_failure:
             raise
-        return _no_failure(name, plan, plan.no_failure[type(exc)])
+        # As the old command line did where it could not do it, and called that no failure.
+        loaded = calling.load(operation, plan.arguments)
+        return envelope.ok(name, plan.no_failure[type(exc)], None, protocol.command_line(operation, loaded))
     envelope.warn(answer.warnings)
-    return envelope.ok(name, plan.text(answer.result), answer.result, protocol.command_line(plan))
-
-
-def _no_failure(name: protocol.LegacyName, plan: Plan, text: str) -> Response:
-    """Answer as the old command line did where it could not do it and called that no failure."""
-    return envelope.ok(name, text, None, protocol.command_line(plan))
+    command = protocol.command_line(operation, answer.arguments)
+    return envelope.ok(name, plan.text(answer.result), answer.result, command)

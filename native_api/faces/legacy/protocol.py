@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Callable, Dict, List, Mapping, Optional, Type
 
-from native_api import calling, operations
 from native_api.errors import BadRequest, NativeApiError
+from native_api.operations import Operation
 
 #: The arguments of every name.
 ALWAYS = frozenset(("api", "csrf_token"))
@@ -119,8 +119,7 @@ def find(arguments: Arguments) -> LegacyName:
     return _NAMES[name]
 
 
-def command_line(plan: Plan) -> Optional[str]:
+def command_line(operation: Operation, loaded: Mapping[str, Any]) -> Optional[str]:
     """Return the command that does the same on this Airflow, or None where it has none."""
-    operation = operations.get(plan.operation)
-    words = operation.command(calling.load(operation, plan.arguments))
+    words = operation.command(loaded)
     return None if words is None else shlex.join(["airflow", *words])
