@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from typing import Any, Dict, List
 
@@ -10,10 +9,8 @@ import pytest
 
 import native_api
 from native_api import errors
-from native_api.adapters.uris import masked_extra, masked_uri
-from tests.airflow_under_test import audit_rows, version
+from tests.airflow_under_test import version
 from tests.test_contract import is_problem
-from tests.test_wire import EXCHANGES
 
 FIELDS = {
     "conn_type": "postgres",
@@ -205,108 +202,6 @@ class TestReplace:
         assert get()["password"] == FIELDS["password"]
 
 
-class TestSecrets:
-    def test_answers_and_lists_mask_them(self, fresh: Any) -> None:
-        for shown in (add(**FIELDS), listed()[0]):
-            assert shown["password"] == "***"
-            assert json.loads(shown["extra"]) == {"sslmode": "require", "api_key": "***"}
-            assert shown["login"] == "ada"
-
-    def test_an_extra_that_is_no_json_is_masked_wholly(self, fresh: Any) -> None:
-        """An older Airflow may have stored one."""
-        from airflow.models.connection import Connection
-        from sqlalchemy import update
-
-        add(conn_type="http", extra={"a": 1})
-        with fresh.session() as session:
-            session.execute(update(Connection).values({"_extra": "hunter2", "is_extra_encrypted": False}))
-        assert listed()[0]["extra"] == "***"
-        assert get()["extra"] == "hunter2"
-
-    @pytest.mark.parametrize("login, status", [("admin", 200), ("op", 200), ("user", 403), ("viewer", 403)])
-    def test_who_may_edit_sees_them(self, web: Any, login: str, status: int) -> None:
-        add(**FIELDS)
-        answer = web.typed("get_connection", login=login, conn_id="c")
-        assert answer.status == status
-        assert ("hunter2" in answer.text) == (status == 200)
-        assert "***" not in answer.text
-
-    @pytest.mark.parametrize(
-        "said, status",
-        [
-            ({"extra": {"a": 1}}, 200),
-            ({"password": "hunter2"}, 403),
-            ({"extra": {"a": {"token": "hunter2"}}}, 403),
-        ],
-    )
-    def test_who_may_read_but_not_edit(self, web: Any, mocker: Any, said: Any, status: int) -> None:
-        """Such a caller reads connections without secrets only."""
-        add(conn_type="http", **said)
-        mocker.patch(
-            "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
-        )
-        answer = web.typed("get_connection", login="viewer", conn_id="c")
-        assert (answer.status, "hunter2" in answer.text) == (status, False)
-        if status == 403:
-            assert answer.json["permission"] == "edit the connection 'c'"
-
-    def test_the_audit_row_shows_none(self, web: Any) -> None:
-        web.request("POST", "/native_api/v1/add_connection", login="admin", json={"conn_id": "a", **FIELDS})
-        web.typed("add_connection", login="admin", conn_id="b", conn_uri="http://u:hunter2@h/?token=hunter2&a=1")
-        rows = [json.loads(row.extra) for row in audit_rows()]
-        assert rows[0]["password"] == "***"
-        assert json.loads(rows[0]["extra"])["api_key"] == "***"
-        assert rows[1] == {"conn_id": "b", "conn_uri": "http://u:***@h/?token=***&a=1", "replace": False}
-
-    @pytest.mark.parametrize(
-        "uri, shown",
-        [
-            ("postgresql://u:p%40ss@db:5432/main", "postgresql://u:***@db:5432/main"),
-            ("http://https://u:p@h:1/x", "http://https://u:***@h:1/x"),
-            ("http://u:p@https://h", "***"),
-            ("http://https://h/x", "http://https://h/x"),
-            ("http://u:p@a@h", "http://u:***@h"),
-            ("http://:p@h", "http://:***@h"),
-            ("http://u@h", "http://u@h"),
-            ("http://h/?password=p&a=b%20c", "http://h/?password=***&a=b+c"),
-            ("http://h/?a=b%20c", "http://h/?a=b%20c"),
-            ("http://h/?__extra__=%7B%22token%22%3A+%22p%22%7D", "http://h/?__extra__=%7B%22token%22%3A+%22***%22%7D"),
-            ("http://h#p", "http://h#***"),
-            ("u:p@h", "***"),
-            ("postgres://u:p/@db", "***"),
-            ("", ""),
-        ],
-    )
-    def test_a_uri_as_it_is_shown(self, airflow: Any, uri: str, shown: str) -> None:
-        assert masked_uri(uri) == shown
-
-    @pytest.mark.parametrize(
-        "text, shown", [(None, None), ("", ""), ('{"a":1}', '{"a":1}'), ("p", "***"), ("[1]", "***")]
-    )
-    def test_an_extra_as_it_is_shown(self, airflow: Any, text: Any, shown: Any) -> None:
-        assert masked_extra(text) == shown
-
-    def test_a_lost_key_is_said(self, web: Any, monkeypatch: Any) -> None:
-        """Airflow cannot read what it stored with another key."""
-        from airflow.models import crypto
-
-        add(**FIELDS)
-
-        def other_key() -> None:
-            cached = getattr(crypto.get_fernet, "cache_clear", None)
-            cached() if cached else monkeypatch.setattr(crypto, "_fernet", None)
-
-        monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "Tm90IHRoZSBrZXkgdGhhdCB3YXMgdXNlZCBiZWZvcmU=")
-        other_key()
-        try:
-            answer = web.typed("list_connections")
-        finally:
-            monkeypatch.undo()
-            other_key()
-        is_problem(answer, 409)
-        assert "fernet_key" in answer.json["detail"]
-
-
 class TestList:
     def test_pages_order_and_filters(self, fresh: Any) -> None:
         for conn_id, conn_type in (("b", "http"), ("a", "postgres"), ("c_1", "http")):
@@ -348,69 +243,6 @@ class TestDelete:
         assert get("a/b")["conn_id"] == "a/b"
         native_api.call("delete_connection", conn_id="a/b")
         assert listed() == []
-
-
-class TestLegacy:
-    def test_the_list_is_the_recorded_table(self, airflow: Any) -> None:
-        """Box, widths, and texts that are cut in their middle."""
-        from native_api.faces.legacy.names.connections import COLUMNS, _table
-
-        recorded = EXCHANGES[17]["stdout"].replace("'<path>   ", "'/tmp/sqlite_default.db'  ".ljust(27))
-        lines = recorded.splitlines()[3::2]
-        rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
-        assert len(rows) == 40
-        given = [dict(zip(COLUMNS, map(ast.literal_eval, row))) for row in rows]
-        assert _table({"connections": given}) == recorded
-
-    def test_a_connection_with_an_extra(self, web: Any) -> None:
-        web.legacy("connections", add="on", conn_id="h", conn_uri="http://h", conn_extra='{"token": "hunter2"}')
-        assert json.loads(get("h")["extra"]) == {"token": "hunter2"}
-        answer = web.legacy("connections", list="on")
-        assert '│ \'{"token": "***"}\' │' in answer.json["output"]["stdout"]
-
-    def test_no_secret_is_shown(self, web: Any) -> None:
-        """In the text, the command, the arguments and the result, whether it works or not."""
-        said = {"conn_id": "c", "conn_uri": "http://u:hunter2@h", "conn_extra": '{"token": "hunter2"}'}
-        answers = [web.legacy("connections", add="on", **said) for _ in range(2)]
-        answers += [
-            web.legacy("connections", add="on", **{**said, name: "hunter2"}) for name in said if name != "conn_id"
-        ]
-        assert [answer.status for answer in answers] == [200, 200, 400, 400]
-        assert [answer.text for answer in answers if "hunter2" in answer.text] == []
-        assert answers[0].json["airflow_cmd"] == (
-            "airflow connections add c --conn-uri 'http://u:***@h' --conn-extra '{\"token\": \"***\"}'"
-        )
-        assert get()["password"] == "hunter2"
-
-    @pytest.mark.parametrize(
-        "arguments, missing",
-        [
-            ({"add": "on"}, "conn_id"),
-            ({"add": "on", "conn_id": "c"}, "conn_uri or conn_type"),
-            ({"delete": "on"}, "conn_id"),
-        ],
-    )
-    def test_missing_arguments(self, web: Any, arguments: Any, missing: str) -> None:
-        answer = web.legacy("connections", **arguments)
-        assert (answer.status, answer.json["output"]) == (400, f"The argument(s) ['{missing}'] are required")
-
-    def test_off_is_off(self, web: Any) -> None:
-        assert web.legacy("connections", list="off").json["output"]["stdout"] == ""
-
-
-def test_the_command_is_one_that_this_airflow_has(airflow: Any) -> None:
-    """Whatever the arguments are."""
-    from airflow.cli.cli_parser import get_parser
-
-    from native_api import operations
-
-    operation = operations.get("add_connection")
-    for said in (FIELDS, {"conn_uri": "http://u:p@h", "description": "d", "extra": {"a": 1}}):
-        words = operation.command(operation.request.load({"conn_id": "c", **said}))
-        assert words is not None
-        assert "p@ss" not in words and "hunter2" not in " ".join(words)
-        get_parser().parse_args(words)
-    assert operation.command(operation.request.load({"conn_id": "c", "conn_type": "http", "replace": True})) is None
 
 
 @pytest.mark.skipif(version() < (3, 2), reason="Teams came with Airflow 3.2.")
