@@ -1,0 +1,23 @@
+"""A process of its own, with Airflow's logging configured by its environment, that answers a call for each line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+
+def main() -> None:
+    """Read arguments of task_log, and write the answers."""
+    # Whatever Airflow prints goes elsewhere.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    import native_api
+
+    for line in sys.stdin:
+        answers.write(json.dumps(native_api.call("task_log", **json.loads(line))) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
