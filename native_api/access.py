@@ -26,6 +26,11 @@ class Effect(str, Enum):
         return self in (Effect.DEPLOY, Effect.DAEMON)
 
     @property
+    def is_told_before(self) -> bool:
+        """Whether the audit row is written before the operation runs: what it starts may never come back."""
+        return self in (Effect.EXECUTE, Effect.DEPLOY, Effect.DAEMON)
+
+    @property
     def switch(self) -> Optional[str]:
         """The option that allows such operations at all; None where nothing forbids them."""
         return _SWITCHES.get(self)
@@ -98,6 +103,10 @@ class Access:
             which = f" '{identifier}'"
         words = f"{_VERBS[self.method]} the {self.resource.noun}{which if identifier else 's'}"
         return words if self.resource.effect is None else f"{words} as an administrator of Airflow"
+
+
+#: What executing the code of a DAG takes.
+EXECUTE_DAG = (Access(Resource.DAG, "PUT"), Access(Resource.DAG_RUN, "POST"))
 
 
 class Caller(ABC):

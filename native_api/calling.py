@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Literal, Mapping
+from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 
 from marshmallow import RAISE, ValidationError
 
@@ -25,6 +25,7 @@ class Answer:
     arguments: Mapping[str, Any]
     result: Dict[str, Any]
     created: bool
+    followed: Optional[Tuple[str, Dict[str, Any]]] = None
 
     @property
     def warnings(self) -> List[str]:
@@ -48,15 +49,29 @@ def call(
     caller.require_effect(operation.effect)
     with airflow().errors_as_ours(), airflow().session() as session:
         loaded = load(operation, arguments, unknown)
-        if operation.access is not None:
-            caller.require(operation.access, operation.access.identifier(loaded))
-        context = Context(session, caller, whole_lists)
-        result = operation.result.dump(operation.function(context, **loaded))
-        if context.warnings:
-            result["warnings"] = context.warnings
-        if operation.effect is not Effect.READ:
+        for right in operation.access:
+            caller.require(right, right.identifier(loaded))
+        context = Context(session, caller, whole_lists, operation=name)
+        context.arguments = audit.masked(operation.request, loaded)
+        if operation.effect.is_told_before:
+            audit.record(context, operation, loaded, {})
+            session.commit()
+        result = _dumped(operation, context, operation.function(context, **loaded))
+        if operation.effect is Effect.WRITE:
             audit.record(context, operation, {**loaded, **context.meant}, result)
-    return Answer(operation, {**loaded, **context.meant}, result, context.created)
+    return Answer(operation, {**loaded, **context.meant}, result, context.created, context.followed)
+
+
+def _dumped(operation: Operation, context: Context, given: Any) -> Dict[str, Any]:
+    """Return what the function gave as its schema has it, with what the caller should know besides."""
+    if context.followed and operation.accepted:
+        name, arguments = context.followed
+        result: Dict[str, Any] = operation.accepted.dump(given or {**arguments, "operation": name})
+    else:
+        result = operation.result.dump(given)
+    if context.warnings:
+        result["warnings"] = context.warnings
+    return result
 
 
 def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = RAISE) -> Dict[str, Any]:

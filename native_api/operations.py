@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Type, TypeVar
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from marshmallow import Schema
 
@@ -23,6 +23,15 @@ class Context:
     warnings: List[str] = field(default_factory=list)
     #: Arguments that turned out to stand for another text: the id of a run, by the one that is stored.
     meant: Dict[str, str] = field(default_factory=dict)
+    #: What goes on after the answer: the operation that tells how it stands, and its arguments.
+    followed: Optional[Tuple[str, Dict[str, Any]]] = None
+    #: The operation's name, and its arguments with what is secret masked.
+    operation: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def follow(self, operation: str, **arguments: Any) -> None:
+        """Say that the work goes on after the answer, and which operation tells how it stands."""
+        self.followed = operation, arguments
 
 
 Function = Callable[..., Any]
@@ -37,7 +46,8 @@ class Operation:
     function: Function
     request: Schema
     result: Schema
-    access: Optional[Access]
+    accepted: Optional[Schema]
+    access: Tuple[Access, ...]
     effect: Effect
     command: Command
     example: Mapping[str, Any]
@@ -67,7 +77,8 @@ def operation(
     *,
     request: Type[Schema],
     result: Type[Schema],
-    access: Optional[Access],
+    accepted: Optional[Type[Schema]] = None,
+    access: Union[Access, Tuple[Access, ...], None],
     effect: Effect,
     command: Command = lambda arguments: None,
     example: Optional[Mapping[str, Any]] = None,
@@ -77,7 +88,8 @@ def operation(
 
     :param request: the schema that loads the function's keyword arguments.
     :param result: the schema that dumps what the function returns.
-    :param access: the right that the caller needs; None where any known caller will do.
+    :param accepted: the schema that dumps what it returns where the work goes on after the answer.
+    :param access: the right that the caller needs, or the rights; None where any known caller will do.
     :param effect: what the operation does.
     :param command: gives, of the loaded arguments, the words after ``airflow`` that do the same on the command line.
     :param example: arguments for the documentation and the contract tests.
@@ -87,7 +99,11 @@ def operation(
         name = function.__name__
         if name in _OPERATIONS:
             raise ValueError(f"The operation {name} is registered twice: import it from native_api.adapters only")
-        _OPERATIONS[name] = Operation(name, function, request(), result(), access, effect, command, example or {})
+        rights = (access,) if isinstance(access, Access) else access or ()
+        later = accepted() if accepted else None
+        _OPERATIONS[name] = Operation(
+            name, function, request(), result(), later, rights, effect, command, example or {}
+        )
         return function
 
     return register
@@ -123,10 +139,8 @@ def every() -> List[Operation]:
 PLANNED = frozenset(
     """
     dag_report
-    render_task test_task run_task backfill_dag backfill_state list_backfills cancel_backfill
+    run_task backfill_dag backfill_state list_backfills cancel_backfill
     deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags
-    start_daemon daemon_state list_daemons daemon_log stop_daemon
     delete_dag_file
-    job_state list_jobs cancel_job
     """.split()
 )

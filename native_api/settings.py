@@ -40,6 +40,23 @@ def _positive(text: str) -> int:
     return number
 
 
+def _job_seconds(text: str) -> int:
+    return min(_positive(text), _longest_request())
+
+
+def _longest_request() -> int:
+    from native_api.adapters.seam import airflow
+
+    return airflow().user_code.longest_request
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("must be 0 or more")
+    return number
+
+
 def _folder(text: str) -> str:
     from airflow.configuration import get_airflow_home
 
@@ -78,11 +95,47 @@ OPTIONS: Dict[str, Option] = {
         ),
         Option("page_limit", "100", "How many entries a list gives where the caller names no limit.", _positive),
         Option("page_limit_maximum", "1000", "The largest limit that a caller may name.", _positive),
+        Option("backfill_runs", "1000", "How many runs one backfill may have.", _positive),
         Option("body_bytes", "10485760", "The largest request body, in bytes.", _positive),
         Option(
             "files_dir",
             "$AIRFLOW_HOME/native_api/files",
             "The folder of the files on the server that operations read and write; they use no other.",
+            _folder,
+        ),
+        Option(
+            "job_seconds",
+            "60",
+            "How long user code may run within a request, in seconds; 90 at most on Airflow 2, whose web server ends "
+            "workers that take longer.",
+            _job_seconds,
+        ),
+        Option(
+            "job_seconds_max", "86400", "How long user code may run in the background (async), in seconds.", _positive
+        ),
+        Option("job_memory_mb", "2048", "How much memory the process of a job may have, in MiB.", _positive),
+        Option(
+            "job_slots",
+            "0",
+            "How many jobs run at once on a machine for requests, and as many in the background; 0: half of the web "
+            "workers, at least 1 and at most 4.",
+            _count,
+        ),
+        Option(
+            "job_queue",
+            "8",
+            "How many jobs may wait for a slot; on Airflow 2, where a waiting request holds a web worker, one web "
+            "worker always stays free.",
+            _count,
+        ),
+        Option("job_queue_seconds", "10", "How long a request waits for a slot, in seconds.", _positive),
+        Option("job_log_bytes", "67108864", "How much of what a job prints is kept, in bytes; the end is.", _positive),
+        Option("job_log_tail_bytes", "262144", "How much of it is given back, in bytes.", _positive),
+        Option("jobs_kept_hours", "72", "How long the record of a job in the background is kept, in hours.", _positive),
+        Option(
+            "daemons_dir",
+            "$AIRFLOW_HOME/native_api/daemons",
+            "The folder of the daemons' records, pid files and logs; they have them nowhere else.",
             _folder,
         ),
         Option(

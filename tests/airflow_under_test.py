@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, List, Optional
 
@@ -77,7 +78,7 @@ def session() -> Any:
 
 
 def clean() -> None:
-    """Forget what a test did: runs, audit rows, variables, connections, pools, pause states."""
+    """Forget what a test did: runs, audit rows, variables, connections, pools, pause states, daemons."""
     from airflow.models.connection import Connection
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
@@ -88,6 +89,8 @@ def clean() -> None:
     from airflow.models.variable import Variable
     from sqlalchemy import delete, update
 
+    end_daemons()
+    end_jobs()
     with session() as opened:
         for table in (RenderedTaskInstanceFields, TaskInstance, DagRun, Log, Variable, Connection):
             opened.execute(delete(table).execution_options(synchronize_session=False))
@@ -97,6 +100,58 @@ def clean() -> None:
         default = update(Pool).values(slots=128, description="Default pool", include_deferred=False)
         opened.execute(default.execution_options(synchronize_session=False))
         opened.execute(update(DagModel).values(is_paused=True).execution_options(synchronize_session=False))
+
+
+def end_jobs() -> None:
+    """End what a test has left running in the sandbox, and forget its records."""
+    import shutil
+
+    from native_api.adapters import sandbox
+    from native_api.adapters.sandbox import records
+
+    for record in records.every(sandbox.jobs_folder()):
+        record.ask_to_end()
+        while record.is_held():
+            time.sleep(0.01)
+    shutil.rmtree(sandbox.jobs_folder(), ignore_errors=True)
+
+
+def end_daemons() -> None:
+    """Kill what a test has started, and forget its files."""
+    import shutil
+
+    from native_api import settings
+    from native_api.adapters.daemon_processes import folder, processes
+
+    for record in filter(None, map(folder.read_record, folder.names())):
+        process = processes.find(record)
+        if process:
+            processes.stop(process, 0)
+    shutil.rmtree(settings.get("daemons_dir"), ignore_errors=True)
+
+
+def store_daemon(name: str) -> None:
+    """Write down that a scheduler was started under that name; it has ended since."""
+    from native_api import settings
+    from native_api.adapters.daemon_processes import folder, processes
+
+    folder.create()
+    files = {file: f"{settings.get('daemons_dir')}/{name}.log" for file in ("log_file", "stdout", "stderr")}
+    Path(files["log_file"]).write_text("first\nlast\n", encoding="utf-8")
+    record = {
+        "name": name,
+        "daemon": "scheduler",
+        "hostname": os.uname().nodename,
+        "command": ["airflow", "scheduler"],
+        "started_at": processes.now(),
+        "stopped_at": None,
+        "pid": os.getpid(),
+        "identity": "of a process that had this pid before",
+        "pid_file": f"{settings.get('daemons_dir')}/{name}.pid",
+        "log_begins": 0,
+        **files,
+    }
+    folder.write_record(record)
 
 
 def copy_dag(dag_id: str) -> None:

@@ -20,6 +20,14 @@ FAB_27 = "fab of Airflow 2.7"
 
 #: The statuses for admin, op, user, viewer.
 OUTCOMES: Dict[str, Dict[str, str]] = {
+    "start_daemon": {FAB: "201 403 403 403", SIMPLE: "201 403 403 403"},
+    "daemon_state": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "list_daemons": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "daemon_log": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "stop_daemon": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "job_state": {FAB: "200 404 404 404", SIMPLE: "200 404 404 404"},
+    "list_jobs": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "cancel_job": {FAB: "200 404 404 404", SIMPLE: "200 404 404 404"},
     "version": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
     "plugin_version": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
     "list_dags": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
@@ -163,7 +171,7 @@ class TestWhatAdministratorsSee:
 
     @pytest.fixture(params=[Resource.DAEMON, Resource.DEPLOYMENT], autouse=True)
     def resource(self, request: Any, monkeypatch: Any) -> Resource:
-        registered = dataclasses.replace(operations.get("version"), access=Access(request.param, "GET"))
+        registered = dataclasses.replace(operations.get("version"), access=(Access(request.param, "GET"),))
         monkeypatch.setitem(operations._OPERATIONS, "version", registered)
         resource: Resource = request.param
         return resource

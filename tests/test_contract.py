@@ -14,28 +14,38 @@ import native_api
 from native_api import errors, operations, settings
 from native_api.access import Effect
 from native_api.faces.typed import method_of
-from tests import airflow_under_test
+from tests import airflow_under_test, jobs_under_test
 
 EVERY = [pytest.param(operation, id=operation.name) for operation in operations.every()]
 
 #: What must be there for an operation's example to succeed.
-WORLD = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extract", "key": "greeting"}
+JOB = "0123456789abcdef" * 2
+WORLD = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extract", "key": "greeting", "job_id": JOB}
 #: What is deleted must not be missed by other tests.
 OWN_WORLD = {"delete_dag": {"dag_id": airflow_under_test.COPY}, "task_log": {"task_id": "transform"}}
 
 
 @pytest.fixture
-def world(web: Any) -> Any:
+def world(web: Any, request: Any) -> Any:
     """Return the web application, with the things that the examples are about."""
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
     airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo extract"})
     airflow_under_test.set_try("wire_dag", "r1", "transform", 1, "success")
     airflow_under_test.store_log("wire_dag", "r1", "transform", "first\nlast\n")
     airflow_under_test.copy_dag(airflow_under_test.COPY)
+    airflow_under_test.store_daemon("scheduler")
+    if operation_of(request, "job_id"):
+        jobs_under_test.start("sleep", job_id=JOB)
     native_api.call("set_variable", key="greeting", value="hello")
     native_api.call("set_pool", name="narrow", slots=2)
     native_api.call("add_connection", conn_id="warehouse", conn_uri="postgres://ada:p@warehouse/main")
     return web
+
+
+def operation_of(request: Any, argument: str) -> bool:
+    """Return whether the test is about an operation whose example has that argument."""
+    operation = getattr(request.node, "callspec", None) and request.node.callspec.params.get("operation")
+    return operation is not None and argument in operation.example
 
 
 def example(operation: operations.Operation) -> Dict[str, Any]:
@@ -113,7 +123,7 @@ def test_a_caller_without_rights_is_refused(operation: operations.Operation, wor
     mocker.patch("native_api.adapters.seam.rights.User.may", return_value=False)
     mocker.patch("native_api.adapters.seam.rights.User.dag_ids", return_value=set())
     answer = world.typed(operation.name, login="admin", **example(operation))
-    if operation.access is None:
+    if not operation.access:
         assert answer.status == 200
     else:
         is_problem(answer, 403)
@@ -201,7 +211,8 @@ def test_every_error_has_a_status_and_a_sentence() -> None:
 
 
 def _sample(name: str) -> Any:
-    return {"errors": {"field": ["wrong"]}, "map_index": 1, "last_map_index": 2, "limit_bytes": 3}.get(name, "x")
+    numbers = {"map_index": 1, "last_map_index": 2, "limit_bytes": 3, "exit_code": -9, "limit_seconds": 3}
+    return {"errors": {"field": ["wrong"]}, **numbers}.get(name, "x")
 
 
 def world_audit() -> Any:

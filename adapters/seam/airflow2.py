@@ -12,8 +12,11 @@ from native_api.errors import NotSupported
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from native_api.adapters.seam.backfills import Backfills
     from native_api.adapters.seam.logs import Logs
     from native_api.adapters.seam.rights import Rights
+    from native_api.adapters.seam.trials import Trials
+    from native_api.adapters.seam.user_code import UserCode
 
 
 class Airflow2(Airflow32):
@@ -35,6 +38,24 @@ class Airflow2(Airflow32):
         from native_api.adapters.seam import logs2, version
 
         return next(implementation for since, implementation in logs2.LINES if version() >= since)()
+
+    @property
+    def trials(self) -> Trials:
+        from native_api.adapters.seam import trials2, version
+
+        return next(implementation for since, implementation in trials2.LINES if version() >= since)()
+
+    @property
+    def user_code(self) -> UserCode:
+        from native_api.adapters.seam.user_code2 import UserCode2
+
+        return UserCode2()
+
+    @property
+    def backfills(self) -> Backfills:
+        from native_api.adapters.seam.backfills2 import Backfills2
+
+        return Backfills2()
 
     def __init__(self) -> None:
         # Notes point to FAB's table of users, which a process that is no web server has not loaded.

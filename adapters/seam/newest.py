@@ -12,8 +12,12 @@ from native_api.errors import DagNotFound, Invalid, Refused
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
+    from native_api.adapters.seam.daemons import Daemons
+    from native_api.adapters.seam.backfills import Backfills
     from native_api.adapters.seam.logs import Logs
     from native_api.adapters.seam.rights import Rights
+    from native_api.adapters.seam.trials import Trials
+    from native_api.adapters.seam.user_code import UserCode
 
 
 class Airflow:
@@ -44,6 +48,34 @@ class Airflow:
         from native_api.adapters.seam.logs import Logs
 
         return Logs()
+
+    @property
+    def user_code(self) -> UserCode:
+        """What processes that run the code of DAGs need."""
+        from native_api.adapters.seam import user_code, version
+
+        return next(implementation for since, implementation in user_code.LINES if version() >= since)()
+
+    @property
+    def trials(self) -> Trials:
+        """Task instances on trial: rendered, or run with nothing recorded."""
+        from native_api.adapters.seam import trials31, version
+
+        return next(implementation for since, implementation in trials31.LINES if version() >= since)()
+
+    @property
+    def daemons(self) -> Daemons:
+        """Airflow's own processes."""
+        from native_api.adapters.seam.daemons import Daemons
+
+        return Daemons()
+
+    @property
+    def backfills(self) -> Backfills:
+        """Backfills."""
+        from native_api.adapters.seam import backfills, version
+
+        return next(implementation for since, implementation in backfills.LINES if version() >= since)()
 
     # The session, its errors, and time
 

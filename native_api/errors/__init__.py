@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from native_api.errors.backfills import (
+    ArgumentNotSupported,
+    BackfillHasEnded,
+    BackfillIsActive,
+    BackfillNotFound,
+    DependsOnPast,
+    NoSchedule,
+)
 from native_api.errors.base import NativeApiError
 from native_api.errors.callers import (
     CrossSiteRequest,
@@ -18,12 +26,25 @@ from native_api.errors.conflicts import (
     ConnectionExists,
     DagHasImportErrors,
     DagIsDefined,
+    DagNotLoaded,
     DagRunExists,
     DefaultPool,
     Invalid,
     MethodNotAllowed,
     Refused,
     VariablesExist,
+)
+from native_api.errors.daemons import DaemonDied, DaemonNotFound, DaemonRuns, NotInDaemonsDir
+from native_api.errors.jobs import (
+    JobCancelled,
+    JobFailed,
+    JobHasEnded,
+    JobNotFound,
+    JobTimedOut,
+    SandboxUnavailable,
+    TooManyJobs,
+    UserCodeCrashed,
+    UserCodeFailed,
 )
 from native_api.errors.missing import (
     CodeNotStored,
@@ -47,6 +68,10 @@ from native_api.errors.requests import BadRequest, BodyTooLarge, UnsupportedMedi
 from native_api.errors.server import DatabaseUnavailable, NotSupported, Unforeseen
 
 __all__ = [
+    "ArgumentNotSupported",
+    "BackfillHasEnded",
+    "BackfillIsActive",
+    "BackfillNotFound",
     "BadRequest",
     "BodyTooLarge",
     "CodeNotStored",
@@ -54,21 +79,33 @@ __all__ = [
     "ConnectionExists",
     "ConnectionNotFound",
     "CrossSiteRequest",
+    "DaemonDied",
+    "DaemonNotFound",
+    "DaemonRuns",
     "DagHasImportErrors",
     "DagIsDefined",
     "DagNotBelow",
     "DagNotFound",
+    "DagNotLoaded",
     "DagRunExists",
     "DagRunNotFound",
     "DatabaseUnavailable",
     "DefaultPool",
+    "DependsOnPast",
     "EffectNotAllowed",
     "Forbidden",
     "Invalid",
+    "JobCancelled",
+    "JobFailed",
+    "JobHasEnded",
+    "JobNotFound",
+    "JobTimedOut",
     "MethodNotAllowed",
     "Missing",
     "NativeApiError",
+    "NoSchedule",
     "NotFound",
+    "NotInDaemonsDir",
     "NotInFilesDir",
     "NotSupported",
     "NothingRendered",
@@ -77,15 +114,19 @@ __all__ = [
     "PageNotFound",
     "PoolNotFound",
     "Refused",
+    "SandboxUnavailable",
     "SensitiveValue",
     "ServerFileNotFound",
     "TaskInstanceNotFound",
     "TaskNotFound",
     "TokenRefused",
+    "TooManyJobs",
     "TryNotFound",
     "Unauthorized",
     "Unforeseen",
     "UnsupportedMediaType",
+    "UserCodeCrashed",
+    "UserCodeFailed",
     "VariableNotFound",
     "VariablesExist",
 ]

@@ -105,6 +105,20 @@ class DagHasImportErrors(Conflict):
 
 
 @dataclass(eq=False)
+class DagNotLoaded(Conflict):
+    """The file of a DAG does not define it at present."""
+
+    dag_id: str
+    fileloc: str
+    import_error: Optional[str] = None
+
+    def __str__(self) -> str:
+        if self.import_error:
+            return f"The file of the DAG '{self.dag_id}' does not load: {self.import_error.strip().splitlines()[-1]}"
+        return f"The file {self.fileloc} does not define the DAG '{self.dag_id}' any longer."
+
+
+@dataclass(eq=False)
 class Invalid(NativeApiError):
     """The request was read and is not valid; *errors* names what is wrong with each field."""
 

@@ -92,6 +92,9 @@ def _described(operation: Operation) -> Dict[str, Any]:
         files = {name: {"type": "string", "format": "binary"} for name in uploads}
         body["multipart/form-data"] = {"schema": {"type": "object", "properties": files}}
     described["requestBody"] = {"required": True, "content": body}
+    if operation.accepted:
+        going_on = {"description": "The work goes on; url tells how it stands.", "content": _json(operation.accepted)}
+        described["responses"]["202"] = going_on
     described["responses"]["201"] = {"description": "Something was created.", "content": _json(operation.result)}
     return described
 

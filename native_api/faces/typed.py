@@ -12,6 +12,7 @@ from marshmallow import EXCLUDE, RAISE, fields
 from native_api import calling, credentials, operations
 from native_api.access import Effect
 from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiError, UnsupportedMediaType
+from native_api.faces import following
 from native_api.faces.boundary import in_shape, json_response
 from native_api.operations import Operation
 
@@ -32,13 +33,18 @@ def method_of(operation: Operation) -> str:
 def call(name: str) -> Response:
     """Answer a call of the operation *name*."""
     identity = credentials.identify(request)
+    following.warm_sandbox()
     operation = operations.get(name)
     if request.method.replace("HEAD", "GET") != method_of(operation):
         raise MethodNotAllowed(name, method_of(operation))
     credentials.require_intent(request, identity, operation.effect)
     arguments, unknown = _arguments(operation)
     answer = calling.call(name, arguments, caller=identity.caller, unknown=unknown)
-    return json_response(answer.result, HTTPStatus.CREATED if answer.created else HTTPStatus.OK)
+    status = HTTPStatus.CREATED if answer.created else HTTPStatus.OK
+    if answer.followed is not None:
+        answer.result["url"] = following.url_of(answer)
+        return json_response(answer.result, HTTPStatus.ACCEPTED, headers={"Location": answer.result["url"]})
+    return json_response(answer.result, status)
 
 
 def _arguments(operation: Operation) -> Tuple[Dict[str, Any], calling.Unknown]:

@@ -79,7 +79,7 @@ def test_every_operation_is_in_it() -> None:
     registered = {operation.name: operation for operation in operations.every()}
     assert sorted(set(registered) - set(statuses)) == []
     assert [name for name in statuses if not statuses[name] & {200, 201}] == []
-    guarded = [name for name, operation in registered.items() if operation.access is not None]
+    guarded = [name for name, operation in registered.items() if operation.access]
     assert [name for name in guarded if not statuses[name] & {401, 403}] == []
 
 

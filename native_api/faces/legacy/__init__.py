@@ -12,6 +12,7 @@ from flask import Response, request
 from native_api import calling, credentials, operations
 from native_api.access import Effect
 from native_api.errors import MethodNotAllowed, NativeApiError
+from native_api.faces import following
 from native_api.faces.boundary import in_shape
 from native_api.faces.legacy import envelope, protocol
 from native_api.faces.legacy.envelope import error
@@ -24,6 +25,7 @@ __all__ = ["call", "error"]
 def call() -> Response:
     """Answer a call of the old protocol."""
     identity = credentials.identify(request)
+    following.warm_sandbox()
     if request.method not in ("GET", "HEAD", "POST"):
         raise MethodNotAllowed("api", "GET, POST")
     form = {} if request.method in ("GET", "HEAD") else request.form.to_dict()
@@ -45,5 +47,8 @@ def call() -> Response:
         loaded = calling.load(operation, plan.arguments)
         return envelope.ok(name, plan.no_failure[type(exc)], None, protocol.command_line(operation, loaded))
     envelope.warn(answer.warnings)
-    command = protocol.command_line(operation, answer.arguments)
-    return envelope.ok(name, plan.text(answer.result), answer.result, command)
+    if answer.followed is not None:
+        answer.result["url"] = following.url_of(answer)
+        envelope.warn([f"The work goes on: GET {answer.result['url']} tells how it stands"])
+    text = plan.text if answer.followed is None else plan.begun
+    return envelope.ok(name, text(answer.result), answer.result, protocol.command_line(operation, answer.arguments))

@@ -58,12 +58,17 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which operation a call stands for, how its result reads, and what the command printed that failed in silence."""
+    """
+    Which operation a call stands for, how its result reads, and what the command printed that failed in silence.
+
+    *begun* is how it reads where the work goes on after the answer.
+    """
 
     operation: str
     arguments: Dict[str, Any]
     text: Callable[[Mapping[str, Any]], str] = lambda result: ""
     no_failure: Mapping[Type[NativeApiError], str] = field(default_factory=dict)
+    begun: Callable[[Mapping[str, Any]], str] = lambda result: ""
 
 
 Planner = Callable[[Arguments], Plan]

@@ -1,0 +1,153 @@
+"""
+User code runs here: each job in a fresh fork of a warm process that has Airflow imported.
+
+``run`` sends a job from the web process. ``client`` is that side of it, ``server`` the warm process, ``supervisor`` the
+process that watches over one job, ``worker`` the one that runs it. It isolates accidents and is no security boundary:
+user code has the rights that Airflow has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from native_api import settings
+from native_api.adapters.sandbox import client
+from native_api.adapters.sandbox.client import Begun, warm
+from native_api.adapters.sandbox.errors import error_of
+from native_api.adapters.seam import airflow
+from native_api.operations import Context
+
+__all__ = ["Finished", "Job", "jobs_folder", "run", "warm"]
+
+#: Seconds that the supervisor may take beyond a job's own, to end it and to take its rows back.
+_BEYOND = 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    A function for the sandbox.
+
+    :param function: ``module:function``; its keyword arguments and what it returns are what JSON can hold.
+    :param cleanup: a function and its arguments that take back what the job left where it ended in any way but by
+        returning or raising.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+    cleanup: Optional[Tuple[str, Mapping[str, Any]]] = None
+    job_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a job gave: its result, the end of what it printed, whether there was more, and how many seconds it ran."""
+
+    result: Any
+    log: str
+    log_cut: bool
+    seconds: float
+
+
+def run(context: Context, job: Job, *, in_background: bool = False, outlive: bool = False) -> Optional[Finished]:
+    """
+    Run the job and return what it gave, or None where it goes on in the background.
+
+    The context's session is committed first: no transaction stays open while user code runs.
+
+    :param outlive: at the request's limit the job is not ended but goes on in the background.
+    :raises UserCodeFailed: it raised an exception.
+    :raises UserCodeCrashed: it ended its process.
+    :raises JobTimedOut: it took longer than it may.
+    :raises TooManyJobs: as many run and wait as may.
+    :raises SandboxUnavailable: nothing can run.
+    """
+    context.session.commit()
+    request = _request(context, job, in_background, outlive)
+    with closing(client.begin(request)) as begun:
+        if in_background:
+            told = begun.next()
+            if told["state"] != "queued":
+                raise error_of(told, request)
+        else:
+            told = _wait(begun, settings.get("job_seconds"), outlive)
+    if told["state"] in ("queued", "in_background"):
+        context.follow("job_state", job_id=job.job_id)
+        return None
+    if told["state"] != "success":
+        raise error_of(told, request)
+    return Finished(told["result"], told["log"], told["log_cut"], told["seconds"])
+
+
+def _wait(begun: Begun, seconds: float, outlive: bool) -> Dict[str, Any]:
+    """Return the job's outcome, or that it has gone to the background."""
+    try:
+        told = begun.next()
+        while told["state"] == "queued":
+            told = begun.next()
+        if told["state"] == "running" and outlive:
+            told = _wait_or_leave(begun, seconds)
+        elif told["state"] == "running":
+            told = begun.next(seconds + _BEYOND)
+    except (EOFError, TimeoutError):
+        return {"state": "crashed", "exit_code": -9, "log": ""}
+    return told
+
+
+def _wait_or_leave(begun: Begun, seconds: float) -> Dict[str, Any]:
+    try:
+        return begun.next(seconds)
+    except TimeoutError:
+        begun.go_to_background()
+        return begun.next(_BEYOND)
+
+
+def jobs_folder() -> Path:
+    """Return where the records of jobs lie."""
+    from airflow.configuration import get_airflow_home
+
+    return Path(get_airflow_home()) / "native_api" / "jobs"
+
+
+def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Dict[str, Any]:
+    """Return what the supervisor is told."""
+    limit = settings.get("job_seconds_max" if in_background or outlive else "job_seconds")
+    places = settings.get("job_slots") or _places()
+    return {
+        "function": job.function,
+        "arguments": job.arguments,
+        "facts": {
+            "job_id": job.job_id,
+            "operation": context.operation,
+            "owner": context.caller.name,
+            "arguments": _as_json(context.arguments),
+            "created_at": datetime.now(timezone.utc).timestamp(),
+            "cleanup": job.cleanup,
+        },
+        "in_background": in_background,
+        "seconds": limit,
+        "jobs": os.fspath(jobs_folder()),
+        "places": places,
+        "queue": airflow().user_code.waiting(settings.get("job_queue"), places),
+        "queue_seconds": settings.get("job_queue_seconds"),
+        "memory_mb": settings.get("job_memory_mb"),
+        "log_bytes": settings.get("job_log_bytes"),
+        "tail_bytes": settings.get("job_log_tail_bytes"),
+        "kept_seconds": settings.get("jobs_kept_hours") * 3600,
+    }
+
+
+def _places() -> int:
+    """Return how many jobs run at once where the configuration does not say so: never all of the web workers."""
+    return min(max(airflow().user_code.web_workers() // 2, 1), 4)
+
+
+def _as_json(arguments: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(arguments, default=str))

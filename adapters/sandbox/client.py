@@ -1,0 +1,152 @@
+"""The web worker's side: its warm server, started when it is first needed, and the link to each job's supervisor."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Dict, List, Optional
+
+from native_api.adapters.sandbox.link import Link
+from native_api.errors import SandboxUnavailable
+
+#: How long importing Airflow may take, in seconds; on a loaded machine it is half a minute.
+_START_SECONDS = 180
+#: Pauses between the tries to begin a job, in seconds: a server that has just died can look alive.
+_PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0)
+
+_COMMAND = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[2])
+from native_api.adapters.sandbox.server import main
+main(int(sys.argv[1]))
+"""
+
+#: Of Airflow's own settings those that start threads on import, which no fork survives, or keep DAGs from being parsed.
+_ENVIRONMENT = {"AIRFLOW__TRACES__OTEL_ON": "False", "AIRFLOW__METRICS__OTEL_ON": "False"}
+_UNWANTED = ("SKIP_DAGS_PARSING",)
+
+
+class Server:
+    """The warm process of this web worker."""
+
+    def __init__(self) -> None:
+        self._control, theirs = Link.pair()
+        self._is_ready = False
+        self._lock = threading.Lock()
+        try:
+            self._process = subprocess.Popen(
+                # What was printed is there when a job ends its process at once.
+                [sys.executable, "-u", "-c", _COMMAND, str(theirs.fileno()), json.dumps(sys.path)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+        self._pid = os.getpid()
+
+    def is_ours(self) -> bool:
+        """Return whether it lives and this process has started it; after a fork it is another process's."""
+        return self._pid == os.getpid() and self._process.poll() is None
+
+    def begin(self) -> Link:
+        """
+        Return the link to a new supervisor.
+
+        :raises OSError: the server is gone.
+        """
+        ours, theirs = Link.pair()
+        with self._lock:
+            self._wait()
+            self._control.pass_on(theirs)
+        theirs.close()
+        return ours
+
+    def _wait(self) -> None:
+        """Wait until Airflow is imported."""
+        if self._is_ready:
+            return
+        try:
+            self._control.receive(_START_SECONDS)
+        except TimeoutError as exc:
+            self._process.kill()
+            raise SandboxUnavailable(f"Airflow was not imported within {_START_SECONDS} s.") from exc
+        except EOFError as exc:
+            raise SandboxUnavailable(f"its process ended with the exit code {self._process.wait()}.") from exc
+        self._is_ready = True
+
+    def close(self) -> None:
+        """End it; jobs in the background go on."""
+        self._control.close()
+        self._process.wait()
+
+
+def _environment() -> Dict[str, str]:
+    return {**{name: value for name, value in os.environ.items() if name not in _UNWANTED}, **_ENVIRONMENT}
+
+
+_server: Optional[Server] = None
+_starting = threading.Lock()
+
+
+def warm() -> Server:
+    """Return this process's server, which is started where there is none; it imports Airflow meanwhile."""
+    global _server
+    with _starting:
+        if _server is None or not _server.is_ours():
+            _server = Server()
+        return _server
+
+
+def begin(request: Dict[str, Any]) -> Begun:
+    """
+    Send a job to a new supervisor.
+
+    :raises SandboxUnavailable: there is none to be had.
+    """
+    for pause in _PAUSES:
+        time.sleep(pause)
+        with suppress(OSError, EOFError):
+            link = warm().begin()
+            try:
+                link.send(request)
+                return Begun(link, link.receive(request["queue_seconds"] + _START_SECONDS))
+            except BaseException:
+                link.close()
+                raise
+    raise SandboxUnavailable("its process ends as soon as it is asked for a job.")
+
+
+class Begun:
+    """A job that a supervisor has taken; closing it ends the job, unless it runs in the background."""
+
+    def __init__(self, link: Link, first: Dict[str, Any]) -> None:
+        self._link = link
+        self._messages: List[Dict[str, Any]] = [first]
+
+    def next(self, seconds: Optional[float] = None) -> Dict[str, Any]:
+        """
+        Return what the supervisor says next.
+
+        :raises EOFError: it is gone.
+        :raises TimeoutError: nothing within *seconds*.
+        """
+        if self._messages:
+            return self._messages.pop()
+        message: Dict[str, Any] = self._link.receive(seconds)
+        return message
+
+    def go_to_background(self) -> None:
+        """Have the job go on though nobody waits for it."""
+        with suppress(OSError):
+            self._link.send("background")
+
+    def close(self) -> None:
+        """Wait no longer."""
+        self._link.close()

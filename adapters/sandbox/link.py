@@ -1,0 +1,85 @@
+"""A socket between two processes of this machine that carries JSON, and file descriptors."""
+
+from __future__ import annotations
+
+import array
+import json
+import socket
+import struct
+from typing import Any, Optional, Tuple
+
+_LENGTH = struct.Struct("!I")
+
+
+class Link:
+    """One end of a pair of sockets; whoever holds the other end sees its closing."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    @classmethod
+    def pair(cls) -> Tuple[Link, Link]:
+        """Return both ends of a new link."""
+        ours, theirs = socket.socketpair()
+        return cls(ours), cls(theirs)
+
+    @classmethod
+    def of(cls, descriptor: int) -> Link:
+        """Return the end that *descriptor* is."""
+        return cls(socket.socket(fileno=descriptor))
+
+    def fileno(self) -> int:
+        """Return the descriptor, which select takes."""
+        return self._end.fileno()
+
+    def send(self, message: Any) -> None:
+        """
+        Send what JSON can hold.
+
+        :raises OSError: nobody is at the other end.
+        """
+        data = json.dumps(message).encode()
+        self._end.sendall(_LENGTH.pack(len(data)) + data)
+
+    def receive(self, seconds: Optional[float] = None) -> Any:
+        """
+        Return the next message.
+
+        :raises EOFError: the other end is closed.
+        :raises TimeoutError: none came within *seconds*.
+        """
+        self._end.settimeout(seconds)
+        try:
+            (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+            return json.loads(self._exactly(length))
+        except socket.timeout as exc:
+            raise TimeoutError from exc
+        except ConnectionError as exc:
+            raise EOFError from exc
+
+    def pass_on(self, other: Link) -> None:
+        """Give *other* to the process at the far end."""
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [other.fileno()]))
+        self._end.sendmsg([b"+"], [rights])
+
+    def take_over(self) -> Optional[Link]:
+        """Return the link that the far end passes on, or None where it is closed."""
+        descriptors = array.array("i")
+        data, ancillary, *_ = self._end.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
+        for level, kind, passed in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors.frombytes(passed)
+        return Link.of(descriptors[0]) if data and descriptors else None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._end.close()
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part = self._end.recv(min(size - len(data), 1 << 20))
+            if not part:
+                raise EOFError
+            data += part
+        return data

@@ -1,0 +1,155 @@
+"""
+The folder of a job: what it is, how it stands, what it printed, and a lock that its supervisor holds while it lives.
+
+Every web worker of the machine can read it; only the user that Airflow runs as can.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Dict, Iterator, Mapping, Optional
+
+from native_api.adapters.sandbox.slots import lock
+
+#: The states of a job that has not ended.
+LIVE = ("queued", "running")
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Record:
+    """The folder of one job."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @classmethod
+    def create(cls, jobs: Path, facts: Mapping[str, Any]) -> Record:
+        """Make the folder of a new job, which this process holds until it ends."""
+        jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unfinished = jobs / f".{uuid.uuid4().hex}"
+        unfinished.mkdir(mode=0o700)
+        record = cls(unfinished)
+        record._write("job.json", facts)
+        record.held = lock(record._alive)
+        unfinished.rename(jobs / facts["job_id"])
+        record._folder = jobs / facts["job_id"]
+        return record
+
+    #: The descriptor that tells others that the supervisor lives.
+    held: Optional[int] = None
+
+    @property
+    def facts(self) -> Dict[str, Any]:
+        """What was known when the job began: job_id, operation, owner, arguments, created_at and cleanup."""
+        facts: Dict[str, Any] = json.loads((self._folder / "job.json").read_text())
+        return facts
+
+    @property
+    def log(self) -> Path:
+        """The file that the job's output goes to."""
+        return self._folder / "log"
+
+    @property
+    def result(self) -> Path:
+        """The file that the job leaves what it returns in."""
+        return self._folder / "result.json"
+
+    @property
+    def _alive(self) -> Path:
+        return self._folder / "alive"
+
+    def state(self, held: Optional[bool] = None) -> Dict[str, Any]:
+        """Return how the job stands: its state, started_at, ended_at, and what came of it."""
+        standing = self._standing()
+        if standing["state"] in LIVE and not (self.is_held() if held is None else held):
+            # It may have ended between one look and the other.
+            standing = self._standing()
+            if standing["state"] in LIVE:
+                standing["state"] = "lost"
+        return standing
+
+    def set_state(self, **standing: Any) -> None:
+        """Write down how the job stands."""
+        self._write("state.json", standing)
+
+    def is_held(self) -> bool:
+        """Return whether the job's supervisor lives."""
+        if self.held is None and self.take_over():
+            self.let_go()
+            return False
+        return True
+
+    def take_over(self) -> bool:
+        """Hold the record, where its supervisor lives no longer; return whether that is so."""
+        with suppress(FileNotFoundError):
+            self.held = lock(self._alive)
+        return self.held is not None
+
+    def let_go(self) -> None:
+        """Hold the record no longer."""
+        if self.held is not None:
+            os.close(self.held)
+            self.held = None
+
+    def ask_to_end(self) -> None:
+        """Ask the supervisor to end the job."""
+        (self._folder / "cancel").touch()
+
+    def is_asked_to_end(self) -> bool:
+        """Return whether somebody has asked to end the job."""
+        return (self._folder / "cancel").exists()
+
+    def keep(self) -> None:
+        """Keep the folder after the job's end: nobody waits for its answer."""
+        (self._folder / "kept").touch()
+
+    def is_kept(self) -> bool:
+        """Return whether the folder is there to be read after the job's end."""
+        return (self._folder / "kept").exists()
+
+    def ended_before(self, moment: float) -> bool:
+        """Return whether the job's folder has not changed since *moment*, in seconds of the epoch."""
+        with suppress(FileNotFoundError):
+            return self._folder.stat().st_mtime < moment
+        return False
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _standing(self) -> Dict[str, Any]:
+        try:
+            standing: Dict[str, Any] = json.loads((self._folder / "state.json").read_text())
+        except FileNotFoundError:
+            return {"state": "queued"}
+        return standing
+
+    def _write(self, name: str, content: Any) -> None:
+        new = self._folder / f".{name}"
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(content, file)
+        new.replace(self._folder / name)
+
+
+def find(jobs: Path, job_id: str) -> Optional[Record]:
+    """Return the record of the job, or None where there is none."""
+    if not _ID.fullmatch(job_id) or not (jobs / job_id / "job.json").is_file():
+        return None
+    return Record(jobs / job_id)
+
+
+def every(jobs: Path) -> Iterator[Record]:
+    """Return the records of all jobs."""
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(jobs):
+            record = find(jobs, entry.name)
+            if record is not None:
+                yield record

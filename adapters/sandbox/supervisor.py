@@ -1,0 +1,274 @@
+"""The process that watches over one job: it waits for a place, starts it, takes its output, and ends all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from native_api.adapters.sandbox import records, tree, worker
+from native_api.adapters.sandbox.capture import Capture, Secrets, tail
+from native_api.adapters.sandbox.link import Link
+from native_api.adapters.sandbox.process import Process
+from native_api.adapters.sandbox.records import Record
+from native_api.adapters.sandbox.slots import Slots
+
+#: Seconds that taking back a killed job's rows may take.
+CLEANUP_SECONDS = 30
+
+
+class Supervisor:
+    """
+    What happens to one job, from its request to its end.
+
+    *link* leads to the web worker: the request comes in by it, and what becomes of it goes out. When it closes, a job
+    that somebody waited for is ended; one in the background goes on.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link: Optional[Link] = link
+        self._told_to_end = False
+        #: Descriptors that no job may have.
+        self._own: List[int] = [link.fileno()]
+        self._place: Optional[int] = None
+
+    def run(self) -> None:
+        """Do all of it."""
+        os.setsid()
+        tree.adopt_orphans()
+        self._woken = self._watch_signals()
+        _be_silent()
+        self._request: Dict[str, Any] = self._link.receive(10) if self._link else {}
+        self._in_background: bool = self._request["in_background"]
+        self._jobs = Path(self._request["jobs"])
+        self._record = self._begin_record()
+        try:
+            self._wait_and_work()
+        finally:
+            if not self._record.is_kept():
+                self._record.remove()
+        self._hang_up()
+        self._sweep()
+
+    def _begin_record(self) -> Record:
+        facts = ("job_id", "operation", "owner", "arguments", "created_at", "cleanup")
+        record = Record.create(self._jobs, {name: self._request["facts"][name] for name in facts})
+        self._own.append(record.held or 0)
+        return record
+
+    def _wait_and_work(self) -> None:
+        self._place = self._wait_for_place()
+        if self._place is None:
+            self._finish({"state": self.reason_to_end() or "refused"})
+            return
+        self._own.append(self._place)
+        self._record.set_state(state="running", started_at=time.time())
+        self._tell({"state": "running"})
+        self._finish(self._work())
+
+    # The place
+
+    def _wait_for_place(self) -> Optional[int]:
+        """Return a place among those that run, or None where none comes free in time or nobody wants it any more."""
+        slots = self._slots()
+        place = slots.place()
+        turn = None if place is not None else slots.turn()
+        if place is None and turn is None:
+            return None
+        if self._in_background:
+            self._record.keep()
+        self._tell({"state": "queued"})
+        if turn is not None:
+            place = self._wait_in_queue(slots)
+            os.close(turn)
+        return place
+
+    def _wait_in_queue(self, slots: Slots) -> Optional[int]:
+        until = None if self._in_background else time.monotonic() + self._request["queue_seconds"]
+        while (until is None or time.monotonic() < until) and self.reason_to_end() is None:
+            self.look(0.05, [])
+            place = slots.place()
+            if place is not None:
+                return place
+        return None
+
+    def _slots(self) -> Slots:
+        kind = "background" if self._in_background else "requests"
+        return Slots(self._jobs / ".places" / kind, self._request["places"], self._request["queue"])
+
+    # The work
+
+    def _work(self) -> Dict[str, Any]:
+        """Run the job, and what takes back its rows where it did not return; return what came of it."""
+        begun = time.monotonic()
+        secrets = Secrets()
+        output = Capture(self._record.log, self._request["log_bytes"], secrets)
+        started = self._fork(self._request["function"], self._request["arguments"], self._record)
+        reason, code = Process(self, started, output, secrets).end(self._request["seconds"])
+        outcome = _outcome(reason, code, self._record.result)
+        outcome["seconds"] = round(time.monotonic() - begun, 3)
+        if outcome["state"] not in ("success", "failed"):
+            self._clean_up(self._record, output, secrets)
+        output.close()
+        return outcome
+
+    def _clean_up(self, record: Record, output: Capture, secrets: Secrets) -> None:
+        """Take back the rows of a job that could not do so itself."""
+        if record.facts["cleanup"]:
+            function, arguments = record.facts["cleanup"]
+            started = self._fork(function, arguments, record)
+            Process(self, started, output, secrets).end(CLEANUP_SECONDS, stubborn=True)
+
+    def _fork(self, function: str, arguments: Mapping[str, Any], record: Record) -> Tuple[int, int, int]:
+        """Start the function; return its process id and the descriptors of its output and of its secrets."""
+        parent = os.getpid()
+        output, output_end = os.pipe()
+        secrets, secrets_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(parent, output_end, [output, secrets])
+            worker.work(
+                function,
+                arguments,
+                result=record.result,
+                secrets_to=secrets_end,
+                memory_mb=self._request["memory_mb"],
+            )
+        os.close(output_end)
+        os.close(secrets_end)
+        return pid, output, secrets
+
+    def _become_worker(self, parent: int, output: int, others: List[int]) -> None:
+        os.setsid()
+        tree.die_with_parent(parent)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for descriptor in (1, 2):
+            os.dup2(output, descriptor)
+        for descriptor in [*self._own, *others, output]:
+            os.close(descriptor)
+
+    # What happens meanwhile
+
+    def _watch_signals(self) -> int:
+        woken, wake = os.pipe()
+        for descriptor in (woken, wake):
+            os.set_blocking(descriptor, False)
+            self._own.append(descriptor)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGTERM, self._be_told)
+        return woken
+
+    def _be_told(self, number: int, frame: Any) -> None:
+        self._told_to_end = True
+
+    def look(self, seconds: float, descriptors: List[int]) -> List[int]:
+        """Wait for what the web worker says, a signal, or something to read; return which can be read."""
+        ends = [self._link.fileno()] if self._link else []
+        readable, _, _ = select.select([*descriptors, self._woken, *ends], [], [], seconds)
+        if self._woken in readable:
+            os.read(self._woken, 4096)
+        if ends and ends[0] in readable:
+            self._hear()
+        return [descriptor for descriptor in descriptors if descriptor in readable]
+
+    def reason_to_end(self) -> Optional[str]:
+        """Return why the job is to end though it has not, or None."""
+        return "cancelled" if self._told_to_end or self._record.is_asked_to_end() else None
+
+    def _hear(self) -> None:
+        """Hear that the web worker does not wait any longer, or is gone."""
+        assert self._link is not None
+        try:
+            self._link.receive(1)
+        except (EOFError, TimeoutError):
+            self._abandon()
+        else:
+            self._go_to_background()
+
+    def _go_to_background(self) -> None:
+        self._record.keep()
+        self._in_background = True
+        # It may run for hours now: it takes a place of that kind, if there is one, from none that somebody waits for.
+        place = self._slots().place()
+        if place is not None and self._place is not None:
+            self._own.remove(self._place)
+            os.close(self._place)
+            self._place = place
+            self._own.append(place)
+        self._tell({"state": "in_background"})
+
+    def _abandon(self) -> None:
+        self._hang_up()
+        self._told_to_end = self._told_to_end or not self._in_background
+
+    def _hang_up(self) -> None:
+        if self._link:
+            self._own.remove(self._link.fileno())
+            self._link.close()
+            self._link = None
+
+    # The end
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        if self._link:
+            try:
+                self._link.send(message)
+            except OSError:
+                self._abandon()
+
+    def _finish(self, outcome: Dict[str, Any]) -> None:
+        started_at = self._record.state().get("started_at")
+        self._record.set_state(**outcome, started_at=started_at, ended_at=time.time())
+        log, cut = tail(self._record.log, self._request["tail_bytes"])
+        self._tell({**outcome, "log": log, "log_cut": cut})
+
+    def _sweep(self) -> None:
+        """Take away what killed supervisors left, rows included, and the records that are old enough."""
+        for record in records.every(self._jobs):
+            if record.take_over():
+                self._sweep_one(record)
+        for left in self._jobs.glob(".[0-9a-f]*"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > CLEANUP_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
+
+    def _sweep_one(self, record: Record) -> None:
+        standing = record.state(held=False)
+        if standing["state"] == "lost" and "ended_at" not in standing:
+            secrets = Secrets()
+            output = Capture(record.log, self._request["log_bytes"], secrets)
+            self._clean_up(record, output, secrets)
+            output.close()
+            record.set_state(**{**standing, "ended_at": time.time()})
+        if not record.is_kept() or record.ended_before(time.time() - self._request["kept_seconds"]):
+            record.remove()
+        record.let_go()
+
+
+def _outcome(reason: Optional[str], code: int, result: Path) -> Dict[str, Any]:
+    """Return the job's state, and its result, its error or its exit code."""
+    if reason:
+        return {"state": reason, "exit_code": code}
+    try:
+        told = json.loads(result.read_text())
+    except (OSError, ValueError):
+        return {"state": "crashed", "exit_code": code}
+    if code:
+        return {"state": "crashed", "exit_code": code}
+    return {"state": "failed" if "error" in told else "success", **told}
+
+
+def _be_silent() -> None:
+    # What the web server's own output goes to must not stay open because of a job in the background.
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)

@@ -1,0 +1,187 @@
+"""What a process needs that runs the code of DAGs: Airflow imported, connections of its own, the DAG's file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from native_api.errors import DagNotLoaded
+
+log = logging.getLogger(__name__)
+
+#: Takes regular expressions that match secrets.
+Tell = Callable[[List[str]], None]
+
+
+class UserCode:
+    """The newest Airflow, 3.3."""
+
+    #: Every module that keeps secrets to mask; Airflow 3.1 and later have one for the server and one for tasks.
+    maskers: Tuple[str, ...] = (
+        "airflow._shared.secrets_masker.secrets_masker",
+        "airflow.sdk._shared.secrets_masker.secrets_masker",
+    )
+    #: Imported before any job, so that none of them pays for it.
+    modules: Tuple[str, ...] = (
+        "airflow.models",
+        "airflow.dag_processing.dagbag",
+        "airflow.dag_processing.bundles.manager",
+        "airflow.dag_processing.collection",
+        "airflow.serialization.serialized_objects",
+        "airflow.providers.standard.operators.bash",
+        "airflow.providers.standard.operators.python",
+        "airflow.sdk.definitions.dag",
+        "airflow.sdk.execution_time.task_runner",
+        "airflow.sdk.execution_time.supervisor",
+        "airflow.models.backfill",
+        "airflow.models.renderedtifields",
+    )
+    #: The longest that a request may take, in seconds.
+    longest_request = 3600
+
+    def preload(self) -> None:
+        """Import what jobs need; what this Airflow does not have is left out."""
+        for module in self.modules:
+            try:
+                import_module(module)
+            except ImportError as exc:
+                log.debug("Not preloaded: %s: %s", module, exc)
+        self._preload_web_app()
+
+    def _preload_web_app(self) -> None:
+        """Make the in-process execution API, whose first request costs seconds."""
+        from asyncio import run
+
+        from airflow.sdk.execution_time.supervisor import in_process_api_server
+        from httpx import ASGITransport, AsyncClient
+
+        async def ask() -> None:
+            transport = ASGITransport(app=in_process_api_server().app)
+            async with AsyncClient(transport=transport, base_url="http://in-process") as client:
+                await client.get("/no-such-page")
+
+        run(ask())
+
+    def enter(self) -> None:
+        """Make this fork a process of its own, which finds what is in the database."""
+        # Outside of a server the SDK looks for variables and connections in the environment only.
+        os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+        self.leave_connections()
+        # What is printed is all there is to be read of a job.
+        logging.getLogger("airflow.task").propagate = True
+
+    def leave_connections(self) -> None:
+        """Have this process open its own connections to the database; its parent's are left to that."""
+        from airflow import settings
+
+        settings.engine.dispose(close=False)  # type: ignore[union-attr]
+        settings.reconfigure_orm(disable_connection_pool=True)
+
+    def watch_secrets(self, tell: Tell) -> None:
+        """Tell the patterns of the secrets that are masked, and of those that come to be."""
+        for module in self.maskers:
+            try:
+                _watch(import_module(module)._secrets_masker(), tell)
+            except ImportError:
+                # 3.0 has one only.
+                continue
+
+    # The file of a DAG
+
+    def dag(self, dag_model: Any, bundle_version: Optional[str] = None) -> Any:
+        """
+        Return the DAG as its file defines it now, or as it did in that version of its bundle.
+
+        :raises DagNotLoaded: the file does not load, or does not define it.
+        """
+        path, folder = self.file_of(dag_model, bundle_version)
+        bag = self.dag_bag(path, folder, dag_model.bundle_name)
+        return _dag_in(bag, dag_model.dag_id, path)
+
+    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Any:
+        """Return the whole path of the DAG's file, and that of the bundle it is in."""
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+        bundle = DagBundlesManager().get_bundle(dag_model.bundle_name, bundle_version)
+        bundle.initialize()
+        return os.path.join(bundle.path, dag_model.relative_fileloc), str(bundle.path)
+
+    def dag_bag(self, path: str, folder: str, bundle_name: str) -> Any:
+        """
+        Parse a file, and return what it defines.
+
+        :param folder: the folder of the bundle, which the file's modules are imported from.
+        """
+        if folder not in sys.path:
+            sys.path.append(folder)
+        return self._dag_bag(path, Path(folder), bundle_name)
+
+    def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any:
+        from airflow.dag_processing.dagbag import DagBag
+
+        return DagBag(path, bundle_path=folder, bundle_name=bundle_name, **self._no_examples())
+
+    def _no_examples(self) -> Dict[str, Any]:
+        return {}
+
+    # The web server that asks
+
+    def web_workers(self) -> int:
+        """Return how many processes answer requests."""
+        from airflow.configuration import conf
+
+        return conf.getint("api", "workers", fallback=1)
+
+    def waiting(self, queue: int, places: int) -> int:
+        """Return how many requests may wait for a place, of *queue* that the configuration allows."""
+        return queue
+
+
+class UserCode32(UserCode):
+    """Airflow 3.2."""
+
+    def _no_examples(self) -> Dict[str, Any]:
+        # 3.3 has the examples in a bundle.
+        return {"include_examples": False}
+
+
+class UserCode31(UserCode32):
+    """Airflow 3.0 and 3.1."""
+
+    maskers = (*UserCode.maskers, "airflow.sdk.execution_time.secrets_masker")
+    modules = (*UserCode.modules, "airflow.models.dagbag")
+
+    def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any:
+        # It moved, and learnt of the bundle's name, in 3.2.
+        from airflow.models.dagbag import DagBag
+
+        return DagBag(path, bundle_path=folder, **self._no_examples())
+
+
+LINES = (((3, 3), UserCode), ((3, 2), UserCode32), ((3, 0), UserCode31))
+
+
+def _watch(masker: Any, tell: Tell) -> None:
+    known = set(masker.patterns)
+    tell(sorted(known))
+    add_mask = masker.add_mask
+
+    def add_and_tell(*args: Any, **kwargs: Any) -> None:
+        add_mask(*args, **kwargs)
+        new = masker.patterns - known
+        known.update(new)
+        if new:
+            tell(sorted(new))
+
+    masker.add_mask = add_and_tell
+
+
+def _dag_in(bag: Any, dag_id: str, path: str) -> Any:
+    dag = bag.dags.get(dag_id)
+    if dag is None:
+        raise DagNotLoaded(dag_id, path, "\n".join(bag.import_errors.values()) or None)
+    return dag

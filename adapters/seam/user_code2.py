@@ -1,0 +1,66 @@
+"""What processes that run the code of DAGs need on Airflow 2."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+from native_api.adapters.seam.user_code import UserCode, _dag_in
+
+
+class UserCode2(UserCode):
+    """Airflow 2."""
+
+    maskers = ("airflow.utils.log.secrets_masker",)
+    modules = (
+        "airflow.models",
+        "airflow.models.dagbag",
+        "airflow.operators.bash",
+        "airflow.operators.python",
+        "airflow.operators.empty",
+        "airflow.serialization.serialized_objects",
+        "airflow.models.renderedtifields",
+        "airflow.models.serialized_dag",
+        "airflow.executors.executor_loader",
+        "airflow.jobs.local_task_job_runner",
+        "airflow.jobs.job",
+        "airflow.jobs.backfill_job_runner",
+        "airflow.task.task_runner.standard_task_runner",
+        "airflow.utils.task_instance_session",
+        "airflow.utils.dot_renderer",
+    )
+    # The web server ends a worker that has not answered for 120 s.
+    longest_request = 90
+
+    def _preload_web_app(self) -> None:
+        """There is none."""
+
+    def leave_connections(self) -> None:
+        from airflow import settings
+
+        settings.engine.dispose(close=False)  # type: ignore[union-attr]
+        settings.configure_orm(disable_connection_pool=True)
+
+    def dag(self, dag_model: Any, bundle_version: Optional[str] = None) -> Any:
+        path, folder = self.file_of(dag_model)
+        return _dag_in(self.dag_bag(path, folder, ""), dag_model.dag_id, path)
+
+    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Any:
+        from airflow import settings
+        from airflow.utils.file import correct_maybe_zipped
+
+        return os.fspath(correct_maybe_zipped(dag_model.fileloc)), settings.DAGS_FOLDER
+
+    def _dag_bag(self, path: str, folder: Any, bundle_name: str) -> Any:
+        from airflow.models.dagbag import DagBag
+
+        return DagBag(path, include_examples=False)
+
+    def web_workers(self) -> int:
+        from airflow.configuration import conf
+
+        return conf.getint("webserver", "workers", fallback=4)
+
+    def waiting(self, queue: int, places: int) -> int:
+        # A request that waits holds its worker: one always stays free for all else.
+        return min(queue, max(self.web_workers() - places - 1, 0))

@@ -1,0 +1,82 @@
+"""Why a range of dates is not backfilled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from native_api.errors.base import NativeApiError
+from native_api.errors.conflicts import Conflict
+from native_api.errors.missing import NotFound
+
+
+@dataclass(eq=False)
+class BackfillNotFound(NotFound):
+    """No backfill has that id."""
+
+    backfill_id: int
+
+    def __str__(self) -> str:
+        return f"There is no backfill {self.backfill_id}; list_backfills has those that there are."
+
+
+@dataclass(eq=False)
+class BackfillIsActive(Conflict):
+    """The DAG is being backfilled, and Airflow does one at a time."""
+
+    dag_id: str
+    backfill_id: int
+
+    def __str__(self) -> str:
+        return (
+            f"The DAG '{self.dag_id}' is being backfilled already, by backfill {self.backfill_id}: "
+            "wait for it, or end it with cancel_backfill."
+        )
+
+
+@dataclass(eq=False)
+class BackfillHasEnded(Conflict):
+    """The backfill has ended already."""
+
+    backfill_id: int
+    state: str
+
+    def __str__(self) -> str:
+        return f"The backfill {self.backfill_id} has ended already: {self.state}."
+
+
+@dataclass(eq=False)
+class NoSchedule(Conflict):
+    """The DAG's schedule has no dates that follow from one another."""
+
+    dag_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"The DAG '{self.dag_id}' has no schedule that gives dates to backfill; "
+            "trigger_dag makes a run for a logical_date of your own."
+        )
+
+
+@dataclass(eq=False)
+class DependsOnPast(Conflict):
+    """Tasks wait for those of the run before, which this way of backfilling does not do."""
+
+    dag_id: str
+    task_id: str
+    way_out: str = field(metadata={"public": False})
+
+    def __str__(self) -> str:
+        return f"The task '{self.task_id}' of the DAG '{self.dag_id}' has depends_on_past: {self.way_out}"
+
+
+@dataclass(eq=False)
+class ArgumentNotSupported(NativeApiError):
+    """This Airflow cannot do what an argument asks for."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    argument: str
+    reason: str = field(metadata={"public": False})
+
+    def __str__(self) -> str:
+        return f"'{self.argument}' is not possible here: {self.reason}"

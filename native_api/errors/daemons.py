@@ -1,0 +1,61 @@
+"""What is wrong with a daemon, or with where its files are to lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Optional
+
+from native_api.errors.base import NativeApiError
+from native_api.errors.conflicts import Conflict
+from native_api.errors.missing import NotFound
+
+
+@dataclass(eq=False)
+class NotInDaemonsDir(NativeApiError):
+    """A path leads out of the folder of the daemons' files, or to what is no such file."""
+
+    status = HTTPStatus.FORBIDDEN
+    file: str
+
+    def __str__(self) -> str:
+        return (
+            f"The path '{self.file}' does not lead to a file below the option [native_api] daemons_dir; "
+            "that of a pid file ends in .pid, that of a log in .log, .out or .err."
+        )
+
+
+@dataclass(eq=False)
+class DaemonNotFound(NotFound):
+    """This API has started no daemon of that name here."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"This API has started no daemon '{self.name}' on this machine."
+
+
+@dataclass(eq=False)
+class DaemonRuns(Conflict):
+    """The daemon runs already."""
+
+    name: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"The daemon '{self.name}' runs already, with the pid {self.pid}."
+
+
+@dataclass(eq=False)
+class DaemonDied(Conflict):
+    """The daemon was started and ended at once."""
+
+    name: str
+    pid: int
+    reason: Optional[str]
+    log_file: str
+    log_tail: str
+
+    def __str__(self) -> str:
+        why = self.reason or f"its log, {self.log_file}, ends with: {' '.join(self.log_tail.split())[-300:]}"
+        return f"The daemon '{self.name}' ended at once: {why}"

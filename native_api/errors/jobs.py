@@ -1,0 +1,112 @@
+"""What went wrong with the code of DAGs, which runs in the sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Dict, Optional
+
+from native_api.errors.base import NativeApiError
+from native_api.errors.conflicts import Conflict
+from native_api.errors.missing import NotFound
+
+
+@dataclass(eq=False)
+class JobFailed(NativeApiError):
+    """A job did not come to its end; *log* is the end of what it printed."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    log: str
+
+
+@dataclass(eq=False)
+class UserCodeFailed(JobFailed):
+    """The code of the DAG raised an exception."""
+
+    exception: str
+    message: str
+    traceback: Optional[str] = None
+    exit_code: Optional[int] = None
+
+    def __str__(self) -> str:
+        said = f": {self.message}" if self.message else ""
+        return f"The code raised {self.exception}{said}"
+
+
+@dataclass(eq=False)
+class UserCodeCrashed(JobFailed):
+    """The code of the DAG ended its process."""
+
+    exit_code: int
+
+    def __str__(self) -> str:
+        if self.exit_code < 0:
+            return f"The code ended its process by the signal {-self.exit_code}."
+        return f"The code ended its process with the exit code {self.exit_code}."
+
+
+@dataclass(eq=False)
+class JobCancelled(JobFailed):
+    """Somebody ended the job."""
+
+    status = HTTPStatus.CONFLICT
+
+    def __str__(self) -> str:
+        return "The job was cancelled."
+
+
+@dataclass(eq=False)
+class JobTimedOut(JobFailed):
+    """The job took longer than it may."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    limit_seconds: float
+
+    def __str__(self) -> str:
+        return f"The code did not end within {self.limit_seconds:g} s and was stopped; async gives it longer."
+
+
+@dataclass(eq=False)
+class TooManyJobs(NativeApiError):
+    """As many jobs run and wait as may."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    retry_after_seconds: int = 10
+
+    def __str__(self) -> str:
+        return "As many jobs run and wait on this machine as may; try again."
+
+    def headers(self) -> Dict[str, str]:
+        return {"Retry-After": str(self.retry_after_seconds)}
+
+
+@dataclass(eq=False)
+class SandboxUnavailable(NativeApiError):
+    """The process that jobs are started from does not start."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    reason: str = field(metadata={"public": False})
+
+    def __str__(self) -> str:
+        return f"The sandbox does not start: {self.reason}"
+
+
+@dataclass(eq=False)
+class JobNotFound(NotFound):
+    """There is no such job, or it is somebody else's."""
+
+    job_id: str
+
+    def __str__(self) -> str:
+        return f"There is no job '{self.job_id}'."
+
+
+@dataclass(eq=False)
+class JobHasEnded(Conflict):
+    """The job has ended and cannot be cancelled."""
+
+    job_id: str
+    state: str
+
+    def __str__(self) -> str:
+        return f"The job '{self.job_id}' has ended already: {self.state}."

@@ -1,0 +1,65 @@
+"""Why one task instance is not run by itself now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List
+
+from native_api.errors.conflicts import Conflict
+
+
+@dataclass(eq=False)
+class TaskInstanceBusy(Conflict):
+    """The task instance runs, or is about to."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str
+
+    def __str__(self) -> str:
+        return (
+            f"The task '{self.task_id}' is {self.state} already in the run '{self.run_id}' of the DAG '{self.dag_id}'; "
+            "wait for its end, or end it by set_task_state."
+        )
+
+
+@dataclass(eq=False)
+class DependenciesUnmet(Conflict):
+    """The task instance has dependencies that are not met."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    dependencies: List[Dict[str, str]]
+
+    def __str__(self) -> str:
+        unmet = " ".join(f"{dependency['name']}: {dependency['reason']}" for dependency in self.dependencies)
+        return f"The task '{self.task_id}' has unmet dependencies; force, or ignore_*, runs it all the same. {unmet}"
+
+
+@dataclass(eq=False)
+class DagPaused(Conflict):
+    """The scheduler starts no tasks of a paused DAG."""
+
+    dag_id: str
+
+    def __str__(self) -> str:
+        return f"The DAG '{self.dag_id}' is paused: unpause it by unpause_dag, or run the task with local."
+
+
+@dataclass(eq=False)
+class OthersWouldStart(Conflict):
+    """The scheduler would start other tasks of the run too."""
+
+    dag_id: str
+    run_id: str
+    tasks: List[str]
+
+    def __str__(self) -> str:
+        return (
+            f"The run '{self.run_id}' of the DAG '{self.dag_id}' has ended without these tasks, which the scheduler "
+            f"would start with it: {', '.join(self.tasks)}. Run the task with local."
+        )

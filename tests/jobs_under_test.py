@@ -1,0 +1,46 @@
+"""Jobs of the sandbox, for tests: one that is waited for, and one in the background."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from native_api.access import THIS_PROCESS
+from native_api.adapters import sandbox
+from native_api.adapters.sandbox import records
+from native_api.adapters.sandbox.records import LIVE
+from native_api.adapters.seam import airflow
+from native_api.operations import Context
+
+Cleanup = Optional[Tuple[str, Mapping[str, Any]]]
+
+
+def run(function: str, arguments: Optional[Mapping[str, Any]] = None, cleanup: Cleanup = None, **how: Any) -> Any:
+    """Run a function of tests/sandbox/work.py, and return what the sandbox gives."""
+    with airflow().session() as session:
+        context = Context(session, THIS_PROCESS, operation="a test")
+        return sandbox.run(context, sandbox.Job(f"tests.sandbox.work:{function}", arguments or {}, cleanup), **how)
+
+
+def start(
+    function: str, arguments: Optional[Mapping[str, Any]] = None, job_id: Optional[str] = None, cleanup: Cleanup = None
+) -> str:
+    """Start a function of tests/sandbox/work.py in the background, and return the job's id when it runs."""
+    given = {} if job_id is None else {"job_id": job_id}
+    job = sandbox.Job(f"tests.sandbox.work:{function}", arguments or {}, cleanup, **given)
+    with airflow().session() as session:
+        sandbox.run(Context(session, THIS_PROCESS, operation="a test"), job, in_background=True)
+    return job.job_id
+
+
+def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
+    """Return how the job stands as soon as it has one of the states, or has ended."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        record = records.find(sandbox.jobs_folder(), job_id)
+        assert record is not None
+        standing = record.state()
+        if standing["state"] in states or standing["state"] not in LIVE:
+            return standing
+        time.sleep(0.02)
+    raise AssertionError(f"The job did not become {states}")
