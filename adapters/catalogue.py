@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from native_api.adapters import (
     about,
+    backfills,
     clearing,
     connections,
     dag_runs,
@@ -23,6 +24,7 @@ from native_api.adapters import (
 
 __all__ = [
     "about",
+    "backfills",
     "clearing",
     "connections",
     "dag_runs",

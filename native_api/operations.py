@@ -139,7 +139,7 @@ def every() -> List[Operation]:
 PLANNED = frozenset(
     """
     dag_report
-    run_task backfill_dag backfill_state list_backfills cancel_backfill
+    run_task
     deploy_dag list_deployments rollback_dag refresh_dag refresh_all_dags
     delete_dag_file
     """.split()

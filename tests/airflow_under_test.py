@@ -92,7 +92,7 @@ def clean() -> None:
     end_daemons()
     end_jobs()
     with session() as opened:
-        for table in (RenderedTaskInstanceFields, TaskInstance, DagRun, Log, Variable, Connection):
+        for table in (RenderedTaskInstanceFields, TaskInstance, DagRun, *backfill_tables(), Log, Variable, Connection):
             opened.execute(delete(table).execution_options(synchronize_session=False))
         opened.execute(delete(DagModel).where(DagModel.dag_id == COPY).execution_options(synchronize_session=False))
         own_pools = delete(Pool).where(Pool.pool != Pool.DEFAULT_POOL_NAME)
@@ -152,6 +152,15 @@ def store_daemon(name: str) -> None:
         **files,
     }
     folder.write_record(record)
+
+
+def backfill_tables() -> List[Any]:
+    """Return Airflow's tables of backfills, which came with 3.0."""
+    if version() < (3, 0):
+        return []
+    from airflow.models.backfill import Backfill, BackfillDagRun
+
+    return [BackfillDagRun, Backfill]
 
 
 def copy_dag(dag_id: str) -> None:

@@ -19,7 +19,7 @@ RECORDED = json.loads((Path(__file__).parent / "wire" / "rest_api_plugin_1.0.9.j
 EXCHANGES = RECORDED["exchanges"]
 
 #: The old plugin answered 200 with a traceback or a usage text; here it is the error's own status.
-REFUSED = {36: 400, 59: 404, 72: 400, 75: 409}
+REFUSED = {36: 400, 52: 400, 59: 404, 72: 400, 75: 409}
 
 #: What an Airflow of today, or this plugin, says in other words.
 OWN_WORDS = {
@@ -30,6 +30,8 @@ OWN_WORDS = {
     26: "other example DAGs",
     28: "other example DAGs",
     29: "other example DAGs",
+    49: "another task in the example DAG",
+    50: "it answers before all is done, and says how to follow it",
     40: "other dependencies than in 1.10, sorted, and a paused DAG",
     60: "other dependencies than in 1.10, sorted, and a paused DAG",
     61: "other dependencies than in 1.10, sorted, and a paused DAG",
@@ -42,7 +44,6 @@ NOT_SENT = {
     35: "the example's start date was two days before the recording",
     46: "follows a run",
     47: "follows a run",
-    51: "follows a backfill",
     66: "follows a run",
     68: "follows a run",
 }
@@ -151,6 +152,19 @@ def test_own_words_of_tasks(answers: Dict[int, Any]) -> None:
         "Trigger Rule: Task's trigger rule 'all_success' requires all upstream tasks"
         in answers[61].json["output"]["stdout"]
     )
+
+
+def test_own_words_of_backfills(answers: Dict[int, Any]) -> None:
+    """A dry run has the recorded form; a backfill prints nothing, and says where it is followed."""
+    first, *tasks = answers[49].json["output"]["stdout"].splitlines()
+    recorded = EXCHANGES[49]["stdout"].splitlines()
+    assert first == recorded[0]
+    assert set(recorded[1:]) <= set(tasks)
+    body = answers[50].json
+    assert (body["status"], body["output"]) == ("OK", {"stdin": "", "stdout": "", "stderr": ""})
+    assert set(body) == {*EXCHANGES[50]["envelope_keys"], "result", "warning"}
+    assert body["result"]["url"] in body["warning"]
+    assert body["result"]["url"].endswith(f"backfill_state?backfill_id={body['result']['backfill_id']}")
 
 
 def test_the_times_have_the_recorded_form(answers: Dict[int, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from native_api.faces.legacy.names import (
     about,
+    backfills,
     connections,
     dag_runs,
     dags,
@@ -14,4 +15,15 @@ from native_api.faces.legacy.names import (
     variables,
 )
 
-__all__ = ["about", "connections", "dag_runs", "dags", "later", "pools", "task_instances", "tasks", "variables"]
+__all__ = [
+    "about",
+    "backfills",
+    "connections",
+    "dag_runs",
+    "dags",
+    "later",
+    "pools",
+    "task_instances",
+    "tasks",
+    "variables",
+]

@@ -8,7 +8,6 @@ _NAMES = {
     "render": "render_task",
     "test": "test_task",
     "run": "run_task",
-    "backfill": "backfill_dag",
     "deploy_dag": "deploy_dag",
     "refresh_dag": "refresh_dag",
     "refresh_all_dags": "refresh_all_dags",

@@ -1,0 +1,273 @@
+"""Backfills: the runs that a DAG's schedule would have had, or has had, in a range of dates."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+from native_api.access import EXECUTE_DAG, Access, Effect, Resource
+from native_api.adapters import sandbox
+from native_api.adapters.backfilling import marks, standing
+from native_api.adapters.backfilling.plans import Plan, planned
+from native_api.adapters.backfilling.schemas import (
+    STATES,
+    BackfillDag,
+    Backfills,
+    BackfillState,
+    CancelledBackfill,
+    ListBackfills,
+    OneBackfill,
+    PlannedBackfill,
+    StartedBackfill,
+)
+from native_api.adapters.dags import active_dag
+from native_api.adapters.pages import slice_of
+from native_api.adapters.sandbox import records
+from native_api.adapters.seam import airflow
+from native_api.errors import (
+    BackfillHasEnded,
+    BackfillIsActive,
+    BackfillNotFound,
+    DagHasImportErrors,
+    Invalid,
+    PoolNotFound,
+)
+from native_api.operations import Context, operation
+
+_READ = Access(Resource.DAG_RUN, "GET")
+_EDIT = Access(Resource.DAG_RUN, "PUT")
+
+
+@operation(
+    request=BackfillDag,
+    result=PlannedBackfill,
+    accepted=StartedBackfill,
+    access=EXECUTE_DAG,
+    effect=Effect.EXECUTE,
+    command=lambda arguments: airflow().backfills.command(arguments),
+    example={"dag_id": "example_dag", "from_date": "2026-10-10", "to_date": "2026-10-12", "dry_run": True},
+)
+def backfill_dag(
+    context: Context, dag_id: str, subdir: Optional[str] = None, **wanted: Any
+) -> Optional[Dict[str, Any]]:
+    """
+    Make the runs of a range of dates, which the scheduler and the executor then run.
+
+    The dates are those of the DAG's schedule whose intervals have ended. The answer comes at once; backfill_state
+    tells how the backfill stands. On Airflow 3 it is one of Airflow's own. On Airflow 2 it is a set of manual runs
+    with the intervals of their dates, which keep to the DAG's max_active_runs and leave its regular runs as they are;
+    with local Airflow's own backfill job runs it on the web server's machine, for tasks with depends_on_past and for
+    those without a scheduler. A paused DAG gets its runs too; they wait until it is unpaused.
+    """
+    dag_model = active_dag(context.session, dag_id, subdir)
+    if dag_model.has_import_errors:
+        raise DagHasImportErrors(dag_id)
+    plan = planned(context.session, dag_model, wanted)
+    context.warnings += [*airflow().backfills.weigh(plan), *_of_no_effect(plan)]
+    if wanted.get("pool"):
+        _require_pool(context.session, wanted["pool"])
+    if plan.dry_run:
+        return plan.shown()
+    _require_none_active(context.session, dag_id)
+    if not plan.that_are("create") and not plan.that_are("reprocess"):
+        context.warnings.append("Every date has its run already, and reprocess_behavior leaves those as they are.")
+    if airflow().backfills.is_detached(plan):
+        return _begin_job(context, plan)
+    found = airflow().backfills.create(context.session, plan, context.caller.name)
+    marks.apply(context.session, plan, found)
+    return _begun(context, plan, found)
+
+
+def _begun(context: Context, plan: Plan, found: Any) -> Dict[str, Any]:
+    """Return the answer about a backfill that goes on."""
+    waits = dag_waits(plan.dag_model)
+    if waits and not found.local and not plan.mark_success:
+        context.warnings.append(waits)
+    context.follow("backfill_state", backfill_id=found.backfill_id)
+    return {**plan.shown(), "backfill_id": found.backfill_id}
+
+
+def dag_waits(dag_model: Any) -> Optional[str]:
+    """Return what keeps the runs of the DAG from starting, or None."""
+    if not dag_model.is_paused:
+        return None
+    return f"The DAG '{dag_model.dag_id}' is paused: the runs wait until it is unpaused."
+
+
+def _of_no_effect(plan: Plan) -> List[str]:
+    """Return a warning for each argument that changes nothing."""
+    warnings = []
+    if plan.ignore_dependencies and plan.wanted.get("task_regex") is None:
+        warnings.append("'ignore_dependencies' means nothing without task_regex.")
+    if plan.ignore_first_depends_on_past and plan.depends_on_past() is None:
+        warnings.append("'ignore_first_depends_on_past' means nothing here: no task has depends_on_past.")
+    return warnings
+
+
+def _require_pool(session: Any, name: str) -> None:
+    from airflow.models.pool import Pool
+    from sqlalchemy import select
+
+    if session.scalar(select(Pool.id).where(Pool.pool == name)) is None:
+        raise PoolNotFound(name)
+
+
+def _require_none_active(session: Any, dag_id: str) -> None:
+    """Raise where the DAG is being backfilled; of two calls at once the second waits here for the first."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import update
+
+    this_dag = update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=DagModel.is_paused)
+    session.execute(this_dag.execution_options(synchronize_session=False))
+    for found in airflow().backfills.found(session, dag_id=dag_id):
+        if standing.is_active(session, found):
+            raise BackfillIsActive(dag_id, found.backfill_id)
+        airflow().backfills.complete(session, found)
+
+
+def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
+    """Have a job of Airflow's own run it."""
+    job = sandbox.Job("native_api.adapters.work.backfills:run", {})
+    found = airflow().backfills.create(context.session, plan, context.caller.name, job.job_id)
+    names = (
+        "conf",
+        "reprocess_behavior",
+        "run_backwards",
+        "ignore_dependencies",
+        "ignore_first_depends_on_past",
+        "pool",
+    )
+    arguments = {
+        "backfill_id": found.backfill_id,
+        "dag_id": plan.dag_id,
+        "from_date": plan.from_date.isoformat(),
+        "to_date": plan.to_date.isoformat(),
+        "task_ids": plan.task_ids if plan.left_out else None,
+        **{name: plan.wanted.get(name) for name in names},
+    }
+    cleanup = ("native_api.adapters.work.backfills:give_up", {"backfill_id": found.backfill_id})
+    answer = _begun(context, plan, found)
+    followed = context.followed
+    try:
+        sandbox.run(context, sandbox.Job(job.function, arguments, cleanup, job.job_id), in_background=True)
+    except BaseException:
+        airflow().backfills.end(context.session, found.backfill_id, "failed")
+        context.session.commit()
+        raise
+    context.followed = followed
+    return answer
+
+
+@operation(
+    request=OneBackfill,
+    result=BackfillState,
+    access=_READ,
+    effect=Effect.READ,
+    example={"backfill_id": 1},
+)
+def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
+    """Tell how a backfill stands: its runs and tasks by state, how much is done, and what has failed."""
+    session = context.session
+    found = _found(context, backfill_id, _READ)
+    told = standing.standing(session, found)
+    if told["state"] == "running" and not found.local:
+        _warn_of_pause(context, found.dag_id)
+    if standing.is_lost(found):
+        context.warnings.append("The job that ran it is gone; cancel_backfill ends the runs that it left.")
+    return {
+        **told,
+        "tasks": standing.tasks_by_state(session, found),
+        "failed_runs": standing.failed_runs(session, found),
+        "failed_tasks": standing.failed_tasks(session, found),
+    }
+
+
+def _warn_of_pause(context: Context, dag_id: str) -> None:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    dag_model = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
+    waits = None if dag_model is None else dag_waits(dag_model)
+    context.warnings += [waits] if waits else []
+
+
+@operation(
+    request=ListBackfills,
+    result=Backfills,
+    access=_READ,
+    effect=Effect.READ,
+    command=lambda arguments: None,
+    example={"dag_id": "example_dag", "state": ["running"]},
+)
+def list_backfills(
+    context: Context, dag_id: Optional[str] = None, state: Optional[List[str]] = None, **asked: Any
+) -> Dict[str, Any]:
+    """List the backfills of the DAGs that the caller may read, the oldest first."""
+    if dag_id is not None:
+        active_dag(context.session, dag_id)
+    unknown = sorted(set(state or ()) - set(STATES))
+    if unknown:
+        raise Invalid({"state": [f"A backfill is never {', '.join(unknown)}; it is {', '.join(STATES)}."]})
+    readable = context.caller.dag_ids(_READ)
+    every = [
+        found
+        for found in airflow().backfills.found(context.session, dag_id=dag_id)
+        if readable is None or found.dag_id in readable
+    ]
+    if state:
+        every = [found for found in every if standing.standing(context.session, found)["state"] in state]
+    page = slice_of(context, every, asked, lambda found: found.backfill_id)
+    return {"backfills": [standing.standing(context.session, found) for found in page], "total_entries": len(every)}
+
+
+@operation(
+    request=OneBackfill,
+    result=CancelledBackfill,
+    access=_READ,
+    effect=Effect.WRITE,
+    example={"backfill_id": 1},
+)
+def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
+    """
+    End a backfill: its runs that have not begun fail, those that run go on to their end.
+
+    The job of a local one is ended, and what it runs with it. Needs the right to edit the DAG's runs.
+    """
+    session = context.session
+    found = _found(context, backfill_id, _EDIT)
+    context.meant["dag_id"] = found.dag_id
+    state = standing.standing(session, found)["state"]
+    if state != "running" and not standing.is_lost(found):
+        raise BackfillHasEnded(backfill_id, state)
+    airflow().backfills.cancel(session, found)
+    session.flush()
+    if found.local:
+        _end_job(session, found)
+    failed = marks.fail_queued(session, found)
+    runs = standing.standing(session, found)["runs"]
+    return {
+        "backfill_id": backfill_id,
+        "dag_id": found.dag_id,
+        "state": "cancelled",
+        "failed_runs": failed,
+        "running_runs": runs.get("running", 0),
+    }
+
+
+def _end_job(session: Any, found: Any) -> None:
+    """End the job of a local backfill; where that is gone, fail what it has left."""
+    # The job takes down how it ended.
+    session.commit()
+    record = records.find(sandbox.jobs_folder(), found.job_id)
+    if record is not None and record.state()["state"] in records.LIVE:
+        record.ask_to_end()
+    else:
+        marks.fail_unfinished(session, found)
+
+
+def _found(context: Context, backfill_id: int, access: Access) -> Any:
+    """Return a backfill whose DAG the caller has the right on."""
+    found = airflow().backfills.found(context.session, backfill_id=backfill_id)
+    if not found:
+        raise BackfillNotFound(backfill_id)
+    context.caller.require(access, found[0].dag_id)
+    return found[0]

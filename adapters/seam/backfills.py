@@ -1,0 +1,257 @@
+"""Backfills, as Airflow 3 has them: its scheduler and executor run what is in its tables."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from native_api.errors import ArgumentNotSupported, DependsOnPast, Invalid, Refused
+
+#: How many runs of a backfill run at once, where nobody says.
+_AT_ONCE = 10
+#: Airflow's own API writes a backfill some time before its runs.
+_MAKING = timedelta(minutes=2)
+
+
+@dataclass
+class Found:
+    """A backfill that there is."""
+
+    backfill_id: int
+    dag_id: str
+    from_date: datetime
+    to_date: datetime
+    reprocess_behavior: Optional[str]
+    max_active_runs: Optional[int]
+    created_at: Optional[datetime]
+    created_by: Optional[str]
+    is_cancelled: bool
+    #: Whether there may be runs to come.
+    is_open: bool = False
+    has_failed: bool = False
+    local: bool = False
+    job_id: Optional[str] = None
+    #: Airflow 2: the ids of the runs that it found and runs again.
+    reprocessed: Tuple[str, ...] = ()
+
+    def facts(self) -> Dict[str, Any]:
+        """Return what answers show of it as it is."""
+        return dict(vars(self))
+
+
+class Backfills:
+    """The newest Airflow, 3.3."""
+
+    def weigh(self, plan: Any) -> List[str]:
+        """
+        Return what the caller should know of how the plan is done.
+
+        :raises ArgumentNotSupported: Airflow cannot do what an argument asks for.
+        :raises DependsOnPast: it would not wait for the run before.
+        :raises Refused: the DAG forbids it.
+        """
+        self._require_allowed(plan)
+        waits = plan.depends_on_past()
+        if waits is not None and not plan.mark_success:
+            self._weigh_past(plan, waits)
+        if plan.wanted.get("pool") and plan.mapped():
+            raise ArgumentNotSupported(
+                "pool",
+                f"the task '{plan.mapped()}' is mapped, and Airflow makes its instances in the pool of the task.",
+            )
+        return ["'local' means nothing here: Airflow's scheduler runs the backfill."] if plan.local else []
+
+    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+        """Raise :class:`Invalid` where the DAG's params refuse the configuration."""
+        try:
+            dag.params.deep_merge(conf or {}).validate()
+        except ValueError as exc:
+            raise Invalid({"conf": [str(exc)]}) from exc
+
+    def _require_allowed(self, plan: Any) -> None:
+        allowed = getattr(plan.dag_model, "allowed_run_types", None)
+        if allowed is not None and "backfill" not in [getattr(kind, "value", kind) for kind in allowed]:
+            raise Refused(f"The DAG '{plan.dag_id}' does not allow backfills: see its allowed_run_types.")
+
+    def _weigh_past(self, plan: Any, task_id: str) -> None:
+        if plan.run_backwards:
+            raise DependsOnPast(plan.dag_id, task_id, "it cannot be backfilled backwards.")
+        if plan.reprocess_behavior == "none":
+            raise DependsOnPast(
+                plan.dag_id, task_id, "say reprocess_behavior failed or completed, for its runs to follow one another."
+            )
+        if plan.ignore_first_depends_on_past:
+            raise ArgumentNotSupported(
+                "ignore_first_depends_on_past", "set it on the task in the DAG's file; Airflow 3 has it there only."
+            )
+
+    def at_once(self, plan: Any) -> int:
+        """Return how many runs run at once."""
+        return int(plan.wanted.get("max_active_runs") or _AT_ONCE)
+
+    def is_detached(self, plan: Any) -> bool:
+        """Return whether a job of ours runs it, not the scheduler."""
+        return False
+
+    def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+        """Return the words after ``airflow`` that do the same, or None where the command line cannot."""
+        others = ("task_regex", "mark_success", "pool", "ignore_first_depends_on_past")
+        if any(arguments.get(name) for name in others):
+            return None
+        words = ["backfill", "create", "--dag-id", arguments["dag_id"]]
+        words += ["--from-date", arguments["from_date"].isoformat(), "--to-date", arguments["to_date"].isoformat()]
+        words += ["--reprocess-behavior", arguments["reprocess_behavior"]]
+        if arguments.get("max_active_runs"):
+            words += ["--max-active-runs", str(arguments["max_active_runs"])]
+        if arguments.get("conf"):
+            from native_api.adapters.seam import airflow
+
+            words += ["--dag-run-conf", json.dumps(airflow().masked(arguments["conf"]))]
+        return words + [f"--{name.replace('_', '-')}" for name in ("run_backwards", "dry_run") if arguments[name]]
+
+    # Those that there are
+
+    def found(self, session: Any, *, dag_id: Optional[str] = None, backfill_id: Optional[int] = None) -> List[Found]:
+        """Return the backfills that there are, the oldest first."""
+        from airflow.models.backfill import Backfill
+        from sqlalchemy import select
+
+        statement = select(Backfill).order_by(Backfill.id)
+        if dag_id is not None:
+            statement = statement.where(Backfill.dag_id == dag_id)
+        if backfill_id is not None:
+            statement = statement.where(Backfill.id == backfill_id)
+        return [self._found(row) for row in session.scalars(statement)]
+
+    def _found(self, row: Any) -> Found:
+        return Found(
+            backfill_id=row.id,
+            dag_id=row.dag_id,
+            from_date=row.from_date,
+            to_date=row.to_date,
+            reprocess_behavior=str(getattr(row.reprocess_behavior, "value", row.reprocess_behavior)),
+            max_active_runs=row.max_active_runs,
+            created_at=row.created_at,
+            created_by=getattr(row, "triggering_user_name", None),
+            # Airflow ends one by pausing it and calling it complete.
+            is_cancelled=row.completed_at is not None and bool(row.is_paused),
+            is_open=self._is_being_made(row),
+        )
+
+    def _is_being_made(self, row: Any) -> bool:
+        import pendulum
+
+        young = row.created_at is not None and row.created_at > pendulum.now("UTC") - _MAKING
+        return row.completed_at is None and young and not row.backfill_dag_run_associations
+
+    def runs_of(self, found: Found) -> Any:
+        """Return the condition that a run is one of the backfill's."""
+        from airflow.models.backfill import BackfillDagRun
+        from airflow.models.dagrun import DagRun
+        from sqlalchemy import select
+
+        associated = select(BackfillDagRun.dag_run_id).where(
+            BackfillDagRun.backfill_id == found.backfill_id, BackfillDagRun.dag_run_id.is_not(None)
+        )
+        return DagRun.id.in_(associated)
+
+    # Making and ending one
+
+    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> Found:
+        """
+        Add the backfill and its runs to the session; with *job_id* that job of ours makes the runs.
+
+        Airflow's own function commits the backfill before its runs; until those are there, a scheduler takes it for
+        complete. Here all of it comes with one transaction, and what is not to run is marked in that too.
+        """
+        from airflow.models.backfill import Backfill
+
+        row = Backfill(
+            dag_id=plan.dag_id,
+            from_date=plan.from_date,
+            to_date=plan.to_date,
+            max_active_runs=self.at_once(plan),
+            dag_run_conf=plan.conf or {},
+            reprocess_behavior=plan.reprocess_behavior,
+            **self._by(created_by),
+        )
+        session.add(row)
+        session.flush()
+        for place, planned in enumerate(plan.runs, start=1):
+            self._add_run(session, plan, row, planned.info, place, created_by)
+        session.flush()
+        return self._found(row)
+
+    def _by(self, name: str) -> Dict[str, Any]:
+        return {"triggering_user_name": name}
+
+    def _add_run(self, session: Any, plan: Any, row: Any, info: Any, place: int, created_by: str) -> None:
+        from airflow.models import backfill
+
+        self._maker(backfill)(
+            dag=plan.dag,
+            info=info,
+            reprocess_behavior=backfill.ReprocessBehavior(plan.reprocess_behavior),
+            backfill_id=row.id,
+            dag_run_conf=plan.conf,
+            backfill_sort_ordinal=place,
+            session=session,
+            **self._on_newest(created_by),
+        )
+
+    def _maker(self, module: Any) -> Any:
+        return module._create_backfill_dag_run_non_partitioned
+
+    def _on_newest(self, created_by: str) -> Dict[str, Any]:
+        return {"triggering_user_name": created_by, "run_on_latest_version": True}
+
+    def complete(self, session: Any, found: Found) -> None:
+        """Take down that nothing of the backfill is left to run, as the scheduler does every now and then."""
+        self._end(session, found)
+
+    def end(self, session: Any, backfill_id: int, state: str) -> None:
+        """Take down how a backfill has ended that a job of ours runs; here there is none."""
+
+    def cancel(self, session: Any, found: Found) -> None:
+        """Take down that the backfill is cancelled, so that none of its runs starts any more."""
+        self._end(session, found, is_paused=True)
+
+    def _end(self, session: Any, found: Found, **values: Any) -> None:
+        import pendulum
+        from airflow.models.backfill import Backfill
+        from sqlalchemy import update
+
+        this_one = update(Backfill).where(Backfill.id == found.backfill_id, Backfill.completed_at.is_(None))
+        ended = this_one.values(completed_at=pendulum.now("UTC"), **values)
+        session.execute(ended.execution_options(synchronize_session=False))
+
+
+class Backfills31(Backfills):
+    """Airflow 3.1."""
+
+    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+        # 3.2 gave the stored params a class of their own; before, the error has its row in failures.py.
+        params = copy.deepcopy(dag.params)
+        params.update(conf or {})
+        params.validate()
+
+    def _maker(self, module: Any) -> Any:
+        # Partitions came with 3.2.
+        return module._create_backfill_dag_run
+
+
+class Backfills30(Backfills31):
+    """Airflow 3.0, which takes down no user and knows no versions of a run."""
+
+    def _by(self, name: str) -> Dict[str, Any]:
+        return {}
+
+    def _on_newest(self, created_by: str) -> Dict[str, Any]:
+        return {}
+
+
+#: The first row that the installed Airflow is not older than.
+LINES = (((3, 2), Backfills), ((3, 1), Backfills31), ((3, 0), Backfills30))
