@@ -5,28 +5,32 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, List, Optional
 
 HERE = Path(__file__).parent
+HOME = Path(tempfile.mkdtemp(prefix="native-api-tests-"))
+#: A copy of our own, since tests deploy to it.
+DAGS = HOME / "dags"
 TOKEN = "a-static-token"
 COPY = "a_copy"
 
 
 def configure() -> None:
     """Point this process at a home of its own; to be called before Airflow is imported."""
-    home = tempfile.mkdtemp(prefix="native-api-tests-")
+    shutil.copytree(HERE / "dags", DAGS, ignore=shutil.ignore_patterns("__pycache__"))
     settings = {
-        "AIRFLOW_HOME": home,
-        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
+        "AIRFLOW_HOME": str(HOME),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "True",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__CORE__FERNET_KEY": "ZmDfcTF7_60GrrY167zsiPd67pEvs0aGOv2oasOM1Pg=",
         "AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX": "glob",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW__API__AUTH_BACKENDS": ",".join(
             f"airflow.api.auth.backend.{backend}" for backend in ("basic_auth", "session")
@@ -104,8 +108,6 @@ def clean() -> None:
 
 def end_jobs() -> None:
     """End what a test has left running in the sandbox, and forget its records."""
-    import shutil
-
     from native_api.adapters import sandbox
     from native_api.adapters.sandbox import records
 
@@ -118,8 +120,6 @@ def end_jobs() -> None:
 
 def end_daemons() -> None:
     """Kill what a test has started, and forget its files."""
-    import shutil
-
     from native_api import settings
     from native_api.adapters.daemon_processes import folder, processes
 
@@ -148,7 +148,7 @@ def store_daemon(name: str) -> None:
         "pid": os.getpid(),
         "identity": "of a process that had this pid before",
         "pid_file": f"{settings.get('daemons_dir')}/{name}.pid",
-        "log_begins": 0,
+        "errors_begin": 0,
         **files,
     }
     folder.write_record(record)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, List
 
 import pytest
 
 import native_api
 from native_api import errors
+from tests import airflow_under_test
 from tests.queries import statements
 
-DAGS = Path(__file__).parent / "dags"
+DAGS = airflow_under_test.DAGS
 
 
 def ids(**arguments: Any) -> List[str]:

@@ -12,7 +12,7 @@ from native_api.access import Caller
 from native_api.calling import call
 from tests import airflow_under_test
 
-WIRE_DAG = airflow_under_test.HERE / "dags" / "wire_dag.py"
+WIRE_DAG = airflow_under_test.DAGS / "wire_dag.py"
 HAS_VERSIONS = airflow_under_test.version() >= (3, 0)
 
 
