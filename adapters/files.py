@@ -7,10 +7,12 @@ import os
 import stat
 import uuid
 from contextlib import contextmanager, suppress
-from typing import Iterator, List, Tuple
+from typing import Callable, ContextManager, Iterator, List, Tuple
 
 from native_api import settings
-from native_api.errors import Invalid, NotInFilesDir, Refused, ServerFileNotFound
+from native_api.errors import Invalid, NativeApiError, NotInFilesDir, Refused, ServerFileNotFound
+
+Outside = Callable[[str], NativeApiError]
 
 
 def path_of(file: str) -> str:
@@ -62,11 +64,19 @@ def replace(file: str, content: bytes) -> None:
         os.fsync(folder)
 
 
+def _folder_of(file: str) -> ContextManager[Tuple[int, str]]:
+    return folder_below(settings.get("files_dir"), file, NotInFilesDir)
+
+
 @contextmanager
-def _folder_of(file: str) -> Iterator[Tuple[int, str]]:
-    """Give the descriptor of the file's folder, and its name there; a folder on the way that is a link is refused."""
-    *folders, name = _steps(file)
-    descriptor = os.open(settings.get("files_dir"), os.O_RDONLY | os.O_DIRECTORY)
+def folder_below(root: str, file: str, outside: Outside) -> Iterator[Tuple[int, str]]:
+    """
+    Give the descriptor of the file's folder, and its name there; a folder on the way that is a link is refused.
+
+    :param outside: makes the error for a path that leads out of *root*.
+    """
+    *folders, name = _steps(root, file, outside)
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for folder in folders:
             below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
@@ -77,18 +87,17 @@ def _folder_of(file: str) -> Iterator[Tuple[int, str]]:
         os.close(descriptor)
 
 
-def _steps(file: str) -> List[str]:
-    """Return the names on the way from ``files_dir`` to the file."""
+def _steps(root: str, file: str, outside: Outside) -> List[str]:
+    """Return the names on the way from *root* to the file."""
     # Half of a surrogate pair would name a file that nobody can write down.
     file.encode()
-    root: str = settings.get("files_dir")
     if os.path.isabs(file):
         if not file.startswith(f"{root}/"):
-            raise NotInFilesDir(file)
+            raise outside(file)
         file = file[len(root) :]
     steps = [step for step in file.split("/") if step not in ("", ".")]
     if not steps or ".." in steps or "\0" in file or file.endswith(("/", "/.")):
-        raise NotInFilesDir(file)
+        raise outside(file)
     return steps
 
 

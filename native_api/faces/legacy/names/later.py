@@ -11,11 +11,6 @@ _NAMES = {
     "deploy_dag": "deploy_dag",
     "refresh_dag": "refresh_dag",
     "refresh_all_dags": "refresh_all_dags",
-    "kerberos": "start_daemon",
-    "worker": "start_daemon",
-    "flower": "start_daemon",
-    "scheduler": "start_daemon",
-    "serve_logs": "start_daemon",
 }
 
 for _name, _operation in _NAMES.items():

@@ -1,0 +1,95 @@
+"""
+The short program between the web server and a daemon.
+
+It is run by its path in a new interpreter, reads what to start from its standard input, leaves the web server's
+process tree, writes the daemon's record and becomes the daemon. So no daemon runs without a record, none is a child
+of a web worker, and none holds anything of one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any, Dict
+
+
+def identity(pid: int) -> str:
+    """
+    Return what tells a process from every other that has the same pid at another time.
+
+    :raises OSError: there is none.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as opened:
+            boot = opened.read().strip()
+    except FileNotFoundError:
+        return _created(pid)
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as opened:
+        # The name, which may have anything in it, ends with the last parenthesis; the 22nd field is the start.
+        return f"{boot} {opened.read().rpartition(')')[2].split()[19]}"
+
+
+def _created(pid: int) -> str:
+    import psutil
+
+    try:
+        return str(int(psutil.Process(pid).create_time()))
+    except psutil.NoSuchProcess as exc:
+        raise ProcessLookupError(pid) from exc
+
+
+def replace(path: str, text: str) -> None:
+    """Put a file that only its owner may read in the place of another."""
+    new = f"{path}.{os.getpid()}"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    os.replace(new, path)
+
+
+def become(job: Dict[str, Any], told: int) -> None:
+    """Become the daemon, or say to *told* why not."""
+    try:
+        _forget_the_web_server()
+        record = {**job["record"], "pid": os.getpid(), "identity": identity(os.getpid())}
+        replace(record["pid_file"], f"{os.getpid()}\n")
+        replace(job["path"], json.dumps(record))
+        os.execve(job["command"][0], job["command"], job["environment"])
+    except OSError as exc:
+        os.write(told, str(exc).encode())
+        os._exit(1)
+
+
+def _forget_the_web_server() -> None:
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in range(1, signal.NSIG):
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            _by_default(number)
+
+
+def _by_default(number: int) -> None:
+    try:
+        signal.signal(number, signal.SIG_DFL)
+    except (OSError, ValueError):
+        # The C library keeps some for itself.
+        return
+
+
+def main() -> None:
+    """Start what standard input describes; the pipe whose number is the argument is closed once it runs."""
+    job = json.load(sys.stdin)
+    told = int(sys.argv[1])
+    if os.fork() == 0:
+        os.set_inheritable(told, False)
+        become(job, told)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
