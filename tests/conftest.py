@@ -39,3 +39,15 @@ def site(airflow: Any) -> Iterator[Any]:
 def web(site: Any, fresh: Any) -> Any:
     """Return the web application for a test that begins with a fresh state."""
     return site
+
+
+@pytest.fixture(scope="session")
+def remembered(site: Any, airflow: Any) -> Any:
+    """Return what the examples of all operations are about, made once."""
+    from tests.remembered import Remembered
+    from tests.test_contract import make_world
+
+    airflow.clean()
+    rows = Remembered(make_world)
+    airflow.clean()
+    return rows

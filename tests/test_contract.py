@@ -15,6 +15,7 @@ from native_api import errors, operations, settings
 from native_api.access import Effect
 from native_api.faces.typed import method_of
 from tests import airflow_under_test, jobs_under_test
+from tests.remembered import Remembered
 
 EVERY = [pytest.param(operation, id=operation.name) for operation in operations.every()]
 
@@ -25,28 +26,35 @@ WORLD: Dict[str, Any] = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extra
 OWN_WORLD = {"delete_dag": {"dag_id": airflow_under_test.COPY}, "task_log": {"task_id": "transform"}}
 
 
-@pytest.fixture
-def world(web: Any, request: Any) -> Any:
-    """Return the web application, with the things that the examples are about."""
+def make_world() -> None:
+    """Make the rows that the examples are about."""
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
     airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo extract"})
     airflow_under_test.set_try("wire_dag", "r1", "transform", 1, "success")
-    airflow_under_test.store_log("wire_dag", "r1", "transform", "first\nlast\n")
     airflow_under_test.copy_dag(airflow_under_test.COPY)
-    airflow_under_test.store_daemon("scheduler")
-    if operation_of(request, "job_id"):
-        jobs_under_test.start("sleep", job_id=JOB)
-    WORLD["backfill_id"] = native_api.call("backfill_dag", dag_id="daily", from_date="2024-01-01")["backfill_id"]
     native_api.call("set_variable", key="greeting", value="hello")
     native_api.call("set_pool", name="narrow", slots=2)
     native_api.call("add_connection", conn_id="warehouse", conn_uri="postgres://ada:p@warehouse/main")
+
+
+@pytest.fixture
+def world(web: Any, request: Any, remembered: Remembered) -> Any:
+    """Return the web application, with the things that the examples are about."""
+    remembered.make_again()
+    airflow_under_test.store_log("wire_dag", "r1", "transform", "first\nlast\n")
+    airflow_under_test.store_daemon("scheduler")
+    if operation_of(request, "job_id"):
+        jobs_under_test.start("sleep", job_id=JOB)
+    if operation_of(request, "backfill_id"):
+        WORLD["backfill_id"] = native_api.call("backfill_dag", dag_id="daily", from_date="2024-01-01")["backfill_id"]
     return web
 
 
 def operation_of(request: Any, argument: str) -> bool:
     """Return whether the test is about an operation whose example has that argument."""
-    operation = getattr(request.node, "callspec", None) and request.node.callspec.params.get("operation")
-    return operation is not None and argument in operation.example
+    given = request.node.callspec.params
+    operation = given["operation"] if "operation" in given else operations.get(given["name"])
+    return argument in operation.example
 
 
 def example(operation: operations.Operation) -> Dict[str, Any]:
