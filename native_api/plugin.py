@@ -73,8 +73,14 @@ def _apps() -> List[Dict[str, Any]]:
     from native_api.faces.web import PREFIX, app, below
 
     small = app()
+    # Requests that wait for a job must not keep others from being answered.
+    threads = 10 + settings.get("job_slots") + settings.get("job_queue")
     return [
-        {"name": f"native_api at {prefix}", "url_prefix": prefix, "app": WSGIMiddleware(below(prefix, small))}
+        {
+            "name": f"native_api at {prefix}",
+            "url_prefix": prefix,
+            "app": WSGIMiddleware(below(prefix, small), workers=threads),
+        }
         for prefix in (PREFIX, settings.get("legacy_prefix"))
         if prefix
     ]

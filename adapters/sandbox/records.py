@@ -84,7 +84,7 @@ class Record:
         if self.held is None and self.take_over():
             self.let_go()
             return False
-        return True
+        return self._alive.exists()
 
     def take_over(self) -> bool:
         """Hold the record, where its supervisor lives no longer; return whether that is so."""

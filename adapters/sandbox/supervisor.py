@@ -48,11 +48,7 @@ class Supervisor:
         self._in_background: bool = self._request["in_background"]
         self._jobs = Path(self._request["jobs"])
         self._record = self._begin_record()
-        try:
-            self._wait_and_work()
-        finally:
-            if not self._record.is_kept():
-                self._record.remove()
+        self._wait_and_work()
         self._hang_up()
         self._sweep()
 
@@ -97,6 +93,12 @@ class Supervisor:
             if place is not None:
                 return place
         return None
+
+    def _free_place(self) -> None:
+        if self._place is not None:
+            self._own.remove(self._place)
+            os.close(self._place)
+            self._place = None
 
     def _slots(self) -> Slots:
         kind = "background" if self._in_background else "requests"
@@ -198,9 +200,8 @@ class Supervisor:
         self._in_background = True
         # It may run for hours now: it takes a place of that kind, if there is one, from none that somebody waits for.
         place = self._slots().place()
-        if place is not None and self._place is not None:
-            self._own.remove(self._place)
-            os.close(self._place)
+        if place is not None:
+            self._free_place()
             self._place = place
             self._own.append(place)
         self._tell({"state": "in_background"})
@@ -228,6 +229,10 @@ class Supervisor:
         started_at = self._record.state().get("started_at")
         self._record.set_state(**outcome, started_at=started_at, ended_at=time.time())
         log, cut = tail(self._record.log, self._request["tail_bytes"])
+        # Whoever hears of the end finds nothing left of the job, and its place free.
+        if not self._record.is_kept():
+            self._record.remove()
+        self._free_place()
         self._tell({**outcome, "log": log, "log_cut": cut})
 
     def _sweep(self) -> None:

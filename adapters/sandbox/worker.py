@@ -108,8 +108,8 @@ def _surround(secrets: _Told) -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The server's own streams may have led to a file, whose place in it means nothing here.
-    sys.stdout = sys.__stdout__ = _stream(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _stream(2)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _stream(1)  # type: ignore[assignment,misc]
+    sys.stderr = sys.__stderr__ = _stream(2)  # type: ignore[assignment,misc]
     airflow().user_code.enter()
     airflow().user_code.watch_secrets(secrets.tell)
 

@@ -1,0 +1,195 @@
+"""Whatever user code does, the caller gets an answer and nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import uuid
+from pathlib import Path
+from typing import Any, List
+
+import psutil
+import pytest
+
+import native_api
+from native_api import errors
+from native_api.adapters import sandbox
+from native_api.adapters.sandbox import client
+from tests import jobs_under_test
+
+
+@pytest.fixture(autouse=True)
+def no_record_is_left(fresh: Any) -> Any:
+    """A job that was waited for leaves nothing on disk."""
+    yield
+    left = [path.name for path in sandbox.jobs_folder().glob("*") if path.name != ".places"]
+    assert left == []
+
+
+@pytest.fixture
+def short(monkeypatch: Any) -> None:
+    """Let a job run for a second only."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
+
+
+def marked(mark: str) -> List[psutil.Process]:
+    """Return the processes that have the mark among their arguments."""
+    return [process for process in psutil.process_iter(["cmdline"]) if mark in (process.info["cmdline"] or [])]
+
+
+def test_a_job_returns_its_result_and_what_it_printed(fresh: Any) -> None:
+    """JSON goes in and comes out; both streams are the log."""
+    finished = jobs_under_test.run("add", {"a": 1, "b": 2})
+    assert (finished.result, finished.log, finished.log_cut) == (3, "adding 1 2\non stderr\n", False)
+    assert finished.seconds > 0
+
+
+def test_an_exception_comes_back_as_data(fresh: Any) -> None:
+    """Its name, its words, the traceback of the user's own code, and what was printed before."""
+    with pytest.raises(errors.UserCodeFailed) as caught:
+        jobs_under_test.run("fail")
+    assert (caught.value.exception, caught.value.message) == ("ValueError", "what went wrong")
+    assert re.search(r'work\.py", line \d+, in fail', caught.value.traceback or "")
+    assert "sandbox/worker.py" not in (caught.value.traceback or "")
+    assert caught.value.log == "failing\n"
+
+
+def test_an_error_of_ours_comes_back_as_itself(fresh: Any) -> None:
+    """What the code of an operation finds out in the sandbox is answered as if it had been found out here."""
+    with pytest.raises(errors.TaskNotFound, match="a_task"):
+        jobs_under_test.run("fail_as_the_api_does")
+
+
+@pytest.mark.parametrize(
+    ("function", "exception", "code"),
+    [
+        pytest.param("interrupt", "KeyboardInterrupt", None, id="KeyboardInterrupt"),
+        pytest.param("leave_politely", "SystemExit", 4, id="sys.exit"),
+        pytest.param("eat_memory", "MemoryError", None, id="more memory than allowed"),
+        pytest.param("return_what_json_cannot_hold", "TypeError", None, id="no JSON"),
+        pytest.param("return_no_number", "ValueError", None, id="not a number"),
+        pytest.param("return_too_much", "ResultTooLarge", None, id="20 MiB"),
+    ],
+)
+def test_what_is_raised_is_named(function: str, exception: str, code: Any, fresh: Any) -> None:
+    """Whatever the base class, and also where the result cannot be given back."""
+    with pytest.raises(errors.UserCodeFailed) as caught:
+        jobs_under_test.run(function, {"code": code} if code else {})
+    assert (caught.value.exception, caught.value.exit_code) == (exception, code)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "code"),
+    [
+        pytest.param("leave", {"code": 3}, 3, id="os._exit(3)"),
+        pytest.param("leave", {"code": 0}, 0, id="os._exit(0)"),
+        pytest.param("crash", {}, -signal.SIGSEGV, id="segmentation fault"),
+    ],
+)
+def test_a_process_that_ends_is_told_by_its_code(function: str, arguments: Any, code: int, fresh: Any) -> None:
+    """Also where it says that all went well: a job that returns nothing has not returned."""
+    with pytest.raises(errors.UserCodeCrashed) as caught:
+        jobs_under_test.run(function, arguments)
+    assert caught.value.exit_code == code
+    assert caught.value.log == ("leaving\n" if function == "leave" else "")
+
+
+@pytest.mark.parametrize("function", ["sleep", "be_stubborn", "print_without_end"])
+def test_a_job_that_does_not_end_is_ended(function: str, short: None, fresh: Any) -> None:
+    """Whether it sleeps, does not heed the signal, or prints for ever."""
+    with pytest.raises(errors.JobTimedOut) as caught:
+        jobs_under_test.run(function)
+    assert caught.value.limit_seconds == 1
+    assert len(caught.value.log) <= 262144
+
+
+def test_a_job_that_is_ended_may_tidy_up(short: None, fresh: Any, tmp_path: Path) -> None:
+    """Its finally runs, as an operator's on_kill would."""
+    with pytest.raises(errors.JobTimedOut):
+        jobs_under_test.run("finish_late", {"path": str(tmp_path / "tidied")})
+    assert (tmp_path / "tidied").exists()
+
+
+@pytest.mark.parametrize("after", ["return", "exit", "hang"])
+def test_no_process_is_left(after: str, short: None, fresh: Any) -> None:
+    """Neither a child, nor one in a session of its own, nor one that was forked twice, however the job ends."""
+    mark = uuid.uuid4().hex
+    try:
+        jobs_under_test.run("leave_processes", {"mark": mark, "after": after})
+    except (errors.UserCodeCrashed, errors.JobTimedOut):
+        assert after != "return"
+    assert marked(mark) == []
+
+
+def test_of_much_output_the_end_is_kept(monkeypatch: Any, fresh: Any) -> None:
+    """The last lines are there, and it is said that there were more."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_LOG_TAIL_BYTES", "1000")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_LOG_BYTES", "100000")
+    finished = jobs_under_test.run("print_much", {"size": 1_000_000})
+    assert finished.log_cut
+    assert len(finished.log) == 1000
+    assert [line.split()[0] for line in finished.log.splitlines()[-2:]] == ["9998", "9999"]
+
+
+@pytest.mark.parametrize("then", ["return", "raise", "exit"])
+def test_secrets_are_masked(then: str, fresh: Any) -> None:
+    """In the log, also what a subprocess prints; in the result; in an error; and where the process just ends."""
+    native_api.call("set_variable", key="the_password", value="hunter2 is long enough")
+    try:
+        told = repr(jobs_under_test.run("tell_secrets", {"key": "the_password", "then": then}))
+    except errors.JobFailed as exc:
+        told = repr(exc.problem())
+    assert "hunter2" not in told
+    assert "the value is ***" in told
+    assert "echoed ***" in told
+
+
+def test_what_a_killed_job_left_is_taken_back(fresh: Any, tmp_path: Path) -> None:
+    """The function that cleans up runs where the job did not end by itself, and only there."""
+    cleaned = tmp_path / "cleaned"
+    cleanup = ("tests.sandbox.work:touch", {"path": str(cleaned)})
+    jobs_under_test.run("add", {"a": 1, "b": 2}, cleanup)
+    with pytest.raises(errors.UserCodeFailed):
+        jobs_under_test.run("fail", {}, cleanup)
+    assert not cleaned.exists()
+    with pytest.raises(errors.UserCodeCrashed):
+        jobs_under_test.run("leave", {"code": 1}, cleanup)
+    assert cleaned.exists()
+
+
+def test_each_job_has_its_own_connection(fresh: Any) -> None:
+    """What one commits the next one sees, and this process sees both."""
+    for number in range(3):
+        jobs_under_test.run("set_variable", {"key": f"k{number}", "value": "v"})
+        assert jobs_under_test.run("count_variables").result == number + 1
+    assert native_api.call("list_variables")["total_entries"] == 3
+
+
+def test_the_call_after_the_server_was_killed_works(fresh: Any) -> None:
+    """A new one is started; what ran in the old one goes on to its end or is told to have crashed."""
+    _, supervisor = jobs_under_test.run("process_ids").result
+    server = client.warm()._process.pid
+    assert supervisor != server
+    os.kill(server, signal.SIGKILL)
+    assert jobs_under_test.run("add", {"a": 2, "b": 2}).result == 4
+    assert client.warm()._process.pid != server
+
+
+def test_a_fork_of_the_web_server_starts_a_server_of_its_own(fresh: Any) -> None:
+    """Gunicorn forks its workers: what was started before belongs to the parent."""
+    server = client.warm()._process.pid
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            mine = client.warm()
+            os.write(writes, str(mine._process.pid).encode())
+            mine._process.kill()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(reads, 20)) != server
+    os.close(reads)
+    os.close(writes)
+    assert jobs_under_test.run("add", {"a": 1, "b": 1}).result == 2

@@ -1,0 +1,173 @@
+"""Jobs in the background, as their callers see them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+from typing import Any, List
+
+import psutil
+import pytest
+
+import native_api
+from native_api import errors
+from native_api.adapters import sandbox
+from native_api.adapters.sandbox import client, records
+from tests import jobs_under_test
+
+
+def test_a_job_is_followed_to_its_end(fresh: Any) -> None:
+    """Its state, what it has printed so far, its result, and when it began and ended."""
+    job_id = jobs_under_test.start("sleep", {"seconds": 0.5})
+    jobs_under_test.wait(job_id, "running")
+    while not native_api.call("job_state", job_id=job_id)["log"]:
+        time.sleep(0.02)
+    state = native_api.call("job_state", job_id=job_id)
+    assert (state["log"], state["result"], state["ended_at"], state["error"]) == ("sleeping\n", None, None, None)
+    jobs_under_test.wait(job_id, "success")
+    state = native_api.call("job_state", job_id=job_id)
+    assert (state["state"], state["result"], state["error"]) == ("success", "slept", None)
+    assert state["created_at"] <= state["started_at"] < state["ended_at"]
+    assert state["seconds"] >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "state", "status"),
+    [
+        pytest.param("fail", {}, "failed", 422, id="raised"),
+        pytest.param("fail_as_the_api_does", {}, "failed", 404, id="an error of ours"),
+        pytest.param("leave", {"code": 3}, "crashed", 422, id="crashed"),
+        pytest.param("sleep", {}, "timeout", 504, id="too long"),
+    ],
+)
+def test_a_job_that_failed_tells_its_problem(
+    function: str, arguments: Any, state: str, status: int, monkeypatch: Any, fresh: Any
+) -> None:
+    """The problem is the one that the caller would have had as an answer."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "2")
+    job_id = jobs_under_test.start(function, arguments)
+    jobs_under_test.wait(job_id, state)
+    told = native_api.call("job_state", job_id=job_id)
+    assert (told["state"], told["error"]["status"], told["result"]) == (state, status, None)
+    assert told["error"]["detail"]
+
+
+def test_a_job_is_cancelled(fresh: Any, tmp_path: Path) -> None:
+    """It may tidy up, is gone, and cannot be cancelled twice."""
+    job_id = jobs_under_test.start("finish_late", {"path": str(tmp_path / "tidied")})
+    jobs_under_test.wait(job_id, "running")
+    time.sleep(0.3)
+    assert native_api.call("cancel_job", job_id=job_id) == {"job_id": job_id, "state": "cancelled"}
+    assert (tmp_path / "tidied").exists()
+    with pytest.raises(errors.JobHasEnded, match="cancelled"):
+        native_api.call("cancel_job", job_id=job_id)
+
+
+def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path) -> None:
+    """It is told so, nothing of it runs on, and the next job takes back what it left."""
+    cleaned = tmp_path / "cleaned"
+    job_id = jobs_under_test.start("sleep", cleanup=("tests.sandbox.work:touch", {"path": str(cleaned)}))
+    jobs_under_test.wait(job_id, "running")
+    supervisor = _supervisor()
+    worker = supervisor.children()[0]
+    supervisor.kill()
+    assert jobs_under_test.wait(job_id, "lost")["state"] == "lost"
+    psutil.wait_procs([worker], timeout=10)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+    assert jobs_under_test.run("add", {"a": 1, "b": 1}).result == 2
+    until = time.monotonic() + 20
+    while not cleaned.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert cleaned.exists()
+    assert native_api.call("job_state", job_id=job_id)["state"] == "lost"
+
+
+def _supervisor() -> psutil.Process:
+    """Return the process that watches over the one job that runs."""
+    supervisors: List[psutil.Process] = []
+    while not supervisors:
+        children = psutil.Process(client.warm()._process.pid).children()
+        supervisors = [child for child in children if child.status() != psutil.STATUS_ZOMBIE and child.children()]
+    return supervisors[0]
+
+
+def test_a_job_outlives_the_web_worker_that_started_it(fresh: Any) -> None:
+    """Another worker follows it to its end."""
+    job_id = jobs_under_test.start("sleep", {"seconds": 1})
+    client.warm().close()
+    assert jobs_under_test.wait(job_id, "success")["state"] == "success"
+
+
+def test_a_job_that_takes_too_long_goes_to_the_background(monkeypatch: Any, fresh: Any) -> None:
+    """Where it may outlive its request: the answer says which job it has become."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
+    assert jobs_under_test.run("sleep", {"seconds": 2}, outlive=True) is None
+    (job,) = native_api.call("list_jobs")["jobs"]
+    assert jobs_under_test.wait(job["job_id"], "success")["result"] == "slept"
+
+
+def test_only_its_owner_and_administrators_see_a_job(web: Any) -> None:
+    """Whoever else asks is told that there is none."""
+    job_id = jobs_under_test.start("sleep")
+    assert web.typed("job_state", login="admin", job_id=job_id).status == 200
+    assert web.typed("job_state", login="viewer", job_id=job_id).status == 404
+    assert web.typed("list_jobs", login="viewer").json == {"jobs": [], "total_entries": 0}
+    assert web.typed("cancel_job", login="viewer", job_id=job_id).status == 404
+    assert [job["job_id"] for job in web.typed("list_jobs", login="admin").json["jobs"]] == [job_id]
+
+
+def test_jobs_are_listed_by_state_and_operation(fresh: Any) -> None:
+    """Those that were waited for are not in the list."""
+    ended, running = jobs_under_test.start("add", {"a": 1, "b": 1}), jobs_under_test.start("sleep")
+    jobs_under_test.wait(ended, "success")
+    jobs_under_test.wait(running, "running")
+    jobs_under_test.run("add", {"a": 1, "b": 1})
+    listed = native_api.call("list_jobs", order_by="-created_at")
+    assert [job["job_id"] for job in listed["jobs"]] == [running, ended]
+    assert [job["job_id"] for job in native_api.call("list_jobs", state=["running"])["jobs"]] == [running]
+    assert native_api.call("list_jobs", operation="nothing")["total_entries"] == 0
+    page = native_api.call("list_jobs", limit=1, offset=1)
+    assert ([job["job_id"] for job in page["jobs"]], page["total_entries"]) == ([running], 2)
+
+
+@pytest.mark.parametrize("job_id", ["0" * 32, "..", "../../etc", "x", "0" * 31])
+def test_what_is_no_job_is_not_found(job_id: str, fresh: Any) -> None:
+    """An id is no path."""
+    with pytest.raises(errors.JobNotFound):
+        native_api.call("job_state", job_id=job_id)
+
+
+def test_records_are_read_by_nobody_else(fresh: Any) -> None:
+    """Only the user that Airflow runs as may look."""
+    jobs_under_test.start("sleep")
+    folder = sandbox.jobs_folder()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (record,) = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    assert stat.S_IMODE(record.stat().st_mode) == 0o700
+
+
+def test_old_records_are_deleted(fresh: Any, monkeypatch: Any) -> None:
+    """After jobs_kept_hours the next job deletes them; one that runs is never old."""
+    ended, running = jobs_under_test.start("add", {"a": 1, "b": 1}), jobs_under_test.start("sleep")
+    jobs_under_test.wait(ended, "success")
+    jobs_under_test.wait(running, "running")
+    for job_id in (ended, running):
+        long_ago = time.time() - 73 * 3600
+        os.utime(sandbox.jobs_folder() / job_id, (long_ago, long_ago))
+    jobs_under_test.run("add", {"a": 1, "b": 1})
+    until = time.monotonic() + 20
+    while records.find(sandbox.jobs_folder(), ended) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert records.find(sandbox.jobs_folder(), ended) is None
+    assert records.find(sandbox.jobs_folder(), running) is not None
+
+
+def test_a_signal_to_the_supervisor_ends_its_job(fresh: Any) -> None:
+    """As when the machine is shut down."""
+    job_id = jobs_under_test.start("sleep")
+    jobs_under_test.wait(job_id, "running")
+    _supervisor().send_signal(signal.SIGTERM)
+    assert jobs_under_test.wait(job_id, "cancelled")["state"] == "cancelled"

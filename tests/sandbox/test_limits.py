@@ -1,0 +1,83 @@
+"""How many jobs run and wait at once, however many processes ask."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, List
+
+import pytest
+
+from native_api import errors
+from native_api.adapters.seam import airflow as seam
+from tests import jobs_under_test
+
+
+@pytest.fixture(autouse=True)
+def one_place(monkeypatch: Any) -> None:
+    """Let one job run and one wait, for two seconds."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE", "1")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE_SECONDS", "2")
+    monkeypatch.setenv("AIRFLOW__WEBSERVER__WORKERS", "4")
+
+
+def in_threads(count: int, seconds: float) -> List[Any]:
+    """Ask for that many jobs at once, which sleep; return what each gave."""
+    given: List[Any] = []
+
+    def ask() -> None:
+        try:
+            given.append(jobs_under_test.run("sleep", {"seconds": seconds}).result)
+        except errors.NativeApiError as exc:
+            given.append(exc)
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return given
+
+
+def test_beyond_the_queue_a_job_is_refused(fresh: Any) -> None:
+    """One runs, one waits its turn, the third is told to come again."""
+    given = in_threads(3, 0.5)
+    assert sorted(map(str, given)) == [str(errors.TooManyJobs()), "slept", "slept"]
+    refused = next(one for one in given if isinstance(one, errors.TooManyJobs))
+    assert refused.status == 429
+    assert int(refused.headers()["Retry-After"]) > 0
+
+
+def test_who_waits_too_long_is_refused(fresh: Any) -> None:
+    """The queue is no place to stay: the web worker is needed."""
+    given = in_threads(2, 4)
+    assert sorted(map(str, given)) == [str(errors.TooManyJobs()), "slept"]
+
+
+def test_a_job_in_the_background_takes_no_place_of_those_that_are_waited_for(fresh: Any) -> None:
+    """It may run for hours; requests go on."""
+    job_id = jobs_under_test.start("sleep")
+    jobs_under_test.wait(job_id, "running")
+    assert jobs_under_test.run("add", {"a": 1, "b": 1}).result == 2
+    assert jobs_under_test.wait(job_id, "running")["state"] == "running"
+
+
+def test_jobs_in_the_background_wait_their_turn(fresh: Any) -> None:
+    """One runs, one is queued for as long as it takes, and the third is refused."""
+    first, second = jobs_under_test.start("sleep", {"seconds": 1}), jobs_under_test.start("sleep", {"seconds": 0})
+    with pytest.raises(errors.TooManyJobs):
+        jobs_under_test.start("sleep")
+    assert jobs_under_test.wait(first, "success")["state"] == "success"
+    assert jobs_under_test.wait(second, "success")["state"] == "success"
+
+
+def test_on_airflow_2_a_web_worker_stays_free(fresh: Any) -> None:
+    """A request that waits holds its worker there: with two workers and one place nobody waits."""
+    waiting = seam().user_code.waiting
+    assert waiting(8, 1) == (2 if _holds_a_worker() else 8)
+    assert waiting(8, 4) == (0 if _holds_a_worker() else 8)
+    assert waiting(1, 1) == 1
+
+
+def _holds_a_worker() -> bool:
+    return seam().version.startswith("2.")
