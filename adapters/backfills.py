@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Dict, List, Optional
 
 from native_api.access import EXECUTE_DAG, Access, Effect, Resource
@@ -29,6 +30,7 @@ from native_api.errors import (
     BackfillNotFound,
     DagHasImportErrors,
     Invalid,
+    NativeApiError,
     PoolNotFound,
 )
 from native_api.operations import Context, operation
@@ -126,35 +128,30 @@ def _require_none_active(session: Any, dag_id: str) -> None:
 
 def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
     """Have a job of Airflow's own run it."""
-    job = sandbox.Job("native_api.adapters.work.backfills:run", {})
-    found = airflow().backfills.create(context.session, plan, context.caller.name, job.job_id)
-    names = (
-        "conf",
-        "reprocess_behavior",
-        "run_backwards",
-        "ignore_dependencies",
-        "ignore_first_depends_on_past",
-        "pool",
-    )
-    arguments = {
-        "backfill_id": found.backfill_id,
-        "dag_id": plan.dag_id,
-        "from_date": plan.from_date.isoformat(),
-        "to_date": plan.to_date.isoformat(),
-        "task_ids": plan.task_ids if plan.left_out else None,
-        **{name: plan.wanted.get(name) for name in names},
-    }
-    cleanup = ("native_api.adapters.work.backfills:give_up", {"backfill_id": found.backfill_id})
+    job_id = uuid.uuid4().hex
+    found = airflow().backfills.create(context.session, plan, context.caller.name, job_id)
     answer = _begun(context, plan, found)
     followed = context.followed
     try:
-        sandbox.run(context, sandbox.Job(job.function, arguments, cleanup, job.job_id), in_background=True)
-    except BaseException:
+        sandbox.run(context, _job(plan, found), in_background=True)
+    except NativeApiError:
         airflow().backfills.end(context.session, found.backfill_id, "failed")
         context.session.commit()
         raise
     context.followed = followed
     return answer
+
+
+def _job(plan: Plan, found: Any) -> sandbox.Job:
+    arguments = {
+        "backfill_id": found.backfill_id,
+        "task_ids": plan.task_ids if plan.left_out else None,
+        "reprocessed": [run.run.run_id for run in plan.that_are("reprocess")],
+        "ignore_task_deps": plan.ignore_dependencies,
+        **{name: plan.wanted.get(name) for name in ("conf", "run_backwards", "ignore_first_depends_on_past", "pool")},
+    }
+    cleanup = ("native_api.adapters.work.backfills:give_up", {"backfill_id": found.backfill_id})
+    return sandbox.Job("native_api.adapters.work.backfills:run", arguments, cleanup, found.job_id)
 
 
 @operation(

@@ -47,6 +47,15 @@ def fail_unfinished(session: Any, found: Any) -> int:
     return _set_runs(session, found, ("queued", "running"), state="failed", end_date=now)
 
 
+def all_succeeded(session: Any, found: Any) -> bool:
+    """Return whether every date of a local backfill has a run that has succeeded."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, select
+
+    succeeded = airflow().backfills.runs_of(found) & (DagRun.__table__.c.state == "success")
+    return bool(session.scalar(select(func.count(DagRun.id)).where(succeeded)) == found.dates)
+
+
 def _set_tasks(
     session: Any,
     found: Any,

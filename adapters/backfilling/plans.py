@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Dict, List, Mapping, Optional
+from itertools import groupby, islice
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api import settings
 from native_api.adapters.patterns import Pattern
@@ -71,6 +71,12 @@ class Plan:
     def mapped(self) -> Optional[str]:
         """Return the first task that is mapped, or None."""
         return next((task_id for task_id in self.task_ids if self.dag.get_task(task_id).is_mapped), None)
+
+    def stretches(self) -> List[Tuple[str, str]]:
+        """Return the first and the last date of each stretch of the schedule whose runs are not left as they are."""
+        grouped = groupby(self.runs, lambda run: run.action != SKIP)
+        dates = [[run.info.logical_date for run in runs] for is_wanted, runs in grouped if is_wanted]
+        return [(min(stretch).isoformat(), max(stretch).isoformat()) for stretch in dates]
 
     def shown(self) -> Dict[str, Any]:
         """Return the plan as answers show it."""

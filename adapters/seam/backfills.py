@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from native_api.errors import ArgumentNotSupported, DependsOnPast, Invalid, Refused
+from native_api.errors import ArgumentNotSupported, DependsOnPast, Invalid, NotSupported, Refused
 
 #: How many runs of a backfill run at once, where nobody says.
 _AT_ONCE = 10
@@ -36,6 +36,9 @@ class Found:
     job_id: Optional[str] = None
     #: Airflow 2: the ids of the runs that it found and runs again.
     reprocessed: Tuple[str, ...] = ()
+    #: Airflow 2: how many dates a job runs, and the first and the last of each stretch of them.
+    dates: int = 0
+    stretches: Tuple[Tuple[datetime, datetime], ...] = ()
 
     def facts(self) -> Dict[str, Any]:
         """Return what answers show of it as it is."""
@@ -214,6 +217,18 @@ class Backfills:
 
     def end(self, session: Any, backfill_id: int, state: str) -> None:
         """Take down how a backfill has ended that a job of ours runs; here there is none."""
+
+    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> None:
+        """Clear runs that exist, and take them from the scheduler, for a job of ours to run."""
+        raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
+
+    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> None:
+        """
+        Run the dates from *first* to *last* in this process, and return when that is done.
+
+        :param how: conf, run_backwards, ignore_task_deps, ignore_first_depends_on_past, pool.
+        """
+        raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
     def cancel(self, session: Any, found: Found) -> None:
         """Take down that the backfill is cancelled, so that none of its runs starts any more."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, List, Mapping, Optional
 
 from native_api.adapters.seam.backfills import Backfills31, Found
 from native_api.errors import ArgumentNotSupported, DependsOnPast, Refused
@@ -91,8 +91,8 @@ class Backfills2(Backfills31):
         return Found(
             backfill_id=row.id,
             dag_id=row.dag_id,
-            from_date=datetime.fromisoformat(record["from_date"]),
-            to_date=datetime.fromisoformat(record["to_date"]),
+            from_date=_moment(record["from_date"]),
+            to_date=_moment(record["to_date"]),
             reprocess_behavior=record["reprocess_behavior"],
             max_active_runs=record["max_active_runs"],
             created_at=row.dttm,
@@ -103,6 +103,8 @@ class Backfills2(Backfills31):
             local=record["local"],
             job_id=record["job_id"],
             reprocessed=tuple(record["reprocessed"]),
+            dates=record["dates"],
+            stretches=tuple((_moment(first), _moment(last)) for first, last in record["stretches"]),
         )
 
     def runs_of(self, found: Found) -> Any:
@@ -112,8 +114,8 @@ class Backfills2(Backfills31):
 
         of_dag = DagRun.dag_id == found.dag_id
         if found.local:
-            in_range = DagRun.execution_date.between(found.from_date, found.to_date)
-            return and_(of_dag, in_range, DagRun.run_type == DagRunType.BACKFILL_JOB)
+            in_stretches = or_(*(DagRun.execution_date.between(first, last) for first, last in found.stretches))
+            return and_(of_dag, in_stretches, DagRun.run_type == DagRunType.BACKFILL_JOB)
         made = DagRun.run_id.startswith(_prefix(found.backfill_id), autoescape=True)
         return and_(of_dag, or_(made, DagRun.run_id.in_(found.reprocessed)))
 
@@ -128,6 +130,8 @@ class Backfills2(Backfills31):
             "reprocess_behavior": plan.reprocess_behavior,
             "max_active_runs": self.at_once(plan),
             "reprocessed": [] if job_id else [run.run.run_id for run in plan.that_are("reprocess")],
+            "stretches": plan.stretches() if job_id else [],
+            "dates": len(plan.runs) - len(plan.that_are("skip")),
             "local": job_id is not None,
             "job_id": job_id,
             "ended": None,
@@ -178,10 +182,19 @@ class Backfills2(Backfills31):
         )
 
     def _old_run(self, session: Any, plan: Any, run: Any) -> Any:
-        from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunType
 
-        plan.dag.clear(
+        self._clear(session, plan.dag, run)
+        # As Airflow 3 does with the type of such a run; the scheduler goes on from the date of a scheduled one.
+        run.run_type = DagRunType.MANUAL
+        if plan.conf is not None:
+            run.conf = plan.conf
+        return run
+
+    def _clear(self, session: Any, dag: Any, run: Any) -> None:
+        from airflow.utils.state import DagRunState
+
+        dag.clear(
             start_date=run.execution_date,
             end_date=run.execution_date,
             include_subdags=True,
@@ -189,11 +202,31 @@ class Backfills2(Backfills31):
             dag_run_state=DagRunState.QUEUED,
             session=session,
         )
-        # As Airflow 3 does with the type of such a run; the scheduler goes on from the date of a scheduled one.
-        run.run_type = DagRunType.MANUAL
-        if plan.conf is not None:
-            run.conf = plan.conf
-        return run
+
+    # In a job of its own
+
+    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> None:
+        """Clear runs that exist, and take them from the scheduler."""
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.types import DagRunType
+        from sqlalchemy import select
+
+        for run in session.scalars(select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id.in_(run_ids))):
+            self._clear(session, dag, run)
+            run.run_type = DagRunType.BACKFILL_JOB
+        session.flush()
+
+    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> None:
+        """
+        Run the dates from *first* to *last*, and return when that is done.
+
+        :param how: what ``DAG.run`` takes of conf, run_backwards, ignore_first_depends_on_past, pool.
+        """
+        from airflow import settings
+
+        # SQLite has one writer, and Airflow one executor that gets by with it.
+        local = settings.engine.dialect.name != "sqlite"  # type: ignore[union-attr]
+        dag.run(start_date=first, end_date=last, donot_pickle=True, local=local, **how)
 
     def complete(self, session: Any, found: Found) -> None:
         """Do nothing: the runs tell."""
@@ -219,6 +252,10 @@ _FLAGS = (
     "ignore_first_depends_on_past",
     "run_backwards",
 )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _prefix(backfill_id: int) -> str:

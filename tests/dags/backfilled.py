@@ -36,6 +36,9 @@ with DAG("daily", **DAILY) as daily:
 with DAG("daily_with_past", default_args={"depends_on_past": True}, **DAILY) as daily_with_past:
     BashOperator(task_id="count", bash_command="true")
 
+with DAG("daily_sleeping", default_args={"depends_on_past": True}, **DAILY) as daily_sleeping:
+    BashOperator(task_id="sleep", bash_command="sleep 600")
+
 with DAG("daily_mapped", **DAILY) as daily_mapped:
 
     @task
