@@ -23,7 +23,11 @@ EVERY = [pytest.param(operation, id=operation.name) for operation in operations.
 JOB = "0123456789abcdef" * 2
 WORLD: Dict[str, Any] = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extract", "key": "greeting", "job_id": JOB}
 #: What is deleted must not be missed by other tests.
-OWN_WORLD = {"delete_dag": {"dag_id": airflow_under_test.COPY}, "task_log": {"task_id": "transform"}}
+OWN_WORLD = {
+    "delete_dag": {"dag_id": airflow_under_test.COPY},
+    "task_log": {"task_id": "transform"},
+    "dag_report": {"subdir": "DAGS_FOLDER/wire_dag.py"},
+}
 
 
 def make_world() -> None:

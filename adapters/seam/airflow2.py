@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from native_api.adapters.seam.backfills import Backfills
     from native_api.adapters.seam.logs import Logs
     from native_api.adapters.seam.rights import Rights
+    from native_api.adapters.seam.running import Running
+    from native_api.adapters.seam.syncing import Syncing
     from native_api.adapters.seam.trials import Trials
     from native_api.adapters.seam.user_code import UserCode
 
@@ -56,6 +58,12 @@ class Airflow2(Airflow32):
         from native_api.adapters.seam.backfills2 import Backfills2
 
         return Backfills2()
+
+    @property
+    def syncing(self) -> Syncing:
+        from native_api.adapters.seam import syncing2, version
+
+        return next(implementation for since, implementation in syncing2.LINES if version() >= since)()
 
     def __init__(self) -> None:
         # Notes point to FAB's table of users, which a process that is no web server has not loaded.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from native_api.adapters.seam.backfills import Backfills
     from native_api.adapters.seam.logs import Logs
     from native_api.adapters.seam.rights import Rights
+    from native_api.adapters.seam.running import Running
+    from native_api.adapters.seam.syncing import Syncing
     from native_api.adapters.seam.trials import Trials
     from native_api.adapters.seam.user_code import UserCode
 
@@ -76,6 +78,13 @@ class Airflow:
         from native_api.adapters.seam import backfills, version
 
         return next(implementation for since, implementation in backfills.LINES if version() >= since)()
+
+    @property
+    def syncing(self) -> Syncing:
+        """The files of DAGs, and the database."""
+        from native_api.adapters.seam import syncing, version
+
+        return next(implementation for since, implementation in syncing.LINES if version() >= since)()
 
     # The session, its errors, and time
 

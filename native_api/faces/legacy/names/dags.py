@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, List, Mapping
 
+from native_api.adapters.seam import airflow
+from native_api.faces.legacy.names.reports import report
 from native_api.faces.legacy.protocol import Arguments, Plan, legacy_name
 
 RULE = "-" * 67
@@ -13,7 +15,8 @@ RULE = "-" * 67
 def list_dags(arguments: Arguments) -> Plan:
     """The ids of all DAGs; with report, how their files load."""
     if arguments.flag("report"):
-        return Plan("dag_report", dict(arguments.given("subdir")))
+        folder = arguments.get("subdir") or airflow().folders()[0]
+        return Plan("dag_report", dict(arguments.given("subdir")), lambda result: _ids(result) + report(result, folder))
     return Plan("list_dags", dict(arguments.given("subdir")), _ids)
 
 
@@ -30,8 +33,13 @@ def unpause(arguments: Arguments) -> Plan:
 
 
 def _ids(result: Mapping[str, Any]) -> str:
-    ids = "\n".join(dag["dag_id"] for dag in result["dags"])
+    listed = [dag["dag_id"] for dag in result["dags"]] if "dags" in result else _ids_of_files(result)
+    ids = "\n".join(listed)
     return f"\n\n{RULE}\nDAGS\n{RULE}\n{ids}\n\n"
+
+
+def _ids_of_files(result: Mapping[str, Any]) -> List[str]:
+    return sorted({dag_id for entry in result["files"] for dag_id in entry["dag_ids"]})
 
 
 def _paused(result: Mapping[str, Any]) -> str:

@@ -1,0 +1,133 @@
+"""How the files of DAGs load."""
+
+from __future__ import annotations
+
+import os.path
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, fields, validate
+
+from native_api.access import EXECUTE_DAG, Access, Effect, Resource
+from native_api.adapters import sandbox
+from native_api.adapters.dags import checked_subdir
+from native_api.adapters.jobs import AcceptedJob, InBackground
+from native_api.adapters.seam import airflow
+from native_api.errors import Invalid
+from native_api.operations import Context, operation
+
+#: What the files of all DAGs are about.
+EVERY_DAG = (Access(Resource.DAG, "GET"), *EXECUTE_DAG)
+
+
+class FilesToParse(InBackground):
+    """Which files to parse."""
+
+    bundle = fields.String(
+        validate=validate.Length(min=1), metadata={"description": "Airflow 3: only the files of this bundle."}
+    )
+    file_seconds = fields.Float(
+        validate=validate.Range(min=0.1, max=86400),
+        metadata={"description": "How long a file may take; left out, what Airflow's dagbag_import_timeout allows."},
+    )
+
+
+class DagReport(FilesToParse):
+    """Which files to report on."""
+
+    subdir = fields.String(
+        metadata={
+            "description": "Only files in this folder, or this file, of the DAGs folder or a bundle; "
+            "DAGS_FOLDER at its beginning stands for the DAGs folder."
+        }
+    )
+
+
+class FileError(Schema):
+    """What of a file does not load."""
+
+    file = fields.String(required=True, metadata={"description": "The file, or the module in an archive."})
+    stacktrace = fields.String(required=True)
+
+
+class ParsedFile(Schema):
+    """What became of a file."""
+
+    file = fields.String(required=True)
+    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    outcome = fields.String(
+        required=True,
+        metadata={
+            "description": "loaded, import_error, failed (it could not be dealt with), crashed (it ended its process), "
+            "or timeout."
+        },
+    )
+    exit_code = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "How it ended its process; negative: the signal."}
+    )
+    seconds = fields.Float(required=True)
+    dag_ids = fields.List(fields.String(), required=True)
+    task_count = fields.Integer(required=True)
+    import_errors = fields.List(fields.Nested(FileError), required=True)
+
+
+class ReportedFiles(Schema):
+    """How files load, the slowest first."""
+
+    files = fields.List(fields.Nested(ParsedFile), required=True)
+    total_entries = fields.Integer(required=True, metadata={"description": "How many files Airflow would read."})
+    dag_count = fields.Integer(required=True)
+    task_count = fields.Integer(required=True)
+    import_error_count = fields.Integer(required=True)
+    seconds = fields.Float(required=True, metadata={"description": "How long all of it took; files load in parallel."})
+
+
+def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    return None if "subdir" in arguments or "bundle" in arguments else ["dags", "report"]
+
+
+@operation(
+    request=DagReport,
+    result=ReportedFiles,
+    accepted=AcceptedJob,
+    access=EVERY_DAG,
+    effect=Effect.EXECUTE,
+    command=_report_command,
+    example={"subdir": "DAGS_FOLDER/example_dag.py"},
+)
+def dag_report(
+    context: Context,
+    in_background: bool,
+    subdir: Optional[str] = None,
+    bundle: Optional[str] = None,
+    file_seconds: Optional[float] = None,
+) -> Optional[Dict[str, Any]]:
+    """
+    Parse the files that Airflow reads DAGs from, and tell how each loads; nothing is written.
+
+    Each is parsed in a process of its own: one that ends its process, crashes or hangs is reported as such, and the
+    others are still.
+    """
+    arguments = {
+        "bundles": bundle_names(bundle),
+        "subdir": None if subdir is None else existing_subdir(subdir),
+        "file_seconds": file_seconds,
+    }
+    finished = sandbox.run(
+        context, sandbox.Job("native_api.adapters.work.parsing:report", arguments), in_background=in_background
+    )
+    return None if finished is None else finished.result
+
+
+def bundle_names(bundle: Optional[str]) -> List[Optional[str]]:
+    """Return the names of all bundles, or that of the one that is asked for; Airflow 2's folders have none."""
+    if bundle is not None:
+        return [airflow().syncing.bundle(bundle).name]
+    return [known.name for known in airflow().syncing.bundles()]
+
+
+def existing_subdir(subdir: str) -> str:
+    """Return the real path of *subdir*, or raise where it is none that Airflow reads."""
+    path = checked_subdir(subdir)
+    if not os.path.exists(path):
+        raise Invalid({"subdir": ["There is no such file or folder."]})
+    return path
