@@ -30,6 +30,7 @@ class ClearTasks(Subdir):
     exclude_subdags = switch("Airflow 2: leave SubDAGs, and DAGs that a marker leads to, as they are.")
     exclude_parentdag = switch("Airflow 2: leave the DAG that a SubDAG is in as it is.")
     dry_run = switch("Only tell what would be cleared.")
+    no_confirm = switch("Accepted, as the command line has it; nothing is asked here in any case.")
 
     @validates_schema
     def _one_way(self, data: Mapping[str, Any], **kwargs: Any) -> None:
@@ -87,6 +88,7 @@ def clear_tasks(
     upstream: bool,
     downstream: bool,
     dry_run: bool,
+    no_confirm: bool,
     run_id: Optional[str] = None,
     task_regex: Optional[Any] = None,
     subdir: Optional[str] = None,

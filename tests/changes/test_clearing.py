@@ -68,6 +68,13 @@ class TestClear:
             after = {task_id: None if task_id in cleared else state for task_id, state in AS_MADE.items()}
             assert states(run_id) == {**after, "run": "queued" if cleared else "failed"}
 
+    @pytest.mark.parametrize("no_confirm", [True, False])
+    def test_nothing_is_asked(self, runs: Any, no_confirm: bool) -> None:
+        """The command line's option for that is accepted, and changes nothing."""
+        answer = self.clear(run_id="r2", task_regex="load", no_confirm=no_confirm)
+        assert names(answer) == ["r2.load"]
+        assert states("r2")["load"] is None
+
     def test_the_state_before_is_told(self, runs: Any) -> None:
         answer = self.clear(run_id="r1", task_regex="load")
         assert [ti["state"] for ti in answer["task_instances"]] == ["upstream_failed"]
