@@ -16,6 +16,8 @@ HOME = Path(tempfile.mkdtemp(prefix="native-api-tests-"))
 #: A copy of our own, since tests deploy to it.
 DAGS = HOME / "dags"
 TOKEN = "a-static-token"
+#: Where tests/on_postgres.py says which database to use.
+DATABASE = "NATIVE_API_TESTS_DATABASE"
 COPY = "a_copy"
 
 
@@ -30,7 +32,7 @@ def configure() -> None:
         "AIRFLOW__CORE__FERNET_KEY": "ZmDfcTF7_60GrrY167zsiPd67pEvs0aGOv2oasOM1Pg=",
         "AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX": "glob",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": os.environ.get(DATABASE, f"sqlite:///{HOME}/airflow.db"),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW__API__AUTH_BACKENDS": ",".join(
             f"airflow.api.auth.backend.{backend}" for backend in ("basic_auth", "session")
