@@ -50,5 +50,10 @@ def call() -> Response:
     if answer.followed is not None:
         answer.result["url"] = following.url_of(answer)
         envelope.warn([f"The work goes on: GET {answer.result['url']} tells how it stands"])
-    text = plan.text if answer.followed is None else plan.begun
-    return envelope.ok(name, text(answer.result), answer.result, protocol.command_line(operation, answer.arguments))
+    command = protocol.command_line(operation, answer.arguments)
+    if answer.followed is not None:
+        return envelope.ok(name, plan.begun(answer.result), answer.result, command)
+    text, failure = plan.text(answer.result), plan.failure(answer.result)
+    if failure is not None:
+        return envelope.failed(text, failure, answer.result, command)
+    return envelope.ok(name, text, answer.result, command)

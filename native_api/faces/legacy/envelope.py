@@ -51,6 +51,15 @@ def ok(name: LegacyName, text: str, result: Optional[Mapping[str, Any]], command
     return json_response(body)
 
 
+def failed(text: str, failure: str, result: Mapping[str, Any], command: Optional[str]) -> Response:
+    """Return the answer of a call that was done, of user code that failed."""
+    body = _begun("ERROR", HTTPStatus.UNPROCESSABLE_ENTITY)
+    body["output"] = {"stdin": "", "stdout": text, "stderr": failure}
+    body["airflow_cmd"] = command
+    body["result"] = result
+    return json_response(body, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
 def error(exc: NativeApiError) -> Response:
     """Return the answer of a call that did not."""
     status = STATUSES.get(type(exc), exc.status)

@@ -61,7 +61,8 @@ class Plan:
     """
     Which operation a call stands for, how its result reads, and what the command printed that failed in silence.
 
-    *begun* is how it reads where the work goes on after the answer.
+    *begun* is how it reads where the work goes on after the answer. *failure* is what it says on its standard error
+    where the result is that of user code that failed, and None where it is not.
     """
 
     operation: str
@@ -69,6 +70,7 @@ class Plan:
     text: Callable[[Mapping[str, Any]], str] = lambda result: ""
     no_failure: Mapping[Type[NativeApiError], str] = field(default_factory=dict)
     begun: Callable[[Mapping[str, Any]], str] = lambda result: ""
+    failure: Callable[[Mapping[str, Any]], Optional[str]] = lambda result: None
 
 
 Planner = Callable[[Arguments], Plan]

@@ -13,6 +13,7 @@ from native_api.faces.legacy.names import (
     pools,
     task_instances,
     tasks,
+    trials,
     variables,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "pools",
     "task_instances",
     "tasks",
+    "trials",
     "variables",
 ]
