@@ -83,5 +83,11 @@ def _failed(session: Any, dag: Any, key: Mapping[str, Any], run: Any) -> List[Di
         raise TaskInstanceNotFound(run.dag_id, task_id, run.run_id, map_index)
     run.dag = dag
     instance.refresh_from_task(dag.get_task(task_id))
-    statuses = instance.get_failed_dep_statuses(dep_context=DepContext(deps=SCHEDULER_QUEUED_DEPS), session=session)
-    return [{"name": status.dep_name, "reason": status.reason} for status in statuses]
+    return unmet(instance, DepContext(deps=SCHEDULER_QUEUED_DEPS), session)
+
+
+def unmet(instance: Any, dep_context: Any, session: Any) -> List[Dict[str, str]]:
+    """Return the dependencies of Airflow's *dep_context* that a task instance does not meet, by name."""
+    statuses = instance.get_failed_dep_statuses(dep_context=dep_context, session=session)
+    found = [{"name": status.dep_name, "reason": status.reason} for status in statuses]
+    return sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))

@@ -178,6 +178,13 @@ def _read(
     return answer, Place(place.try_number, part.metadata, 0)
 
 
+def end_of_log(session: Any, key: Mapping[str, Any], size: int) -> Tuple[str, bool]:
+    """Return the end of the log of the latest try, of *size* bytes at most, and whether there is more."""
+    row, latest = _instance(session, key)
+    answer, _ = _read(session, row, Place(latest, {}, 0), latest, LARGEST, size)
+    return answer["content"], answer["truncated"]
+
+
 def _token(key: Mapping[str, Any], place: Place) -> str:
     token = _serializer().dumps([list(key.values()), *astuple(place)])
     return token if isinstance(token, str) else token.decode("ascii")

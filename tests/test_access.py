@@ -28,6 +28,7 @@ OUTCOMES: Dict[str, Dict[str, str]] = {
     "dag_report": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
     "render_task": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
     "test_task": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "run_task": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
     "job_state": {FAB: "200 404 404 404", SIMPLE: "200 404 404 404"},
     "list_jobs": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
     "cancel_job": {FAB: "200 404 404 404", SIMPLE: "200 404 404 404"},

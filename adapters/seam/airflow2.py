@@ -42,6 +42,12 @@ class Airflow2(Airflow32):
         return next(implementation for since, implementation in logs2.LINES if version() >= since)()
 
     @property
+    def running(self) -> Running:
+        from native_api.adapters.seam import running2, version
+
+        return next(implementation for since, implementation in running2.LINES if version() >= since)()
+
+    @property
     def trials(self) -> Trials:
         from native_api.adapters.seam import trials2, version
 

@@ -59,6 +59,13 @@ class Airflow:
         return next(implementation for since, implementation in user_code.LINES if version() >= since)()
 
     @property
+    def running(self) -> Running:
+        """Running one task instance for real."""
+        from native_api.adapters.seam import running, version
+
+        return next(implementation for since, implementation in running.LINES if version() >= since)()
+
+    @property
     def trials(self) -> Trials:
         """Task instances on trial: rendered, or run with nothing recorded."""
         from native_api.adapters.seam import trials31, version

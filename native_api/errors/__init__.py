@@ -65,6 +65,7 @@ from native_api.errors.missing import (
     VariableNotFound,
 )
 from native_api.errors.requests import BadRequest, BodyTooLarge, UnsupportedMediaType
+from native_api.errors.runs import DagPaused, DependenciesUnmet, OthersWouldStart, TaskInstanceBusy
 from native_api.errors.server import DatabaseUnavailable, NotSupported, Unforeseen
 
 __all__ = [
@@ -87,10 +88,12 @@ __all__ = [
     "DagNotBelow",
     "DagNotFound",
     "DagNotLoaded",
+    "DagPaused",
     "DagRunExists",
     "DagRunNotFound",
     "DatabaseUnavailable",
     "DefaultPool",
+    "DependenciesUnmet",
     "DependsOnPast",
     "EffectNotAllowed",
     "Forbidden",
@@ -110,6 +113,7 @@ __all__ = [
     "NotSupported",
     "NothingRendered",
     "OperationNotFound",
+    "OthersWouldStart",
     "OutsideFolders",
     "PageNotFound",
     "PoolNotFound",
@@ -117,6 +121,7 @@ __all__ = [
     "SandboxUnavailable",
     "SensitiveValue",
     "ServerFileNotFound",
+    "TaskInstanceBusy",
     "TaskInstanceNotFound",
     "TaskNotFound",
     "TokenRefused",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from native_api.faces.legacy.protocol import Plan, legacy_name
 
 _NAMES = {
-    "run": "run_task",
     "deploy_dag": "deploy_dag",
     "refresh_dag": "refresh_dag",
     "refresh_all_dags": "refresh_all_dags",

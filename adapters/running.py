@@ -1,0 +1,213 @@
+"""Running one task instance for real, alone."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import pendulum
+from marshmallow import fields, validate
+
+from native_api.access import EXECUTE_DAG, Effect
+from native_api.adapters import sandbox
+from native_api.adapters.jobs import AcceptedJob, InBackground
+from native_api.adapters.lone_runs import (
+    Lone,
+    has_ended,
+    is_paused,
+    leave_the_others,
+    lone_instance,
+    require_idle,
+    require_others_ended,
+    require_ready,
+    tried,
+)
+from native_api.adapters.named import dag_with_task, named_instance
+from native_api.adapters.schemas import RunDates, switch
+from native_api.adapters.seam import airflow
+from native_api.adapters.task_instances import OneTaskInstance, instance_command
+from native_api.errors import DagPaused, DagRunNotFound, PoolNotFound
+from native_api.operations import Context, operation
+
+#: What a task may be run in spite of, and the flag that says so in ``airflow tasks run``.
+IGNORED = {
+    "force": "--force",
+    "ignore_all_dependencies": "--ignore-all-dependencies",
+    "ignore_dependencies": "--ignore-dependencies",
+    "ignore_depends_on_past": "--depends-on-past=ignore",
+}
+
+#: What there is to say only of an instance that was run here.
+NOT_RUN_HERE = {"log": None, "log_cut": None, "seconds": None}
+
+#: What ``airflow tasks run`` takes besides, of the shipping of DAGs to workers; it changes nothing here.
+WITHOUT_EFFECT = ("pickle", "ship_dag", "cfg_path")
+
+
+class RunTask(InBackground, OneTaskInstance):
+    """Which task instance to run, and how; where there is no run for the date, one is made."""
+
+    local = switch("In a process of ours on this machine, at once; otherwise Airflow's executor runs it.")
+    mark_success = switch("Only set its state to success.")
+    force = switch("Whatever its state is, unless it runs.")
+    ignore_all_dependencies = switch("In spite of its state and of all dependencies that can be ignored.")
+    ignore_dependencies = switch("In spite of the dependencies of the task: upstream tasks, depends_on_past.")
+    ignore_depends_on_past = switch("In spite of what became of it in the run before.")
+    pool = fields.String(validate=validate.Length(min=1), metadata={"description": "The pool it takes its place in."})
+    pickle = fields.String(load_default=None, metadata={"description": "Has no effect."})
+    ship_dag = switch("Has no effect.")
+    cfg_path = fields.String(load_default=None, metadata={"description": "Has no effect."})
+
+
+class RunningTask(RunDates):
+    """What was done with the task instance, and how it stands."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    how = fields.String(
+        required=True,
+        metadata={
+            "description": "sandbox: it was run in a process of ours, and has ended. scheduler, executor: it was "
+            "handed over to Airflow's, and runs when there is a place for it. marked: its state was set."
+        },
+    )
+    state = fields.String(required=True, allow_none=True, metadata={"description": "Its state at present."})
+    previous_state = fields.String(required=True, allow_none=True, metadata={"description": "Its state before."})
+    try_number = fields.Integer(required=True)
+    run_is_new = fields.Boolean(
+        required=True,
+        metadata={"description": "Whether the run was made for it; the other tasks of such a run are skipped."},
+    )
+    hostname = fields.String(required=True, allow_none=True, metadata={"description": "Where it was run."})
+    log = fields.String(
+        required=True, allow_none=True, metadata={"description": "The end of its log, if it was run in the sandbox."}
+    )
+    log_cut = fields.Boolean(
+        required=True, allow_none=True, metadata={"description": "Whether there is more than the end."}
+    )
+    seconds = fields.Float(required=True, allow_none=True, metadata={"description": "How long it took in the sandbox."})
+    warnings = fields.List(fields.String())
+
+
+def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    if not airflow().running.has_command:
+        return None
+    verb, action, *named = instance_command("run")(arguments)
+    switches = {"local": "--local", "mark_success": "--mark-success", **IGNORED}
+    flags = [flag for name, flag in switches.items() if arguments[name]]
+    pool = ["--pool", arguments["pool"]] if arguments.get("pool") else []
+    return [verb, action, *flags, *pool, *named]
+
+
+@operation(
+    request=RunTask,
+    result=RunningTask,
+    accepted=AcceptedJob,
+    access=EXECUTE_DAG,
+    effect=Effect.EXECUTE,
+    command=_command,
+    example={
+        "dag_id": "example_dag",
+        "run_id": "manual__2026-11-01T00:00:00+00:00",
+        "task_id": "extract",
+        "local": True,
+    },
+)
+def run_task(
+    context: Context,
+    in_background: bool,
+    local: bool,
+    mark_success: bool,
+    pool: Optional[str] = None,
+    logical_date: Any = None,
+    **asked: Any,
+) -> Optional[Dict[str, Any]]:
+    """
+    Run one task instance for real; no other task of its run starts by it.
+
+    With ``local`` it runs in a process of ours and the answer comes when it has ended; if that is longer than a request
+    may take, it goes on as a job (202). Without, Airflow 3 hands it to the scheduler. Airflow 2 sends it to a Celery or
+    Kubernetes executor, and runs it as with ``local`` where the executor is a local one. Where there is no run for the
+    date, one is made, in which the other tasks are skipped.
+    """
+    session = context.session
+    context.warnings += [f"'{name}' has no effect here." for name in WITHOUT_EFFECT if asked.pop(name)]
+    options = {"pool": _known_pool(session, pool), **{name: asked.pop(name) for name in IGNORED}}
+    key, date = _key(context, logical_date, asked)
+    lone = lone_instance(session, dag_with_task(session, key["dag_id"], key["task_id"]), key, date)
+    if mark_success:
+        return _mark(lone, session)
+    how = "sandbox" if local else airflow().running.way(lone.instance)
+    require_ready(lone, options, how != "sandbox", session)
+    if how == "scheduler":
+        return _schedule(lone, options["pool"], session)
+    # The job makes the run anew: what it does not come to is not left behind.
+    is_new = lone.is_new
+    session.rollback()
+    job = _job(how, key, date if is_new else None, options)
+    finished = sandbox.run(context, job, in_background=in_background, outlive=True)
+    if finished is None:
+        return None
+    context.warnings += finished.result["warnings"]
+    date = finished.result["logical_date"]
+    when = None if date is None else pendulum.parse(date)
+    return {**NOT_RUN_HERE, **finished.result, "logical_date": when, "seconds": finished.seconds}
+
+
+def _known_pool(session: Any, name: Optional[str]) -> Optional[str]:
+    from airflow.models.pool import Pool
+
+    if name is not None and Pool.get_pool(name, session=session) is None:
+        raise PoolNotFound(name)
+    return name
+
+
+def _key(context: Context, logical_date: Any, asked: Mapping[str, Any]) -> Tuple[Dict[str, Any], Any]:
+    """Return the key of the instance that the caller named, with the id of the run that there is, or is to be."""
+    try:
+        return named_instance(context, logical_date=logical_date, **asked)[1], logical_date
+    except DagRunNotFound:
+        if logical_date is None:
+            raise
+    key = {name: asked[name] for name in ("dag_id", "task_id", "map_index")}
+    return {**key, "run_id": f"manual__{logical_date.isoformat()}"}, logical_date
+
+
+def _mark(lone: Lone, session: Any) -> Dict[str, Any]:
+    from airflow.utils.state import TaskInstanceState
+
+    require_idle(lone)
+    begun = _begun(lone, session)
+    lone.instance.set_state(TaskInstanceState.SUCCESS, session=session)
+    session.flush()
+    return {**begun, **tried(lone), **NOT_RUN_HERE, "how": "marked"}
+
+
+def _schedule(lone: Lone, pool: Optional[str], session: Any) -> Dict[str, Any]:
+    if is_paused(lone.run.dag_id, session):
+        raise DagPaused(lone.run.dag_id)
+    if has_ended(lone.run) and not lone.is_new:
+        require_others_ended(lone, session)
+    begun = _begun(lone, session)
+    airflow().running.begin_anew(lone.instance, pool, session)
+    airflow().running.schedule(lone.run, lone.instance, session)
+    return {**begun, **tried(lone), **NOT_RUN_HERE, "how": "scheduler"}
+
+
+def _begun(lone: Lone, session: Any) -> Dict[str, Any]:
+    """Return what was there before, and have a new run's other tasks left alone."""
+    if lone.is_new:
+        leave_the_others(lone, session)
+    return {"previous_state": lone.state, "run_is_new": lone.is_new}
+
+
+def _job(how: str, key: Dict[str, Any], new_run_date: Any, options: Dict[str, Any]) -> sandbox.Job:
+    """Return the job that runs the instance, or sends it to the executor; it ends what it has begun if it is killed."""
+    job_id = uuid.uuid4().hex
+    work = "native_api.adapters.work.running:" + ("run" if how == "sandbox" else "send")
+    date = new_run_date and new_run_date.isoformat()
+    arguments = {"key": key, "logical_date": date, "options": options, "job_id": job_id}
+    ending = {"key": key, "run_is_new": new_run_date is not None, "job_id": job_id}
+    return sandbox.Job(work, arguments, ("native_api.adapters.work.running:give_up", ending), job_id)

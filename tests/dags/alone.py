@@ -1,0 +1,72 @@
+"""An airflow DAG file with tasks that are run one by one."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import signal
+import time
+
+import pendulum
+from airflow import DAG
+
+try:
+    from airflow.providers.standard.operators.bash import BashOperator
+    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+except ImportError:
+    from airflow.operators.bash import BashOperator
+    from airflow.triggers.temporal import TimeDeltaTrigger
+
+try:
+    from airflow.sdk import BaseOperator, task
+except ImportError:
+    from airflow.decorators import task
+    from airflow.models.baseoperator import BaseOperator
+
+
+class Defers(BaseOperator):
+    """Waits for a triggerer."""
+
+    def execute(self, context):
+        self.defer(trigger=TimeDeltaTrigger(datetime.timedelta(seconds=1)), method_name="the_end")
+
+    def the_end(self, context, event=None):
+        return "waited"
+
+
+with DAG("alone", schedule=None, start_date=pendulum.datetime(2020, 1, 1, tz="UTC"), catchup=False):
+    first = BashOperator(task_id="first", bash_command="echo the first of {{ ds }}")
+    second = BashOperator(task_id="second", bash_command="echo the second")
+    third = BashOperator(task_id="third", bash_command="echo the third")
+    first >> second >> third
+    Defers(task_id="defers")
+
+    @task(retries=2, retry_delay=datetime.timedelta(seconds=1))
+    def fails():
+        """Raise."""
+        print("about to fail")
+        raise ValueError("no luck")
+
+    @task
+    def is_killed():
+        """End the process as the system does that is out of memory."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @task
+    def sleeps(seconds):
+        """Take a while."""
+        time.sleep(seconds)
+        logging.getLogger("airflow.task").warning("slept well")
+
+    fails()
+    is_killed()
+    sleeps.override(task_id="sleeps_long")(600)
+    sleeps.override(task_id="sleeps_shortly")(3)
+
+    @task
+    def doubles(number):
+        """Have an instance for each number."""
+        print("doubled", 2 * number)
+
+    doubles.expand(number=[1, 2])
