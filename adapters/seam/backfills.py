@@ -253,6 +253,13 @@ class Backfills31(Backfills):
         params.update(conf or {})
         params.validate()
 
+    def _add_run(self, session: Any, plan: Any, row: Any, info: Any, place: int, created_by: str) -> None:
+        super()._add_run(session, plan, row, info, place, created_by)
+        # Before 3.2 a run that runs again keeps the configuration that it had.
+        planned = plan.runs[place - 1]
+        if planned.action == "reprocess" and plan.conf is not None:
+            planned.run.conf = plan.conf
+
     def _maker(self, module: Any) -> Any:
         # Partitions came with 3.2.
         return module._create_backfill_dag_run

@@ -6,8 +6,8 @@ from typing import Iterator
 
 import pytest
 
-from tests.servers.deployment import TOKEN, Deployment, Server, prepared, serving
-from tests.servers.versions import HAS_FAB
+from tests.servers.deployment import TOKEN, Deployment, Server, prepared, running, serving
+from tests.servers.versions import AIRFLOW, HAS_FAB
 
 BASIC = "airflow.api.auth.backend.basic_auth"
 SESSION = "airflow.api.auth.backend.session"
@@ -27,6 +27,14 @@ def server(deployment: Deployment) -> Iterator[Server]:
     options = {BACKENDS: f"{BASIC},{SESSION}", STATIC_TOKEN: TOKEN}
     with serving(deployment.copy(deployment.home.with_name("usual"), **options)) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def scheduled(server: Server) -> Iterator[Server]:
+    """The usual Airflow, with all that runs tasks."""
+    commands = ("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",)
+    with running(server.deployment, *commands):
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Iterator
-
-import pytest
-
 from tests.servers.client import LEGACY
-from tests.servers.deployment import Server, running
+from tests.servers.deployment import Server
 from tests.servers.processes import eventually
-from tests.servers.versions import AIRFLOW, on
+from tests.servers.versions import on
 
 pytestmark = on("2.11", "3.3")
 
 RUN_SECONDS = 240
-
-
-@pytest.fixture(scope="module")
-def scheduled(server: Server) -> Iterator[Server]:
-    """The server, with all that runs tasks."""
-    commands = ("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",)
-    with running(server.deployment, *commands):
-        yield server
 
 
 def test_a_run_succeeds_through_the_legacy_face(scheduled: Server) -> None:

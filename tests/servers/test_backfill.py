@@ -1,0 +1,66 @@
+"""A backfill that the scheduler and the executor really run."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from tests.servers.client import Client
+from tests.servers.deployment import Server
+from tests.servers.processes import eventually
+from tests.servers.versions import on
+
+pytestmark = on("2.11", "3.3")
+
+#: With SQLite Airflow 2 runs one task at a time, and starts an Airflow for each.
+SECONDS = 300
+DATES = [f"2024-01-0{day}T00:00:00+00:00" for day in (2, 3, 4)]
+
+
+def ended(client: Client, url: str) -> Dict[str, Any]:
+    """Return how the backfill stands once it runs no longer."""
+
+    def state() -> Any:
+        told = client.get(url).result()
+        return None if told["state"] == "running" else told
+
+    told: Dict[str, Any] = eventually(state, "the backfill ends", seconds=SECONDS)
+    return told
+
+
+def runs(client: Client) -> List[Dict[str, Any]]:
+    listed: List[Dict[str, Any]] = client.read(
+        "list_dag_runs", dag_id="dated", limit=1000, order_by="logical_date"
+    ).result()["dag_runs"]
+    return listed
+
+
+def test_three_days_run_to_success(scheduled: Server) -> None:
+    """
+    Through the API alone: unpause, backfill, follow the URL of the answer.
+
+    The DAG has catchup: were these runs of the scheduler's own kind, it would go on from the date of the first that
+    ends, and make every run since.
+    """
+    admin = scheduled.user("admin")
+    admin.write("unpause_dag", dag_id="dated").result()
+    before, others = next_dagrun(scheduled), runs(admin)
+    started = admin.write("backfill_dag", dag_id="dated", from_date=DATES[0], to_date=DATES[2])
+    body = started.result(202)
+    assert started.headers["Location"] == body["url"]
+    told = ended(admin, body["url"])
+    assert (told["state"], told["runs"], told["tasks"]) == ("success", {"success": 3}, {"success": 3})
+    assert (told["fraction_done"], told["failed_runs"], told["failed_tasks"]) == (1.0, [], [])
+    made = [run for run in runs(admin) if run["logical_date"] in DATES]
+    assert [run["logical_date"] for run in made] == DATES
+    assert [run["data_interval_start"] for run in made] == DATES
+    assert all(run["start_date"] and run["end_date"] for run in made)
+    # At midnight the scheduler makes the run of the day that has ended.
+    assert next_dagrun(scheduled) >= before
+    kept = [run for run in runs(admin) if run["logical_date"] not in DATES and run["logical_date"][:10] < before[:10]]
+    assert kept == others
+
+
+def next_dagrun(server: Server) -> str:
+    """Return the date of the run that the scheduler makes next."""
+    ((date,),) = server.deployment.rows("SELECT next_dagrun FROM dag WHERE dag_id = 'dated'")
+    return str(date)
