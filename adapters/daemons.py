@@ -166,6 +166,7 @@ def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, 
         if folder.read_record(name) == record:
             record = {**record, "stopped_at": processes.now()}
             folder.write_record(record)
+            folder.forget_pid(record)
     return {**_state(context, record), "killed": killed}
 
 

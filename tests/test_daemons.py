@@ -367,6 +367,7 @@ class TestEnding:
         pid = stand_in(SLEEPS)["pid"]
         answer = native_api.call("stop_daemon", name="kerberos")
         assert (answer["state"], answer["killed"], bool(answer["stopped_at"])) == ("stopped", [], True)
+        assert not Path(answer["pid_file"]).exists()
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
     def test_by_force(self, stand_in: Any) -> None:

@@ -46,6 +46,15 @@ def write_record(record: Dict[str, Any]) -> None:
     replace(record_path(record["name"]), json.dumps(record))
 
 
+def forget_pid(record: Dict[str, Any]) -> None:
+    """Remove the pid file of a daemon that has ended, unless it is another's by now."""
+    with suppress(FileNotFoundError):
+        with open(record["pid_file"], encoding="ascii") as opened:
+            if opened.read().strip() != str(record["pid"]):
+                return
+        os.unlink(record["pid_file"])
+
+
 def names() -> List[str]:
     """Return the names of the daemons that have a record."""
     with suppress(FileNotFoundError):
