@@ -2,8 +2,8 @@
 Run a command with a PostgreSQL of its own: ``python tests/on_postgres.py pytest tests/sandbox``.
 
 The command finds the address in NATIVE_API_TESTS_DATABASE. The server listens on a socket in a temporary folder, is
-started as the user postgres where this is root, and ends with the command. Where PostgreSQL is not installed the command
-is skipped; with CI in the environment that is a failure.
+started as the user postgres where this is root, and ends with the command. Where PostgreSQL is not installed, that is
+said and nothing is run; with CI in the environment it is a failure.
 """
 
 from __future__ import annotations
