@@ -63,6 +63,8 @@ def backfill_dag(
     dag_model = active_dag(context.session, dag_id, subdir)
     if dag_model.has_import_errors:
         raise DagHasImportErrors(dag_id)
+    if not wanted["dry_run"]:
+        _lock(context.session, dag_id)
     plan = planned(context.session, dag_model, wanted)
     context.warnings += [*airflow().backfills.weigh(plan), *_of_no_effect(plan)]
     if wanted.get("pool"):
@@ -113,13 +115,19 @@ def _require_pool(session: Any, name: str) -> None:
         raise PoolNotFound(name)
 
 
-def _require_none_active(session: Any, dag_id: str) -> None:
-    """Raise where the DAG is being backfilled; of two calls at once the second waits here for the first."""
+def _lock(session: Any, dag_id: str) -> None:
+    """Have a second call for the DAG wait here until this one's transaction ends, and then see what that has made."""
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
+    # MySQL shows a transaction what was there at its first look.
+    session.commit()
     this_dag = update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=DagModel.is_paused)
     session.execute(this_dag.execution_options(synchronize_session=False))
+
+
+def _require_none_active(session: Any, dag_id: str) -> None:
+    """Raise where the DAG is being backfilled."""
     for found in airflow().backfills.found(session, dag_id=dag_id):
         if standing.is_active(session, found):
             raise BackfillIsActive(dag_id, found.backfill_id)

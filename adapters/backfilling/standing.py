@@ -82,8 +82,9 @@ def _runs_by_state(session: Any, found: Any) -> Dict[str, int]:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
-    state = _state_of_run()
-    by_state = select(state, func.count(DagRun.id)).where(airflow().backfills.runs_of(found)).group_by(state)
+    # Not every database groups by an expression that has parameters.
+    states = select(_state_of_run().label("state"), DagRun.id).where(airflow().backfills.runs_of(found)).subquery()
+    by_state = select(states.c.state, func.count()).group_by(states.c.state)
     return {str(getattr(state, "value", state)): count for state, count in session.execute(by_state)}
 
 
