@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import uuid
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -88,11 +89,12 @@ def test_task(
     exists are there for the task; what it pushes itself is not kept. A task that fails is an answer, not an error.
     """
     named = instance_on_trial(context, **instance)
-    job = _job(named, dry_run, task_params)
+    job, began = _job(named, dry_run, task_params), time.monotonic()
     try:
         finished = sandbox.run(context, job, in_background=in_background)
     except (UserCodeCrashed, JobTimedOut) as exc:
-        return {**as_dated(named), **_broken_off(exc), "dry_run": dry_run}
+        seconds = round(time.monotonic() - began, 3)
+        return {**as_dated(named), **_broken_off(exc), "seconds": seconds, "dry_run": dry_run}
     return None if finished is None else with_log(finished)
 
 
@@ -112,7 +114,6 @@ def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> s
 def _broken_off(exc: JobFailed) -> Dict[str, Any]:
     """Return how a task ended that took its process with it, or was stopped."""
     exit_code = exc.exit_code if isinstance(exc, UserCodeCrashed) else -signal.SIGTERM
-    seconds = exc.limit_seconds if isinstance(exc, JobTimedOut) else 0.0
     return {
         "state": "failed",
         "exit_code": exit_code,
@@ -121,7 +122,6 @@ def _broken_off(exc: JobFailed) -> Dict[str, Any]:
         "template_fields": None,
         "return_value": None,
         "return_value_is_repr": False,
-        "seconds": seconds,
         "log": exc.log,
         "log_cut": False,
     }

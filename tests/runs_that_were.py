@@ -31,24 +31,25 @@ def return_value(dag_id: str, run_id: str, task_id: str, value: Any) -> None:
     from airflow.models.taskmap import TaskMap
 
     with airflow_under_test.session() as session:
-        _xcom().set(
-            key="return_value", value=value, dag_id=dag_id, task_id=task_id, run_id=run_id, session=session, **_plain()
-        )
+        _store(session, {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "key": "return_value"}, value)
         if isinstance(value, list):
             session.add(TaskMap(dag_id, task_id, run_id, -1, len(value), None))
 
 
-def _xcom() -> Any:
-    try:
-        from airflow.models.xcom import XComModel as xcom
-    except ImportError:
-        from airflow.models.xcom import XCom as xcom
-    return xcom
+def _store(session: Any, key: Dict[str, Any], value: Any) -> None:
+    if airflow_under_test.version() < (3, 0):
+        from airflow.models.xcom import XCom
 
+        XCom.set(value=value, session=session, **key)
+        return
+    # As the API stores what a task has serialised already.
+    from airflow.models.dagrun import DagRun
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import insert, select
 
-def _plain() -> Dict[str, Any]:
-    """Return how a value is stored as tasks of Airflow 3 do: by the API, which is told what is serialised already."""
-    return {"serialize": False} if airflow_under_test.version() >= (3, 0) else {}
+    this_run = select(DagRun.id).where(DagRun.dag_id == key["dag_id"], DagRun.run_id == key["run_id"])
+    row = {**key, "dag_run_id": session.scalar(this_run), "map_index": -1, "value": value}
+    session.execute(insert(XComModel).values(**row))
 
 
 def result_of(job_id: str, seconds: float = 60) -> Any:

@@ -33,8 +33,14 @@ OWN_WORDS = {
     49: "another task in the example DAG",
     50: "it answers before all is done, and says how to follow it",
     40: "other dependencies than in 1.10, sorted, and a paused DAG",
+    41: "other template fields than in 1.10",
+    42: "the task's log, which the old plugin lost",
+    43: "the task's log, which the old plugin lost",
     60: "other dependencies than in 1.10, sorted, and a paused DAG",
     61: "other dependencies than in 1.10, sorted, and a paused DAG",
+    62: "other template fields than in 1.10",
+    63: "the task's log, which the old plugin lost",
+    64: "a task that fails is no success",
     76: "a run that was just triggered is queued first, since Airflow 2.1",
 }
 
@@ -166,6 +172,30 @@ def test_own_words_of_backfills(answers: Dict[int, Any]) -> None:
     assert set(body) == {*EXCHANGES[50]["envelope_keys"], "result", "warning"}
     assert body["result"]["url"] in body["warning"]
     assert body["result"]["url"].endswith(f"backfill_state?backfill_id={body['result']['backfill_id']}")
+
+
+def test_own_words_of_rendering(answers: Dict[int, Any]) -> None:
+    """The form of the text is the recorded one, a heading and the value for each template field."""
+    rule = "# " + "-" * 58
+    for number in (41, 62):
+        text, recorded = answers[number].json["output"]["stdout"], EXCHANGES[number]["stdout"]
+        assert text.splitlines()[:3] == recorded.splitlines()[:3]
+        fields = answers[number].json["result"]["template_fields"]
+        assert text == "".join(f"{rule}\n# property: {f['name']}\n{rule}\n{f['text']}\n\n" for f in fields)
+    assert "\necho extract 2026-11-01" in answers[62].json["output"]["stdout"]
+
+
+def test_own_words_of_testing(answers: Dict[int, Any]) -> None:
+    """The log is there; one that fails says why in the words of the recorded exception, and its status is no 200."""
+    for number in (42, 43, 63):
+        assert answers[number].status == EXCHANGES[number]["http_status"] == 200
+        assert set(answers[number].json) == {*EXCHANGES[number]["envelope_keys"], "result"}
+        output = answers[number].json["output"]
+        assert output == {"stdin": "", "stdout": answers[number].json["result"]["log"], "stderr": ""}
+    assert answers[64].status == answers[64].json["http_response_code"] == 422
+    said = EXCHANGES[64]["stderr_last_line"].replace("airflow.exceptions.", "")
+    assert answers[64].json["output"]["stderr"].startswith(said)
+    assert "Traceback" in answers[64].json["output"]["stdout"]
 
 
 def test_the_times_have_the_recorded_form(answers: Dict[int, Any]) -> None:

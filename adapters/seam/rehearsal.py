@@ -114,6 +114,10 @@ class Rehearsal:
             facts = {name: getattr(row, name) for name in names if name != "type" and row is not None}
         return PrevSuccessfulDagRunResult(**facts)
 
+    def _CreateHITLDetailPayload(self, msg: Any) -> Any:
+        # From 3.1 on a task can ask a person; nobody could answer one that is in no table.
+        raise RuntimeError("A task that asks a person cannot be tested: nobody is asked.")
+
     # From 3.3 on a task has a store for its state
 
     def _GetTaskStateStore(self, msg: Any) -> Any:

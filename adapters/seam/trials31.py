@@ -56,6 +56,24 @@ class Trials30(Trials31):
 
         return BaseOperator.get_mapped_ti_count
 
+    def _act(self, runtime: Any, context: Any, held: Any) -> Any:
+        # Nothing sets up structlog here before 3.1, and by itself it shows the variables of each frame, in colours.
+        import structlog
+        from airflow.configuration import conf
+
+        level = structlog.stdlib.NAME_TO_LEVEL[conf.get("logging", "logging_level").lower()]
+        plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso"),
+                plain,
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        )
+        return super()._act(runtime, context, held)
+
     def _upstream(self, dag: Any, instance: Instance, session: Any) -> Any:
         from airflow.api_fastapi.execution_api.routes.task_instances import (  # type: ignore[attr-defined]
             _get_upstream_map_indexes,
