@@ -48,7 +48,8 @@ class Process:
         with log.open("ab") as output:
             self._started = subprocess.Popen(
                 command,
-                cwd=log.parent,
+                # Airflow 2 imports from there first, and a home has a folder native_api.
+                cwd=log.parent.parent,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,0 +1,98 @@
+"""Jobs of a real web server: what becomes of them when it is killed, aborted or restarted."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from typing import Any, Iterator, List, Optional
+
+import psutil
+import pytest
+
+from tests.servers.deployment import TOKEN, Deployment, Server, serving
+from tests.servers.processes import eventually
+from tests.servers.versions import AIRFLOW, on
+
+pytestmark = on("2.11", "3.3")
+
+WAITED_FOR, IN_BACKGROUND, ABORTED = "2024-03-04", "2024-03-05", "2024-03-06"
+#: Airflow 2's web server ends a worker that takes longer than this.
+WORKER_SECONDS = 25
+
+
+@pytest.fixture
+def own(deployment: Deployment, request: Any) -> Iterator[Deployment]:
+    """An Airflow of this test's own, which it may kill."""
+    yield deployment.copy(
+        deployment.home.with_name(request.node.name),
+        AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN=TOKEN,
+        AIRFLOW__WEBSERVER__WEB_SERVER_WORKER_TIMEOUT=str(WORKER_SECONDS),
+    )
+
+
+def test_jobs_of_a_web_worker_that_is_killed(own: Deployment) -> None:
+    """Who is waited for ends with it; a job in the background goes on, and the next web server follows it."""
+    with serving(own) as server, ThreadPoolExecutor(1) as threads:
+        job = ask(server, IN_BACKGROUND, **{"async": True}).result(202)
+        assert job["url"] == f"/native_api/v1/job_state?job_id={job['job_id']}"
+        eventually(lambda: sleeping(IN_BACKGROUND), "the task in the background sleeps")
+        threads.submit(ask_in_vain, server, WAITED_FOR)
+        web_worker = eventually(lambda: web_worker_of(WAITED_FOR), "the task that is waited for sleeps")
+        assert web_worker is not None
+        web_worker.kill()
+        eventually(lambda: not sleeping(WAITED_FOR), "the task that is waited for is gone")
+        assert sleeping(IN_BACKGROUND)
+    assert own.rows("SELECT run_id FROM dag_run WHERE dag_id = 'hanging' AND run_id LIKE '%__airflow_temp%'") != []
+    with serving(own) as server:
+        holder = server.holder()
+        assert holder.read("job_state", job_id=job["job_id"]).result()["state"] == "running"
+        assert holder.write("cancel_job", job_id=job["job_id"]).result()["state"] == "cancelled"
+        assert not sleeping(IN_BACKGROUND)
+        eventually(lambda: own.rows("SELECT run_id FROM dag_run WHERE dag_id = 'hanging'") == [], "no row is left")
+
+
+@pytest.mark.skipif(AIRFLOW >= (3, 0), reason="Airflow 3's web server ends no worker that takes long.")
+def test_a_web_worker_that_is_aborted_ends_its_job(own: Deployment) -> None:
+    """Gunicorn aborts a worker that takes too long; the next one answers, also for jobs."""
+    with serving(own) as server:
+        assert ask_in_vain(server, ABORTED) in (None, 500, 502)
+        eventually(lambda: not sleeping(ABORTED), "the task is gone")
+        answer = server.holder().write("render_task", dag_id="hanging", task_id="sleep", logical_date=ABORTED)
+        assert [field["value"] for field in answer.result()["template_fields"] if field["name"] == "bash_command"] == [
+            "sleep 20240306"
+        ]
+
+
+def ask(server: Server, date: str, **how: Any) -> Any:
+    """Have the task tested that sleeps."""
+    return server.holder().write("test_task", dag_id="hanging", task_id="sleep", logical_date=date, **how)
+
+
+def ask_in_vain(server: Server, date: str) -> Optional[int]:
+    """Ask, and return the status of the answer, or None where the connection just ends."""
+    try:
+        status: int = ask(server, date).status
+    except (OSError, HTTPException):
+        return None
+    return status
+
+
+def sleeping(date: str) -> List[psutil.Process]:
+    """Return the process that sleeps for the date."""
+    command = ["sleep", date.replace("-", "")]
+    return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == command]
+
+
+def web_worker_of(date: str) -> Optional[psutil.Process]:
+    """Return the web worker that waits for the task of the date: the one whose warm process it was forked from."""
+    for process in sleeping(date):
+        parents = process.parents()
+        for child, parent in zip(parents, parents[1:]):
+            if is_warm(child) and not is_warm(parent):
+                return parent
+    return None
+
+
+def is_warm(process: psutil.Process) -> bool:
+    """Return whether it is a web worker's warm process, or a fork of that."""
+    return any("adapters.sandbox.server" in word for word in process.cmdline())
