@@ -22,23 +22,18 @@ EVERY_DAG = (Access(Resource.DAG, "GET"), *EXECUTE_DAG)
 class FilesToParse(InBackground):
     """Which files to parse."""
 
+    subdir = fields.String(
+        metadata={
+            "description": "Only files in this folder, or this file, of the DAGs folder or a bundle; "
+            "DAGS_FOLDER at its beginning stands for the DAGs folder."
+        }
+    )
     bundle = fields.String(
         validate=validate.Length(min=1), metadata={"description": "Airflow 3: only the files of this bundle."}
     )
     file_seconds = fields.Float(
         validate=validate.Range(min=0.1, max=86400),
         metadata={"description": "How long a file may take; left out, what Airflow's dagbag_import_timeout allows."},
-    )
-
-
-class DagReport(FilesToParse):
-    """Which files to report on."""
-
-    subdir = fields.String(
-        metadata={
-            "description": "Only files in this folder, or this file, of the DAGs folder or a bundle; "
-            "DAGS_FOLDER at its beginning stands for the DAGs folder."
-        }
     )
 
 
@@ -86,7 +81,7 @@ def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
 
 
 @operation(
-    request=DagReport,
+    request=FilesToParse,
     result=ReportedFiles,
     accepted=AcceptedJob,
     access=EVERY_DAG,
@@ -94,38 +89,34 @@ def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     command=_report_command,
     example={"subdir": "DAGS_FOLDER/example_dag.py"},
 )
-def dag_report(
-    context: Context,
-    in_background: bool,
-    subdir: Optional[str] = None,
-    bundle: Optional[str] = None,
-    file_seconds: Optional[float] = None,
-) -> Optional[Dict[str, Any]]:
+def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[Dict[str, Any]]:
     """
     Parse the files that Airflow reads DAGs from, and tell how each loads; nothing is written.
 
     Each is parsed in a process of its own: one that ends its process, crashes or hangs is reported as such, and the
     others are still.
     """
-    arguments = {
-        "bundles": bundle_names(bundle),
-        "subdir": None if subdir is None else existing_subdir(subdir),
-        "file_seconds": file_seconds,
-    }
-    finished = sandbox.run(
-        context, sandbox.Job("native_api.adapters.work.parsing:report", arguments), in_background=in_background
-    )
+    job = sandbox.Job("native_api.adapters.work.parsing:report", files_to_parse(**which))
+    finished = sandbox.run(context, job, in_background=in_background)
     return None if finished is None else finished.result
 
 
-def bundle_names(bundle: Optional[str]) -> List[Optional[str]]:
+def files_to_parse(
+    subdir: Optional[str] = None, bundle: Optional[str] = None, file_seconds: Optional[float] = None
+) -> Dict[str, Any]:
+    """Return which files the sandbox is to parse, for the loaded :class:`FilesToParse`."""
+    folder = None if subdir is None else _existing(subdir)
+    return {"bundles": _bundle_names(bundle), "subdir": folder, "file_seconds": file_seconds}
+
+
+def _bundle_names(bundle: Optional[str]) -> List[Optional[str]]:
     """Return the names of all bundles, or that of the one that is asked for; Airflow 2's folders have none."""
     if bundle is not None:
         return [airflow().syncing.bundle(bundle).name]
     return [known.name for known in airflow().syncing.bundles()]
 
 
-def existing_subdir(subdir: str) -> str:
+def _existing(subdir: str) -> str:
     """Return the real path of *subdir*, or raise where it is none that Airflow reads."""
     path = checked_subdir(subdir)
     if not os.path.exists(path):

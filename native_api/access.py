@@ -67,7 +67,7 @@ class Resource(Enum):
     VARIABLE = ("variable", "key")
     CONNECTION = ("connection", "conn_id")
     POOL = ("pool", "name")
-    DEPLOYMENT = ("deployment", "file", Effect.DEPLOY)
+    DEPLOYMENT = ("deployment", "path", Effect.DEPLOY)
     DAEMON = ("daemon", "name", Effect.DAEMON)
 
     def __init__(self, noun: str, argument: str, effect: Optional[Effect] = None) -> None:

@@ -97,6 +97,8 @@ OPTIONS: Dict[str, Option] = {
         Option("page_limit_maximum", "1000", "The largest limit that a caller may name.", _positive),
         Option("backfill_runs", "1000", "How many runs one backfill may have.", _positive),
         Option("body_bytes", "10485760", "The largest request body, in bytes.", _positive),
+        Option("upload_bytes", "52428800", "The largest file of DAGs that may be deployed, in bytes.", _positive),
+        Option("deployments_kept", "5", "How many versions of a deployed file are kept besides the newest.", _count),
         Option(
             "files_dir",
             "$AIRFLOW_HOME/native_api/files",

@@ -97,6 +97,7 @@ def clean() -> None:
 
     end_daemons()
     end_jobs()
+    forget_deployments()
     with session() as opened:
         for table in (RenderedTaskInstanceFields, TaskInstance, DagRun, *backfill_tables(), Log, Variable, Connection):
             opened.execute(delete(table).execution_options(synchronize_session=False))
@@ -118,6 +119,31 @@ def end_jobs() -> None:
         while record.is_held():
             time.sleep(0.01)
     shutil.rmtree(sandbox.jobs_folder(), ignore_errors=True)
+
+
+def forget_deployments() -> None:
+    """Forget what was deployed, and the file that :func:`store_deployments` made."""
+    from native_api.adapters.deploying import history
+
+    shutil.rmtree(history.root(), ignore_errors=True)
+    (DAGS / "rates.py").unlink(missing_ok=True)
+
+
+def store_deployments(path: str) -> None:
+    """Write down two deployments of a module, and the module."""
+    from native_api.adapters.deploying import history, names
+
+    forget_deployments()
+    target = names.target(path)
+    versions = history.of(target)
+    versions.folder.mkdir(parents=True)
+    for number, text in enumerate(("RATE = 1\n", "RATE = 2\n"), 1):
+        facts = {"number": number, "checksum": history.checksum(text.encode()), "undo": {"old": None, "found": None}}
+        record = {**history.new_record(target, f"{number:032x}", "deploy", "ada", len(text)), **facts}
+        versions.keep(record["deployment_id"], text.encode())
+        versions.begin(record)
+        versions.commit(record, kept=5)
+        (DAGS / path).write_text(text, encoding="utf-8")
 
 
 def end_daemons() -> None:

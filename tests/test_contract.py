@@ -26,6 +26,7 @@ WORLD: Dict[str, Any] = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extra
 OWN_WORLD = {
     "delete_dag": {"dag_id": airflow_under_test.COPY},
     "task_log": {"task_id": "transform"},
+    "refresh_all_dags": {"subdir": "DAGS_FOLDER/wire_dag.py"},
     "dag_report": {"subdir": "DAGS_FOLDER/wire_dag.py"},
 }
 
@@ -47,6 +48,8 @@ def world(web: Any, request: Any, remembered: Remembered) -> Any:
     remembered.make_again()
     airflow_under_test.store_log("wire_dag", "r1", "transform", "first\nlast\n")
     airflow_under_test.store_daemon("scheduler")
+    if operation_of(request, "path"):
+        airflow_under_test.store_deployments("rates.py")
     if operation_of(request, "job_id"):
         jobs_under_test.start("sleep", job_id=JOB)
     if operation_of(request, "backfill_id"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api.adapters.seam import airflow
 from native_api.errors import Invalid, Refused
@@ -86,10 +86,25 @@ class Syncing:
         if not isinstance(DagBundlesManager().get_bundle(str(bundle.name)), LocalDagBundle):
             raise Refused(f"The bundle '{bundle.name}' is no local folder: change its files where they come from.")
 
-    def bundle_of(self, dag_model: Any) -> Optional[str]:
-        """Return the name of the bundle that a DAG is in."""
-        name: str = dag_model.bundle_name
-        return name
+    def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
+        """Return the name of the bundle that a DAG is in, and the path of its file there."""
+        from airflow.utils.file import correct_maybe_zipped
+
+        # The archive, not the module in it.
+        path = os.fspath(correct_maybe_zipped(dag_model.fileloc))
+        inside = dag_model.fileloc[len(path) :]
+        return dag_model.bundle_name, dag_model.relative_fileloc[: len(dag_model.relative_fileloc) - len(inside)]
+
+    def files_in_use(self, bundle: Bundle, session: Any) -> List[str]:
+        """Return the files of a bundle that active DAGs are in; archives with the modules in them."""
+        from airflow.models.dag import DagModel
+        from sqlalchemy import select
+
+        statement = select(DagModel.fileloc).where(airflow().is_active(DagModel), self._in_bundle(bundle, DagModel))
+        return [os.fspath(fileloc) for fileloc in session.scalars(statement.distinct())]
+
+    def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
+        return dag_model.bundle_name == bundle.name
 
     # Files
 
@@ -306,7 +321,7 @@ class Syncing30(Syncing32):
             str(loaded.bundle.name),
             loaded.bundle.version,
             list(loaded.stored_forms.values()),
-            import_errors,  # type: ignore[arg-type]
+            import_errors,
             set(),  # type: ignore[arg-type]
             session=session,
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from native_api.adapters.seam.syncing import Bundle, Loaded, Syncing, code_hash
 from native_api.errors import Invalid
@@ -32,8 +33,13 @@ class Syncing2(Syncing):
     def require_local(self, bundle: Bundle) -> None:
         """Everything is a local folder here."""
 
-    def bundle_of(self, dag_model: Any) -> Optional[str]:
-        return None
+    def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
+        from airflow.utils.file import correct_maybe_zipped
+
+        return None, os.fspath(correct_maybe_zipped(dag_model.fileloc))
+
+    def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
+        return dag_model.fileloc.startswith(f"{bundle.path}{os.sep}", autoescape=True)
 
     def files(self, folder: str) -> List[str]:
         from airflow.utils.file import list_py_file_paths
@@ -44,7 +50,7 @@ class Syncing2(Syncing):
         from airflow.utils.file import list_py_file_paths
 
         everything = {"safe_mode": False, "include_examples": False}
-        return path not in list_py_file_paths(folder, **everything)  # type: ignore[arg-type]
+        return path not in list_py_file_paths(folder, **everything)
 
     def prepare(self) -> None:
         # The permissions of new DAGs are written through the web application, whose import takes seconds.
@@ -70,6 +76,8 @@ class Syncing2(Syncing):
             # A SubDAG is stored within its parent.
             if dag.parent_dag is None and SerializedDagModel.write_dag(dag, session=session, **_as_scheduler()):
                 DagBag._sync_perm_for_dag(dag, session=session)
+        # The session does not flush by itself: what is written below would be added twice.
+        session.flush()
         loaded.import_errors.update(DagBag._sync_to_db(dags=dags, session=session, **_as_scheduler()))
         self.forget_errors(loaded.path, loaded.bundle, session)
         self._write_errors(loaded, session)

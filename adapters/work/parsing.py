@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from native_api.adapters.sandbox.fan import Piece, fan_out
 from native_api.adapters.sandbox.worker import outcome_of_call
@@ -56,12 +56,21 @@ def files_of(bundle: Bundle, subdir: Optional[str] = None) -> List[File]:
 def _within(bundle: Bundle, real_path: str) -> Optional[str]:
     """Return a real path as one of the bundle's, whose own path may lead over links; None where it is not in it."""
     root = os.path.realpath(bundle.path)
-    if os.path.commonpath([root, real_path]) != root:
+    if not _lies_in(real_path, root):
         return None
     return os.path.normpath(os.path.join(bundle.path, os.path.relpath(real_path, root)))
 
 
-def in_forks(function: Any, files: List[File], file_seconds: Optional[float]) -> Iterator[Tuple[File, Piece]]:
+def is_in(file: File, real_path: str) -> bool:
+    """Return whether a file lies at, or below, a real path."""
+    return _lies_in(os.path.realpath(file[0]), real_path)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return os.path.commonpath([folder, path]) == folder
+
+
+def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, Piece]]:
     """Run the function on each file, several at once, and give what became of it."""
     seconds = file_seconds or airflow().syncing.file_limit() or sys.maxsize
     return fan_out(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4))
@@ -117,7 +126,7 @@ def summary(loaded: Loaded) -> Dict[str, Any]:
 
 def entry_of(file: File, piece: Piece) -> Dict[str, Any]:
     """Return what became of a file: what its fork gave, or how that ended."""
-    path, bundle = file
+    path, bundle = file[:2]
     named = {"file": path, "bundle_name": bundle.name, "exit_code": piece.exit_code}
     if piece.state == "success":
         return {**named, **piece.result}

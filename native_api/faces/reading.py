@@ -11,6 +11,9 @@ from flask import request
 from native_api import settings
 from native_api.errors import BodyTooLarge
 
+#: What a form with a file may have besides the file, in bytes.
+_FORM_BYTES = 65536
+
 
 def quote_query() -> None:
     """Make bytes of the query string that the client should have quoted what they would be then."""
@@ -19,7 +22,7 @@ def quote_query() -> None:
 
 def bound_body() -> None:
     """Refuse a body that is too large: by the length it has, else while it is read."""
-    limit = settings.get("body_bytes")
+    limit = _limit()
     if request.max_content_length is not None:
         limit = min(limit, int(request.max_content_length))
     if request.method in ("GET", "HEAD"):
@@ -32,6 +35,19 @@ def bound_body() -> None:
     # Werkzeug's own limit of a form is half a megabyte.
     request.max_form_memory_size = limit
     request.environ["wsgi.input"] = _Bounded(request.environ["wsgi.input"], limit)
+
+
+def _limit() -> int:
+    """Return how large the body of this request may be: that of a deployment has a file in it."""
+    name = (request.view_args or {}).get("name", request.args.get("api"))
+    limit: int = settings.get("body_bytes")
+    return max(limit, largest_upload()) if name == "deploy_dag" else limit
+
+
+def largest_upload() -> int:
+    """Return how large a body may be that has a file of DAGs in it, and what belongs to a form besides."""
+    limit: int = settings.get("upload_bytes")
+    return limit + _FORM_BYTES
 
 
 def _discard(size: int) -> None:

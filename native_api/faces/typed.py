@@ -15,6 +15,7 @@ from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiEr
 from native_api.faces import following
 from native_api.faces.boundary import in_shape, json_response
 from native_api.operations import Operation
+from native_api.uploads import Upload
 
 PROBLEM = "application/problem+json"
 
@@ -62,7 +63,7 @@ def _files(operation: Operation) -> Dict[str, bytes]:
     unwanted = {name for name in request.files if name in fields_of and not fields_of[name].metadata.get("upload")}
     if unwanted:
         raise Invalid({name: ["Takes no file."] for name in sorted(unwanted)})
-    return {name: upload.read() for name, upload in request.files.items()}
+    return {name: Upload(upload.read(), upload.filename or "") for name, upload in request.files.items()}
 
 
 def _json() -> Dict[str, Any]:

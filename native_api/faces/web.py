@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, request
 
 from native_api import credentials, settings
 from native_api.errors import NativeApiError, PageNotFound
-from native_api.faces import legacy, typed
+from native_api.faces import legacy, reading, typed
 from native_api.faces.boundary import in_shape, json_response
 from native_api.faces.openapi import document
 
@@ -59,7 +59,7 @@ def _exempt_from_csrf(state: Any) -> None:
 def app() -> Flask:
     """Return an app with nothing but the blueprint, for an Airflow whose own web app is no Flask app."""
     small = Flask("native_api")
-    small.config["MAX_CONTENT_LENGTH"] = settings.get("body_bytes")
+    small.config["MAX_CONTENT_LENGTH"] = max(settings.get("body_bytes"), reading.largest_upload())
     small.config["MAX_FORM_MEMORY_SIZE"] = settings.get("body_bytes")
     small.register_blueprint(blueprint())
     return small

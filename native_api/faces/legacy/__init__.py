@@ -17,8 +17,16 @@ from native_api.faces.boundary import in_shape
 from native_api.faces.legacy import envelope, protocol
 from native_api.faces.legacy.envelope import error
 from native_api.faces.legacy.protocol import Arguments
+from native_api.uploads import Upload
 
 __all__ = ["call", "error"]
+
+
+def _arguments() -> Arguments:
+    if request.method in ("GET", "HEAD"):
+        return Arguments(request.args.to_dict(), {})
+    files = {name: Upload(upload.read(), upload.filename or "") for name, upload in request.files.items()}
+    return Arguments(request.args.to_dict(), request.form.to_dict(), files)
 
 
 @in_shape(error)
@@ -28,8 +36,7 @@ def call() -> Response:
     following.warm_sandbox()
     if request.method not in ("GET", "HEAD", "POST"):
         raise MethodNotAllowed("api", "GET, POST")
-    form = {} if request.method in ("GET", "HEAD") else request.form.to_dict()
-    arguments = Arguments(request.args.to_dict(), form)
+    arguments = _arguments()
     envelope.begin(arguments)
     name = protocol.find(arguments)
     plan = name.plan(arguments)

@@ -11,7 +11,7 @@ from werkzeug.http import http_date
 
 from native_api.adapters.seam import airflow
 from native_api.adapters.uris import masked_extra, masked_uri
-from native_api.errors import DagNotFound, Invalid, NativeApiError, TokenRefused
+from native_api.errors import DagFileExists, DagNotFound, Invalid, NativeApiError, TokenRefused
 from native_api.faces.boundary import json_response
 from native_api.faces.legacy.protocol import Arguments, LegacyName
 
@@ -19,6 +19,7 @@ from native_api.faces.legacy.protocol import Arguments, LegacyName
 STATUSES = {
     Invalid: HTTPStatus.BAD_REQUEST,
     DagNotFound: HTTPStatus.BAD_REQUEST,
+    DagFileExists: HTTPStatus.BAD_REQUEST,
     TokenRefused: HTTPStatus.FORBIDDEN,
 }
 

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Type
 
 from native_api.errors import BadRequest, NativeApiError
 from native_api.operations import Operation
+from native_api.uploads import Upload
 
 #: The arguments of every name.
 ALWAYS = frozenset(("api", "csrf_token"))
@@ -16,10 +17,11 @@ ALWAYS = frozenset(("api", "csrf_token"))
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a client sent: the query string, and the form of a POST."""
+    """What a client sent: the query string, and the form and the files of a POST."""
 
     query: Mapping[str, str]
     form: Mapping[str, str]
+    files: Mapping[str, Upload] = field(default_factory=dict)
 
     def get(self, name: str) -> Optional[str]:
         """Return an argument's text; an empty one counts as none, as it did."""
@@ -52,7 +54,7 @@ class Arguments:
 
     def ignored(self, name: LegacyName) -> List[str]:
         """Return a warning that names what the name does not know."""
-        unknown = sorted({*self.query, *self.form} - name.arguments - ALWAYS)
+        unknown = sorted({*self.query, *self.form, *self.files} - name.arguments - ALWAYS)
         return [f"Ignored the argument(s) {unknown}, which '{name.name}' does not have"] if unknown else []
 
 

@@ -1,0 +1,305 @@
+"""Files of DAGs: deploy one, list what was deployed, go back, delete."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from native_api import settings
+from native_api.access import Access, Effect, Resource
+from native_api.adapters import sandbox
+from native_api.adapters.deploying import history, names
+from native_api.adapters.deploying.names import Target
+from native_api.adapters.pages import page_fields, slice_of
+from native_api.adapters.refreshing import Changes
+from native_api.adapters.schemas import DateTime, switch
+from native_api.errors import DagFileExists, DagFileNotFound, Invalid
+from native_api.operations import Context, operation
+from native_api.uploads import Upload
+
+#: Seconds after which an upload is nobody's any more.
+_FORGOTTEN_SECONDS = 86400
+
+
+class FileOfDags(fields.Raw):
+    """What a file holds: an upload, or its text."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> bytes:
+        if isinstance(value, str):
+            try:
+                value = value.encode()
+            except UnicodeEncodeError as exc:
+                raise ValidationError("No text: it has half of a surrogate pair in it.") from exc
+        if not isinstance(value, bytes):
+            raise ValidationError("Not a file: upload one, or give its text.")
+        limit = settings.get("upload_bytes")
+        if len(value) > limit:
+            raise ValidationError(f"The file is larger than {limit} bytes.")
+        return value
+
+
+def _told_of(content: bytes) -> Dict[str, Any]:
+    """Return what the audit log says of a file."""
+    return {"sha256": history.checksum(content), "bytes": len(content)}
+
+
+class OneFile(Schema):
+    """Names a file of DAGs."""
+
+    path = fields.String(required=True, metadata={"description": "The path below the DAGs folder, or in the bundle."})
+    bundle = fields.String(
+        validate=validate.Length(min=1),
+        metadata={"description": "Airflow 3: the bundle, which must be a local folder; left out, the first one."},
+    )
+
+
+class HowToDeploy(Schema):
+    """What becomes of the DAGs of a file."""
+
+    pause = switch("Pause every DAG of the file.")
+    unpause = switch("Unpause every DAG of the file.")
+    allow_empty = switch("Take a file that defines no DAG: a module that DAGs import.")
+    dry_run = switch("Do everything but the change: load the file, and tell what would be.")
+
+
+class DeployDag(OneFile, HowToDeploy):
+    """What to deploy, and where."""
+
+    path = fields.String(
+        metadata={"description": "The path below the DAGs folder, or in the bundle; left out, the upload's own name."}
+    )
+    dag_file = FileOfDags(
+        required=True,
+        metadata={
+            "description": "A module (.py) or an archive of modules (.zip); uploaded, or a module's text.",
+            "upload": True,
+            "masked": _told_of,
+        },
+    )
+    force = switch("Replace a file that is there.")
+
+    @post_load
+    def _path(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+        if not data.get("path"):
+            name = data["dag_file"].filename if isinstance(data["dag_file"], Upload) else ""
+            if not name or "/" in name:
+                raise ValidationError("Name the file: its upload has no plain name.", "path")
+            data["path"] = name
+        return data
+
+
+class RollbackDag(OneFile, HowToDeploy):
+    """Which file, and to what it is to go back."""
+
+    deployment_id = fields.String(
+        metadata={"description": "The deployment whose file is wanted; left out, the one before the newest."}
+    )
+
+
+class DeleteDagFile(OneFile):
+    """Which file to delete."""
+
+    delete_metadata = switch("Delete all that Airflow has recorded about its DAGs, too.")
+
+
+class Deployment(Schema):
+    """A change of a file of DAGs."""
+
+    deployment_id = fields.String(required=True, allow_none=True, metadata={"description": "null for a dry run."})
+    number = fields.Integer(required=True, metadata={"description": "Counts the deployments of the file."})
+    operation = fields.String(
+        required=True, metadata={"description": "deploy, rollback, delete, or found: a file that was there before."}
+    )
+    path = fields.String(required=True, metadata={"description": "Below the DAGs folder, or in the bundle."})
+    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    fileloc = fields.String(required=True, metadata={"description": "The whole path."})
+    checksum = fields.String(
+        required=True, allow_none=True, metadata={"description": "SHA-256 of the file; null where it was deleted."}
+    )
+    bytes = fields.Integer(required=True)
+    dag_ids = fields.List(fields.String(), required=True, allow_none=True)
+    deployed_at = DateTime(required=True)
+    owner = fields.String(required=True, allow_none=True, metadata={"description": "Whoever did it."})
+    restored = fields.String(
+        required=True, allow_none=True, metadata={"description": "The deployment that a rollback went back to."}
+    )
+
+
+class Deployed(Deployment, Changes):
+    """What a deployment did."""
+
+    replaced = fields.Boolean(required=True, metadata={"description": "Whether there was a file already."})
+    dry_run = fields.Boolean(required=True)
+    warnings = fields.List(fields.String())
+
+
+class DeletedDagFile(Deployment, Changes):
+    """What was deleted."""
+
+    deleted_rows = fields.Integer(required=True, metadata={"description": "How many rows of Airflow's tables."})
+    replaced = fields.Boolean(required=True)
+    dry_run = fields.Boolean(required=True)
+
+
+class ListDeployments(Schema.from_dict(page_fields("deployed_at"))):  # type: ignore[misc]
+    """Which deployments to list."""
+
+    path = fields.String(metadata={"description": "Only those of this file."})
+    bundle = fields.String(metadata={"description": "Only those of files in this bundle."})
+
+
+class ListedDeployment(Deployment):
+    """A deployment, as lists have it."""
+
+    is_newest = fields.Boolean(required=True, metadata={"description": "Whether it is the file's last."})
+
+
+class Deployments(Schema):
+    """A page of deployments."""
+
+    deployments = fields.List(fields.Nested(ListedDeployment), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+@operation(
+    request=DeployDag,
+    result=Deployed,
+    access=Access(Resource.DEPLOYMENT, "POST"),
+    effect=Effect.DEPLOY,
+    example={"dag_file": "RATE = 1\n", "path": "new_rates.py", "allow_empty": True, "dry_run": True},
+)
+def deploy_dag(
+    context: Context, dag_file: bytes, path: str, force: bool, bundle: Optional[str] = None, **how: bool
+) -> Dict[str, Any]:
+    """
+    Put a file of DAGs into the DAGs folder and what it defines into the database, all of it or nothing.
+
+    The file is loaded as what it is to become before it takes the place of the old one. It is refused where it does not
+    load, defines no DAG, or one that another file defines. When the call returns, its DAGs are there to be listed and
+    triggered. The version before is kept.
+    """
+    target = names.target(path, bundle)
+    if not force and target.mode() is not None:
+        raise DagFileExists(target.path, os.uname().nodename)
+    context.created = not how["dry_run"] and target.mode() is None
+    upload = _receive(dag_file)
+    try:
+        wanted = {"upload": os.fspath(upload), "force": force}
+        return _done(context, "deploy", target, len(dag_file), {**wanted, "how": _how(context, how)}, upload)
+    finally:
+        with suppress(FileNotFoundError):
+            upload.unlink()
+
+
+@operation(
+    request=RollbackDag,
+    result=Deployed,
+    access=Access(Resource.DEPLOYMENT, "PUT"),
+    effect=Effect.DEPLOY,
+    example={"path": "rates.py", "allow_empty": True},
+)
+def rollback_dag(
+    context: Context, path: str, bundle: Optional[str] = None, deployment_id: Optional[str] = None, **how: bool
+) -> Dict[str, Any]:
+    """Put a version of a file of DAGs that is kept in the place of what is there, as deploying it does."""
+    target = names.target(path, bundle)
+    history.of(target).record(deployment_id, target.file)
+    wanted = {"deployment_id": deployment_id, "how": _how(context, how)}
+    return _done(context, "roll_back", target, 0, wanted)
+
+
+@operation(
+    request=DeleteDagFile,
+    result=DeletedDagFile,
+    access=Access(Resource.DEPLOYMENT, "DELETE"),
+    effect=Effect.DEPLOY,
+    example={"path": "rates.py"},
+)
+def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: Optional[str] = None) -> Dict[str, Any]:
+    """
+    Delete a file of DAGs, and deactivate its DAGs; rollback_dag brings it back.
+
+    With their metadata, which is refused while one of their tasks runs, the DAGs' runs are gone for good.
+    """
+    target = names.target(path, bundle)
+    if target.mode() is None:
+        raise DagFileNotFound(target.path)
+    wanted = {"metadata": delete_metadata, "kept": settings.get("deployments_kept")}
+    return _done(context, "delete", target, 0, wanted)
+
+
+@operation(request=ListDeployments, result=Deployments, access=Access(Resource.DEPLOYMENT, "GET"), effect=Effect.READ)
+def list_deployments(
+    context: Context, path: Optional[str] = None, bundle: Optional[str] = None, **asked: Any
+) -> Dict[str, Any]:
+    """List what was deployed and is kept."""
+    found = [
+        record
+        for record in history.every()
+        if path in (None, record["path"]) and bundle in (None, record["bundle_name"])
+    ]
+    newest = {record["fileloc"]: record["deployment_id"] for record in found}
+    shown = [{**_shown(record), "is_newest": newest[record["fileloc"]] == record["deployment_id"]} for record in found]
+    page = slice_of(context, shown, asked, lambda record: (record["deployed_at"], record["number"]))
+    return {"deployments": page, "total_entries": len(found)}
+
+
+def _done(
+    context: Context,
+    function: str,
+    target: Target,
+    size: int,
+    wanted: Mapping[str, Any],
+    upload: Optional[Path] = None,
+) -> Dict[str, Any]:
+    """Have the sandbox change the file, and return what it did."""
+    arguments: Dict[str, Any] = {**wanted}
+    left = {"upload": os.fspath(upload)} if upload else {}
+    job = sandbox.Job(f"native_api.adapters.work.deploying:{function}", arguments)
+    record = history.new_record(target, job.job_id, _NAMES[function], context.caller.name, size)
+    arguments["record"] = record
+    cleanup = ("native_api.adapters.work.deploying:recover", {"record": record, **left})
+    finished = sandbox.run(context, sandbox.Job(job.function, arguments, cleanup, job.job_id))
+    if finished is None:
+        raise Invalid({"path": ["A deployment does not go on in the background."]})
+    context.warnings.extend(finished.result.pop("warnings", []))
+    return _shown(finished.result)
+
+
+_NAMES = {"deploy": "deploy", "roll_back": "rollback", "delete": "delete"}
+
+
+def _how(context: Context, asked: Mapping[str, bool]) -> Dict[str, Any]:
+    paused: Optional[bool] = None
+    if asked["pause"] and asked["unpause"]:
+        context.warnings.append("Both options pause and unpause were given. Skipping")
+    elif asked["pause"] or asked["unpause"]:
+        paused = asked["pause"]
+    kept = settings.get("deployments_kept")
+    return {"dry_run": asked["dry_run"], "allow_empty": asked["allow_empty"], "paused": paused, "kept": kept}
+
+
+def _shown(record: Dict[str, Any]) -> Dict[str, Any]:
+    moment = datetime.fromtimestamp(record["deployed_at"], timezone.utc)
+    return {**record, "deployed_at": moment}
+
+
+def _receive(content: bytes) -> Path:
+    """Write an upload where the sandbox takes it from, and forget those that nobody took."""
+    folder = history.root().with_name("uploads")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _FORGOTTEN_SECONDS:
+                left.unlink()
+    path = folder / os.urandom(16).hex()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+    return path

@@ -1,0 +1,132 @@
+"""Reading the files of DAGs now, in place of waiting until Airflow does."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, fields
+
+from native_api.access import EXECUTE_DAG, Effect
+from native_api.adapters import sandbox
+from native_api.adapters.jobs import AcceptedJob, InBackground
+from native_api.adapters.reports import EVERY_DAG, FilesToParse, ParsedFile, files_to_parse
+from native_api.adapters.schemas import dag_id_field
+from native_api.adapters.seam import airflow
+from native_api.errors import DagNotFound
+from native_api.operations import Context, operation
+
+
+class RefreshDag(InBackground):
+    """Which DAG's file to read."""
+
+    dag_id = dag_id_field()
+
+
+class Changes(Schema):
+    """What has become of DAGs."""
+
+    added = fields.List(fields.String(), required=True, metadata={"description": "DAGs that were not there."})
+    changed = fields.List(
+        fields.String(), required=True, metadata={"description": "DAGs whose stored form or code is another now."}
+    )
+    removed = fields.List(fields.String(), required=True, metadata={"description": "DAGs that are gone."})
+
+
+class RefreshedFile(ParsedFile, Changes):
+    """What became of a file."""
+
+    bundle_version = fields.String(
+        allow_none=True, metadata={"description": "The version of the bundle that the file was read in."}
+    )
+
+
+class RefreshedFiles(Changes):
+    """What became of files, the slowest first."""
+
+    files = fields.List(fields.Nested(RefreshedFile), required=True)
+    total_entries = fields.Integer(required=True, metadata={"description": "How many files were read."})
+    import_error_count = fields.Integer(required=True)
+    asked_dag_processor = fields.Boolean(
+        required=True, metadata={"description": "Whether the DAG processor is to read them next, too."}
+    )
+    seconds = fields.Float(required=True, metadata={"description": "How long all of it took; files load in parallel."})
+    warnings = fields.List(fields.String())
+
+
+def _reserialize_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    return None if "bundle" in arguments or "subdir" in arguments else ["dags", "reserialize"]
+
+
+@operation(
+    request=RefreshDag,
+    result=RefreshedFiles,
+    accepted=AcceptedJob,
+    access=EXECUTE_DAG,
+    effect=Effect.EXECUTE,
+    example={"dag_id": "example_dag"},
+)
+def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[Dict[str, Any]]:
+    """
+    Read the file of a DAG now, and write what it defines; then the change is there to be listed and triggered.
+
+    The source of the file's bundle is asked first for what is new. DAGs that are gone from the file are deactivated.
+    The caller must be allowed to execute every DAG of the file.
+    """
+    bundle, path = _place_of(context, dag_id)
+    arguments = {"bundles": [bundle], "path": path, "subdir": None, "file_seconds": None}
+    return _refreshed(context, arguments, in_background)
+
+
+@operation(
+    request=FilesToParse,
+    result=RefreshedFiles,
+    accepted=AcceptedJob,
+    access=EVERY_DAG,
+    effect=Effect.EXECUTE,
+    command=_reserialize_command,
+    example={"subdir": "DAGS_FOLDER/example_dag.py"},
+)
+def refresh_all_dags(context: Context, in_background: bool, **which: Any) -> Optional[Dict[str, Any]]:
+    """
+    Read all files of DAGs now, several at once, and write what they define.
+
+    DAGs whose file Airflow reads no longer are deactivated.
+    """
+    return _refreshed(context, {**files_to_parse(**which), "path": None}, in_background)
+
+
+def _refreshed(context: Context, arguments: Dict[str, Any], in_background: bool) -> Optional[Dict[str, Any]]:
+    job = sandbox.Job("native_api.adapters.work.syncing:refresh", arguments)
+    finished = sandbox.run(context, job, in_background=in_background)
+    if finished is None:
+        return None
+    for file in finished.result["files"]:
+        for error in file["import_errors"]:
+            last = error["stacktrace"].strip().splitlines()[-1]
+            context.warnings.append(f"The file '{error['file']}' does not load: {last}")
+    result: Dict[str, Any] = finished.result
+    return result
+
+
+def _place_of(context: Context, dag_id: str) -> Any:
+    """Return the bundle and the path of a DAG's file, once the caller may execute all that it defines."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    # One that is not active is in a file that did not load when Airflow last read it.
+    row = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
+    if row is None:
+        raise DagNotFound(dag_id)
+    bundle, path = airflow().syncing.place_of(row)
+    for other in _in_same_file(context, row):
+        for access in EXECUTE_DAG:
+            context.caller.require(access, other)
+    return bundle, path
+
+
+def _in_same_file(context: Context, row: Any) -> List[str]:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    same = select(DagModel.dag_id).where(DagModel.fileloc == row.fileloc, airflow().is_active(DagModel))
+    return list(context.session.scalars(same))

@@ -1,0 +1,59 @@
+"""In the sandbox: one file standing in for another, so that it is loaded as what it is to become."""
+
+from __future__ import annotations
+
+import _io
+import builtins
+import importlib
+import io
+import os
+import posix
+import sys
+import tokenize
+import zipimport
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+#: What Python and Airflow open files by, and look at them.
+_WAYS = (
+    (builtins, "open"),
+    (io, "open"),
+    (_io, "open"),
+    (io, "open_code"),
+    (_io, "open_code"),
+    (tokenize, "_builtin_open"),
+    (os, "stat"),
+    (posix, "stat"),
+)
+
+
+@contextmanager
+def standing_in(path: str, content: str) -> Iterator[None]:
+    """Have this process find the file *content* wherever it looks for the file *path*, which need not be there."""
+    kept = [(module, name, getattr(module, name)) for module, name in _WAYS]
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    for module, name, function in kept:
+        setattr(module, name, _with(function, path, content))
+    try:
+        yield
+    finally:
+        for module, name, function in kept:
+            setattr(module, name, function)
+        sys.dont_write_bytecode = written
+        forget(path)
+
+
+def forget(path: str) -> None:
+    """Forget what Python knows of an archive."""
+    sys.path_importer_cache.pop(path, None)
+    getattr(zipimport, "_zip_directory_cache", {}).pop(path, None)
+    importlib.invalidate_caches()
+
+
+def _with(function: Callable[..., Any], path: str, content: str) -> Callable[..., Any]:
+    def look(file: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(file, (str, os.PathLike)) and os.fspath(file) == path:
+            file = content
+        return function(file, *args, **kwargs)
+
+    return look

@@ -1,0 +1,95 @@
+"""Why a file of DAGs was not deployed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Dict, List, Optional
+
+from native_api.errors.base import NativeApiError
+from native_api.errors.conflicts import Conflict
+from native_api.errors.missing import NotFound
+
+
+@dataclass(eq=False)
+class DagFileExists(Conflict):
+    """There is such a file already, and the caller did not ask to replace it."""
+
+    path: str
+    hostname: str
+
+    def __str__(self) -> str:
+        return f"The file '{self.path}' already exists on host '{self.hostname}'."
+
+
+@dataclass(eq=False)
+class DagFileNotFound(NotFound):
+    """There is no such file of DAGs."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"There is no file '{self.path}'."
+
+
+@dataclass(eq=False)
+class DeploymentRuns(Conflict):
+    """Somebody else changes the same file."""
+
+    file: str
+
+    def __str__(self) -> str:
+        return f"Another deployment of '{self.file}' is going on."
+
+
+@dataclass(eq=False)
+class DeploymentNotFound(NotFound):
+    """No such version of the file is kept."""
+
+    file: str
+    deployment_id: Optional[str] = None
+
+    def __str__(self) -> str:
+        which = "earlier version" if self.deployment_id is None else f"deployment '{self.deployment_id}'"
+        return f"There is no {which} of '{self.file}' to go back to."
+
+
+@dataclass(eq=False)
+class DagsElsewhere(Conflict):
+    """DAGs of the file are defined by other files; *dags* has those by the ids."""
+
+    dags: Dict[str, str]
+
+    def __str__(self) -> str:
+        return "; ".join(f"The DAG '{dag_id}' is defined by {fileloc} already" for dag_id, fileloc in _pairs(self.dags))
+
+
+def _pairs(dags: Any) -> Any:
+    return sorted(dags.items()) if isinstance(dags, dict) else [(dags, dags)]
+
+
+@dataclass(eq=False)
+class DagFileBroken(NativeApiError):
+    """The file does not load."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    import_errors: List[Dict[str, str]]
+
+    def __str__(self) -> str:
+        first = next(iter(self.import_errors), None)
+        last = first["stacktrace"].strip().splitlines()[-1] if isinstance(first, dict) else ""
+        return f"The file does not load: {last}"
+
+
+@dataclass(eq=False)
+class NoDagInFile(NativeApiError):
+    """The file defines no DAG."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    file: str
+
+    def __str__(self) -> str:
+        return (
+            f"'{self.file}' defines no DAG that Airflow finds, which looks for the words 'dag' and 'airflow' in a "
+            "file; allow_empty deploys a module that DAGs import."
+        )

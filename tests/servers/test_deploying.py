@@ -1,0 +1,106 @@
+"""A file of DAGs deployed over HTTP: the real scheduler runs it, the changed one, and the one that it was."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Dict, Iterator
+
+import pytest
+
+from tests.servers.client import LEGACY, Answer, Client
+from tests.servers.deployment import Deployment, Server, running, serving
+from tests.servers.processes import eventually
+from tests.servers.versions import AIRFLOW, on
+
+pytestmark = on("2.11", "3.3")
+
+RUN_SECONDS = 240
+TEXT = """
+import datetime
+try:
+    from airflow.sdk import DAG, task
+except ImportError:
+    from airflow.decorators import task
+    from airflow.models.dag import DAG
+
+with DAG("over_http", schedule=None, start_date=datetime.datetime(2024, 1, 1), catchup=False):
+    @task(task_id="WORD")
+    def only():
+        print("WORD")
+
+    only()
+"""
+
+
+def text_of(word: str) -> bytes:
+    return TEXT.replace("WORD", word).encode()
+
+
+@pytest.fixture(scope="module")
+def site(deployment: Deployment) -> Iterator[Server]:
+    """An Airflow that may be deployed to, with all that runs tasks."""
+    own = deployment.copy(deployment.home.with_name("deployed_to"), AIRFLOW__NATIVE_API__ALLOW_DEPLOY="True")
+    own.dags = deployment.home.with_name("dags_deployed_to")
+    own.dags.mkdir()
+    own.options["AIRFLOW__API__AUTH_BACKENDS"] = "airflow.api.auth.backend.basic_auth"
+    commands = ("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",)
+    with serving(own) as server, running(own, *commands):
+        yield server
+
+
+def upload(client: Client, path: str, word: str, query: Any = None, **form: str) -> Answer:
+    """Send a form with a file."""
+    parts = [f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in form.items()]
+    head = '--x\r\nContent-Disposition: form-data; name="dag_file"; filename="over_http.py"\r\n\r\n'
+    body = "".join(parts).encode() + head.encode() + text_of(word) + b"\r\n--x--\r\n"
+    return client.send(
+        "POST", path, query=query, body=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+
+
+def run_to_its_end(admin: Client, task_id: str) -> None:
+    """Trigger the DAG, and see its one task succeed."""
+    run_id = admin.write("trigger_dag", dag_id="over_http").result(201)["run_id"]
+    run: Dict[str, str] = {"dag_id": "over_http", "run_id": run_id}
+
+    def state() -> str:
+        told: str = admin.read("dag_state", **run).result()["state"]
+        return told
+
+    eventually(lambda: state() in ("success", "failed"), f"the run of {task_id} ends", seconds=RUN_SECONDS)
+    assert state() == "success"
+    assert admin.read("task_state", **run, task_id=task_id).result()["state"] == "success"
+
+
+def test_from_the_first_deployment_to_the_last(site: Server) -> None:
+    """Deploy, run, deploy again, run, go back, run, delete."""
+    admin = site.user("admin")
+    first = upload(admin, "/native_api/v1/deploy_dag", "first", unpause="on").result(201)
+    assert first["added"] == ["over_http"]
+    assert first["checksum"] == hashlib.sha256(text_of("first")).hexdigest()
+    assert "over_http" in [dag["dag_id"] for dag in admin.read("list_dags").result()["dags"]]
+    run_to_its_end(admin, "first")
+
+    assert "already exists" in upload(admin, "/native_api/v1/deploy_dag", "second").refusal(409)
+    old = upload(admin, LEGACY, "second", query={"api": "deploy_dag"}, force="on").json()
+    assert old["output"] == f"DAG File [{site.deployment.dags / 'over_http.py'}] has been uploaded"
+    assert old["result"]["changed"] == ["over_http"]
+    run_to_its_end(admin, "second")
+
+    assert admin.write("rollback_dag", path="over_http.py").result()["checksum"] == first["checksum"]
+    run_to_its_end(admin, "first")
+
+    assert admin.write("delete_dag_file", path="over_http.py").result()["removed"] == ["over_http"]
+    assert list(site.deployment.dags.glob("*.py")) == []
+    assert admin.read("list_dags", dag_id_pattern="over_http").result()["dags"] == []
+    numbers = [entry["number"] for entry in admin.read("list_deployments").result()["deployments"]]
+    assert numbers == [1, 2, 3, 4]
+
+
+def test_what_the_scheduler_reads_is_never_half_a_deployment(site: Server) -> None:
+    """It has found no import error meanwhile."""
+    assert site.deployment.rows("SELECT filename FROM import_error") == []
+
+
+def test_only_administrators_deploy(site: Server) -> None:
+    assert "administrator" in upload(site.user("viewer"), "/native_api/v1/deploy_dag", "first").refusal(403)

@@ -1,0 +1,517 @@
+"""deploy_dag, list_deployments, rollback_dag, delete_dag_file: all of it or nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from typing import Any, Dict, Iterator
+
+import pytest
+
+import native_api
+from native_api import errors
+from native_api.adapters.deploying import archives, history, names
+from tests import airflow_under_test
+from tests.airflow_under_test import DAGS
+from tests.deploying_under_test import (
+    checksum,
+    deploy,
+    forget,
+    kept,
+    listed,
+    loose_ends,
+    on_disk,
+    one,
+    path_of,
+    task_ids,
+)
+from tests.test_contract import is_problem
+from tests.test_refreshing import import_errors, text_of
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(fresh: Any) -> Iterator[None]:
+    """Whatever a test deploys, no deployment leaves anything besides files and versions."""
+    forget()
+    yield
+    assert loose_ends() == []
+    assert not [name for name in on_disk() if name.startswith(".")]
+    forget()
+
+
+def paused(dag_id: str) -> bool:
+    (dag,) = native_api.call("list_dags", dag_id_pattern=dag_id)["dags"]
+    return bool(dag["is_paused"])
+
+
+def archive(members: Dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, text in members.items():
+            made.writestr(name, text)
+    return buffer.getvalue()
+
+
+class TestDeploying:
+    def test_a_new_file(self) -> None:
+        """When the call returns its DAGs are listed and triggerable, and the answer says what was done."""
+        answer = deploy(text_of("deployed_one", "deployed_two"))
+        assert on_disk() == {"deployed.py": text_of("deployed_one", "deployed_two")}
+        assert listed() == ["deployed_one", "deployed_two"]
+        assert answer["added"] == answer["dag_ids"] == ["deployed_one", "deployed_two"]
+        assert (answer["changed"], answer["removed"], answer["replaced"], answer["dry_run"]) == ([], [], False, False)
+        assert answer["checksum"] == checksum(text_of("deployed_one", "deployed_two"))
+        assert (answer["path"], answer["fileloc"]) == ("deployed.py", str(path_of()))
+        assert (answer["number"], answer["operation"], answer["owner"]) == (1, "deploy", "this process")
+        assert native_api.call("trigger_dag", dag_id="deployed_two", run_id="r")["run_id"] == "r"
+        (dag,) = native_api.call("list_dags", dag_id_pattern="deployed_one")["dags"]
+        assert dag["fileloc"] == str(path_of())
+        if airflow_under_test.version() >= (3, 0):
+            assert (dag["relative_fileloc"], dag["bundle_name"]) == ("deployed.py", "dags-folder")
+
+    def test_a_change(self) -> None:
+        """Past the seconds in which Airflow itself would not write it again, twice over."""
+        deploy(text_of("deployed_one", "deployed_two"))
+        answer = deploy(text_of("deployed_one", "deployed_three", task_id="second"), force=True)
+        assert (answer["added"], answer["changed"]) == (["deployed_three"], ["deployed_one"])
+        assert (answer["removed"], answer["replaced"], answer["number"]) == (["deployed_two"], True, 2)
+        assert listed() == ["deployed_one", "deployed_three"]
+        assert task_ids() == ["second"]
+        deploy(one("third"), force=True)
+        assert (task_ids(), listed()) == (["third"], ["deployed_one"])
+        assert native_api.call("dag_source", dag_id="deployed_one")["source"] == one("third")
+
+    def test_below_a_folder(self) -> None:
+        deploy(one(), path="deployed_by/team/dags.py")
+        assert on_disk()["deployed_by/team/dags.py"] == one()
+        assert listed() == ["deployed_one"]
+
+    def test_the_file_knows_its_own_place(self) -> None:
+        """While it is tried out it has the name, and the neighbours, that it is to have."""
+        (DAGS / "deployed_neighbour.py").write_text("NAME = 'deployed_from_neighbour'\n")
+        (DAGS / "deployed_data.txt").write_text("data")
+        text = (
+            "import os, inspect\nfrom pathlib import Path\nfrom airflow import DAG\n"
+            "from deployed_neighbour import NAME\n"
+            "first = DAG(NAME)\nsecond = DAG(Path(__file__).stem)\n"
+            "assert Path(__file__).with_name('deployed_data.txt').read_text() == 'data'\n"
+            "assert os.path.exists(__file__) and 'NAME' in inspect.getsource(inspect.currentframe())\n"
+            "assert open(__file__).read().startswith('import os')\n"
+        )
+        answer = deploy(text, path="deployed_itself.py")
+        assert answer["dag_ids"] == ["deployed_from_neighbour", "deployed_itself"]
+
+    def test_a_packaged_dag(self) -> None:
+        """An archive with a module that another in it imports."""
+        content = archive(
+            {
+                "main.py": "from airflow import DAG\nfrom inner.parts import NAME\ndag = DAG(NAME)\n",
+                "inner/__init__.py": "",
+                "inner/parts.py": "NAME = 'deployed_packaged'\n",
+            }
+        )
+        answer = native_api.call("deploy_dag", dag_file=content, path="deployed.zip")
+        assert (answer["dag_ids"], listed()) == (["deployed_packaged"], ["deployed_packaged"])
+        changed = archive({"main.py": "from airflow import DAG\nother = DAG('deployed_other')\n"})
+        answer = native_api.call("deploy_dag", dag_file=changed, path="deployed.zip", force=True)
+        assert (answer["added"], answer["removed"]) == (["deployed_other"], ["deployed_packaged"])
+        assert native_api.call("delete_dag_file", path="deployed.zip")["removed"] == ["deployed_other"]
+        assert listed() == []
+
+    def test_a_module_that_dags_import(self) -> None:
+        """It needs to be said: a file without DAGs is refused otherwise."""
+        with pytest.raises(errors.NoDagInFile):
+            deploy("RATE = 1\n", path="deployed_rates.py")
+        assert on_disk() == {}
+        assert deploy("RATE = 1\n", path="deployed_rates.py", allow_empty=True)["dag_ids"] == []
+        assert on_disk() == {"deployed_rates.py": "RATE = 1\n"}
+
+    def test_a_dry_run(self) -> None:
+        deploy(text_of("deployed_one", "deployed_two"))
+        answer = deploy(text_of("deployed_one", "deployed_three"), force=True, dry_run=True)
+        assert (answer["added"], answer["changed"]) == (["deployed_three"], ["deployed_one"])
+        assert (answer["removed"], answer["dry_run"], answer["deployment_id"]) == (["deployed_two"], True, None)
+        assert on_disk() == {"deployed.py": text_of("deployed_one", "deployed_two")}
+        assert listed() == ["deployed_one", "deployed_two"]
+        assert len(kept()) == 1
+
+    def test_pause_states(self) -> None:
+        """Of every DAG of the file, whatever its variable is called, and of those seen for the first time."""
+        deploy(text_of("deployed_one", "deployed_two"), unpause=True)
+        assert (paused("deployed_one"), paused("deployed_two")) == (False, False)
+        deploy(text_of("deployed_one", "deployed_three"), force=True)
+        assert (paused("deployed_one"), paused("deployed_three")) == (False, True)
+        deploy(one(), force=True, pause=True)
+        assert paused("deployed_one") is True
+
+    def test_both_pause_states(self) -> None:
+        answer = deploy(one(), pause=True, unpause=True)
+        assert answer["warnings"] == ["Both options pause and unpause were given. Skipping"]
+        assert paused("deployed_one") is True
+
+    def test_the_rights_of_the_file_are_kept(self) -> None:
+        deploy(one())
+        path_of().chmod(0o640)
+        before = path_of().stat()
+        deploy(one("other"), force=True)
+        assert path_of().stat().st_mode & 0o777 == 0o640
+        assert int(path_of().stat().st_mtime) > int(before.st_mtime)
+
+    def test_what_airflow_passes_over_is_said(self) -> None:
+        (DAGS / "deployed_by").mkdir()
+        (DAGS / "deployed_by" / ".airflowignore").write_text("dags.py\n")
+        (warning,) = deploy(one(), path="deployed_by/dags.py")["warnings"]
+        assert ".airflowignore" in warning
+
+
+class TestRefusals:
+    """Each leaves the file that was there, its DAGs, and nothing else."""
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            pytest.param("from airflow import DAG\n1 / 0\n", "ZeroDivisionError", id="raises"),
+            pytest.param("def (:\n", "SyntaxError", id="no Python"),
+            pytest.param("import sys\nfrom airflow import DAG\nsys.exit(3)\n", "SystemExit", id="exits"),
+        ],
+    )
+    def test_a_file_that_does_not_load(self, text: str, says: str) -> None:
+        deploy(one())
+        with pytest.raises(errors.DagFileBroken) as caught:
+            deploy(text, force=True)
+        (error,) = caught.value.import_errors
+        assert says in error["stacktrace"]
+        assert error["file"] == str(path_of())
+        assert (on_disk(), task_ids(), len(kept())) == ({"deployed.py": one()}, ["first"], 1)
+        assert import_errors("deployed.py") == []
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            pytest.param("os._exit(7)", id="exits at once"),
+            pytest.param("os.kill(os.getpid(), signal.SIGKILL)", id="is killed"),
+            pytest.param("os.replace = lambda *a, **k: os._exit(7)\ndag = DAG('deployed_one')", id="at the swap"),
+        ],
+    )
+    def test_a_file_that_ends_its_process(self, line: str) -> None:
+        deploy(one())
+        with pytest.raises(errors.UserCodeCrashed):
+            deploy(f"import os, signal\nfrom airflow import DAG\n{line}\n", force=True)
+        assert (on_disk(), task_ids(), len(kept())) == ({"deployed.py": one()}, ["first"], 1)
+        assert deploy(one("again"), force=True)["changed"] == ["deployed_one"]
+
+    def test_a_new_file_that_ends_its_process(self) -> None:
+        with pytest.raises(errors.UserCodeCrashed):
+            deploy("import os\nfrom airflow import DAG\nos._exit(7)\n", path="deployed_by/dags.py")
+        assert on_disk() == {}
+
+    def test_a_dag_of_another_file(self) -> None:
+        deploy(one())
+        with pytest.raises(errors.DagsElsewhere) as caught:
+            deploy(text_of("deployed_two", "deployed_one"), path="deployed_twice.py")
+        assert caught.value.dags == {"deployed_one": str(path_of())}
+        assert (list(on_disk()), listed()) == (["deployed.py"], ["deployed_one"])
+
+    def test_an_existing_file(self) -> None:
+        deploy(one())
+        with pytest.raises(errors.DagFileExists, match="already exists on host"):
+            deploy(one("other"))
+        assert on_disk() == {"deployed.py": one()}
+
+    @pytest.mark.parametrize(
+        ("path", "error"),
+        [
+            ("../deployed.py", errors.OutsideFolders),
+            ("a/../../deployed.py", errors.OutsideFolders),
+            ("/etc/deployed.py", errors.OutsideFolders),
+            ("deployed\0.py", errors.Invalid),
+            ("deployed\n.py", errors.Invalid),
+            ("..\\deployed.py", errors.Invalid),
+            (".deployed.py", errors.Invalid),
+            (".git/deployed.py", errors.Invalid),
+            ("deployed", errors.Invalid),
+            ("deployed.txt", errors.Invalid),
+            ("deployed.pyc", errors.Invalid),
+            ("deployed.PY", errors.Invalid),
+            (".py", errors.Invalid),
+            ("a//deployed.py", errors.Invalid),
+            ("deployed.py/", errors.Invalid),
+            ("__pycache__/deployed.py", errors.Invalid),
+            ("d" * 300 + ".py", errors.Invalid),
+            ("deployed\udc80.py", errors.Invalid),
+            ("", errors.Invalid),
+        ],
+    )
+    @pytest.mark.parametrize("operation", ["deploy_dag", "rollback_dag", "delete_dag_file"])
+    def test_a_name(self, operation: str, path: str, error: Any) -> None:
+        content = {"dag_file": one()} if operation == "deploy_dag" else {}
+        with pytest.raises(error):
+            native_api.call(operation, path=path, **content)
+
+    def test_links(self, tmp_path: Any) -> None:
+        """Neither a folder on the way nor the file itself may be one."""
+        (tmp_path / "target.py").write_text("mine\n")
+        (DAGS / "deployed_link").symlink_to(tmp_path)
+        (DAGS / "deployed_link.py").symlink_to(tmp_path / "target.py")
+        for path in ("deployed_link/target.py", "deployed_link/new.py", "deployed_link.py"):
+            with pytest.raises(errors.OutsideFolders):
+                deploy(one(), path=path, force=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["target.py"]
+        assert (tmp_path / "target.py").read_text() == "mine\n"
+
+    def test_a_folder_in_its_place(self) -> None:
+        (DAGS / "deployed.py").mkdir()
+        with pytest.raises(errors.Refused, match="is no file"):
+            deploy(one(), force=True)
+
+    def test_a_bound(self, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__UPLOAD_BYTES", "100")
+        with pytest.raises(errors.Invalid, match="larger than 100 bytes"):
+            deploy(one() + "#" * 200)
+
+    def test_a_missing_folder(self, mocker: Any) -> None:
+        """As on a web server that does not share the DAGs folder."""
+        from native_api.adapters.seam.syncing import Bundle
+
+        mocker.patch("native_api.adapters.seam.syncing.Syncing.bundles", return_value=[Bundle("/no/such", None)])
+        mocker.patch("native_api.adapters.deploying.names.airflow").return_value.syncing.bundle.return_value = Bundle(
+            "/no/such", None
+        )
+        with pytest.raises(errors.Refused, match="does not share the DAGs folder"):
+            deploy(one())
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+    def test_a_read_only_folder(self) -> None:
+        (DAGS / "deployed_by").mkdir(mode=0o500)
+        with pytest.raises(errors.Refused):
+            deploy(one(), path="deployed_by/dags.py")
+
+    def test_two_at_once(self) -> None:
+        """One wins, and the other is told."""
+        target = names.target("deployed.py")
+        with history.of(target).alone("deployed.py"), pytest.raises(errors.DeploymentRuns):
+            deploy(one())
+        assert deploy(one())["added"] == ["deployed_one"]
+
+    @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
+    def test_a_bundle_that_is_not_there(self) -> None:
+        with pytest.raises(errors.Invalid, match="no bundle"):
+            deploy(one(), bundle="no_such_bundle")
+
+    @pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="Airflow 3 has bundles")
+    def test_a_bundle_on_airflow_2(self) -> None:
+        with pytest.raises(errors.Invalid, match="no bundles"):
+            deploy(one(), bundle="dags-folder")
+
+
+class TestArchives:
+    def refused(self, content: bytes, path: str = "deployed.zip") -> str:
+        with pytest.raises(errors.Invalid) as caught:
+            native_api.call("deploy_dag", dag_file=content, path=path)
+        assert on_disk() == {}
+        return str(caught.value)
+
+    def made(self, name: str, content: bytes = b"x", attributes: int = 0) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+            member = zipfile.ZipInfo(name)
+            member.external_attr = attributes
+            made.writestr(member, content)
+        return buffer.getvalue()
+
+    @pytest.mark.parametrize("name", ["../out.py", "/out.py", "a/../../out.py", "..\\out.py", "C:out.py"])
+    def test_members_that_lead_out(self, name: str) -> None:
+        assert "leads out of the archive" in self.refused(self.made(name))
+
+    def test_a_link_in_it(self) -> None:
+        assert "leads out" in self.refused(self.made("link.py", b"/etc/passwd", 0o120777 << 16))
+
+    def test_a_bomb(self, monkeypatch: Any) -> None:
+        monkeypatch.setattr(archives, "UNPACKED_BYTES", 1000)
+        with pytest.raises(errors.Invalid, match="larger than 1000 bytes"):
+            archives.require_sound(archive({"main.py": "x" * 5000}), is_archive=True)
+
+    def test_a_bomb_that_lies_about_its_size(self, monkeypatch: Any) -> None:
+        """Python reads a module of an archive whole, whatever size the archive claims for it."""
+        import struct
+
+        monkeypatch.setattr(archives, "UNPACKED_BYTES", 10_000_000)
+        content = bytearray(archive({"main.py": "x" * 20_000_000}))
+        for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+            content[content.index(signature) + offset :][:4] = b""
+            place = content.index(signature) + offset
+            content[place : place + 4] = struct.pack("<I", 10)
+        with pytest.raises(errors.Invalid, match="larger than"):
+            archives.require_sound(bytes(content), is_archive=True)
+
+    def test_what_is_no_archive(self) -> None:
+        assert "Not a zip archive" in self.refused(one().encode())
+        assert "must end in .zip" in self.refused(archive({"main.py": one()}), path="deployed.py")
+
+    def test_a_broken_one(self) -> None:
+        content = bytearray(archive({"main.py": one() * 50}))
+        content[60:70] = b"0123456789"
+        assert "zip archive" in self.refused(bytes(content))
+
+
+class TestVersions:
+    def test_a_rollback(self) -> None:
+        for task_id in ("first", "second"):
+            deploy(one(task_id), force=True)
+        answer = native_api.call("rollback_dag", path="deployed.py")
+        assert (answer["operation"], answer["number"], answer["checksum"]) == ("rollback", 3, checksum(one("first")))
+        assert (on_disk(), task_ids()) == ({"deployed.py": one("first")}, ["first"])
+        assert [entry["number"] for entry in kept()] == [1, 2, 3]
+        assert answer["restored"] == kept()[0]["deployment_id"]
+        assert native_api.call("rollback_dag", path="deployed.py")["checksum"] == checksum(one("second"))
+
+    def test_to_a_certain_one(self) -> None:
+        for task_id in ("first", "second", "third"):
+            deploy(one(task_id), force=True)
+        native_api.call("rollback_dag", path="deployed.py", deployment_id=kept()[0]["deployment_id"])
+        assert task_ids() == ["first"]
+
+    def test_to_a_file_that_was_there_before(self) -> None:
+        """What somebody else had put there is kept, too."""
+        path_of().write_text(one("theirs"))
+        deploy(one("ours"), force=True)
+        assert [(entry["operation"], entry["is_newest"]) for entry in kept()] == [("found", False), ("deploy", True)]
+        native_api.call("rollback_dag", path="deployed.py")
+        assert on_disk() == {"deployed.py": one("theirs")}
+
+    def test_a_version_that_is_not_there(self) -> None:
+        with pytest.raises(errors.DeploymentNotFound):
+            native_api.call("rollback_dag", path="deployed.py")
+        deploy(one())
+        for which in ({}, {"deployment_id": "0" * 32}, {"deployment_id": "../x"}):
+            with pytest.raises(errors.DeploymentNotFound):
+                native_api.call("rollback_dag", path="deployed.py", **which)
+
+    def test_a_version_that_does_not_load_any_longer(self) -> None:
+        (DAGS / "deployed_needed.py").write_text("NAME = 'deployed_one'\n")
+        deploy("from airflow import DAG\nfrom deployed_needed import NAME\ndag = DAG(NAME)\n")
+        deploy(one(), force=True)
+        (DAGS / "deployed_needed.py").unlink()
+        with pytest.raises(errors.DagFileBroken):
+            native_api.call("rollback_dag", path="deployed.py")
+        assert on_disk() == {"deployed.py": one()}
+
+    def test_how_many_are_kept(self, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__DEPLOYMENTS_KEPT", "1")
+        for task_id in ("first", "second", "third"):
+            deploy(one(task_id), force=True)
+        assert [entry["number"] for entry in kept()] == [2, 3]
+        assert len(list(history.root().glob("*/*.content"))) == 2
+
+    def test_the_list(self) -> None:
+        deploy(one())
+        deploy(text_of("deployed_two"), path="deployed_two.py")
+        (entry,) = native_api.call("list_deployments", path="deployed_two.py")["deployments"]
+        assert (entry["dag_ids"], entry["checksum"]) == (["deployed_two"], checksum(text_of("deployed_two")))
+        assert (entry["bytes"], entry["owner"]) == (len(text_of("deployed_two")), "this process")
+        answer = native_api.call("list_deployments", order_by="-deployed_at", limit=1)
+        assert answer["total_entries"] == 2
+        assert [entry["path"] for entry in answer["deployments"]] == ["deployed_two.py"]
+
+
+class TestDeleting:
+    def test_a_file(self) -> None:
+        deploy(text_of("deployed_one", "deployed_two"))
+        native_api.call("trigger_dag", dag_id="deployed_one", run_id="r")
+        answer = native_api.call("delete_dag_file", path="deployed.py")
+        assert (answer["removed"], answer["checksum"]) == (["deployed_one", "deployed_two"], None)
+        assert (on_disk(), listed()) == ({}, [])
+        native_api.call("rollback_dag", path="deployed.py")
+        assert listed() == ["deployed_one", "deployed_two"]
+        assert native_api.call("dag_state", dag_id="deployed_one", run_id="r")["state"] == "queued"
+
+    def test_with_its_metadata(self) -> None:
+        deploy(one())
+        native_api.call("trigger_dag", dag_id="deployed_one", run_id="r")
+        answer = native_api.call("delete_dag_file", path="deployed.py", delete_metadata=True)
+        assert answer["deleted_rows"] > 0
+        deploy(one(), force=True)
+        with pytest.raises(errors.DagRunNotFound):
+            native_api.call("dag_state", dag_id="deployed_one", run_id="r")
+
+    def test_one_that_is_not_there(self) -> None:
+        with pytest.raises(errors.DagFileNotFound):
+            native_api.call("delete_dag_file", path="deployed.py")
+
+
+def multipart(fields: Dict[str, str], name: str, content: bytes) -> Dict[str, Any]:
+    """Return the body of a form with a file, and its headers."""
+    parts = [f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{text}\r\n' for key, text in fields.items()]
+    head = f'--x\r\nContent-Disposition: form-data; name="dag_file"; filename="{name}"\r\n\r\n'
+    body = "".join(parts).encode() + head.encode() + content + b"\r\n--x--\r\n"
+    return {"body": body, "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+
+
+class TestTheFaces:
+    def upload(self, web: Any, name: str, text: str, **fields: str) -> Any:
+        return web.request("POST", "/native_api/v1/deploy_dag", **multipart(fields, name, text.encode()))
+
+    def old(self, web: Any, name: str, text: str, **fields: str) -> Any:
+        sent = multipart(fields, name, text.encode())
+        return web.request("POST", "/admin/rest_api/api", query={"api": "deploy_dag"}, **sent)
+
+    def test_an_upload(self, web: Any) -> None:
+        """Its own name is where it goes, and is checked as any other; the audit log has the checksum, not the text."""
+        answer = self.upload(web, "deployed.py", one(), unpause="on")
+        assert (answer.status, answer.json["fileloc"]) == (201, str(path_of()))
+        assert paused("deployed_one") is False
+        (row,) = [row for row in airflow_under_test.audit_rows() if row.event == "native_api.deploy_dag"]
+        assert json.loads(row.extra)["dag_file"] == {"sha256": checksum(one()), "bytes": len(one())}
+        assert "BashOperator" not in row.extra
+        is_problem(self.upload(web, "deployed.py", one()), 409)
+        assert self.upload(web, "any.py", one("other"), path="deployed.py", force="true").status == 200
+
+    @pytest.mark.parametrize("name", ["../deployed.py", "deployed_by/deployed.py", ".deployed.py", "", "deployed.txt"])
+    def test_the_name_of_an_upload(self, web: Any, name: str) -> None:
+        answer = self.upload(web, name, one())
+        assert answer.status in (403, 422)
+        assert on_disk() == {}
+
+    def test_an_upload_that_is_too_large(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__UPLOAD_BYTES", "1000")
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "1000")
+        is_problem(self.upload(web, "deployed.py", one() + "#" * 1000), 422)
+        is_problem(self.upload(web, "deployed.py", one() + "#" * 100_000), 413)
+
+    def test_an_upload_may_be_larger_than_other_bodies(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "1000")
+        assert self.upload(web, "deployed.py", one() + "#" * 5000).status == 201
+
+    def test_the_old_protocol(self, web: Any) -> None:
+        """The peer's texts, and its 400s."""
+        answer = self.old(web, "deployed.py", one(), unpause="")
+        assert answer.status == 200
+        assert answer.json["output"] == f"DAG File [{path_of()}] has been uploaded"
+        assert answer.json["result"]["added"] == ["deployed_one"]
+        assert "airflow_cmd" not in answer.json
+        assert paused("deployed_one") is False
+        answer = self.old(web, "deployed.py", one())
+        assert answer.status == answer.json["http_response_code"] == 400
+        assert answer.json["output"] == f"The file '{path_of()}' already exists on host '{os.uname().nodename}'."
+        answer = self.old(web, "deployed.py", one("other"), force="on", pause="on", unpause="on")
+        assert answer.json["warning"] == "Both options pause and unpause were given. Skipping"
+        assert task_ids() == ["other"]
+
+    def test_the_old_protocol_refuses(self, web: Any) -> None:
+        assert web.legacy("deploy_dag").json["output"] == "dag_file should be provided"
+        assert self.old(web, "", one()).json["output"] == "dag_file should be provided"
+        answer = self.old(web, "deployed.txt", one())
+        assert (answer.status, answer.json["output"]) == (400, "dag_file is not a *.py file")
+        answer = self.old(web, "deployed.py", "from airflow import DAG\n1 / 0\n")
+        assert (answer.status, answer.json["status"]) == (422, "ERROR")
+        assert answer.json["output"] == "The file does not load: ZeroDivisionError: division by zero"
+        assert on_disk() == {}
+
+    def test_only_administrators(self, web: Any) -> None:
+        answer = web.request(
+            "POST", "/native_api/v1/deploy_dag", login="op", **multipart({}, "deployed.py", one().encode())
+        )
+        is_problem(answer, 403)
+        assert on_disk() == {}

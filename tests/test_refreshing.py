@@ -1,0 +1,204 @@
+"""refresh_dag and refresh_all_dags: what is in the files now is in the database when they return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+import native_api
+from native_api import errors
+from tests import airflow_under_test, jobs_under_test
+from tests.airflow_under_test import DAGS
+from tests.test_contract import is_problem
+
+ASKS_PROCESSOR = airflow_under_test.version() >= (2, 10)
+TASK = (
+    "try:\n    from airflow.providers.standard.operators.bash import BashOperator\n"
+    "except ImportError:\n    from airflow.operators.bash import BashOperator\n"
+)
+
+
+def text_of(*dag_ids: str, task_id: str = "first") -> str:
+    """Return a file that defines DAGs with a task each."""
+    dags = [
+        f"with DAG({dag_id!r}):\n    BashOperator(task_id={task_id!r}, bash_command='true')\n" for dag_id in dag_ids
+    ]
+    return "from airflow import DAG\n" + TASK + "".join(dags)
+
+
+def task_ids(dag_id: str) -> List[str]:
+    return [task["task_id"] for task in native_api.call("list_tasks", dag_id=dag_id)["tasks"]]
+
+
+def import_errors(name: str) -> List[str]:
+    """Return what Airflow's table says of a file."""
+    from airflow.models import errors as models
+    from sqlalchemy import select
+
+    table: Any = getattr(models, "ParseImportError", None) or getattr(models, "ImportError")  # noqa: B009
+    with airflow_under_test.session() as session:
+        return list(session.scalars(select(table.stacktrace).where(table.filename.endswith(name))))
+
+
+def paused(dag_id: str) -> bool:
+    (dag,) = native_api.call("list_dags", dag_id_pattern=dag_id)["dags"]
+    return bool(dag["is_paused"])
+
+
+@pytest.fixture
+def file(fresh: Any) -> Iterator[Path]:
+    """A file with two DAGs, as Airflow knows it."""
+    path = DAGS / "refreshed.py"
+    path.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
+    native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
+    yield path
+    path.unlink(missing_ok=True)
+    native_api.call("refresh_dag", dag_id="refreshed_one")
+
+
+def changes(answer: Dict[str, Any]) -> Dict[str, Any]:
+    return {name: answer[name] for name in ("added", "changed", "removed")}
+
+
+def test_a_change_is_there_at_once(file: Path) -> None:
+    """Though Airflow itself writes a DAG no more often than every 30 seconds."""
+    for task_id in ("second", "third"):
+        file.write_text(text_of("refreshed_one", "refreshed_two", task_id=task_id), encoding="utf-8")
+        answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+        assert changes(answer) == {"added": [], "changed": ["refreshed_one", "refreshed_two"], "removed": []}
+        assert task_ids("refreshed_one") == task_ids("refreshed_two") == [task_id]
+        assert native_api.call("dag_source", dag_id="refreshed_one")["source"] == file.read_text(encoding="utf-8")
+    native_api.call("trigger_dag", dag_id="refreshed_two", run_id="r")
+    assert native_api.call("task_state", dag_id="refreshed_two", run_id="r", task_id="third")
+
+
+def test_nothing_changed(file: Path) -> None:
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert changes(answer) == {"added": [], "changed": [], "removed": []}
+    (entry,) = answer["files"]
+    assert (entry["file"], entry["outcome"], entry["dag_ids"]) == (
+        str(file),
+        "loaded",
+        ["refreshed_one", "refreshed_two"],
+    )
+    assert entry["seconds"] > 0
+    assert answer["asked_dag_processor"] is ASKS_PROCESSOR
+
+
+def test_dags_come_and_go(file: Path) -> None:
+    """One that has vanished from its file is listed no longer; one that is new has Airflow's own pause state."""
+    file.write_text(text_of("refreshed_one", "refreshed_three"), encoding="utf-8")
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert changes(answer) == {"added": ["refreshed_three"], "changed": ["refreshed_one"], "removed": ["refreshed_two"]}
+    with pytest.raises(errors.DagNotFound):
+        native_api.call("trigger_dag", dag_id="refreshed_two")
+    assert paused("refreshed_three") is True
+    file.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
+    answer = native_api.call("refresh_dag", dag_id="refreshed_two")
+    assert (answer["added"], answer["removed"]) == (["refreshed_two"], ["refreshed_three"])
+
+
+def test_a_pause_state_is_kept(file: Path) -> None:
+    native_api.call("unpause_dag", dag_id="refreshed_one")
+    file.write_text(text_of("refreshed_one", task_id="other"), encoding="utf-8")
+    native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert paused("refreshed_one") is False
+
+
+def test_a_file_that_does_not_load(web: Any, file: Path) -> None:
+    """It is no error of the call; the import error is in the answer, a warning, and Airflow's own table."""
+    file.write_text("from airflow import DAG\nraise RuntimeError('not today')\n", encoding="utf-8")
+    answer = web.typed("refresh_dag", dag_id="refreshed_one")
+    assert answer.status == 200
+    (entry,) = answer.json["files"]
+    assert entry["outcome"] == "import_error"
+    assert "RuntimeError: not today" in entry["import_errors"][0]["stacktrace"]
+    assert answer.json["import_error_count"] == 1
+    assert answer.json["warnings"] == [f"The file '{file}' does not load: RuntimeError: not today"]
+    (stored,) = import_errors("refreshed.py")
+    assert "RuntimeError: not today" in stored
+    legacy = web.legacy("refresh_dag", dag_id="refreshed_one")
+    assert legacy.json["output"] == "DAG [refreshed_one] is now fresh as a daisy"
+    assert "RuntimeError: not today" in legacy.json["warning"]
+    file.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
+    native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert import_errors("refreshed.py") == []
+    assert task_ids("refreshed_one") == ["first"]
+
+
+def test_a_dag_that_cannot_be_stored(file: Path) -> None:
+    """It is an import error, and the file's other DAGs are there all the same."""
+    unstored = (
+        "from airflow.timetables.simple import NullTimetable\n"
+        "class NotRegistered(NullTimetable):\n    pass\n"
+        "with DAG('refreshed_bad', schedule=NotRegistered()):\n    BashOperator(task_id='a', bash_command='true')\n"
+    )
+    file.write_text(text_of("refreshed_one") + unstored, encoding="utf-8")
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert answer["import_error_count"] == 1
+    assert answer["files"][0]["outcome"] == "import_error"
+
+
+def test_a_file_that_ends_its_process(file: Path) -> None:
+    """What was known of it stays."""
+    file.write_text("import os\nfrom airflow import DAG\nos._exit(7)\n", encoding="utf-8")
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert (answer["files"][0]["outcome"], answer["files"][0]["exit_code"]) == ("crashed", 7)
+    assert task_ids("refreshed_one") == ["first"]
+
+
+def test_a_file_that_is_gone(file: Path) -> None:
+    file.unlink()
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert answer["removed"] == ["refreshed_one", "refreshed_two"]
+    with pytest.raises(errors.DagNotFound):
+        native_api.call("list_tasks", dag_id="refreshed_one")
+
+
+def test_all_files(file: Path) -> None:
+    """New files are found, those that are gone take their DAGs with them, broken ones hinder no other."""
+    moved = file.with_name("refreshed_moved.py")
+    moved.write_text(text_of("refreshed_three"), encoding="utf-8")
+    file.unlink()
+    try:
+        answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+        assert (answer["added"], answer["removed"]) == (["refreshed_three"], ["refreshed_one", "refreshed_two"])
+        outcomes = {Path(entry["file"]).name: entry["outcome"] for entry in answer["files"]}
+        assert outcomes["broken.py"] == "import_error"
+        assert outcomes["refreshed_moved.py"] == "loaded"
+        assert answer["total_entries"] == len(outcomes)
+    finally:
+        moved.unlink()
+        native_api.call("refresh_dag", dag_id="refreshed_three")
+
+
+def test_in_the_background(web: Any, file: Path) -> None:
+    file.write_text(text_of("refreshed_one", task_id="later"), encoding="utf-8")
+    answer = web.request("POST", "/native_api/v1/refresh_dag", json={"dag_id": "refreshed_one", "async": True})
+    assert answer.status == 202
+    standing = jobs_under_test.wait(answer.json["job_id"])
+    assert standing["result"]["removed"] == ["refreshed_two"]
+    assert task_ids("refreshed_one") == ["later"]
+
+
+def test_an_unknown_dag(fresh: Any) -> None:
+    with pytest.raises(errors.DagNotFound):
+        native_api.call("refresh_dag", dag_id="no_such_dag")
+
+
+def test_the_rights_on_every_dag_of_the_file(web: Any, file: Path, mocker: Any) -> None:
+    """Reading a file runs the code of all its DAGs."""
+    mocker.patch(
+        "native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id == "refreshed_one"
+    )
+    answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
+    is_problem(answer, 403)
+    assert "refreshed_two" in answer.json["permission"]
+
+
+def test_the_old_protocol(web: Any, file: Path) -> None:
+    answer = web.legacy("refresh_dag", dag_id="refreshed_one")
+    assert answer.json["output"] == "DAG [refreshed_one] is now fresh as a daisy"
+    assert web.legacy("refresh_dag", dag_id="no_such_dag").status == 400
