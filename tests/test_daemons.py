@@ -74,7 +74,7 @@ class TestWords:
         pytest.param(
             "scheduler",
             {"num_runs": 3, "do_pickle": True, "dag_id": "d", "run_duration": 9, "subdir": "DAGS_FOLDER"},
-            ["scheduler", *([f"--subdir={airflow_under_test.HERE / 'dags'}"] if OLD else []), "--num-runs=3"]
+            ["scheduler", *([f"--subdir={airflow_under_test.DAGS}"] if OLD else []), "--num-runs=3"]
             + (["--do-pickle"] if OLD else []),
             {"dag_id", "run_duration"} | (set() if OLD else {"subdir", "do_pickle"}),
             id="scheduler",
