@@ -35,6 +35,7 @@ from native_api.errors.conflicts import (
     VariablesExist,
 )
 from native_api.errors.daemons import DaemonDied, DaemonNotFound, DaemonRuns, NotInDaemonsDir
+from native_api.errors.deployments import (
     DagFileBroken,
     DagFileExists,
     DagFileNotFound,
