@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.dependencies import unmet
 from native_api.adapters.named import find_run
@@ -16,6 +16,9 @@ from native_api.errors import (
     TaskInstanceBusy,
     TaskInstanceNotFound,
 )
+
+#: What a task instance has for the id of its executor that is skipped only since another was to run alone.
+LEFT_ALONE = "native_api:left alone"
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,14 @@ class Lone:
         return {name: getattr(self.instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
     @property
-    def state(self) -> Any:
+    def state(self) -> Optional[str]:
         """The state of the instance as text, or None."""
-        return None if self.instance.state is None else str(getattr(self.instance.state, "value", self.instance.state))
+        return state_of(self.instance)
+
+
+def state_of(instance: Any) -> Optional[str]:
+    """Return the state of a task instance as text, or None."""
+    return None if instance.state is None else str(getattr(instance.state, "value", instance.state))
 
 
 def lone_instance(session: Any, dag: Any, key: Mapping[str, Any], logical_date: Any) -> Lone:
@@ -59,6 +67,9 @@ def lone_instance(session: Any, dag: Any, key: Mapping[str, Any], logical_date: 
         raise Invalid({"logical_date": [reason]})
     if instance is None:
         raise TaskInstanceNotFound(**key)
+    if str(instance.external_executor_id) == LEFT_ALONE and state_of(instance) == "skipped":
+        # Its turn has come.
+        instance.state = instance.external_executor_id = None
     run.dag = dag
     instance.task = dag.get_task(key["task_id"])
     return Lone(dag, run, instance, is_new)
@@ -117,6 +128,7 @@ def leave_the_others(lone: Lone, session: Any) -> None:
 
     for other in _others(lone, session):
         other.state = TaskInstanceState.SKIPPED
+        other.external_executor_id = LEFT_ALONE
     session.flush()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Dict, List
 
+import pendulum
 import pytest
 
 import native_api
@@ -64,19 +65,17 @@ def rows(run_id: str, but: str) -> List[Any]:
     return [*map(repr, found), repr({**runs[0]._mapping, "updated_at": None})]
 
 
-def finished_run(run_id: str = "r", state: str = "success", of_tasks: str = "success") -> None:
+def finished_run(run_id: str = "r", state: str = "success", of_tasks: str = "success", began: bool = True) -> None:
     """Have a run that has ended, all of its instances at their first try."""
+    from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
 
     native_api.call("trigger_dag", dag_id="alone", run_id=run_id)
-    ti = TaskInstance.__table__
+    ti, dr = TaskInstance.__table__, DagRun.__table__
+    moment = pendulum.datetime(2026, 4, 1) if began else None
     with airflow_under_test.session() as session:
         session.execute(ti.update().where(ti.c.run_id == run_id).values(state=of_tasks, try_number=1))
-    with airflow_under_test.session() as session:
-        from airflow.models.dagrun import DagRun
-        from sqlalchemy import select
-
-        session.scalars(select(DagRun).where(DagRun.run_id == run_id)).unique().one().state = state
+        session.execute(dr.update().where(dr.c.run_id == run_id).values(state=state, start_date=moment))
 
 
 def log(task_id: str, try_number: int, run_id: str = RUN) -> str:
@@ -152,6 +151,15 @@ class TestInANewRun:
             run(**wrong)
         assert native_api.call("list_dag_runs", dag_id="alone")["total_entries"] == 0
 
+    def test_one_after_the_other(self) -> None:
+        """What was left alone for the first can run in its turn, once the first has."""
+        run("first", mark_success=True)
+        with pytest.raises(DependenciesUnmet):
+            run("third")
+        answer = run("second")
+        assert (answer["state"], answer["previous_state"], answer["run_is_new"]) == ("success", None, False)
+        assert (states()["second"], states()["third"], states()["the run"]) == ("success", "skipped", "success")
+
     def test_marking(self) -> None:
         """No user code runs."""
         answer = run("fails", mark_success=True)
@@ -215,8 +223,9 @@ class TestInARunThatHasEnded:
             run("doubles", run_id="r", map_index=7)
 
     def test_the_pool(self) -> None:
+        """In a run, besides, that was given its state by hand."""
         native_api.call("set_pool", name="narrow", slots=1)
-        finished_run()
+        finished_run(began=False)
         run("first", run_id="r", force=True, pool="narrow")
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import select
