@@ -1,15 +1,15 @@
-"""The registry: every operation with its name, schemas, access rule and effect, and what is still to come."""
+"""The registry: every operation with its name, schemas, access rule and effect."""
 
 from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from marshmallow import Schema
 
 from native_api.access import Access, Caller, Effect
-from native_api.errors import NotSupported, OperationNotFound
+from native_api.errors import OperationNotFound
 
 
 @dataclass
@@ -118,14 +118,11 @@ def get(name: str) -> Operation:
     """
     Return the operation *name*.
 
-    :raises NotSupported: it belongs to a later release.
     :raises OperationNotFound: nothing has that name.
     """
     load()
     if name in _OPERATIONS:
         return _OPERATIONS[name]
-    if name in PLANNED:
-        raise NotSupported(name, f"The operation '{name}' is not in this release of airflow-native-api.")
     raise OperationNotFound(name)
 
 
@@ -133,7 +130,3 @@ def every() -> List[Operation]:
     """Return all operations by name."""
     load()
     return [_OPERATIONS[name] for name in sorted(_OPERATIONS)]
-
-
-#: Names that later releases fill; until then they answer 501 in every face.
-PLANNED: FrozenSet[str] = frozenset()

@@ -194,17 +194,6 @@ def test_the_command_line_is_one_that_this_airflow_has(operation: operations.Ope
         get_parser().parse_args(words)
 
 
-@pytest.mark.parametrize("name", sorted(operations.PLANNED))
-def test_a_planned_operation_answers_501(name: str, web: Any) -> None:
-    """A name that is still to come is told apart from one that never was."""
-    is_problem(web.request("POST", f"/native_api/v1/{name}"), 501)
-
-
-def test_no_planned_name_is_registered() -> None:
-    """An operation that exists is no longer planned."""
-    assert operations.PLANNED.isdisjoint({operation.name for operation in operations.every()})
-
-
 def test_an_unknown_operation_answers_404(web: Any) -> None:
     """A name that never was is not found, in either face of the code."""
     is_problem(web.request("GET", "/native_api/v1/no_such_operation"), 404)

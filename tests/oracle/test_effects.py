@@ -10,7 +10,6 @@ import native_api
 from tests.oracle import filler
 from tests.oracle.cli import Failure, in_file, printed
 from tests.oracle.differences import compared
-from tests.oracle.gates import needs
 
 #: DAGs with runs of each type, and the shapes that clearing treats in ways of its own.
 CLEARED = (
@@ -41,7 +40,6 @@ WAYS: Dict[str, List[Way]] = {
 }
 
 
-@needs("clear_tasks")
 @pytest.mark.parametrize("command", WAYS)
 def test_tasks_clear(before: filler.Snapshot, one_file: Any, command: str) -> None:
     """Run theirs and ours on the same state, for each DAG, and compare all rows of all tables."""
@@ -49,7 +47,6 @@ def test_tasks_clear(before: filler.Snapshot, one_file: Any, command: str) -> No
     _compare_clearing(before, command, dag_ids)
 
 
-@needs("clear_tasks")
 def test_tasks_clear_with_setups(before: filler.Snapshot, one_file: Any) -> None:
     """The setups and teardowns of a task are cleared with it."""
     from airflow.models.taskinstance import TaskInstance
@@ -65,7 +62,6 @@ def test_tasks_clear_with_setups(before: filler.Snapshot, one_file: Any) -> None
     _compare_clearing(filler.Snapshot(), command, dag_ids, [way], "a task with setups")
 
 
-@needs("clear_tasks")
 def test_tasks_clear_with_subdags(before: filler.Snapshot, one_file: Any, filled: Any) -> None:
     """A DAG with SubDAGs, and a SubDAG, which clears a task of the DAG that it is a part of."""
     if filled.version() >= (3, 0):
@@ -105,7 +101,6 @@ def _compare_clearing(
                 comparison.rows(unlike, words)
 
 
-@needs("delete_dag")
 def test_dags_delete(before: filler.Snapshot) -> None:
     """Delete every DAG the one way and the other, and compare what is left in every table."""
     dag_ids = [dag["dag_id"] for dag in filler.dags()]

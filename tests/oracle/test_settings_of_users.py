@@ -13,7 +13,6 @@ from native_api import errors
 from tests.oracle import filler
 from tests.oracle.cli import Failure, listed, printed
 from tests.oracle.differences import compared
-from tests.oracle.gates import needs
 
 
 def test_variables_list(filled: Any) -> None:
@@ -40,7 +39,6 @@ def test_variables_get(filled: Any, as_json: bool) -> None:
                 comparison.same("NaN" if key == "not_a_number" and as_json else "the value", theirs, ours, key)
 
 
-@needs("export_variables")
 def test_variables_export(filled: Any, tmp_path: Path) -> None:
     """The whole file."""
     from airflow.cli.cli_parser import get_parser
@@ -105,7 +103,6 @@ def _texts(value: Any) -> Any:
     return str(value)
 
 
-@needs("list_pools", "get_pool")
 def test_pools(filled: Any) -> None:
     """List and get, every pool, and one that is not there."""
     ours = {pool["name"]: pool for pool in native_api.call("list_pools", limit=1000)["pools"]}
