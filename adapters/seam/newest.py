@@ -12,8 +12,8 @@ from native_api.errors import DagNotFound, Invalid, Refused
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
-    from native_api.adapters.seam.daemons import Daemons
     from native_api.adapters.seam.backfills import Backfills
+    from native_api.adapters.seam.daemons import Daemons
     from native_api.adapters.seam.logs import Logs
     from native_api.adapters.seam.rights import Rights
     from native_api.adapters.seam.running import Running
