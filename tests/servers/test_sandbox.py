@@ -35,18 +35,18 @@ def test_jobs_of_a_web_worker_that_is_killed(own: Deployment) -> None:
     with serving(own) as server, ThreadPoolExecutor(1) as threads:
         job = ask(server, IN_BACKGROUND, **{"async": True}).result(202)
         assert job["url"] == f"/native_api/v1/job_state?job_id={job['job_id']}"
-        eventually(lambda: sleeping(IN_BACKGROUND), "the task in the background sleeps")
+        eventually(lambda: sleeping(own, IN_BACKGROUND), "the task in the background sleeps")
         threads.submit(ask_in_vain, server, WAITED_FOR)
-        web_worker = eventually(lambda: web_worker_of(WAITED_FOR), "the task that is waited for sleeps")
+        web_worker = eventually(lambda: web_worker_of(own, WAITED_FOR), "the task that is waited for sleeps")
         assert web_worker is not None
         web_worker.kill()
-        eventually(lambda: not sleeping(WAITED_FOR), "the task that is waited for is gone")
-        assert sleeping(IN_BACKGROUND)
+        eventually(lambda: not sleeping(own, WAITED_FOR), "the task that is waited for is gone")
+        assert sleeping(own, IN_BACKGROUND)
     with serving(own) as server:
         holder = server.holder()
         assert holder.read("job_state", job_id=job["job_id"]).result()["state"] == "running"
         assert holder.write("cancel_job", job_id=job["job_id"]).result()["state"] == "cancelled"
-        assert not sleeping(IN_BACKGROUND)
+        assert not sleeping(own, IN_BACKGROUND)
         eventually(lambda: own.rows("SELECT run_id FROM dag_run WHERE dag_id = 'hanging'") == [], "no row is left")
 
 
@@ -55,7 +55,7 @@ def test_a_web_worker_that_is_aborted_ends_its_job(own: Deployment) -> None:
     """Gunicorn aborts a worker that takes too long; the next one answers, also for jobs."""
     with serving(own) as server:
         assert ask_in_vain(server, ABORTED) in (None, 500, 502)
-        eventually(lambda: not sleeping(ABORTED), "the task is gone")
+        eventually(lambda: not sleeping(own, ABORTED), "the task is gone")
         answer = server.holder().write("render_task", dag_id="hanging", task_id="sleep", logical_date=ABORTED)
         assert [field["value"] for field in answer.result()["template_fields"] if field["name"] == "bash_command"] == [
             "sleep 20240306"
@@ -76,15 +76,20 @@ def ask_in_vain(server: Server, date: str) -> Optional[int]:
     return status
 
 
-def sleeping(date: str) -> List[psutil.Process]:
-    """Return the process that sleeps for the date."""
-    command = ["sleep", date.replace("-", "")]
-    return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == command]
+def sleeping(own: Deployment, date: str) -> List[psutil.Process]:
+    """Return the process of this deployment that sleeps for the date."""
+    command, home = ["sleep", date.replace("-", "")], str(own.home)
+    processes = psutil.process_iter(["cmdline", "environ"])
+    return [
+        process
+        for process in processes
+        if process.info["cmdline"] == command and (process.info["environ"] or {}).get("AIRFLOW_HOME") == home
+    ]
 
 
-def web_worker_of(date: str) -> Optional[psutil.Process]:
+def web_worker_of(own: Deployment, date: str) -> Optional[psutil.Process]:
     """Return the web worker that waits for the task of the date: the one whose warm process it was forked from."""
-    for process in sleeping(date):
+    for process in sleeping(own, date):
         parents = process.parents()
         for child, parent in zip(parents, parents[1:]):
             if is_warm(child) and not is_warm(parent):
