@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 from typing import Any, Dict
 
@@ -61,7 +62,7 @@ class Trials30(Trials31):
         import structlog
         from airflow.configuration import conf
 
-        level = structlog.stdlib.NAME_TO_LEVEL[conf.get("logging", "logging_level").lower()]
+        level = logging.getLevelName(conf.get("logging", "logging_level").upper())
         plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
         structlog.configure(
             processors=[
