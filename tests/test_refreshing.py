@@ -15,6 +15,7 @@ from tests.test_contract import is_problem
 
 ASKS_PROCESSOR = airflow_under_test.version() >= (2, 10)
 TASK = (
+    "import datetime\nfrom airflow import DAG\nSTART = datetime.datetime(2024, 1, 1)\n"
     "try:\n    from airflow.providers.standard.operators.bash import BashOperator\n"
     "except ImportError:\n    from airflow.operators.bash import BashOperator\n"
 )
@@ -23,9 +24,11 @@ TASK = (
 def text_of(*dag_ids: str, task_id: str = "first") -> str:
     """Return a file that defines DAGs with a task each."""
     dags = [
-        f"with DAG({dag_id!r}):\n    BashOperator(task_id={task_id!r}, bash_command='true')\n" for dag_id in dag_ids
+        f"with DAG({dag_id!r}, start_date=START, schedule=None):\n"
+        f"    BashOperator(task_id={task_id!r}, bash_command='true')\n"
+        for dag_id in dag_ids
     ]
-    return "from airflow import DAG\n" + TASK + "".join(dags)
+    return TASK + "".join(dags)
 
 
 def task_ids(dag_id: str) -> List[str]:
@@ -133,7 +136,8 @@ def test_a_dag_that_cannot_be_stored(file: Path) -> None:
     unstored = (
         "from airflow.timetables.simple import NullTimetable\n"
         "class NotRegistered(NullTimetable):\n    pass\n"
-        "with DAG('refreshed_bad', schedule=NotRegistered()):\n    BashOperator(task_id='a', bash_command='true')\n"
+        "with DAG('refreshed_bad', start_date=START, schedule=NotRegistered()):\n"
+        "    BashOperator(task_id='a', bash_command='true')\n"
     )
     file.write_text(text_of("refreshed_one") + unstored, encoding="utf-8")
     answer = native_api.call("refresh_dag", dag_id="refreshed_one")

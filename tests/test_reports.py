@@ -28,10 +28,10 @@ HARD = {
         "while True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass\n"
     ),
     "cycle.py": (
-        "from airflow import DAG\n"
+        "import datetime\nfrom airflow import DAG\n"
         "try:\n    from airflow.providers.standard.operators.empty import EmptyOperator\n"
         "except ImportError:\n    from airflow.operators.empty import EmptyOperator\n"
-        "with DAG('report_cycle'):\n"
+        "with DAG('report_cycle', start_date=datetime.datetime(2024, 1, 1)):\n"
         "    a, b = EmptyOperator(task_id='a'), EmptyOperator(task_id='b')\n"
         "    a >> b >> a\n"
     ),

@@ -1,0 +1,34 @@
+"""A bundle whose files come from elsewhere, with versions, as those of a repository do."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from airflow.dag_processing.bundles.base import BaseDagBundle
+
+
+class Copied(BaseDagBundle):
+    """A folder, of which a copy is made when it is asked for what is new."""
+
+    supports_versioning = True
+
+    def __init__(self, *, source: str, copy: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._source, self._copy = Path(source), Path(copy)
+
+    @property
+    def path(self) -> Path:
+        return self._copy
+
+    def initialize(self) -> None:
+        super().initialize()
+        if not self._copy.exists():
+            self.refresh()
+
+    def refresh(self) -> None:
+        shutil.copytree(self._source, self._copy, dirs_exist_ok=True)
+
+    def get_current_version(self) -> str:
+        return (self._copy / "VERSION").read_text()

@@ -1,0 +1,90 @@
+"""Refreshing a bundle whose files come from elsewhere: they are fetched first, and their version is passed on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+import pytest
+
+from native_api.adapters.seam import airflow as seam
+from native_api.adapters.work import syncing
+from tests import airflow_under_test
+from tests.deploying_under_test import forget, task_ids
+from tests.test_refreshing import text_of
+
+pytestmark = pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
+
+BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
+
+
+@pytest.fixture
+def source(fresh: Any, tmp_path: Path, monkeypatch: Any) -> Iterator[Path]:
+    """Where the files of a bundle come from that is configured beside the DAGs folder."""
+    local = {"name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {}}
+    kwargs = {"source": str(tmp_path / "source"), "copy": str(tmp_path / "copy")}
+    copied = {"name": "copied", "classpath": "tests.bundles.Copied", "kwargs": kwargs}
+    monkeypatch.setenv(BUNDLES, json.dumps([local, copied]))
+    (tmp_path / "source").mkdir()
+    yield tmp_path / "source"
+    forget()
+    with airflow_under_test.session() as session:
+        from airflow.models.dagbundle import DagBundleModel
+
+        session.delete(session.get(DagBundleModel, "copied"))
+
+
+def publish(source: Path, version: str) -> None:
+    (source / "dags.py").write_text(text_of("deployed_one", task_id=version))
+    (source / "VERSION").write_text(version)
+
+
+def refreshed(**what: Any) -> Dict[str, Any]:
+    """Do what the sandbox does, in a process that has the configuration of this one."""
+    told, tell = os.pipe()
+    if os.fork() == 0:
+        try:
+            seam().user_code.enter()
+            answer = syncing.refresh(**{"subdir": None, "path": None, "file_seconds": 30, **what})
+            os.write(tell, json.dumps(answer).encode())
+        finally:
+            os._exit(0)
+    os.close(tell)
+    with os.fdopen(told) as reader:
+        answer = json.loads(reader.read())
+    os.wait()
+    return dict(answer)
+
+
+def stored_version() -> str:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    with airflow_under_test.session() as session:
+        return str(session.scalar(select(DagModel.bundle_version).where(DagModel.dag_id == "deployed_one")))
+
+
+def test_its_new_version_is_fetched_and_passed_on(source: Path) -> None:
+    """By one DAG's file, and by all."""
+    publish(source, "v1")
+    answer = refreshed(bundles=["copied"])
+    assert answer["added"] == ["deployed_one"]
+    assert (answer["files"][0]["bundle_name"], answer["files"][0]["bundle_version"]) == ("copied", "v1")
+    assert (stored_version(), task_ids()) == ("v1", ["v1"])
+    publish(source, "v2")
+    answer = refreshed(bundles=["copied"], path="dags.py")
+    assert (answer["changed"], answer["files"][0]["bundle_version"]) == (["deployed_one"], "v2")
+    assert (stored_version(), task_ids()) == ("v2", ["v2"])
+
+
+def test_a_deployment_to_it_is_refused(source: Path) -> None:
+    """Its files are to be changed where they come from."""
+    import native_api
+    from native_api import errors
+
+    publish(source, "v1")
+    refreshed(bundles=["copied"])
+    with pytest.raises(errors.Refused, match="no local folder"):
+        native_api.call("deploy_dag", dag_file=text_of("deployed_one"), path="dags.py", bundle="copied", force=True)
