@@ -218,7 +218,8 @@ def test_every_error_has_a_status_and_a_sentence() -> None:
 
 def _sample(name: str) -> Any:
     numbers = {"map_index": 1, "last_map_index": 2, "limit_bytes": 3, "exit_code": -9, "limit_seconds": 3}
-    return {"errors": {"field": ["wrong"]}, **numbers}.get(name, "x")
+    trees = {"errors": {"field": ["wrong"]}, "dependencies": [{"name": "a", "reason": "b"}]}
+    return {**trees, **numbers}.get(name, "x")
 
 
 def world_audit() -> Any:
