@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,37 +15,13 @@ from native_api.access import Access, Effect, Resource
 from native_api.adapters import sandbox
 from native_api.adapters.deploying import history, names
 from native_api.adapters.deploying.names import Target
+from native_api.adapters.deploying.receiving import FileOfDags, receive, told_of
 from native_api.adapters.pages import page_fields, slice_of
 from native_api.adapters.refreshing import Changes
 from native_api.adapters.schemas import DateTime, switch
 from native_api.errors import DagFileExists, DagFileNotFound, Invalid
 from native_api.operations import Context, operation
 from native_api.uploads import Upload
-
-#: Seconds after which an upload is nobody's any more.
-_FORGOTTEN_SECONDS = 86400
-
-
-class FileOfDags(fields.Raw):
-    """What a file holds: an upload, or its text."""
-
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> bytes:
-        if isinstance(value, str):
-            try:
-                value = value.encode()
-            except UnicodeEncodeError as exc:
-                raise ValidationError("No text: it has half of a surrogate pair in it.") from exc
-        if not isinstance(value, bytes):
-            raise ValidationError("Not a file: upload one, or give its text.")
-        limit = settings.get("upload_bytes")
-        if len(value) > limit:
-            raise ValidationError(f"The file is larger than {limit} bytes.")
-        return value
-
-
-def _told_of(content: bytes) -> Dict[str, Any]:
-    """Return what the audit log says of a file."""
-    return {"sha256": history.checksum(content), "bytes": len(content)}
 
 
 class OneFile(Schema):
@@ -79,7 +54,7 @@ class DeployDag(OneFile, HowToDeploy):
         metadata={
             "description": "A module (.py) or an archive of modules (.zip); uploaded, or a module's text.",
             "upload": True,
-            "masked": _told_of,
+            "masked": told_of,
         },
     )
     force = switch("Replace a file that is there.")
@@ -188,7 +163,7 @@ def deploy_dag(
     if not force and target.mode() is not None:
         raise DagFileExists(target.path, os.uname().nodename)
     context.created = not how["dry_run"] and target.mode() is None
-    upload = _receive(dag_file)
+    upload = receive(dag_file)
     try:
         wanted = {"upload": os.fspath(upload), "force": force}
         return _done(context, "deploy", target, len(dag_file), {**wanted, "how": _how(context, how)}, upload)
@@ -288,18 +263,3 @@ def _how(context: Context, asked: Mapping[str, bool]) -> Dict[str, Any]:
 def _shown(record: Dict[str, Any]) -> Dict[str, Any]:
     moment = datetime.fromtimestamp(record["deployed_at"], timezone.utc)
     return {**record, "deployed_at": moment}
-
-
-def _receive(content: bytes) -> Path:
-    """Write an upload where the sandbox takes it from, and forget those that nobody took."""
-    folder = history.root().with_name("uploads")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in folder.iterdir():
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > _FORGOTTEN_SECONDS:
-                left.unlink()
-    path = folder / os.urandom(16).hex()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
-    return path

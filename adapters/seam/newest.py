@@ -89,9 +89,9 @@ class Airflow:
     @property
     def syncing(self) -> Syncing:
         """The files of DAGs, and the database."""
-        from native_api.adapters.seam import syncing, version
+        from native_api.adapters.seam import syncing31, version
 
-        return next(implementation for since, implementation in syncing.LINES if version() >= since)()
+        return next(implementation for since, implementation in syncing31.LINES if version() >= since)()
 
     # The session, its errors, and time
 
