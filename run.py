@@ -126,7 +126,7 @@ def main() -> int:
     of_demo.add_argument("--once", action="store_true", help="end after the calls")
     of_test = commands.add_parser("test")
     of_test.add_argument("names", nargs="*", metavar="NAME", help="environments of tox.ini; default: all, and the demo")
-    of_test.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="how many at a time")
+    of_test.add_argument("--jobs", type=int, default=(os.cpu_count() or 1) + 1, help="how many at a time")
     of_test.add_argument("--no-skips", action="store_true", help="fail where an interpreter is missing")
     chosen = parser.parse_args()
     os.chdir(ROOT)

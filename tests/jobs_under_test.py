@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from native_api.access import THIS_PROCESS
 from native_api.adapters import sandbox
-from native_api.adapters.sandbox import records
+from native_api.adapters.sandbox import client, records
 from native_api.adapters.sandbox.records import LIVE
 from native_api.adapters.seam import airflow
 from native_api.operations import Context
@@ -31,6 +31,12 @@ def start(
     with airflow().session() as session:
         sandbox.run(Context(session, THIS_PROCESS, operation="a test"), job, in_background=True)
     return job.job_id
+
+
+def forget_server() -> None:
+    """Have the next job's warm process read the configuration again."""
+    if client._server is not None:
+        client._server._process.kill()
 
 
 def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
 import pytest
 
-from native_api.adapters.seam import airflow as seam
-from native_api.adapters.work import syncing
-from tests import airflow_under_test
+from native_api.access import THIS_PROCESS
+from native_api.adapters import sandbox
+from native_api.operations import Context
+from tests import airflow_under_test, jobs_under_test
 from tests.deploying_under_test import forget, task_ids
 from tests.test_refreshing import text_of
 
@@ -28,7 +28,10 @@ def source(fresh: Any, tmp_path: Path, monkeypatch: Any) -> Iterator[Path]:
     copied = {"name": "copied", "classpath": "tests.bundles.Copied", "kwargs": kwargs}
     monkeypatch.setenv(BUNDLES, json.dumps([local, copied]))
     (tmp_path / "source").mkdir()
+    # The warm process reads the configuration once.
+    jobs_under_test.forget_server()
     yield tmp_path / "source"
+    jobs_under_test.forget_server()
     forget()
     with airflow_under_test.session() as session:
         from airflow.models.dagbundle import DagBundleModel
@@ -42,20 +45,14 @@ def publish(source: Path, version: str) -> None:
 
 
 def refreshed(**what: Any) -> Dict[str, Any]:
-    """Do what the sandbox does, in a process that has the configuration of this one."""
-    told, tell = os.pipe()
-    if os.fork() == 0:
-        try:
-            seam().user_code.enter()
-            answer = syncing.refresh(**{"subdir": None, "path": None, "file_seconds": 30, **what})
-            os.write(tell, json.dumps(answer).encode())
-        finally:
-            os._exit(0)
-    os.close(tell)
-    with os.fdopen(told) as reader:
-        answer = json.loads(reader.read())
-    os.wait()
-    return dict(answer)
+    """Refresh in the sandbox, whose warm process has been started with the configuration of this test."""
+    with airflow_under_test.session() as session:
+        job = sandbox.Job(
+            "native_api.adapters.work.syncing:refresh", {"subdir": None, "path": None, "file_seconds": 30, **what}
+        )
+        finished = sandbox.run(Context(session, THIS_PROCESS, operation="a test"), job)
+    assert finished is not None
+    return dict(finished.result)
 
 
 def stored_version() -> str:

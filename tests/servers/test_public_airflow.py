@@ -17,7 +17,7 @@ all_admins = pytest.mark.skipif(HAS_FAB, reason="All-admins mode is the Simple a
 def test_anybody_reads(public_server: Server, call: Call) -> None:
     """Where everybody may see Airflow's pages, everybody may read here."""
     result = call(public_server.anonymous).result()
-    assert result["total_entries"] == 6
+    assert result["total_entries"] == len(public_server.deployment.rows("SELECT dag_id FROM dag")) > 0
 
 
 @on("2.11", "3.3")
