@@ -181,8 +181,7 @@ def tried(lone: Lone) -> Dict[str, Any]:
         **lone.key,
         "logical_date": getattr(lone.run, airflow().date_column),
         "state": lone.state,
-        # Up to 2.9 the attribute is a property that gives the next try's number; the column is the latest's.
-        "try_number": getattr(latest, "_try_number", latest.try_number),
+        "try_number": airflow().running.tries(latest),
         "hostname": latest.hostname or None,
     }
 

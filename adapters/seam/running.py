@@ -24,6 +24,10 @@ class Running:
         """Return who runs an instance unless a process of ours is asked for: scheduler, executor or sandbox."""
         return "scheduler"
 
+    def tries(self, instance: Any) -> int:
+        """Return the number of the instance's latest try."""
+        return int(instance.try_number)
+
     def dependencies(self, options: Mapping[str, Any], waits: bool) -> Any:
         """
         Return the dependencies that have to be met for an instance to run.

@@ -78,6 +78,10 @@ class Running2(Running):
 class Running29(Running2):
     """Airflow 2.9."""
 
+    def tries(self, instance: Any) -> int:
+        # Up to 2.9 the attribute is a property that gives the next try's number; the column is the latest's.
+        return int(instance._try_number)
+
     def _count_try(self, instance: Any, only_one_try: bool) -> None:
         # Up to 2.9 an instance counts its try as it starts, and its try_number is the next one's until then.
         if only_one_try:

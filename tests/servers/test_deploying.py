@@ -43,6 +43,8 @@ def site(deployment: Deployment) -> Iterator[Server]:
     own.dags = deployment.home.with_name("dags_deployed_to")
     own.dags.mkdir()
     own.options["AIRFLOW__API__AUTH_BACKENDS"] = "airflow.api.auth.backend.basic_auth"
+    # Airflow 2's scheduler looks for a DAG's new version every 10 seconds otherwise.
+    own.options["AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL"] = "0"
     commands = ("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",)
     with serving(own) as server, running(own, *commands):
         yield server
