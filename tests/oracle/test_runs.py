@@ -140,7 +140,7 @@ def test_tasks_failed_deps(filled: Any, one_file: Any) -> None:
     instances = filler.task_instances()
     if filled.version() == (3, 0):
         # It parses a whole bundle on each call, the example DAGs' takes seconds.
-        instances = [ti for ti in instances if files[ti["dag_id"]].startswith(str(airflow_under_test.HERE))]
+        instances = [ti for ti in instances if files[ti["dag_id"]].startswith(str(airflow_under_test.DAGS))]
     with compared("tasks failed-deps") as comparison:
         for ti in instances:
             mapped = ["--map-index", str(ti["map_index"])] if ti["map_index"] >= 0 else []
