@@ -20,7 +20,7 @@ Tell = Callable[[List[str]], None]
 class UserCode:
     """The newest Airflow, 3.3."""
 
-    #: Every module that keeps secrets to mask; Airflow 3.1 and later have one for the server and one for tasks.
+    #: Every module that keeps secrets to mask: one for the server and one for tasks.
     maskers: Tuple[str, ...] = (
         "airflow._shared.secrets_masker.secrets_masker",
         "airflow.sdk._shared.secrets_masker.secrets_masker",
@@ -84,11 +84,7 @@ class UserCode:
     def watch_secrets(self, tell: Tell) -> None:
         """Tell the patterns of the secrets that are masked, and of those that come to be."""
         for module in self.maskers:
-            try:
-                _watch(import_module(module)._secrets_masker(), tell)
-            except ImportError:
-                # 3.0 has one only.
-                continue
+            _watch(import_module(module)._secrets_masker(), tell)
 
     # The file of a DAG
 
@@ -150,9 +146,8 @@ class UserCode32(UserCode):
 
 
 class UserCode31(UserCode32):
-    """Airflow 3.0 and 3.1."""
+    """Airflow 3.1."""
 
-    maskers = (*UserCode.maskers, "airflow.sdk.execution_time.secrets_masker")
     modules = (*UserCode.modules, "airflow.models.dagbag")
 
     def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any:
@@ -162,7 +157,14 @@ class UserCode31(UserCode32):
         return DagBag(path, bundle_path=folder, **self._no_examples())
 
 
-LINES = (((3, 3), UserCode), ((3, 2), UserCode32), ((3, 0), UserCode31))
+class UserCode30(UserCode31):
+    """Airflow 3.0."""
+
+    # Server and tasks share one; 3.1 only warns of this name.
+    maskers = ("airflow.sdk.execution_time.secrets_masker",)
+
+
+LINES = (((3, 3), UserCode), ((3, 2), UserCode32), ((3, 1), UserCode31), ((3, 0), UserCode30))
 
 
 def _watch(masker: Any, tell: Tell) -> None:
