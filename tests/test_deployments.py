@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator
 
 import pytest
 
 import native_api
 from native_api import errors
-from native_api.adapters.deploying import archives, history, names
+from native_api.adapters import sandbox
+from native_api.adapters.deploying import archives, history
 from tests import airflow_under_test
 from tests.airflow_under_test import DAGS
 from tests.deploying_under_test import (
@@ -44,6 +47,15 @@ def nothing_is_left(fresh: Any) -> Iterator[None]:
 def paused(dag_id: str) -> bool:
     (dag,) = native_api.call("list_dags", dag_id_pattern=dag_id)["dags"]
     return bool(dag["is_paused"])
+
+
+_run = sandbox.run
+
+
+def run_as_its_owner(context: Any, job: Any) -> Any:
+    """Run a job with the rights that the file modes give, also where the tests are root's."""
+    arguments = {"function": job.function, "arguments": job.arguments}
+    return _run(context, sandbox.Job("tests.sandbox.work:as_its_owner", arguments, job.cleanup, job.job_id))
 
 
 def archive(members: Dict[str, str]) -> bytes:
@@ -282,18 +294,34 @@ class TestRefusals:
         with pytest.raises(errors.Refused, match="does not share the DAGs folder"):
             deploy(one())
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-    def test_a_read_only_folder(self) -> None:
+    def test_a_read_only_folder(self, mocker: Any) -> None:
+        """As one that the web server may read only; nothing of the file, and none of its DAGs, is there."""
         (DAGS / "deployed_by").mkdir(mode=0o500)
-        with pytest.raises(errors.Refused):
+        mocker.patch("native_api.adapters.sandbox.run", side_effect=run_as_its_owner)
+        with pytest.raises(
+            errors.Refused, match=r"The file 'deployed_by/dags\.py' cannot be written: Permission denied"
+        ):
             deploy(one(), path="deployed_by/dags.py")
+        assert (on_disk(), listed()) == ({"deployed_by": "a folder"}, [])
 
-    def test_two_at_once(self) -> None:
-        """One wins, and the other is told."""
-        target = names.target("deployed.py")
-        with history.of(target).alone("deployed.py"), pytest.raises(errors.DeploymentRuns):
-            deploy(one())
-        assert deploy(one())["added"] == ["deployed_one"]
+    def test_two_at_once(self, tmp_path: Any, monkeypatch: Any) -> None:
+        """The second comes while the first one's file is being loaded: one wins, and the other is told."""
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+        loading, go_on = tmp_path / "loading", tmp_path / "go_on"
+        waits = f"from pathlib import Path\nfrom time import sleep\nPath({str(loading)!r}).touch()\n"
+        waits += f"while not Path({str(go_on)!r}).exists():\n    sleep(0.01)\n"
+        with ThreadPoolExecutor() as threads:
+            first = threads.submit(deploy, waits + one("first"))
+            try:
+                while not (loading.exists() or first.done()):
+                    time.sleep(0.01)
+                with pytest.raises(errors.DeploymentRuns) as caught:
+                    deploy(one("second"))
+            finally:
+                go_on.touch()
+        assert caught.value.status == 409
+        assert first.result()["added"] == ["deployed_one"]
+        assert (task_ids(), on_disk()) == (["first"], {"deployed.py": waits + one("first")})
 
     @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
     def test_a_bundle_that_is_not_there(self) -> None:
