@@ -81,9 +81,13 @@ class Server:
             raise SandboxUnavailable(f"its process ended with the exit code {self._process.wait()}.") from exc
         self._is_ready = True
 
+    def let_go(self) -> None:
+        """Hold on to it no longer; it ends when nobody does."""
+        self._control.close()
+
     def close(self) -> None:
         """End it; jobs in the background go on."""
-        self._control.close()
+        self.let_go()
         self._process.wait()
 
 
@@ -99,7 +103,10 @@ def warm() -> Server:
     """Return this process's server, which is started where there is none; it imports Airflow meanwhile."""
     global _server
     with _starting:
-        if _server is None or not _server.is_ours():
+        if _server is not None and not _server.is_ours():
+            _server.let_go()
+            _server = None
+        if _server is None:
             _server = Server()
         return _server
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional
 
-from native_api.adapters.sandbox.slots import lock
+from native_api.adapters.sandbox.slots import is_locked, lock
 
 #: The states of a job that has not ended.
 LIVE = ("queued", "running")
@@ -42,14 +42,18 @@ class Record:
         record._folder = jobs / facts["job_id"]
         return record
 
-    #: The descriptor that tells others that the supervisor lives.
+    #: The descriptor that tells others that the supervisor lives, or that another takes away what it left.
     held: Optional[int] = None
 
     @property
     def facts(self) -> Dict[str, Any]:
         """What was known when the job began: job_id, operation, owner, arguments, created_at and cleanup."""
-        facts: Dict[str, Any] = json.loads((self._folder / "job.json").read_text())
+        facts: Dict[str, Any] = json.loads(self._facts.read_text())
         return facts
+
+    @property
+    def _facts(self) -> Path:
+        return self._folder / "job.json"
 
     @property
     def log(self) -> Path:
@@ -65,10 +69,10 @@ class Record:
     def _alive(self) -> Path:
         return self._folder / "alive"
 
-    def state(self, held: Optional[bool] = None) -> Dict[str, Any]:
+    def state(self) -> Dict[str, Any]:
         """Return how the job stands: its state, started_at, ended_at, and what came of it."""
         standing = self._standing()
-        if standing["state"] in LIVE and not (self.is_held() if held is None else held):
+        if standing["state"] in LIVE and not self.is_held():
             # It may have ended between one look and the other.
             standing = self._standing()
             if standing["state"] in LIVE:
@@ -81,15 +85,15 @@ class Record:
 
     def is_held(self) -> bool:
         """Return whether the job's supervisor lives."""
-        if self.held is None and self.take_over():
-            self.let_go()
-            return False
-        return self._alive.exists()
+        return is_locked(self._alive)
 
     def take_over(self) -> bool:
-        """Hold the record, where its supervisor lives no longer; return whether that is so."""
+        """Have what is left of a job whose supervisor lives no longer for this process alone; return whether it is."""
         with suppress(FileNotFoundError):
-            self.held = lock(self._alive)
+            self.held = None if self.is_held() else lock(self._facts, 0)
+        if self.held is not None and not os.fstat(self.held).st_nlink:
+            # Another has taken it away meanwhile.
+            self.let_go()
         return self.held is not None
 
     def let_go(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
@@ -36,12 +37,22 @@ def _lock_one(folder: Path, count: int) -> Optional[int]:
     return None
 
 
-def lock(path: Path) -> Optional[int]:
+def lock(path: Path, flags: int = os.O_CREAT) -> Optional[int]:
     """Return the descriptor of the file, locked, or None where another process has it locked."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether another has the file locked; two that ask at once do not take each other for one that has."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

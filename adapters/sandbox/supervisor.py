@@ -246,7 +246,7 @@ class Supervisor:
                     shutil.rmtree(left, ignore_errors=True)
 
     def _sweep_one(self, record: Record) -> None:
-        standing = record.state(held=False)
+        standing = record.state()
         if standing["state"] == "lost" and "ended_at" not in standing:
             secrets = Secrets()
             output = Capture(record.log, self._request["log_bytes"], secrets)

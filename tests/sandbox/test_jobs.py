@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, List
 
@@ -67,7 +68,7 @@ def test_a_job_is_cancelled(fresh: Any, tmp_path: Path) -> None:
 
 
 def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path) -> None:
-    """It is told so, nothing of it runs on, and the next job takes back what it left."""
+    """It is told so from then on, nothing of it runs on, and the next job takes back what it left."""
     cleaned = tmp_path / "cleaned"
     job_id = jobs_under_test.start("sleep", cleanup=("tests.sandbox.work:touch", {"path": str(cleaned)}))
     jobs_under_test.wait(job_id, "running")
@@ -79,10 +80,23 @@ def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path)
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
     assert jobs_under_test.run("add", {"a": 1, "b": 1}).result == 2
     until = time.monotonic() + 20
+    states = set()
     while not cleaned.exists() and time.monotonic() < until:
-        time.sleep(0.05)
+        states.add(native_api.call("job_state", job_id=job_id)["state"])
     assert cleaned.exists()
-    assert native_api.call("job_state", job_id=job_id)["state"] == "lost"
+    assert {*states, native_api.call("job_state", job_id=job_id)["state"]} == {"lost"}
+
+
+def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) -> None:
+    """Each of many looks at once sees that it is lost."""
+    job_id = jobs_under_test.start("sleep")
+    jobs_under_test.wait(job_id, "running")
+    _supervisor().kill()
+    jobs_under_test.wait(job_id, "lost")
+    record = records.find(sandbox.jobs_folder(), job_id)
+    assert record is not None
+    with ThreadPoolExecutor(8) as threads:
+        assert {standing["state"] for standing in threads.map(lambda _: record.state(), range(2000))} == {"lost"}
 
 
 def _supervisor() -> psutil.Process:
