@@ -39,6 +39,7 @@ def _words(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     result=DaemonState,
     access=Access(Resource.DAEMON, "POST"),
     effect=Effect.DAEMON,
+    creates=True,
     command=_words,
     example={"daemon": "serve_logs", "wait_seconds": 0},
 )
@@ -56,13 +57,19 @@ def start_daemon(
     command = commands.command_of(daemon, arguments, record["pid_file"])
     record["command"] = commands.command_of(daemon, commands.masked(arguments), record["pid_file"])
     context.warnings.extend(commands.gone(daemon, arguments))
-    with folder.held(record["name"]):
-        known = folder.read_record(record["name"])
-        if known and _is_here(known) and processes.find(known):
-            raise DaemonRuns(known["name"], known["pid"])
+    with folder.held(record["name"]), folder.held_pid_files():
+        _require_free(record)
         record = processes.start(record, command)
     context.created = True
     return _seen_alive(context, record, wait_seconds)
+
+
+def _require_free(record: processes.Record) -> None:
+    """Raise where a daemon lives that has the record's name, or its pid file."""
+    for known in filter(None, map(folder.read_record, folder.names())):
+        shared = known["name"] == record["name"] or known["pid_file"] == record["pid_file"]
+        if shared and _is_here(known) and processes.find(known):
+            raise DaemonRuns(known["name"], known["pid"])
 
 
 def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> processes.Record:
@@ -92,6 +99,7 @@ def _seen_alive(context: Context, record: processes.Record, seconds: float) -> D
     while True:
         seen = _state(context, record)
         if seen["state"] != "running":
+            folder.forget_pid(record)
             tail = log_files.tail(record["stderr"], 100, 8192, record["errors_begin"])
             raise DaemonDied(record["name"], record["pid"], log_files.reason(tail), record["stderr"], tail)
         if seen["heartbeat"] or monotonic() >= end:

@@ -50,6 +50,7 @@ class Operation:
     access: Tuple[Access, ...]
     effect: Effect
     command: Command
+    creates: bool
     example: Mapping[str, Any]
 
     @property
@@ -81,6 +82,7 @@ def operation(
     access: Union[Access, Tuple[Access, ...], None],
     effect: Effect,
     command: Command = lambda arguments: None,
+    creates: bool = False,
     example: Optional[Mapping[str, Any]] = None,
 ) -> Callable[[F], F]:
     """
@@ -92,6 +94,7 @@ def operation(
     :param access: the right that the caller needs, or the rights; None where any known caller will do.
     :param effect: what the operation does.
     :param command: gives, of the loaded arguments, the words after ``airflow`` that do the same on the command line.
+    :param creates: it may create something; its context says then whether it did.
     :param example: arguments for the documentation and the contract tests.
     """
 
@@ -102,7 +105,7 @@ def operation(
         rights = (access,) if isinstance(access, Access) else access or ()
         later = accepted() if accepted else None
         _OPERATIONS[name] = Operation(
-            name, function, request(), result(), later, rights, effect, command, example or {}
+            name, function, request(), result(), later, rights, effect, command, creates, example or {}
         )
         return function
 

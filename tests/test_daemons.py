@@ -292,6 +292,17 @@ class TestOnce:
             ("two", "running"),
         ]
 
+    def test_a_pid_file_in_use_is_refused(self, web: Any, stand_in: Any) -> None:
+        """A daemon's pid file goes on saying its own pid; one that has ended gives it up."""
+        first = stand_in(SLEEPS, name="one")
+        answer = web.typed("start_daemon", daemon="kerberos", name="two", pid="one.pid")
+        is_problem(answer, 409)
+        assert answer.json["pid"] == first["pid"]
+        assert Path(first["pid_file"]).read_text() == f"{first['pid']}\n"
+        os.kill(first["pid"], signal.SIGKILL)
+        eventually(lambda: state("one") == "ended")
+        assert stand_in(SLEEPS, name="two", pid="one.pid")["pid_file"] == first["pid_file"]
+
     def test_two_at_once(self, web: Any, mocker: Any) -> None:
         """One wins."""
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
@@ -410,6 +421,15 @@ class TestDyingAtOnce:
         assert answer.json["log_file"] == native_api.call("daemon_state", name="kerberos")["log_file"]
         assert answer.json["pid"] and answer.json["log_tail"]
         assert state("kerberos") == "ended"
+        assert not Path(settings.get("daemons_dir"), "kerberos.pid").exists()
+
+    def test_what_cannot_be_started_leaves_nothing(self, web: Any, mocker: Any) -> None:
+        mocker.patch.object(commands, "command_of", return_value=["/no/such/program"])
+        answer = web.typed("start_daemon", daemon="kerberos")
+        is_problem(answer, 409)
+        assert "could not be started: [Errno 2]" in answer.json["detail"]
+        assert native_api.call("list_daemons")["daemons"] == []
+        assert not Path(settings.get("daemons_dir"), "kerberos.pid").exists()
 
     def test_what_an_earlier_one_said_does_not_count(self, web: Any, mocker: Any) -> None:
         for program in ("raise OSError(98, 'Address already in use')", "raise SystemExit(1)"):

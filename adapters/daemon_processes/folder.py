@@ -66,8 +66,21 @@ def names() -> List[str]:
 @contextmanager
 def held(name: str) -> Iterator[None]:
     """Keep other web workers from starting or stopping the same daemon meanwhile."""
+    with _locked(f"{record_path(name)}.lock"):
+        yield
+
+
+@contextmanager
+def held_pid_files() -> Iterator[None]:
+    """Keep other web workers from taking a pid file meanwhile."""
+    with _locked(record_path("") + ".pids"):
+        yield
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
     create()
-    descriptor = os.open(f"{record_path(name)}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -55,8 +55,12 @@ def become(job: Dict[str, Any], told: int) -> None:
         _forget_the_web_server()
         record = {**job["record"], "pid": os.getpid(), "identity": identity(os.getpid())}
         replace(record["pid_file"], f"{os.getpid()}\n")
-        replace(job["path"], json.dumps(record))
-        os.execve(job["command"][0], job["command"], job["environment"])
+        try:
+            replace(job["path"], json.dumps(record))
+            os.execve(job["command"][0], job["command"], job["environment"])
+        except OSError:
+            os.unlink(record["pid_file"])
+            raise
     except OSError as exc:
         os.write(told, str(exc).encode())
         os._exit(1)
