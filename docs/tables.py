@@ -6,8 +6,12 @@ A test compares them with the file. ``tox exec -e airflow33 -- python docs/table
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Sequence, Set
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, Iterator, List, Sequence, Set
+
+if TYPE_CHECKING:
+    from native_api.faces.legacy.protocol import LegacyName
 
 README = Path(__file__).resolve().parents[1] / "README.rst"
 BEGIN, END = ".. begin {}\n", ".. end {}\n"
@@ -70,19 +74,32 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _legacy_names() -> Dict[str, Set[str]]:
-    """Return, for each operation, the names of the old protocol that lead to it, found by asking their planners."""
-    from native_api.errors import NativeApiError
+    """
+    Return, for each operation, the names of the old protocol that lead to it, found by asking their planners.
+
+    :raises ValueError: nothing that was tried leads from a name to an operation.
+    """
     from native_api.faces.legacy import protocol
 
     found: Dict[str, Set[str]] = {}
     for name in protocol.every().values():
-        for query in _queries(name.required, sorted(name.arguments)):
-            try:
-                plan = name.plan(protocol.Arguments(query, {}))
-            except NativeApiError:
-                continue
-            found.setdefault(plan.operation, set()).add(name.name)
+        operations = set(_planned(name))
+        if not operations:
+            raise ValueError(f"No arguments are tried here that '{name.name}' takes")
+        for operation in operations:
+            found.setdefault(operation, set()).add(name.name)
     return found
+
+
+def _planned(name: LegacyName) -> Iterator[str]:
+    from native_api.errors import NativeApiError
+    from native_api.faces.legacy.protocol import Arguments
+    from native_api.uploads import Upload
+
+    files = {"dag_file": Upload(b"", "a.py")}
+    for query in _queries(name.required, sorted(name.arguments)):
+        with suppress(NativeApiError):
+            yield name.plan(Arguments(query, {}, files)).operation
 
 
 def _queries(required: Sequence[str], arguments: List[str]) -> Iterator[Dict[str, str]]:

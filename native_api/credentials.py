@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 #: Browsers send these schemes again by themselves.
 _REMEMBERED_SCHEMES = ("basic", "negotiate")
-_SENT_BY_PAGES = ("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Origin", "Referer")
+#: What browsers send and programs do not. Over plain HTTP a link that is followed carries the last two alone.
+_SENT_BY_PAGES = (
+    "Sec-Fetch-Site",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Dest",
+    "Origin",
+    "Referer",
+    "Upgrade-Insecure-Requests",
+    "Accept-Language",
+)
 
 
 @dataclass(frozen=True)
@@ -67,19 +76,20 @@ def require_intent(request: Request, identity: Identity, effect: Effect) -> None
     airflow().rights.require_same_site(request)
 
 
-def _header() -> str:
+def token_header() -> str:
+    """Return the name of the header that carries the static token."""
     name: str = settings.get("rest_api_plugin_http_token_header_name")
     # WSGI makes the same key of hyphens and underscores.
     return name.replace("_", "-")
 
 
 def _token_is_sent(request: Request) -> bool:
-    return bool(settings.get("rest_api_plugin_expected_http_token")) and _header() in request.headers
+    return bool(settings.get("rest_api_plugin_expected_http_token")) and token_header() in request.headers
 
 
 def _token_holder(request: Request) -> Caller:
     expected: str = settings.get("rest_api_plugin_expected_http_token")
-    if not hmac.compare_digest(request.headers[_header()].encode(), expected.encode()):
+    if not hmac.compare_digest(request.headers[token_header()].encode(), expected.encode()):
         raise TokenRefused()
     return TokenHolder(settings.get("token_effects"))
 

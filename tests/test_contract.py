@@ -107,7 +107,7 @@ def test_the_python_face_answers_as_documented(operation: operations.Operation, 
 def test_the_typed_face_answers_as_documented(operation: operations.Operation, world: Any) -> None:
     """The typed face gives the same as the Python face, as JSON."""
     answer = world.typed(operation.name, **example(operation))
-    assert answer.status in (200, 201), answer.text
+    assert answer.status in ((200, 201) if operation.creates else (200,)), answer.text
     assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/json"
     validated(operation.result, answer.json)
 

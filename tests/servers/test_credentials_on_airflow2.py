@@ -71,7 +71,9 @@ def test_basic_calls_everything(server: Server, call: Call) -> None:
 
 
 @writes
-@pytest.mark.parametrize("name", ["Origin", "Referer", "Sec-Fetch-Site"])
+@pytest.mark.parametrize(
+    "name", ["Origin", "Referer", "Sec-Fetch-Site", "Upgrade-Insecure-Requests", "Accept-Language"]
+)
 def test_basic_that_a_browser_sent_needs_the_csrf_token(server: Server, name: str, call: Call) -> None:
     """A browser sends Basic again by itself, so that Basic from a page proves nothing."""
     page = server.user("admin").also({name: "https://evil.example"})
