@@ -128,7 +128,14 @@ class Caller(ABC):
         return None
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
-        """Raise :class:`Forbidden` where the caller lacks the right; without *identifier*, on all there is."""
+        """
+        Raise where the caller lacks the right; without *identifier*, on all there is.
+
+        :raises EffectNotAllowed: the configuration forbids what the resource comes of.
+        :raises Forbidden: the caller's rights do.
+        """
+        if access.resource.effect is not None:
+            self._require_switched_on(access.resource.effect)
         if not self.may(access, identifier) and (identifier is not None or not self._may_some(access)):
             raise Forbidden(access.describe(identifier))
 
@@ -152,10 +159,13 @@ class Caller(ABC):
         :raises EffectNotAllowed: the configuration forbids it.
         :raises Forbidden: it is for administrators only.
         """
-        if effect.switch and not settings.get(effect.switch):
-            raise EffectNotAllowed(effect.value, effect.doing, f"[native_api] {effect.switch}")
+        self._require_switched_on(effect)
         if effect.needs_administrator and not self.is_administrator():
             raise Forbidden(f"{effect.doing} as an administrator of Airflow")
+
+    def _require_switched_on(self, effect: Effect) -> None:
+        if effect.switch and not settings.get(effect.switch):
+            raise EffectNotAllowed(effect.value, effect.doing, f"[native_api] {effect.switch}")
 
 
 class ThisProcess(Caller):
@@ -169,7 +179,7 @@ class ThisProcess(Caller):
     def is_administrator(self) -> bool:
         return True
 
-    def require_effect(self, effect: Effect) -> None:
+    def _require_switched_on(self, effect: Effect) -> None:
         """Allow everything: the switches are about calls from outside."""
 
 
@@ -193,7 +203,7 @@ class TokenHolder(Caller):
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
         if access.resource.effect is not None:
-            self._require_listed(access.resource.effect)
+            self.require_effect(access.resource.effect)
 
     def require_effect(self, effect: Effect) -> None:
         self._require_listed(effect)

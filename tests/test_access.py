@@ -199,6 +199,20 @@ class TestWhatAdministratorsSee:
         if status == 403:
             assert answer.json["permission"] == f"read the {resource.noun}s as an administrator of Airflow"
 
+    def test_with_teams(self, web: Any, resource: Resource, monkeypatch: Any) -> None:
+        """Airflow 3.2 and later give things to teams; these belong to none."""
+        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+        assert [web.typed("version", login=login).status for login in ("admin", "op", "viewer")] == [200, 403, 403]
+
+    @pytest.mark.parametrize("login", ["token", "admin"])
+    def test_switched_off(self, web: Any, resource: Resource, monkeypatch: Any, login: str) -> None:
+        option = "allow_daemons" if resource is Resource.DAEMON else "allow_deploy"
+        monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{option.upper()}", "False")
+        answer = web.typed("version", login=login)
+        is_problem(answer, 403)
+        assert answer.json["option"] == f"[native_api] {option}"
+        assert native_api.call("version")
+
     def test_the_token_needs_the_effect(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write,execute")
         answer = web.typed("version")
