@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 
 from native_api.access import EXECUTE_DAG, Access, Effect, Resource
 from native_api.adapters import sandbox
-from native_api.adapters.backfilling import marks, standing
+from native_api.adapters.backfilling import ending, marks, standing
 from native_api.adapters.backfilling.plans import Plan, planned
 from native_api.adapters.backfilling.schemas import (
     STATES,
@@ -22,11 +22,8 @@ from native_api.adapters.backfilling.schemas import (
 )
 from native_api.adapters.dags import active_dag
 from native_api.adapters.pages import slice_of
-from native_api.adapters.sandbox import records
 from native_api.adapters.seam import airflow
 from native_api.errors import (
-    BackfillHasEnded,
-    BackfillIsActive,
     BackfillNotFound,
     DagHasImportErrors,
     Invalid,
@@ -65,13 +62,14 @@ def backfill_dag(
         raise DagHasImportErrors(dag_id)
     if not wanted["dry_run"]:
         _lock(context.session, dag_id)
+        ending.take_down_the_ended(context.session, dag_id)
     plan = planned(context.session, dag_model, wanted)
     context.warnings += [*airflow().backfills.weigh(plan), *_of_no_effect(plan)]
     if wanted.get("pool"):
         _require_pool(context.session, wanted["pool"])
     if plan.dry_run:
         return plan.shown()
-    _require_none_active(context.session, dag_id)
+    ending.require_none_active(context.session, dag_id)
     if not plan.that_are("create") and not plan.that_are("reprocess"):
         context.warnings.append("Every date has its run already, and reprocess_behavior leaves those as they are.")
     if airflow().backfills.is_detached(plan):
@@ -126,14 +124,6 @@ def _lock(session: Any, dag_id: str) -> None:
     session.execute(this_dag.execution_options(synchronize_session=False))
 
 
-def _require_none_active(session: Any, dag_id: str) -> None:
-    """Raise where the DAG is being backfilled."""
-    for found in airflow().backfills.found(session, dag_id=dag_id):
-        if standing.is_active(session, found):
-            raise BackfillIsActive(dag_id, found.backfill_id)
-        airflow().backfills.complete(session, found)
-
-
 def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
     """Have a job of Airflow's own run it."""
     job_id = uuid.uuid4().hex
@@ -143,7 +133,7 @@ def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
     try:
         sandbox.run(context, _job(plan, found), in_background=True)
     except NativeApiError:
-        airflow().backfills.end(context.session, found.backfill_id, "failed")
+        airflow().backfills.never_begin(context.session, found.backfill_id)
         context.session.commit()
         raise
     context.followed = followed
@@ -176,6 +166,8 @@ def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
     told = standing.standing(session, found)
     if told["state"] == "running" and not found.local:
         _warn_of_pause(context, found.dag_id)
+    _warn_of_a_paused_one(context, found)
+    _warn_of_runs_taken_over(context, found)
     if standing.is_lost(found):
         context.warnings.append("The job that ran it is gone; cancel_backfill ends the runs that it left.")
     return {
@@ -184,6 +176,20 @@ def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
         "failed_runs": standing.failed_runs(session, found),
         "failed_tasks": standing.failed_tasks(session, found),
     }
+
+
+def _warn_of_a_paused_one(context: Context, found: Any) -> None:
+    if found.is_paused and not found.is_over:
+        context.warnings.append(
+            f"The backfill {found.backfill_id} is paused in Airflow: its runs wait until it is unpaused there."
+        )
+
+
+def _warn_of_runs_taken_over(context: Context, found: Any) -> None:
+    count = airflow().backfills.taken_over(context.session, found)
+    if count:
+        are = "is that" if count == 1 else "are those"
+        context.warnings.append(f"{count} of its runs {are} of a later backfill now, and not counted here.")
 
 
 def _warn_of_pause(context: Context, dag_id: str) -> None:
@@ -213,15 +219,32 @@ def list_backfills(
     if unknown:
         raise Invalid({"state": [f"A backfill is never {', '.join(unknown)}; it is {', '.join(STATES)}."]})
     readable = context.caller.dag_ids(_READ)
-    every = [
-        found
-        for found in airflow().backfills.found(context.session, dag_id=dag_id)
-        if readable is None or found.dag_id in readable
+    backfill_ids = [
+        backfill_id
+        for backfill_id, its_dag in airflow().backfills.listed(context.session, dag_id)
+        if readable is None or its_dag in readable
     ]
     if state:
-        every = [found for found in every if standing.standing(context.session, found)["state"] in state]
-    page = slice_of(context, every, asked, lambda found: found.backfill_id)
-    return {"backfills": [standing.standing(context.session, found) for found in page], "total_entries": len(every)}
+        backfill_ids = _in_state(context.session, backfill_ids, state)
+    page = slice_of(context, backfill_ids, asked, lambda backfill_id: backfill_id)
+    shown = airflow().backfills.found(context.session, page)
+    shown.sort(key=lambda found: page.index(found.backfill_id))
+    for found in shown:
+        _warn_of_a_paused_one(context, found)
+    told = [standing.standing(context.session, found) for found in shown]
+    return {"backfills": told, "total_entries": len(backfill_ids)}
+
+
+def _in_state(session: Any, backfill_ids: List[int], states: List[str]) -> List[int]:
+    """Return those of the backfills that are in one of the states."""
+    running_only = set(states) == {"running"}
+    some = airflow().backfills.unended(session) if running_only else airflow().backfills.found(session, backfill_ids)
+    wanted = set(backfill_ids)
+    return [
+        found.backfill_id
+        for found in some
+        if found.backfill_id in wanted and standing.standing(session, found)["state"] in states
+    ]
 
 
 @operation(
@@ -235,18 +258,17 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
     """
     End a backfill: its runs that have not begun fail, those that run go on to their end.
 
-    The job of a local one is ended, and what it runs with it. Needs the right to edit the DAG's runs.
+    The job of a local one is ended, and what it runs with it; while that lives on another machine, only a web server
+    there can end it. Needs the right to edit the DAG's runs.
     """
     session = context.session
     found = _found(context, backfill_id, _EDIT)
     context.meant["dag_id"] = found.dag_id
-    state = standing.standing(session, found)["state"]
-    if state != "running" and not standing.is_lost(found):
-        raise BackfillHasEnded(backfill_id, state)
+    ending.require_not_ended(session, found)
     airflow().backfills.cancel(session, found)
     session.flush()
     if found.local:
-        _end_job(session, found)
+        ending.end_job(session, found)
     failed = marks.fail_queued(session, found)
     runs = standing.standing(session, found)["runs"]
     return {
@@ -258,20 +280,9 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
     }
 
 
-def _end_job(session: Any, found: Any) -> None:
-    """End the job of a local backfill; where that is gone, fail what it has left."""
-    # The job takes down how it ended.
-    session.commit()
-    record = records.find(sandbox.jobs_folder(), found.job_id)
-    if record is not None and record.state()["state"] in records.LIVE:
-        record.ask_to_end()
-    else:
-        marks.fail_unfinished(session, found)
-
-
 def _found(context: Context, backfill_id: int, access: Access) -> Any:
     """Return a backfill whose DAG the caller has the right on."""
-    found = airflow().backfills.found(context.session, backfill_id=backfill_id)
+    found = airflow().backfills.found(context.session, [backfill_id])
     if not found:
         raise BackfillNotFound(backfill_id)
     context.caller.require(access, found[0].dag_id)

@@ -9,6 +9,7 @@ import pytest
 import native_api
 from native_api import errors
 from tests import airflow_under_test
+from tests.deploying_under_test import deploy, forget
 
 DAYS = {"from_date": "2024-01-01", "to_date": "2024-01-03"}
 DATES = [f"2024-01-0{day}T00:00:00+00:00" for day in (1, 2, 3)]
@@ -234,6 +235,19 @@ class TestSomeTasks:
         assert (told["state"], told["runs"]) == ("failed", {"failed": 1})
         assert [(task["task_id"], task["logical_date"]) for task in told["failed_tasks"]] == [("sum_left", DATES[0])]
 
+    def test_a_task_that_airflow_did_not_start_is_none_that_was_left_out(self, fresh: Any) -> None:
+        """One mapped over nothing is skipped without a start; the run has succeeded though a task before has failed."""
+        from airflow.models.taskinstance import TaskInstance
+
+        made = backfill(from_date=DATES[0], to_date=DATES[0])
+        ti = TaskInstance.__table__
+        with airflow_under_test.session() as session:
+            session.execute(ti.update().where(ti.c.task_id == "put_left").values(state="skipped"))
+        finish("daily", "success", failed="sum_left")
+        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (told["state"], told["runs"]) == ("success", {"success": 1})
+        assert told["tasks"] == {"failed": 1, "skipped": 1, "success": 4}
+
     def test_mark_success(self, fresh: Any) -> None:
         made = backfill(mark_success=True, task_regex="^sum_left")
         assert {run["state"] for run in runs()} == {"success"}
@@ -273,6 +287,31 @@ def test_a_pool(fresh: Any) -> None:
     with airflow_under_test.session() as session:
         pools = dict(session.execute(select(TaskInstance.task_id, TaskInstance.pool)).all())
     assert (pools["put_left"], pools["put_right"]) == ("narrow", "default_pool")
+
+
+@pytest.mark.skipif(ON_2, reason="Airflow 2 loads no DAG without a start_date")
+def test_a_dag_without_any_start_date(fresh: Any) -> None:
+    """Its schedule has dates all the same, as many as are asked for."""
+    text = """
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+with DAG("deployed_without_start", schedule=CronDataIntervalTimetable("@daily", timezone="UTC")):
+    EmptyOperator(task_id="only")
+"""
+    forget()
+    try:
+        deploy(text)
+        told = backfill("deployed_without_start", dry_run=True)
+        made = backfill("deployed_without_start")
+        assert [run["logical_date"] for run in told["runs"]] == DATES
+        assert native_api.call("backfill_state", backfill_id=made["backfill_id"])["runs"] == {"queued": 3}
+        with pytest.raises(errors.Invalid, match="backfill_runs"):
+            backfill("deployed_without_start", from_date="0001-01-01", dry_run=True)
+    finally:
+        fresh.clean()
+        forget()
 
 
 @pytest.mark.skipif(ON_2, reason="Airflow 2 has no backfills of its own")

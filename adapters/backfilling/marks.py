@@ -12,11 +12,15 @@ def apply(session: Any, plan: Plan, found: Any) -> None:
     """
     Mark what is not to run, in the transaction that made the runs, so that no scheduler sees them without.
 
-    A task that is left out has its state and no start, which tells it from one that has run.
+    A task that is left out has an end and no start, which tells it from one that has run, and from one that Airflow
+    itself did not start.
     """
+    import pendulum
+
+    now = pendulum.now("UTC")
     for state in sorted(set(plan.left_out.values())):
         task_ids = [task_id for task_id, left_out in plan.left_out.items() if left_out == state]
-        _set_tasks(session, found, task_ids, state=state)
+        _set_tasks(session, found, task_ids, state=state, end_date=now)
     if plan.wanted.get("pool"):
         _set_tasks(session, found, plan.task_ids, pool=plan.wanted["pool"])
     if plan.mark_success:
@@ -29,7 +33,7 @@ def _succeed(session: Any, plan: Plan, found: Any) -> None:
     now = pendulum.now("UTC")
     _set_tasks(session, found, plan.task_ids, state="success", start_date=now, end_date=now, duration=0.0)
     _set_runs(session, found, ("queued",), state="success", start_date=now, end_date=now)
-    airflow().backfills.complete(session, found)
+    airflow().backfills.end(session, found.backfill_id, "success")
 
 
 def fail_queued(session: Any, found: Any) -> int:
@@ -47,7 +51,16 @@ def fail_unfinished(session: Any, found: Any) -> int:
     return _set_runs(session, found, ("queued", "running"), state="failed", end_date=now)
 
 
-def all_succeeded(session: Any, found: Any) -> bool:
+def finish(session: Any, found: Any) -> None:
+    """Take down how a local backfill has ended that nothing runs any more, and fail what it has left."""
+    if found.is_over:
+        return
+    unfinished = fail_unfinished(session, found)
+    succeeded = not unfinished and _all_succeeded(session, found)
+    airflow().backfills.end(session, found.backfill_id, "success" if succeeded else "failed")
+
+
+def _all_succeeded(session: Any, found: Any) -> bool:
     """Return whether every date of a local backfill has a run that has succeeded."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select

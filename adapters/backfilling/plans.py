@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -73,10 +72,15 @@ class Plan:
         return next((task_id for task_id in self.task_ids if self.dag.get_task(task_id).is_mapped), None)
 
     def stretches(self) -> List[Tuple[str, str]]:
-        """Return the first and the last date of each stretch of the schedule whose runs are not left as they are."""
-        grouped = groupby(self.runs, lambda run: run.action != SKIP)
+        """Return the first and the last date of each stretch of runs that are not left as they are, of one conf."""
+        grouped = groupby(self.runs, lambda run: run.action != SKIP and (self._conf_of(run),))
         dates = [[run.info.logical_date for run in runs] for is_wanted, runs in grouped if is_wanted]
         return [(min(stretch).isoformat(), max(stretch).isoformat()) for stretch in dates]
+
+    def _conf_of(self, planned: PlannedRun) -> Any:
+        """Return the configuration that a run gets, or keeps."""
+        keeps = planned.action == REPROCESS and self.conf is None
+        return (planned.run.conf if keeps else self.conf) or {}
 
     def shown(self) -> Dict[str, Any]:
         """Return the plan as answers show it."""
@@ -113,17 +117,6 @@ def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
     return plan
 
 
-def _validate(dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
-    """Raise :class:`Invalid` where a run of that configuration could not be made."""
-    params = copy.deepcopy(dag.params)
-    params.update(conf or {})
-    try:
-        params.validate()
-    except ValueError as exc:
-        # 3.2 says so of params, where other versions have an exception for them.
-        raise Invalid({"conf": [str(exc)]}) from exc
-
-
 def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
     """Return the dates of the schedule in the range whose intervals have ended, in the order they start."""
     import pendulum
@@ -133,7 +126,9 @@ def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
         raise Invalid({"from_date": ["Lies in the future; a run is made when its interval has ended."]})
     most: int = settings.get("backfill_runs")
     starts = [start for start in (dag.start_date, *(task.start_date for task in dag.tasks)) if start is not None]
-    infos = list(islice(dag.iter_dagrun_infos_between(max(first, min(starts)), min(last, now)), most + 1))
+    # Airflow 3 has DAGs without any.
+    first_of_all = max(first, min(starts)) if starts else first
+    infos = list(islice(dag.iter_dagrun_infos_between(first_of_all, min(last, now)), most + 1))
     if len(infos) > most:
         raise Invalid(
             {"to_date": [f"Makes more than {most} runs, the option [native_api] backfill_runs; ask for less."]}

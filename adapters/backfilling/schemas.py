@@ -199,6 +199,7 @@ class Backfills(Schema):
 
     backfills = fields.List(fields.Nested(Backfill), required=True)
     total_entries = fields.Integer(required=True)
+    warnings = fields.List(fields.String())
 
 
 class CancelledBackfill(Schema):

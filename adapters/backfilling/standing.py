@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+import os
+from datetime import timedelta
+from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import records
@@ -11,6 +13,8 @@ from native_api.adapters.seam import airflow
 _UNFINISHED = ("queued", "running")
 #: How many of what failed are named.
 _MOST = 100
+#: How long a job may take to have its record, which the web server's first has to wait for.
+_BEGINNING = timedelta(minutes=2)
 
 
 def standing(session: Any, found: Any) -> Dict[str, Any]:
@@ -20,7 +24,7 @@ def standing(session: Any, found: Any) -> Dict[str, Any]:
     done = total - sum(runs.get(state, 0) for state in _UNFINISHED)
     return {
         **found.facts(),
-        "state": _state(found, runs),
+        "state": _state(session, found, runs),
         "runs": runs,
         "total_runs": total,
         "fraction_done": round(done / total, 4) if total else float(not found.is_open),
@@ -28,14 +32,32 @@ def standing(session: Any, found: Any) -> Dict[str, Any]:
 
 
 def is_active(session: Any, found: Any) -> bool:
-    """Return whether the backfill goes on, or may begin."""
-    return not found.is_cancelled and _state(found, _runs_by_state(session, found)) == "running"
+    """Return whether the backfill goes on, or may begin; a local one does until its job has ended all that it runs."""
+    if found.is_over or found.local:
+        return not found.is_over and not is_lost(found)
+    return _state(session, found, _runs_by_state(session, found)) == "running"
 
 
 def is_lost(found: Any) -> bool:
-    """Return whether the backfill's job has gone without a word, with its machine for example."""
-    record = records.find(sandbox.jobs_folder(), found.job_id) if found.is_open and found.job_id else None
-    return record is not None and record.state()["state"] not in records.LIVE
+    """Return whether the backfill's job has gone without a word."""
+    import pendulum
+
+    if found.is_over or not found.local:
+        return False
+    record = job_of(found)
+    if record is None:
+        return not is_elsewhere(found) and bool(found.created_at < pendulum.now("UTC") - _BEGINNING)
+    return record.state()["state"] not in records.LIVE
+
+
+def is_elsewhere(found: Any) -> bool:
+    """Return whether the backfill's job is one of another machine, as far as that is known here."""
+    return found.local and job_of(found) is None and bool(found.hostname != os.uname().nodename)
+
+
+def job_of(found: Any) -> Optional[records.Record]:
+    """Return the record of a local backfill's job, or None where this machine has none."""
+    return records.find(sandbox.jobs_folder(), found.job_id)
 
 
 def tasks_by_state(session: Any, found: Any) -> Dict[str, int]:
@@ -68,14 +90,15 @@ def failed_tasks(session: Any, found: Any) -> List[Mapping[str, Any]]:
     return [dict(row._mapping) for row in session.execute(ordered)]
 
 
-def _state(found: Any, runs: Mapping[str, int]) -> str:
-    if found.is_cancelled:
-        return "cancelled"
+def _state(session: Any, found: Any, runs: Mapping[str, int]) -> str:
+    told: Optional[str] = airflow().backfills.ending(session, found)
+    if told is not None:
+        return told
     if is_lost(found):
         return "failed"
-    if found.is_open or any(runs.get(state) for state in _UNFINISHED):
+    if not found.is_over and (found.is_open or any(runs.get(state) for state in _UNFINISHED)):
         return "running"
-    return "failed" if runs.get("failed") or found.has_failed else "success"
+    return "failed" if runs.get("failed") else "success"
 
 
 def _runs_by_state(session: Any, found: Any) -> Dict[str, int]:
@@ -110,5 +133,8 @@ def _state_of_run() -> Any:
     state, ti = DagRun.__table__.c.state, TaskInstance
     of_run = (ti.dag_id == DagRun.dag_id, ti.run_id == DagRun.run_id)
     failed = exists().where(*of_run, ti.state == "failed")
-    left_out = exists().where(*of_run, ti.state.in_(("success", "skipped")), ti.start_date.is_(None))
+    # Airflow gives one that it skips both dates or, where there is nothing to map it over, none.
+    left_out = exists().where(
+        *of_run, ti.state.in_(("success", "skipped")), ti.start_date.is_(None), ti.end_date.is_not(None)
+    )
     return case((and_(state == "success", failed, left_out), "failed"), else_=state)

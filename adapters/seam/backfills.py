@@ -4,45 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from native_api.adapters.seam import found_backfills
+from native_api.adapters.seam.found_backfills import Found
 from native_api.errors import ArgumentNotSupported, DependsOnPast, Invalid, NotSupported, Refused
 
 #: How many runs of a backfill run at once, where nobody says.
 _AT_ONCE = 10
 #: Airflow's own API writes a backfill some time before its runs.
 _MAKING = timedelta(minutes=2)
-
-
-@dataclass
-class Found:
-    """A backfill that there is."""
-
-    backfill_id: int
-    dag_id: str
-    from_date: datetime
-    to_date: datetime
-    reprocess_behavior: Optional[str]
-    max_active_runs: Optional[int]
-    created_at: Optional[datetime]
-    created_by: Optional[str]
-    is_cancelled: bool
-    #: Whether there may be runs to come.
-    is_open: bool = False
-    has_failed: bool = False
-    local: bool = False
-    job_id: Optional[str] = None
-    #: Airflow 2: the ids of the runs that it found and runs again.
-    reprocessed: Tuple[str, ...] = ()
-    #: Airflow 2: how many dates a job runs, and the first and the last of each stretch of them.
-    dates: int = 0
-    stretches: Tuple[Tuple[datetime, datetime], ...] = ()
-
-    def facts(self) -> Dict[str, Any]:
-        """Return what answers show of it as it is."""
-        return dict(vars(self))
 
 
 class Backfills:
@@ -117,16 +89,32 @@ class Backfills:
 
     # Those that there are
 
-    def found(self, session: Any, *, dag_id: Optional[str] = None, backfill_id: Optional[int] = None) -> List[Found]:
-        """Return the backfills that there are, the oldest first."""
+    def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
+        """Return the ids of the backfills that there are, each with the id of its DAG."""
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
-        statement = select(Backfill).order_by(Backfill.id)
+        statement = select(Backfill.id, Backfill.dag_id)
         if dag_id is not None:
             statement = statement.where(Backfill.dag_id == dag_id)
-        if backfill_id is not None:
-            statement = statement.where(Backfill.id == backfill_id)
+        return [(row.id, row.dag_id) for row in session.execute(statement)]
+
+    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
+        """Return the backfills of these ids that there are, the oldest first."""
+        from airflow.models.backfill import Backfill
+        from sqlalchemy import select
+
+        statement = select(Backfill).where(Backfill.id.in_(backfill_ids)).order_by(Backfill.id)
+        return [self._found(row) for row in session.scalars(statement)]
+
+    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
+        """Return the backfills of which it is not taken down that they are over, the oldest first."""
+        from airflow.models.backfill import Backfill
+        from sqlalchemy import select
+
+        statement = select(Backfill).where(Backfill.completed_at.is_(None)).order_by(Backfill.id)
+        if dag_id is not None:
+            statement = statement.where(Backfill.dag_id == dag_id)
         return [self._found(row) for row in session.scalars(statement)]
 
     def _found(self, row: Any) -> Found:
@@ -139,8 +127,8 @@ class Backfills:
             max_active_runs=row.max_active_runs,
             created_at=row.created_at,
             created_by=getattr(row, "triggering_user_name", None),
-            # Airflow ends one by pausing it and calling it complete.
-            is_cancelled=row.completed_at is not None and bool(row.is_paused),
+            is_over=row.completed_at is not None,
+            is_paused=bool(row.is_paused),
             is_open=self._is_being_made(row),
         )
 
@@ -152,14 +140,26 @@ class Backfills:
 
     def runs_of(self, found: Found) -> Any:
         """Return the condition that a run is one of the backfill's."""
-        from airflow.models.backfill import BackfillDagRun
         from airflow.models.dagrun import DagRun
-        from sqlalchemy import select
 
-        associated = select(BackfillDagRun.dag_run_id).where(
-            BackfillDagRun.backfill_id == found.backfill_id, BackfillDagRun.dag_run_id.is_not(None)
-        )
-        return DagRun.id.in_(associated)
+        # As Airflow finds what is left to run: the table backfill_dag_run has runs too that a later one took over.
+        return DagRun.backfill_id == found.backfill_id
+
+    def ending(self, session: Any, found: Found) -> Optional[str]:
+        """Return how the backfill has ended, where that is known by more than its runs."""
+        if found.is_over and found.is_paused and found_backfills.was_cancelled(session, found.backfill_id):
+            return "cancelled"
+        if found.is_over and found_backfills.failures_were_taken_over(session, found.backfill_id):
+            return "failed"
+        return None
+
+    def taken_over(self, session: Any, found: Found) -> int:
+        """Return how many of the backfill's runs are those of later ones now."""
+        return found_backfills.taken_over(session, found.backfill_id)
+
+    def is_heard_of(self, session: Any, found: Found) -> bool:
+        """Return whether Airflow's own job of a local backfill lives; here there is none."""
+        return False
 
     # Making and ending one
 
@@ -211,20 +211,21 @@ class Backfills:
     def _on_newest(self, created_by: str) -> Dict[str, Any]:
         return {"triggering_user_name": created_by, "run_on_latest_version": True}
 
-    def complete(self, session: Any, found: Found) -> None:
-        """Take down that nothing of the backfill is left to run, as the scheduler does every now and then."""
-        self._end(session, found)
-
     def end(self, session: Any, backfill_id: int, state: str) -> None:
-        """Take down how a backfill has ended that a job of ours runs; here there is none."""
+        """Take down that nothing of the backfill is left to run, as the scheduler does every now and then."""
+        self._end(session, backfill_id)
 
-    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> None:
-        """Clear runs that exist, and take them from the scheduler, for a job of ours to run."""
+    def never_begin(self, session: Any, backfill_id: int) -> None:
+        """Take down that a local backfill has failed without having a run."""
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
-    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> None:
+    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
+        """Clear runs that exist, and take them from the scheduler, for a job of ours; return their configurations."""
+        raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
+
+    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
         """
-        Run the dates from *first* to *last* in this process, and return when that is done.
+        Run the dates from *first* to *last* in this process, and return when that is done what has failed.
 
         :param how: conf, run_backwards, ignore_task_deps, ignore_first_depends_on_past, pool.
         """
@@ -232,14 +233,14 @@ class Backfills:
 
     def cancel(self, session: Any, found: Found) -> None:
         """Take down that the backfill is cancelled, so that none of its runs starts any more."""
-        self._end(session, found, is_paused=True)
+        self._end(session, found.backfill_id, is_paused=True)
 
-    def _end(self, session: Any, found: Found, **values: Any) -> None:
+    def _end(self, session: Any, backfill_id: int, **values: Any) -> None:
         import pendulum
         from airflow.models.backfill import Backfill
         from sqlalchemy import update
 
-        this_one = update(Backfill).where(Backfill.id == found.backfill_id, Backfill.completed_at.is_(None))
+        this_one = update(Backfill).where(Backfill.id == backfill_id, Backfill.completed_at.is_(None))
         ended = this_one.values(completed_at=pendulum.now("UTC"), **values)
         session.execute(ended.execution_options(synchronize_session=False))
 

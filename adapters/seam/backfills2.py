@@ -9,16 +9,14 @@ runs: when one of those ends, the scheduler goes on from its date and makes ever
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta
-from typing import Any, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from native_api.adapters.seam.backfills import Backfills31, Found
+from native_api.adapters.seam import backfill_rows2
+from native_api.adapters.seam.backfills import Backfills31
+from native_api.adapters.seam.found_backfills import Found
 from native_api.errors import ArgumentNotSupported, DependsOnPast, Refused
-
-#: The event of the row in the table ``log``; calls of the API leave others.
-EVENT = "native_api_backfill"
-#: What the ids of a backfill's runs begin with.
-PREFIX = "native_api_backfill__"
 
 
 class Backfills2(Backfills31):
@@ -75,49 +73,45 @@ class Backfills2(Backfills31):
 
     # Those that there are
 
-    def found(self, session: Any, *, dag_id: Optional[str] = None, backfill_id: Optional[int] = None) -> List[Found]:
-        from airflow.models.log import Log
-        from sqlalchemy import select
+    def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
+        return backfill_rows2.listed(session, dag_id)
 
-        statement = select(Log).where(Log.event == EVENT).order_by(Log.id)
-        if dag_id is not None:
-            statement = statement.where(Log.dag_id == dag_id)
-        if backfill_id is not None:
-            statement = statement.where(Log.id == backfill_id)
-        return [self._found(row) for row in session.scalars(statement)]
+    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
+        return backfill_rows2.found(session, backfill_ids)
 
-    def _found(self, row: Any) -> Found:
-        record = json.loads(row.extra)
-        return Found(
-            backfill_id=row.id,
-            dag_id=row.dag_id,
-            from_date=_moment(record["from_date"]),
-            to_date=_moment(record["to_date"]),
-            reprocess_behavior=record["reprocess_behavior"],
-            max_active_runs=record["max_active_runs"],
-            created_at=row.dttm,
-            created_by=row.owner,
-            is_cancelled=record["ended"] == "cancelled",
-            is_open=record["local"] and record["ended"] is None,
-            has_failed=record["ended"] == "failed",
-            local=record["local"],
-            job_id=record["job_id"],
-            reprocessed=tuple(record["reprocessed"]),
-            dates=record["dates"],
-            stretches=tuple((_moment(first), _moment(last)) for first, last in record["stretches"]),
-        )
+    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
+        return backfill_rows2.unended(session, dag_id)
 
     def runs_of(self, found: Found) -> Any:
         from airflow.models.dagrun import DagRun
         from airflow.utils.types import DagRunType
         from sqlalchemy import and_, or_
 
-        of_dag = DagRun.dag_id == found.dag_id
+        of_dag, named = DagRun.dag_id == found.dag_id, DagRun.run_id.in_(found.run_ids)
         if found.local:
-            in_stretches = or_(*(DagRun.execution_date.between(first, last) for first, last in found.stretches))
-            return and_(of_dag, in_stretches, DagRun.run_type == DagRunType.BACKFILL_JOB)
-        made = DagRun.run_id.startswith(_prefix(found.backfill_id), autoescape=True)
-        return and_(of_dag, or_(made, DagRun.run_id.in_(found.reprocessed)))
+            # Until the job takes a run over, the run has another type.
+            return and_(of_dag, named, DagRun.run_type == DagRunType.BACKFILL_JOB)
+        made = DagRun.run_id.startswith(backfill_rows2.prefix(found.backfill_id), autoescape=True)
+        return and_(of_dag, or_(made, named), DagRun.run_id.not_in(found.given_up))
+
+    def ending(self, session: Any, found: Found) -> Optional[str]:
+        return found.ended
+
+    def taken_over(self, session: Any, found: Found) -> int:
+        return found.taken_over
+
+    def is_heard_of(self, session: Any, found: Found) -> bool:
+        from airflow.jobs.job import Job
+        from airflow.models.dagrun import DagRun
+        from airflow.models.taskinstance import TaskInstance
+        from sqlalchemy import and_, or_, select
+
+        of_runs = self.runs_of(found)
+        same_run = and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
+        made = select(DagRun.creating_job_id).where(of_runs)
+        queued = select(TaskInstance.queued_by_job_id).join(DagRun, same_run).where(of_runs)
+        jobs = select(Job).where(Job.job_type == "BackfillJob", or_(Job.id.in_(made), Job.id.in_(queued)))
+        return any(job.is_alive() for job in session.scalars(jobs))
 
     # Making and ending one
 
@@ -129,19 +123,36 @@ class Backfills2(Backfills31):
             "to_date": plan.to_date.isoformat(),
             "reprocess_behavior": plan.reprocess_behavior,
             "max_active_runs": self.at_once(plan),
-            "reprocessed": [] if job_id else [run.run.run_id for run in plan.that_are("reprocess")],
+            "run_ids": self._run_ids(plan, job_id),
             "stretches": plan.stretches() if job_id else [],
             "dates": len(plan.runs) - len(plan.that_are("skip")),
             "local": job_id is not None,
             "job_id": job_id,
+            "hostname": os.uname().nodename if job_id else None,
             "ended": None,
+            "is_over": False,
         }
-        row = Log(EVENT, owner=created_by, dag_id=plan.dag_id, extra=json.dumps(record))
+        row = Log(backfill_rows2.EVENT, owner=created_by, dag_id=plan.dag_id, extra=json.dumps(record))
         session.add(row)
         session.flush()
         if job_id is None:
             self._add_runs(session, plan, row.id)
-        return self._found(row)
+        return backfill_rows2.found_of(row, {})
+
+    def _run_ids(self, plan: Any, job_id: Optional[str]) -> List[str]:
+        """Return the ids of the backfill's runs that do not bear its own id: those that exist, and those of a job."""
+        from airflow.utils.types import DagRunType
+
+        ids = []
+        for planned in plan.runs:
+            if planned.action == "reprocess":
+                ids.append(planned.run.run_id)
+            elif planned.action == "create" and job_id is not None:
+                # As Airflow's own job names them.
+                date, interval = planned.info.logical_date, planned.info.data_interval
+                kind = DagRunType.BACKFILL_JOB
+                ids.append(plan.dag.timetable.generate_run_id(run_type=kind, logical_date=date, data_interval=interval))
+        return ids
 
     def _add_runs(self, session: Any, plan: Any, backfill_id: int) -> None:
         import pendulum
@@ -166,7 +177,7 @@ class Backfills2(Backfills31):
 
         from native_api.adapters.seam import airflow
 
-        run_id = f"{_prefix(backfill_id)}{info.logical_date.isoformat()}"
+        run_id = f"{backfill_rows2.prefix(backfill_id)}{info.logical_date.isoformat()}"
         if not airflow().allows_run_id(run_id):
             raise Refused(f"The option [scheduler] allowed_run_id_pattern does not allow the run id '{run_id}'.")
         return plan.dag.create_dagrun(
@@ -205,43 +216,42 @@ class Backfills2(Backfills31):
 
     # In a job of its own
 
-    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> None:
-        """Clear runs that exist, and take them from the scheduler."""
+    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
         from airflow.models.dagrun import DagRun
         from airflow.utils.types import DagRunType
         from sqlalchemy import select
 
-        for run in session.scalars(select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id.in_(run_ids))):
+        kept = {}
+        statement = select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id.in_(run_ids))
+        for run in session.scalars(statement).all():
+            kept[run.execution_date] = run.conf
             self._clear(session, dag, run)
             run.run_type = DagRunType.BACKFILL_JOB
         session.flush()
+        return kept
 
-    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> None:
-        """
-        Run the dates from *first* to *last*, and return when that is done.
-
-        :param how: what ``DAG.run`` takes of conf, run_backwards, ignore_first_depends_on_past, pool.
-        """
+    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
         from airflow import settings
+        from airflow.exceptions import BackfillUnfinished
 
         # SQLite has one writer, and Airflow one executor that gets by with it.
         local = settings.engine.dialect.name != "sqlite"  # type: ignore[union-attr]
-        dag.run(start_date=first, end_date=last, donot_pickle=True, local=local, **how)
-
-    def complete(self, session: Any, found: Found) -> None:
-        """Do nothing: the runs tell."""
+        try:
+            dag.run(start_date=first, end_date=last, donot_pickle=True, local=local, **how)
+        except BackfillUnfinished as exc:
+            unfinished: Exception = exc
+            return unfinished
+        return None
 
     def cancel(self, session: Any, found: Found) -> None:
-        self.end(session, found.backfill_id, "cancelled")
+        # A job goes on until it has ended its tasks.
+        backfill_rows2.take_down(session, found.backfill_id, "cancelled", is_over=not found.local)
 
     def end(self, session: Any, backfill_id: int, state: str) -> None:
-        from airflow.models.log import Log
+        backfill_rows2.take_down(session, backfill_id, state, is_over=True)
 
-        row = session.get(Log, backfill_id)
-        record = json.loads(row.extra)
-        if record["ended"] is None:
-            row.extra = json.dumps({**record, "ended": state})
-            session.flush()
+    def never_begin(self, session: Any, backfill_id: int) -> None:
+        backfill_rows2.take_down(session, backfill_id, "failed", is_over=True, run_ids=[])
 
 
 _FLAGS = (
@@ -252,11 +262,3 @@ _FLAGS = (
     "ignore_first_depends_on_past",
     "run_backwards",
 )
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _prefix(backfill_id: int) -> str:
-    return f"{PREFIX}{backfill_id}__"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Dict, List, Optional
+from datetime import datetime
+from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.backfilling import marks
 from native_api.adapters.seam import airflow
@@ -30,25 +31,44 @@ def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str],
 def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], how: Dict[str, Any]) -> Any:
     from airflow.models.dag import DagModel
 
+    found = _found(backfill_id)
+    if found.ended is not None:
+        return found
     with airflow().session() as session:
-        (found,) = airflow().backfills.found(session, backfill_id=backfill_id)
         dag_model = session.get(DagModel, found.dag_id)
         dag = airflow().user_code.dag(dag_model)
-        airflow().backfills.take_over(session, dag, reprocessed)
+        kept = airflow().backfills.take_over(session, dag, reprocessed)
     if task_ids is not None:
         dag = dag.partial_subset(task_ids, include_upstream=False)
-    for first, last in found.stretches:
-        airflow().backfills.run(dag, first, last, **how)
+    _run_stretches(found, dag, kept, how)
+    return found
+
+
+def _run_stretches(found: Any, dag: Any, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
+    """Run each stretch, also when one before it has failed; *kept* are the configurations of runs that exist."""
+    failures = []
+    for place, (first, last) in enumerate(found.stretches):
+        # Another machine's web server can only take down that it is cancelled.
+        if _found(found.backfill_id).ended is not None:
+            break
+        conf = kept.get(first) if how["conf"] is None else how["conf"]
+        is_first = how["ignore_first_depends_on_past"] and place == 0
+        failures.append(
+            airflow().backfills.run(dag, first, last, **{**how, "conf": conf, "ignore_first_depends_on_past": is_first})
+        )
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _found(backfill_id: int) -> Any:
+    with airflow().session() as session:
+        (found,) = airflow().backfills.found(session, [backfill_id])
     return found
 
 
 def give_up(backfill_id: int) -> None:
     """Take down how the backfill has ended, and fail what nothing runs any more."""
     with airflow().session() as session:
-        (found,) = airflow().backfills.found(session, backfill_id=backfill_id)
-        if found.is_open:
-            unfinished = marks.fail_unfinished(session, found)
-            succeeded = not unfinished and marks.all_succeeded(session, found)
-            airflow().backfills.end(session, backfill_id, "success" if succeeded else "failed")
-        else:
-            marks.fail_unfinished(session, found)
+        (found,) = airflow().backfills.found(session, [backfill_id])
+        marks.finish(session, found)

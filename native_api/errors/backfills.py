@@ -46,6 +46,20 @@ class BackfillHasEnded(Conflict):
 
 
 @dataclass(eq=False)
+class BackfillIsElsewhere(Conflict):
+    """A job on another machine runs the backfill."""
+
+    backfill_id: int
+    hostname: str
+
+    def __str__(self) -> str:
+        return (
+            f"The job of backfill {self.backfill_id} lives on the machine '{self.hostname}', and only a web server "
+            "there can end it: ask that one."
+        )
+
+
+@dataclass(eq=False)
 class NoSchedule(Conflict):
     """The DAG's schedule has no dates that follow from one another."""
 

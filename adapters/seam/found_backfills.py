@@ -1,0 +1,99 @@
+"""What is known of a backfill, and how one of Airflow 3 has ended, which its row does not say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Dict, Optional, Tuple
+
+#: What a cancelled backfill leaves in the table ``log``: Airflow's own API, and this one.
+_CANCELS = ("cancel_backfill", "native_api.cancel_backfill")
+
+
+@dataclass
+class Found:
+    """A backfill that there is."""
+
+    backfill_id: int
+    dag_id: str
+    from_date: datetime
+    to_date: datetime
+    reprocess_behavior: Optional[str]
+    max_active_runs: Optional[int]
+    created_at: Optional[datetime]
+    created_by: Optional[str]
+    #: Whether it is taken down that nothing of it goes on.
+    is_over: bool
+    #: Airflow 3: whether none of its runs starts, until somebody has them go on.
+    is_paused: bool = False
+    #: Whether there may be runs to come.
+    is_open: bool = False
+    #: Airflow 2: how it has ended, where that is taken down.
+    ended: Optional[str] = None
+    local: bool = False
+    job_id: Optional[str] = None
+    #: Airflow 2: the machine whose job it is.
+    hostname: Optional[str] = None
+    #: Airflow 2: the ids of its runs, but for those that bear its own id, which no later backfill has taken over.
+    run_ids: Tuple[str, ...] = ()
+    #: Airflow 2: the ids of the runs that bear its id and that later backfills have taken over.
+    given_up: Tuple[str, ...] = ()
+    #: Airflow 2: how many of its runs those are, with the others.
+    taken_over: int = 0
+    #: Airflow 2: how many dates a job runs, and the first and the last of each stretch of them.
+    dates: int = 0
+    stretches: Tuple[Tuple[datetime, datetime], ...] = ()
+
+    def facts(self) -> Dict[str, Any]:
+        """Return what answers show of it as it is."""
+        return dict(vars(self))
+
+
+def was_cancelled(session: Any, backfill_id: int) -> bool:
+    """
+    Return whether somebody has cancelled the backfill.
+
+    Its row is the same when it was paused and its runs went on to their end: both times paused, and complete.
+    """
+    from airflow.models.log import Log
+    from sqlalchemy import or_, select
+
+    # A path's parameter is a string to Airflow.
+    names_it = or_(*(Log.extra.contains(f'"backfill_id": {shown}') for shown in (backfill_id, f'"{backfill_id}"')))
+    rows = session.scalars(select(Log.extra).where(Log.event.in_(_CANCELS), names_it))
+    return any(str(json.loads(extra)["backfill_id"]) == str(backfill_id) for extra in rows)
+
+
+def taken_over(session: Any, backfill_id: int) -> int:
+    """Return how many runs of the backfill are those of another now."""
+    from airflow.models.backfill import BackfillDagRun
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, select
+
+    mine = select(func.count()).select_from(BackfillDagRun).join(DagRun, DagRun.id == BackfillDagRun.dag_run_id)
+    count: int = session.scalar(
+        mine.where(BackfillDagRun.backfill_id == backfill_id, DagRun.backfill_id != backfill_id)
+    )
+    return count
+
+
+def failures_were_taken_over(session: Any, backfill_id: int) -> bool:
+    """Return whether a later backfill took a run over that had failed in this one, and is not its run any more."""
+    from airflow.models.backfill import Backfill, BackfillDagRun
+    from sqlalchemy import exists, select
+    from sqlalchemy.orm import aliased
+
+    mine, later, between = aliased(BackfillDagRun), aliased(BackfillDagRun), aliased(BackfillDagRun)
+    in_between = exists().where(
+        between.dag_run_id == mine.dag_run_id,
+        between.backfill_id > mine.backfill_id,
+        between.backfill_id < later.backfill_id,
+    )
+    statement = (
+        select(later.id)
+        .join(mine, (mine.dag_run_id == later.dag_run_id) & (mine.backfill_id < later.backfill_id))
+        .join(Backfill, Backfill.id == later.backfill_id)
+        .where(mine.backfill_id == backfill_id, Backfill.reprocess_behavior == "failed", ~in_between)
+    )
+    return session.scalars(statement.limit(1)).first() is not None
