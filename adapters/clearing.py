@@ -11,7 +11,7 @@ from native_api.adapters.dags import active_dag
 from native_api.adapters.named import named_run
 from native_api.adapters.patterns import Pattern
 from native_api.adapters.schemas import DateTime, Subdir, dag_id_field, switch
-from native_api.adapters.seam import airflow
+from native_api.adapters.seam import airflow, text_of
 from native_api.operations import Context, operation
 
 
@@ -133,6 +133,5 @@ def _task_ids(dag: Any, task_regex: Optional[str], upstream: bool, downstream: b
 
 
 def _shown(instance: Any) -> Dict[str, Any]:
-    state = getattr(instance.state, "value", instance.state)
     names = ("dag_id", "run_id", "task_id", "map_index")
-    return {**{name: getattr(instance, name) for name in names}, "state": state}
+    return {**{name: getattr(instance, name) for name in names}, "state": text_of(instance.state)}

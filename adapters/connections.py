@@ -185,6 +185,7 @@ def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     result=Connection,
     access=Access(Resource.CONNECTION, "POST"),
     effect=Effect.WRITE,
+    creates=True,
     command=_add_command,
     example={"conn_id": "lake", "conn_type": "http", "host": "lake.example.com", "extra": {"timeout": 10}},
 )

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters.dags import active_dag, of_readable_dags
+from native_api.adapters.dags import active_dag, file_in, of_readable_dags
 from native_api.adapters.named import named_run, run_of, with_pluses
 from native_api.adapters.pages import page_fields, page_of
 from native_api.adapters.schemas import (
@@ -22,7 +22,7 @@ from native_api.adapters.schemas import (
     dag_id_field,
     with_logical_date,
 )
-from native_api.adapters.seam import airflow
+from native_api.adapters.seam import airflow, text_of
 from native_api.errors import DagHasImportErrors, DagRunExists, Invalid
 from native_api.operations import Context, operation
 
@@ -109,6 +109,7 @@ def _trigger_command(arguments: Mapping[str, Any]) -> List[str]:
     result=TriggeredDag,
     access=Access(Resource.DAG_RUN, "POST"),
     effect=Effect.WRITE,
+    creates=True,
     command=_trigger_command,
     example={"dag_id": "example_dag", "conf": {"greeting": "hello"}},
 )
@@ -213,10 +214,15 @@ def list_dag_runs(
 def of_runs(
     context: Context, statement: Any, column: Any, access: Access, dag_id: Optional[str], subdir: Optional[str]
 ) -> Any:
-    """Return the statement for the runs of one DAG, or of all that the caller has the right on."""
+    """Return the statement for the runs of one DAG, or of all in *subdir* that the caller has the right on."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
     if dag_id is not None:
         active_dag(context.session, dag_id, subdir)
         return statement.where(column == dag_id)
+    if subdir is not None:
+        statement = statement.where(column.in_(select(DagModel.dag_id).where(file_in(subdir))))
     return of_readable_dags(context, statement, column, access)
 
 
@@ -264,8 +270,8 @@ def shown(row: Any) -> Dict[str, Any]:
         "dag_id": row.dag_id,
         "run_id": row.run_id,
         "logical_date": getattr(row, airflow().date_column),
-        "state": str(getattr(row.state, "value", row.state)),
-        "run_type": str(getattr(row.run_type, "value", row.run_type)),
+        "state": text_of(row.state),
+        "run_type": text_of(row.run_type),
         "conf": airflow().masked(row.conf),
         "data_interval_start": row.data_interval_start,
         "data_interval_end": row.data_interval_end,

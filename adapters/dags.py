@@ -170,6 +170,16 @@ def checked_subdir(subdir: str) -> str:
     return path
 
 
+def file_in(subdir: str) -> Any:
+    """Return the condition that a DAG's file lies in *subdir*; raise :class:`OutsideFolders` as the check does."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import or_
+
+    folder = checked_subdir(subdir)
+    below = DagModel.fileloc.startswith(folder.rstrip(os.sep) + os.sep, autoescape=True)
+    return or_(DagModel.fileloc == folder, below)
+
+
 def _lies_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
@@ -196,9 +206,7 @@ def _conditions(filters: Mapping[str, Any]) -> List[Any]:
     if "fileloc" in filters:
         conditions.append(DagModel.fileloc == filters["fileloc"])
     if "subdir" in filters:
-        folder = checked_subdir(filters["subdir"])
-        below = DagModel.fileloc.startswith(folder.rstrip(os.sep) + os.sep, autoescape=True)
-        conditions.append(or_(DagModel.fileloc == folder, below))
+        conditions.append(file_in(filters["subdir"]))
     return conditions
 
 

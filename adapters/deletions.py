@@ -11,7 +11,7 @@ from native_api.access import Access, Effect, Resource
 from native_api.adapters.named import named_run
 from native_api.adapters.schemas import Flag, OneRun, dag_id_field
 from native_api.adapters.seam import airflow
-from native_api.errors import DagIsDefined, DagNotFound
+from native_api.errors import DagIsDefined, DagNotFound, DagRunIsRunning
 from native_api.operations import Context, operation
 
 
@@ -77,8 +77,16 @@ def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
 def delete_dag_run(context: Context, **run: Any) -> Dict[str, Any]:
-    """Delete a run and its task instances."""
+    """
+    Delete a run and its task instances.
+
+    A run that is running is not deleted, as Airflow's own API has it since 3.1.
+    """
+    from airflow.utils.state import DagRunState
+
     row = named_run(context, **run)
+    if row.state == DagRunState.RUNNING:
+        raise DagRunIsRunning(row.dag_id, row.run_id)
     deleted = {"dag_id": row.dag_id, "run_id": row.run_id}
     context.session.delete(row)
     context.session.flush()

@@ -99,6 +99,7 @@ def _set_command(arguments: Mapping[str, Any]) -> List[str]:
     result=Pool,
     access=Access(Resource.POOL, "PUT"),
     effect=Effect.WRITE,
+    creates=True,
     command=_set_command,
     example={"name": "narrow", "slots": 2, "description": "for what must not run at once"},
 )
@@ -209,7 +210,7 @@ def _used_slots(session: Any, name: Optional[str] = None) -> Mapping[str, Dict[s
     used: Dict[str, Dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTED, 0))
     for pool, state, slots in session.execute(statement):
         # Some databases give a decimal.
-        used[pool][str(getattr(state, "value", state))] = int(slots)
+        used[pool][state] = int(slots)
     return used
 
 

@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, validate
 from native_api.access import Access, Effect, Resource
 from native_api.adapters.named import dag_with_task, named_instance, named_run
 from native_api.adapters.schemas import OneRun, switch
-from native_api.adapters.seam import airflow
+from native_api.adapters.seam import airflow, text_of
 from native_api.adapters.task_instances import OneTaskInstance
 from native_api.errors import TaskInstanceNotFound
 from native_api.operations import Context, operation
@@ -83,7 +83,7 @@ def set_task_state(
     Set the state of a task instance, as marking it in Airflow's pages does.
 
     Without map_index all instances of a mapped task are set. What failed after the task is cleared, so that the run
-    goes on.
+    goes on; what is to fail with it, by downstream, is not.
     """
     session = context.session
     run, key = named_instance(context, **instance)
@@ -127,7 +127,7 @@ def _answer(key: Mapping[str, Any], state: str, changed: List[Any]) -> Dict[str,
     instances = [
         {
             **{name: getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")},
-            "state": getattr(instance.state, "value", instance.state),
+            "state": text_of(instance.state),
         }
         for instance in changed
     ]

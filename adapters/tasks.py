@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from marshmallow import Schema, fields
@@ -98,11 +99,11 @@ def _tasks(stored: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
         }
         for task in stored
     ]
+    upstream: Dict[str, List[str]] = defaultdict(list)
     for task in tasks:
-        task["upstream_task_ids"] = sorted(
-            other["task_id"] for other in tasks if task["task_id"] in other["downstream_task_ids"]
-        )
-    return tasks
+        for task_id in task["downstream_task_ids"]:
+            upstream[task_id].append(task["task_id"])
+    return [{**task, "upstream_task_ids": sorted(upstream[task["task_id"]])} for task in tasks]
 
 
 def _tree(tasks: List[Dict[str, Any]]) -> List[Dict[str, Any]]:

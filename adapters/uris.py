@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from marshmallow import ValidationError, fields
 
+from native_api.adapters import strict_json
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.masking import MASK
 
@@ -97,10 +98,6 @@ def _masked_query(query: str) -> str:
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text, parse_constant=_refuse_constant), dict)
+        return isinstance(strict_json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -9,11 +9,11 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters import files
+from native_api.adapters import files, strict_json
 from native_api.adapters.about import Nothing
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.masking import MASK
-from native_api.adapters.variables import KEY_LENGTH
+from native_api.adapters.variables import KEY_LENGTH, team_of
 from native_api.errors import Invalid, Refused, SensitiveValue, VariablesExist
 from native_api.operations import Context, operation
 
@@ -112,6 +112,7 @@ def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     result=ImportedVariables,
     access=Access(Resource.VARIABLE, "POST"),
     effect=Effect.WRITE,
+    creates=True,
     command=_import_command,
     example={"variables": {"region": "north", "limits": {"value": {"rows": 10}, "description": "per call"}}},
 )
@@ -127,24 +128,40 @@ def import_variables(
     A description that is not named stays as it is. Values that are masked are refused. To overwrite a variable needs
     the permission to edit it.
     """
-    from airflow.models.variable import Variable
-    from sqlalchemy import select
-
     entries = variables if variables is not None else _entries_of_file(str(file))
-    rows = context.session.execute(select(Variable.key, Variable.description))
-    present: Dict[str, Optional[str]] = {key: description for key, description in rows}
+    present = _present(context.session)
     there = sorted(set(entries) & set(present))
     if there and on_conflict == "fail":
         raise VariablesExist(there)
     skipped = there if on_conflict == "skip" else []
-    done: Dict[str, List[str]] = {"created": [], "updated": []}
-    for key in sorted(set(entries) - set(skipped)):
+    wanted = sorted(set(entries) - set(skipped))
+    # All rights before the first write: in multi-team mode Airflow asks for a thing's team in a session that ends ours.
+    for key in wanted:
         context.caller.require(Access(Resource.VARIABLE, "PUT" if key in present else "POST"), key)
-        entry = {"description": present.get(key), **entries[key]}
-        Variable.set(key, entry["value"], description=entry["description"], session=context.session)
-        done["updated" if key in present else "created"].append(key)
+    for key in wanted:
+        _set(context.session, key, entries[key], present.get(key))
+    done = {
+        "created": [key for key in wanted if key not in present],
+        "updated": [key for key in wanted if key in present],
+    }
     context.created = bool(done["created"])
     return {**done, "skipped": skipped, "total_entries": len(entries)}
+
+
+def _present(session: Any) -> Dict[str, Any]:
+    """Return what is to stay of the variables that are there, by key; no value is decrypted for it."""
+    from airflow.models.variable import Variable
+    from sqlalchemy import null, select
+
+    team = getattr(Variable, "team_name", null().label("team_name"))
+    return {row.key: row for row in session.execute(select(Variable.key, Variable.description, team))}
+
+
+def _set(session: Any, key: str, entry: Mapping[str, Any], present: Any) -> None:
+    from airflow.models.variable import Variable
+
+    description = entry.get("description", present.description if present else None)
+    Variable.set(key, entry["value"], description=description, session=session, **team_of(present))
 
 
 @operation(
@@ -206,7 +223,7 @@ def entries_of(content: Any) -> Dict[str, Dict[str, Any]]:
 def _read(content: Any) -> Any:
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
-        read = json.loads(text, parse_constant=_refuse_constant)
+        read = strict_json.loads(text)
         # Half of a surrogate pair is no text.
         json.dumps(read, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as exc:
@@ -285,11 +302,7 @@ def _as_entry(text: str, description: Optional[str]) -> Any:
 def _json_or_none(text: str) -> Any:
     """Return what a JSON text says other than a string, None where it is none."""
     try:
-        read = json.loads(text, parse_constant=_refuse_constant)
+        read = strict_json.loads(text)
     except (ValueError, RecursionError):
         return None
     return None if isinstance(read, str) else read
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, ValidationError, fields, validate
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import strict_json
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import Flag
 from native_api.adapters.seam import airflow
@@ -113,6 +114,7 @@ def _get_command(arguments: Mapping[str, Any]) -> List[str]:
     result=Variable,
     access=Access(Resource.VARIABLE, "PUT"),
     effect=Effect.WRITE,
+    creates=True,
     command=_set_command,
     example={"key": "greeting", "value": "hello"},
 )
@@ -130,7 +132,7 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
         context.caller.require(Access(Resource.VARIABLE, "POST"), key)
         context.created = True
     description = changes.get("description", present.description if present else None)
-    AirflowVariable.set(key, value, description=description, session=context.session)
+    AirflowVariable.set(key, value, description=description, session=context.session, **team_of(present))
     context.session.flush()
     context.session.expire_all()
     return _shown(_stored(context.session, key))
@@ -156,7 +158,7 @@ def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dic
     stored = _stored(context.session, key)
     facts = {"description": stored.description, "is_encrypted": stored.is_encrypted} if stored else {}
     try:
-        text = AirflowVariable.get(key, **_team(stored))
+        text = AirflowVariable.get(key, **team_of(stored))
     except KeyError:
         if "default" not in fallback:
             raise VariableNotFound(key) from None
@@ -202,7 +204,7 @@ def delete_variable(context: Context, key: str) -> Dict[str, Any]:
     """Delete a variable of the metadata database."""
     from airflow.models.variable import Variable as AirflowVariable
 
-    team = _team(_stored(context.session, key))
+    team = team_of(_stored(context.session, key))
     if not AirflowVariable.delete(key, session=context.session, **team):
         raise VariableNotFound(key)
     return {"key": key}
@@ -216,10 +218,10 @@ def _stored(session: Any, key: str) -> Any:
     return session.scalars(select(AirflowVariable).where(AirflowVariable.key == key)).first()
 
 
-def _team(row: Any) -> Dict[str, Any]:
-    """Return how Airflow's own functions are told the variable's team; teams came with 3.2 (AIP-67)."""
+def team_of(row: Any) -> Dict[str, Any]:
+    """Return how Airflow's own functions are told the variable's team, which they refuse outside multi-team mode."""
     name = getattr(row, "team_name", None)
-    return {"team_name": name} if name else {}
+    return {"team_name": name} if name and airflow().rights.multi_team() else {}
 
 
 def _shown(row: Any) -> Dict[str, Any]:
@@ -234,10 +236,6 @@ def _shown(row: Any) -> Dict[str, Any]:
 
 def _read_json(key: str, text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return strict_json.loads(text)
     except ValueError as exc:
         raise Invalid({"json": [f"The value of the variable '{key}' is not JSON: {exc}"]}) from exc
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -75,9 +75,30 @@ def _dumped(operation: Operation, context: Context, given: Any) -> Dict[str, Any
 
 
 def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = RAISE) -> Dict[str, Any]:
-    """Return *arguments* as the operation's request schema loads them, or raise :class:`Invalid`."""
+    """
+    Return *arguments* as the operation's request schema loads them, or raise :class:`Invalid`.
+
+    No text may have a NUL in it, wherever in an argument: not every database can hold one.
+    """
     try:
         loaded: Dict[str, Any] = operation.request.load(arguments, unknown=unknown)
     except ValidationError as exc:
         raise Invalid(exc.normalized_messages()) from exc
+    wrong = {name: ["Has a NUL character in it."] for name, value in loaded.items() if _holds_nul(value)}
+    if wrong:
+        raise Invalid(wrong)
     return loaded
+
+
+def _holds_nul(value: Any) -> bool:
+    """Return whether a text in *value* has a NUL in it; what is nested may be nested deeper than calls can be."""
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, str) and "\0" in value:
+            return True
+        if isinstance(value, Mapping):
+            left += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple)):
+            left += value
+    return False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import pytest
 
 import native_api
 from native_api import errors
+from tests import airflow_under_test
 from tests.test_contract import is_problem
 
 LEGACY = {"api": "variables", "get": "k"}
@@ -46,6 +48,97 @@ class TestDatabase:
     def test_python(self, no_database: Any) -> None:
         with pytest.raises(errors.DatabaseUnavailable):
             native_api.call("list_variables")
+
+
+class TestValuesThatNoDatabaseHolds:
+    """A NUL is refused on every database alike: PostgreSQL holds none, SQLite does."""
+
+    @pytest.mark.parametrize(
+        "operation, arguments, field",
+        [
+            pytest.param("set_variable", {"key": "a\0b", "value": "v"}, "key", id="a key"),
+            pytest.param("set_variable", {"key": "k", "value": "a\0b"}, "value", id="a value"),
+            pytest.param("set_variable", {"key": "k", "value": "v", "description": "\0"}, "description", id="a text"),
+            pytest.param("import_variables", {"variables": {"k": "a\0b"}}, "variables", id="one of many"),
+            pytest.param("import_variables", {"variables": '{"a\\u0000b": "v"}'}, "variables", id="of a file"),
+            pytest.param("set_pool", {"name": "a\0b", "slots": 1}, "name", id="a name"),
+            pytest.param(
+                "add_connection", {"conn_id": "c", "conn_type": "fs", "password": "\0"}, "password", id="secret"
+            ),
+            pytest.param("trigger_dag", {"dag_id": "wire_dag", "note": "a\0b"}, "note", id="a note"),
+            pytest.param("trigger_dag", {"dag_id": "wire_dag", "conf": {"a": [{"b": "\0"}]}}, "conf", id="in a conf"),
+            pytest.param(
+                "trigger_dag", {"dag_id": "wire_dag", "conf": {"a": {"\0": 1}}}, "conf", id="a name in a conf"
+            ),
+            pytest.param("trigger_dag", {"dag_id": "wire_dag", "conf": '{"a": "\\u0000"}'}, "conf", id="conf as text"),
+            pytest.param("list_dag_runs", {"state": ["queued", "\0"]}, "state", id="a state"),
+            pytest.param("list_dags", {"tags": ["\0"]}, "tags", id="a tag"),
+            pytest.param("list_variables", {"key_pattern": "\0"}, "key_pattern", id="a pattern"),
+            pytest.param("dag_state", {"dag_id": "\0", "run_id": "r"}, "dag_id", id="a DAG"),
+            pytest.param("dag_state", {"dag_id": "wire_dag", "run_id": "\0"}, "run_id", id="a run"),
+        ],
+    )
+    def test_a_nul(self, web: Any, operation: str, arguments: Any, field: str) -> None:
+        answer = web.typed(operation, **arguments)
+        is_problem(answer, 422)
+        assert answer.json["errors"] == {field: ["Has a NUL character in it."]}
+        with pytest.raises(errors.Invalid, match="NUL"):
+            native_api.call(operation, **arguments)
+
+    def test_a_nul_in_the_old_protocol(self, web: Any) -> None:
+        is_envelope(web.legacy("dag_state", dag_id="\0", execution_date="2026-11-01"), 400)
+
+    def test_json_that_is_kept_as_text(self, web: Any) -> None:
+        """Written as an escape a NUL is no NUL."""
+        assert web.typed("set_variable", key="k", value={"a": "\0"}).status == 201
+        assert native_api.call("get_variable", key="k", json=True)["value"] == {"a": "\0"}
+
+    def test_what_postgresql_alone_refuses(self, web: Any) -> None:
+        if airflow_under_test.DATABASE not in os.environ:
+            pytest.skip("SQLite holds it")
+        is_problem(web.typed("trigger_dag", dag_id="wire_dag", conf='{"a": "\\ud800"}'), 422)
+
+    def test_what_the_database_itself_refuses(self, web: Any, mocker: Any) -> None:
+        from sqlalchemy.exc import DataError
+
+        failure = DataError("SELECT 1", {}, Exception("an inner secret is out of range"))
+        mocker.patch("sqlalchemy.engine.default.DefaultDialect.do_execute", side_effect=failure)
+        answer = web.typed("list_variables")
+        is_problem(answer, 422)
+        assert "inner secret" not in answer.text
+
+
+@pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 gives no tokens to its users.")
+class TestATokenOfNobody:
+    """It is as good as none, in each face."""
+
+    def refused(self, web: Any, token: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        is_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
+        is_envelope(
+            web.request("GET", "/admin/rest_api/api", login=None, query={"api": "version"}, headers=headers), 401
+        )
+
+    def test_a_user_who_was_deleted(self, web: Any) -> None:
+        if not airflow_under_test.has_fab():
+            pytest.skip("only FAB keeps its users in the database")
+        from airflow.api_fastapi.app import get_auth_manager
+        from airflow.providers.fab.auth_manager.models import User
+
+        user = User(username="gone", first_name="g", last_name="g", email="gone@example.com", active=True)
+        with airflow_under_test.session() as session:
+            session.add(user)
+            session.flush()
+            token = get_auth_manager().generate_jwt(user)
+            session.delete(user)
+        self.refused(web, token)
+
+    def test_an_auth_manager_that_finds_nobody(self, web: Any, mocker: Any) -> None:
+        """As FAB's provider 2 does, without an error."""
+        from airflow.api_fastapi.app import get_auth_manager
+
+        mocker.patch.object(get_auth_manager(), "deserialize_user", return_value=None)
+        self.refused(web, web.credentials("admin")["Authorization"].split()[1])
 
 
 class TestUnforeseen:

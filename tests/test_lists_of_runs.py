@@ -65,6 +65,9 @@ class TestRuns:
             pytest.param({"logical_date_lte": "2026-11-01"}, ["r1"], id="to a date"),
             pytest.param({"logical_date_gte": "2026-11-02", "logical_date_lte": "2026-11-02"}, ["r2", "m"], id="a day"),
             pytest.param({"subdir": "wire_dag.py", "dag_id": "wire_dag", "limit": 1}, ["r1"], id="subdir"),
+            pytest.param({"subdir": "wire_dag.py"}, ["r1", "r2", "r3"], id="a file, all its DAGs"),
+            pytest.param({"subdir": "DAGS_FOLDER"}, ["r1", "r2", "r3", "m"], id="a folder, all its DAGs"),
+            pytest.param({"subdir": "no_such_folder"}, [], id="a folder without DAGs"),
         ],
     )
     def test_a_filter(self, runs: Any, arguments: Any, expected: List[str]) -> None:
@@ -92,6 +95,12 @@ class TestRuns:
     def test_an_unknown_dag(self, runs: Any) -> None:
         with pytest.raises(errors.DagNotFound):
             run_ids(dag_id="nope")
+
+    @pytest.mark.parametrize("dag_id", [{}, {"dag_id": "wire_dag"}], ids=["all", "one"])
+    @pytest.mark.parametrize("operation", ["list_dag_runs", "list_task_instances"])
+    def test_a_subdir_elsewhere(self, runs: Any, operation: str, dag_id: Any) -> None:
+        with pytest.raises(errors.OutsideFolders):
+            native_api.call(operation, subdir="/etc", **dag_id)
 
     def test_a_run_without_a_date(self, runs: Any, airflow: Any) -> None:
         """On Airflow 3 a run may have none: it is listed, and in no range of dates."""
@@ -127,6 +136,7 @@ class TestTaskInstances:
                 {"run_id": "r1"}, ["r1.extract.-1", "r1.load.-1", "r1.transform.-1"], id="of a run, by the task's id"
             ),
             pytest.param({"dag_id": "mapped"}, ["m.double.0", "m.double.1", "m.double.2"], id="mapped"),
+            pytest.param({"subdir": "shapes.py"}, ["m.double.0", "m.double.1", "m.double.2"], id="a file"),
             pytest.param({"task_id": "extract", "order_by": "-logical_date", "limit": 1}, ["r3.extract.-1"], id="task"),
             pytest.param({"state": ["failed", "success"]}, ["r1.extract.-1", "r2.extract.-1"], id="states"),
             pytest.param({"state": ["none"], "task_id": "extract"}, ["r3.extract.-1"], id="no state"),

@@ -76,7 +76,6 @@ class TestFiles:
             ".",
             "below",
             "below/",
-            "x\0y",
             "\udc80",
             "link",
             "linked/secret",
@@ -95,6 +94,13 @@ class TestFiles:
         assert sorted(os.listdir(folder.parent)) == ["files", "secret"]
         assert (folder.parent / "secret").read_text() == '{"stolen": "1"}'
         assert (folder / "link").is_symlink()
+
+    @pytest.mark.parametrize("name", ["import_variables", "save_variables"])
+    def test_no_path_at_all(self, folder: Path, name: str) -> None:
+        with pytest.raises(errors.Invalid) as caught:
+            native_api.call(name, file="x\0y")
+        assert list(caught.value.errors) == ["file"]
+        assert sorted(os.listdir(folder.parent)) == ["files", "secret"]
 
     def test_a_pipe(self, folder: Path) -> None:
         """It would be waited for."""

@@ -8,7 +8,7 @@ from typing import Any, Dict
 import pytest
 
 import native_api
-from native_api import errors
+from native_api import errors, operations
 from tests.airflow_under_test import audit_rows
 from tests.test_contract import is_problem
 
@@ -191,4 +191,6 @@ class TestUpload:
     def test_it_is_documented(self, web: Any) -> None:
         paths = web.request("GET", "/native_api/openapi.json").json["paths"]
         content = paths["/import_variables"]["post"]["requestBody"]["content"]["multipart/form-data"]
-        assert content["schema"]["properties"]["variables"] == {"type": "string", "format": "binary"}
+        description = operations.get("import_variables").request.fields["variables"].metadata["description"]
+        file = {"type": "string", "format": "binary", "description": description}
+        assert content["schema"]["properties"]["variables"] == file

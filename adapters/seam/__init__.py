@@ -9,12 +9,14 @@ otherwise, and ``rights.py`` is the same for users and their rights.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple, Type, TypeVar
 
 if TYPE_CHECKING:
     from native_api.adapters.seam.newest import Airflow
 
 FLOOR = (2, 7)
+
+T = TypeVar("T")
 
 
 def version() -> Tuple[int, int]:
@@ -33,9 +35,23 @@ def refusal() -> Optional[str]:
     return f"airflow-native-api needs Apache Airflow {floor} or newer and found {found}; it stays switched off."
 
 
+def of_this_version(lines: Tuple[Tuple[Tuple[int, int], Type[T]], ...]) -> T:
+    """
+    Return the implementation for the installed Airflow; one that is newer than all known gets the newest.
+
+    :param lines: since which version, and the implementation; the newest first.
+    """
+    return next(implementation for since, implementation in lines if version() >= since)()
+
+
+def text_of(member: Any) -> Optional[str]:
+    """Return a state or a type as text, or None; Airflow has a text where it was read, else a member of an enum."""
+    return None if member is None else str(getattr(member, "value", member))
+
+
 @lru_cache(maxsize=None)
 def airflow() -> Airflow:
-    """Return the implementation for the installed Airflow; one that is newer than all known gets the newest."""
+    """Return the implementation for the installed Airflow."""
     sentence = refusal()
     if sentence:
         raise RuntimeError(sentence)
@@ -43,4 +59,4 @@ def airflow() -> Airflow:
         from native_api.adapters.seam.airflow2 import LINES as lines
     else:
         from native_api.adapters.seam.airflow3 import LINES as lines
-    return next(implementation for since, implementation in lines if version() >= since)()
+    return of_this_version(lines)

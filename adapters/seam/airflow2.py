@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
+from native_api.adapters.seam import of_this_version
 from native_api.adapters.seam.airflow3 import Airflow32
 from native_api.adapters.seam.newest import Lines
 from native_api.errors import NotSupported
@@ -37,21 +38,21 @@ class Airflow2(Airflow32):
 
     @property
     def logs(self) -> Logs:
-        from native_api.adapters.seam import logs2, version
+        from native_api.adapters.seam import logs2
 
-        return next(implementation for since, implementation in logs2.LINES if version() >= since)()
+        return of_this_version(logs2.LINES)
 
     @property
     def running(self) -> Running:
-        from native_api.adapters.seam import running2, version
+        from native_api.adapters.seam import running2
 
-        return next(implementation for since, implementation in running2.LINES if version() >= since)()
+        return of_this_version(running2.LINES)
 
     @property
     def trials(self) -> Trials:
-        from native_api.adapters.seam import trials2, version
+        from native_api.adapters.seam import trials2
 
-        return next(implementation for since, implementation in trials2.LINES if version() >= since)()
+        return of_this_version(trials2.LINES)
 
     @property
     def user_code(self) -> UserCode:
@@ -67,9 +68,9 @@ class Airflow2(Airflow32):
 
     @property
     def syncing(self) -> Syncing:
-        from native_api.adapters.seam import syncing2, version
+        from native_api.adapters.seam import syncing2
 
-        return next(implementation for since, implementation in syncing2.LINES if version() >= since)()
+        return of_this_version(syncing2.LINES)
 
     def __init__(self) -> None:
         # Notes point to FAB's table of users, which a process that is no web server has not loaded.
@@ -134,10 +135,12 @@ class Airflow2(Airflow32):
         return next(part for part in (dag, *dag.subdags) if part.dag_id == dag_id)
 
     def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
-        return super().cleared(*_among_subdags(dag, run, which), **which)
+        part, which = _among_subdags(dag, which)
+        return super().cleared(part, run, **which)
 
     def clear(self, dag: Any, run: Any, **which: Any) -> None:
-        super().clear(*_among_subdags(dag, run, which), **which)
+        part, which = _among_subdags(dag, which)
+        super().clear(part, run, **which)
 
     def dag_of_runs(self, dag_id: str) -> List[str]:
         return ["--dag-id", dag_id]
@@ -204,15 +207,11 @@ class Airflow28(Airflow2):
         if state != "skipped":
             return super().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
         # Before 2.9 Airflow's function takes no state that is none of a run's: it tells which instances are concerned.
-        from airflow.api.common.mark_tasks import set_state
         from airflow.utils.state import TaskInstanceState
 
-        task = dag.get_task(task_id)
-        task.dag = dag
-        tasks = [task] if map_index < 0 else [(task, map_index)]
         found = {}
-        for other in (TaskInstanceState.SUCCESS, TaskInstanceState.FAILED):
-            for instance in set_state(tasks=tasks, run_id=run.run_id, state=other, session=session, **relatives):
+        for other in ("success", "failed"):
+            for instance in self._marked(dag, run, task_id, other, map_index, session, commit=False, **relatives):
                 found[instance.key] = instance
         changed = [instance for instance in found.values() if instance.state != TaskInstanceState.SKIPPED]
         for instance in changed:
@@ -239,14 +238,18 @@ def _tasks_of_part(tasks: List[Dict[str, Any]], dag_id: str) -> List[Dict[str, A
     return []
 
 
-def _among_subdags(dag: Any, run: Any, which: Dict[str, Any]) -> Tuple[Any, Any]:
-    """Return what to clear of a DAG with SubDAGs, or of one: Airflow looks for ids in all of them alike."""
+def _among_subdags(dag: Any, which: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]]:
+    """
+    Return the DAG and *which* as they say what to clear of a DAG with SubDAGs, or of a SubDAG.
+
+    Airflow would look for the ids in all of them alike, so that the part of the DAG says them.
+    """
     if not dag.subdags and dag.parent_dag is None:
-        return dag, run
-    task_ids = which.pop("task_ids")
-    if set(task_ids) == set(dag.task_dict):
-        return dag, run
-    return dag.partial_subset(task_ids, include_upstream=False, include_downstream=False), run
+        return dag, which
+    others = {name: value for name, value in which.items() if name != "task_ids"}
+    if set(which["task_ids"]) == set(dag.task_dict):
+        return dag, others
+    return dag.partial_subset(which["task_ids"], include_upstream=False, include_downstream=False), others
 
 
 class Airflow27(Airflow28):

@@ -24,6 +24,7 @@ TABLE: Tuple[Tuple[str, Translation], ...] = (
         "cryptography.fernet:InvalidToken",
         lambda exc: Refused("What is stored was encrypted with a key that is not in [core] fernet_key."),
     ),
+    ("sqlalchemy.exc:DataError", lambda exc: Invalid({"arguments": ["The database cannot hold one of the values."]})),
     ("sqlalchemy.exc:IntegrityError", lambda exc: Refused("Another call has written the same thing meanwhile.")),
     ("sqlalchemy.exc:OperationalError", lambda exc: DatabaseUnavailable()),
     ("sqlalchemy.exc:InterfaceError", lambda exc: DatabaseUnavailable()),

@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
-from native_api.adapters.seam import failures, masking
+from native_api.adapters.seam import failures, masking, of_this_version
 from native_api.errors import DagNotFound, Invalid, Refused
 
 if TYPE_CHECKING:
@@ -54,23 +54,23 @@ class Airflow:
     @property
     def user_code(self) -> UserCode:
         """What processes that run the code of DAGs need."""
-        from native_api.adapters.seam import user_code, version
+        from native_api.adapters.seam import user_code
 
-        return next(implementation for since, implementation in user_code.LINES if version() >= since)()
+        return of_this_version(user_code.LINES)
 
     @property
     def running(self) -> Running:
         """Running one task instance for real."""
-        from native_api.adapters.seam import running, version
+        from native_api.adapters.seam import running
 
-        return next(implementation for since, implementation in running.LINES if version() >= since)()
+        return of_this_version(running.LINES)
 
     @property
     def trials(self) -> Trials:
         """Task instances on trial: rendered, or run with nothing recorded."""
-        from native_api.adapters.seam import trials31, version
+        from native_api.adapters.seam import trials31
 
-        return next(implementation for since, implementation in trials31.LINES if version() >= since)()
+        return of_this_version(trials31.LINES)
 
     @property
     def daemons(self) -> Daemons:
@@ -82,16 +82,16 @@ class Airflow:
     @property
     def backfills(self) -> Backfills:
         """Backfills."""
-        from native_api.adapters.seam import backfills, version
+        from native_api.adapters.seam import backfills
 
-        return next(implementation for since, implementation in backfills.LINES if version() >= since)()
+        return of_this_version(backfills.LINES)
 
     @property
     def syncing(self) -> Syncing:
         """The files of DAGs, and the database."""
-        from native_api.adapters.seam import syncing31, version
+        from native_api.adapters.seam import syncing31
 
-        return next(implementation for since, implementation in syncing31.LINES if version() >= since)()
+        return of_this_version(syncing31.LINES)
 
     # The session, its errors, and time
 
@@ -294,6 +294,9 @@ class Airflow:
         """
         from airflow.utils.state import TaskInstanceState
 
+        if state == "failed" and relatives["downstream"]:
+            # Airflow's own function would clear what it has just failed after the task.
+            return self._marked(dag, run, task_id, state, map_index, session, commit=True, **relatives)
         return list(
             dag.set_task_instance_state(
                 task_id=task_id,
@@ -304,6 +307,22 @@ class Airflow:
                 **relatives,
             )
         )
+
+    def _marked(
+        self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **how: bool
+    ) -> List[Any]:
+        """
+        Return the task instances that have another state; with *commit* they get it, and nothing is cleared.
+
+        :param how: commit, upstream, downstream, future, past.
+        """
+        from airflow.api.common.mark_tasks import set_state
+        from airflow.utils.state import TaskInstanceState
+
+        task = dag.get_task(task_id)
+        task.dag = dag
+        tasks = [task] if map_index < 0 else [(task, map_index)]
+        return list(set_state(tasks=tasks, run_id=run.run_id, state=TaskInstanceState(state), session=session, **how))
 
     def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
         """

@@ -44,6 +44,8 @@ class User(Caller):
         return self._rights.is_administrator(self._user)
 
     def names(self, resource: Resource) -> Optional[Set[str]]:
+        if resource.effect is not None:
+            return None if self.is_administrator() else set()
         names = self._rights.names(self._user, resource)
         return set() if names is None and not self.may(Access(resource, "GET")) else names
 
@@ -61,6 +63,9 @@ _ENTITIES = {
 
 class Rights:
     """The newest Airflow, 3.3."""
+
+    #: The cookie of the session of Airflow's pages.
+    session_cookie = "_token"
 
     # Who is calling
 
@@ -175,10 +180,17 @@ class Rights:
 
     def names(self, user: Any, resource: Resource) -> Optional[Set[str]]:
         """Return what names the things that the user may read where they belong to teams, else None: all or none."""
-        if not self._multi_team():
+        if not self.multi_team():
             return None
         question = getattr(self._auth_manager(), f"get_authorized_{resource.noun}s")
         return set(self._asked(question, user=user, method="GET"))
+
+    def multi_team(self) -> bool:
+        """Return whether things may belong to teams."""
+        # Teams came with 3.2 (AIP-67).
+        from airflow.configuration import conf
+
+        return bool(conf.getboolean("core", "multi_team", fallback=False))
 
     def name_of(self, user: Any) -> str:
         """Return the name that the user signs in with."""
@@ -211,6 +223,9 @@ class Rights:
             user = self._asked(lambda: asyncio.run(self._auth_manager().get_user_from_token(token)))
         except InvalidTokenError as exc:
             raise Unauthorized(SIGN_IN, 'Bearer error="invalid_token"') from exc
+        if user is None:
+            # FAB's provider 2 gives none where the user was deleted since; provider 3 says that the token is invalid.
+            raise Unauthorized(SIGN_IN, 'Bearer error="invalid_token"')
         return User(self, user)
 
     def _public_user(self) -> Any:
@@ -224,21 +239,15 @@ class Rights:
         base_url = conf.get("api", "base_url", fallback=None) or ""
         return {"/".join(url.split("/")[:3]) for url in (request.host_url, base_url) if url}
 
-    def _multi_team(self) -> bool:
-        from airflow.configuration import conf
-
-        return bool(conf.getboolean("core", "multi_team", fallback=False))
-
     def _team_of_dag(self, dag_id: Optional[str]) -> Dict[str, Any]:
-        # Teams came with 3.2 (AIP-67).
-        if dag_id is None or not self._multi_team():
+        if dag_id is None or not self.multi_team():
             return {}
         from airflow.models.dag import DagModel
 
         return {"team_name": DagModel.get_team_name(dag_id)}
 
     def _team_of_thing(self, resource: Resource, identifier: Optional[str]) -> Dict[str, Any]:
-        if identifier is None or not self._multi_team():
+        if identifier is None or not self.multi_team():
             return {}
         model = getattr(import_module(f"airflow.models.{resource.noun}"), resource.noun.title())
         return {"team_name": model.get_team_name(identifier)}

@@ -18,6 +18,9 @@ SIGN_IN = "No valid credentials were sent: the ways to send them are those of [a
 class Rights2(Rights):
     """Airflow 2.8 to 2.11."""
 
+    #: The cookie of the session of Airflow's pages.
+    session_cookie = "session"
+
     # Who is calling
 
     def by_authorization(self, request: Request) -> Caller:
@@ -102,6 +105,9 @@ class Rights2(Rights):
             return None
         return set(self._auth_manager().get_permitted_dag_ids(methods=["GET"], user=user))
 
+    def multi_team(self) -> bool:
+        return False
+
     def name_of(self, user: Any) -> str:
         if _is_nobody(user):
             return "anonymous"
@@ -124,9 +130,6 @@ class Rights2(Rights):
         from airflow.auth.managers.models import resource_details
 
         return resource_details
-
-    def _multi_team(self) -> bool:
-        return False
 
     def _current_user(self) -> Any:
         return self._auth_manager().get_user()

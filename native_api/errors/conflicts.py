@@ -84,6 +84,20 @@ class DagRunExists(Conflict):
 
 
 @dataclass(eq=False)
+class DagRunIsRunning(Conflict):
+    """The run is running, and its tasks would lose their rows."""
+
+    dag_id: str
+    run_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"The run '{self.run_id}' of the DAG '{self.dag_id}' is running and cannot be deleted: "
+            "wait for its end, or end it by set_dag_run_state."
+        )
+
+
+@dataclass(eq=False)
 class DagIsDefined(Conflict):
     """The DAG's file still defines it."""
 
@@ -110,7 +124,7 @@ class DagNotLoaded(Conflict):
 
     dag_id: str
     fileloc: str
-    import_error: Optional[str] = None
+    import_error: Optional[str] = field(default=None, metadata={"of_user_code": True})
 
     def __str__(self) -> str:
         if self.import_error:

@@ -124,10 +124,39 @@ class TestClear:
         assert names(self.clear(start_date="2026-01-01", task_regex="load", dry_run=True)) == ["r1.load", "r3.load"]
         assert names(self.clear(run_id="r2", task_regex="load")) == ["r2.load"]
 
-    def test_arguments_about_subdags(self, runs: Any, airflow: Any) -> None:
-        """Where there are none the answer says that they mean nothing."""
+    def test_arguments_about_subdags_where_there_are_none(self, runs: Any, airflow: Any) -> None:
+        """On Airflow 3 the answer says that they mean nothing; they change nothing in any case."""
         answer = self.clear(run_id="r1", exclude_subdags=True, exclude_parentdag=True, dry_run=True)
-        assert len(answer.get("warnings", [])) == (2 if airflow.version() >= (3, 0) else 0)
+        expected = ["exclude_subdags", "exclude_parentdag"] if airflow.version() >= (3, 0) else []
+        assert [warning.split("'")[1] for warning in answer.get("warnings", [])] == expected
+        assert names(answer) == ["r1.extract", "r1.load", "r1.transform"]
+
+    @pytest.mark.parametrize(
+        "dag_id, arguments, expected",
+        [
+            pytest.param("", {}, {"": 5, ".section-1": 5, ".section-2": 5}, id="all"),
+            pytest.param("", {"exclude_subdags": True}, {"": 5}, id="without its SubDAGs"),
+            pytest.param(".section-2", {}, {"": 2, ".section-2": 5}, id="a SubDAG, and what follows it"),
+            pytest.param(".section-2", {"exclude_parentdag": True}, {".section-2": 5}, id="a SubDAG alone"),
+            pytest.param(".section-1", {"exclude_subdags": True}, {"": 4, ".section-1": 5}, id="without the next one"),
+        ],
+    )
+    def test_subdags(self, fresh: Any, dag_id: str, arguments: Any, expected: Any) -> None:
+        """How many task instances of which DAG are cleared; a dry run tells the same."""
+        if fresh.version() >= (3, 0):
+            pytest.skip("Airflow 3 has no SubDAGs")
+        root = "example_subdag_operator"
+        native_api.call("trigger_dag", dag_id=root, run_id="r", logical_date="2026-11-01")
+        parts = {part: f"{root}{part}" for part in ("", ".section-1", ".section-2")}
+        for part in parts.values():
+            for ti in native_api.call("list_task_instances", dag_id=part)["task_instances"]:
+                set_state(part, "r", ti["task_id"], "success")
+        start_runs()
+        told = self.clear(dag_id=f"{root}{dag_id}", run_id="r", dry_run=True, **arguments)
+        assert self.clear(dag_id=f"{root}{dag_id}", run_id="r", **arguments) == {**told, "dry_run": False}
+        cleared = {part: sum(state is None for state in states("r", parts[part]).values()) for part in parts}
+        assert {part: count for part, count in cleared.items() if count} == expected
+        assert told["total_entries"] == sum(expected.values())
 
     def test_a_marked_dag_needs_its_own_right(self, runs: Any, site: Any, mocker: Any, airflow: Any) -> None:
         """A marker leads to another DAG, which the caller must be allowed to clear too."""

@@ -9,6 +9,10 @@ import pytest
 import native_api
 from native_api import errors
 from tests import airflow_under_test
+from tests.changes.states import states
+from tests.test_contract import is_problem
+from tests.test_legacy import set_state
+from tests.test_lists_of_runs import set_run_state
 
 
 class TestDelete:
@@ -21,6 +25,20 @@ class TestDelete:
         assert {ti["run_id"] for ti in left} == {"r1", "r3"}
         with pytest.raises(errors.DagRunNotFound):
             native_api.call("delete_dag_run", dag_id="wire_dag", run_id="r2")
+
+    def test_a_run_that_is_running(self, runs: Any, web: Any) -> None:
+        """409, and it is there still; in any other state it goes."""
+        set_run_state("wire_dag", "r2", "running")
+        set_state("wire_dag", "r2", "transform", "running")
+        before = states("r2")
+        answer = web.typed("delete_dag_run", dag_id="wire_dag", run_id="r2")
+        is_problem(answer, 409)
+        assert (answer.json["dag_id"], answer.json["run_id"]) == ("wire_dag", "r2")
+        assert states("r2") == before
+        for run_id, state in (("r1", "queued"), ("r2", "failed"), ("r3", "success")):
+            set_run_state("wire_dag", run_id, state)
+            native_api.call("delete_dag_run", dag_id="wire_dag", run_id=run_id)
+        assert native_api.call("list_dag_runs", dag_id="wire_dag")["dag_runs"] == []
 
     def test_a_dag_that_its_file_defines(self, runs: Any) -> None:
         """Refused, and all of it is there still."""

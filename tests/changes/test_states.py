@@ -27,23 +27,42 @@ class TestTaskState:
         assert states("r1") == states("r3") == AS_MADE
 
     def test_failed(self, runs: Any) -> None:
-        self.put(task_id="extract", state="failed")
-        assert states("r2")["extract"] == "failed"
+        """What failed after it is cleared then too."""
+        answer = self.put(task_id="extract", state="failed")
+        assert names(answer) == ["r2.extract"]
+        assert states("r2") == {"extract": "failed", "transform": None, "load": None, "run": "queued"}
+
+    def test_failed_with_all_that_follows(self, runs: Any) -> None:
+        """Nothing of what is asked to fail is cleared, and no run goes on."""
+        answer = self.put(task_id="extract", state="failed", downstream=True, future=True)
+        assert names(answer) == ["r2.extract", "r2.load", "r3.extract", "r3.load"]
+        assert {ti["state"] for ti in answer["task_instances"]} == {"failed"}
+        for run_id in ("r2", "r3"):
+            assert states(run_id) == {"extract": "failed", "transform": "failed", "load": "failed", "run": "failed"}
+        assert states("r1") == AS_MADE
 
     @pytest.mark.parametrize(
-        "relatives, expected",
+        "relatives, concerned",
         [
             ({"upstream": True}, ["r2.extract", "r2.transform"]),
             ({"downstream": True}, ["r2.load", "r2.transform"]),
+            ({"upstream": True, "downstream": True}, ["r2.extract", "r2.load", "r2.transform"]),
             ({"past": True}, ["r1.transform", "r2.transform"]),
             ({"future": True}, ["r2.transform", "r3.transform"]),
+            (
+                {"past": True, "future": True, "downstream": True},
+                [f"r{n}.{task_id}" for n in (1, 2, 3) for task_id in ("load", "transform")],
+            ),
         ],
     )
-    @pytest.mark.parametrize("state", ["skipped"])
-    def test_relatives(self, runs: Any, relatives: Any, expected: List[str], state: str) -> None:
+    @pytest.mark.parametrize("state", ["success", "failed", "skipped"])
+    def test_relatives(self, runs: Any, relatives: Any, concerned: List[str], state: str) -> None:
+        """All have the state in the end, and the answer names those that had another."""
+        had = {name: AS_MADE[name.split(".")[1]] for name in concerned}
         answer = self.put(state=state, **relatives)
-        assert names(answer) == expected
-        for name in expected:
+        assert names(answer) == [name for name in concerned if had[name] != state]
+        assert {ti["state"] for ti in answer["task_instances"]} <= {state}
+        for name in concerned:
             run_id, task_id = name.split(".")
             assert states(run_id)[task_id] == state
 

@@ -66,8 +66,13 @@ def test_tasks_clear_with_subdags(before: filler.Snapshot, one_file: Any, filled
     """A DAG with SubDAGs, and a SubDAG, which clears a task of the DAG that it is a part of."""
     if filled.version() >= (3, 0):
         pytest.skip("Airflow 3 has no SubDAGs")
-    _compare_clearing(before, "tasks clear", ["example_subdag_operator"], None, "a DAG with SubDAGs")
-    _compare_clearing(before, "tasks clear", ["example_subdag_operator.section-1"], None, "a SubDAG")
+    without_parts = (["--exclude-subdags"], {"exclude_subdags": True})
+    without_parent = (["--exclude-parentdag"], {"exclude_parentdag": True})
+    ways, part = [*WAYS["tasks clear"], without_parts], ["example_subdag_operator.section-1"]
+    whole = ["example_subdag_operator"]
+    _compare_clearing(before, "tasks clear", whole, [*ways, without_parent], "a DAG with SubDAGs")
+    _compare_clearing(before, "tasks clear", part, ways, "a SubDAG")
+    _compare_clearing(before, "tasks clear --exclude-parentdag", part, [without_parent], "a SubDAG")
 
 
 def _compare_clearing(
