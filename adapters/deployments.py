@@ -16,10 +16,11 @@ from native_api.adapters import sandbox
 from native_api.adapters.deploying import history, names
 from native_api.adapters.deploying.names import Target
 from native_api.adapters.deploying.receiving import FileOfDags, receive, told_of
+from native_api.adapters.deploying.staging import current
 from native_api.adapters.pages import page_fields, slice_of
 from native_api.adapters.refreshing import Changes
 from native_api.adapters.schemas import DateTime, switch
-from native_api.errors import DagFileExists, DagFileNotFound, Invalid
+from native_api.errors import DagFileExists, DagFileNotFound, DeploymentRuns, Invalid, NativeApiError
 from native_api.operations import Context, operation
 from native_api.uploads import Upload
 
@@ -76,11 +77,28 @@ class RollbackDag(OneFile, HowToDeploy):
         metadata={"description": "The deployment whose file is wanted; left out, the one before the newest."}
     )
 
+    def also_told(self, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return what the audit log says of the version that is wanted."""
+        with suppress(NativeApiError):
+            chosen = _wanted(names.target(arguments["path"], arguments.get("bundle")), arguments.get("deployment_id"))
+            return {"deployment_id": chosen["deployment_id"], "sha256": chosen["checksum"]}
+        return {}
+
 
 class DeleteDagFile(OneFile):
     """Which file to delete."""
 
     delete_metadata = switch("Delete all that Airflow has recorded about its DAGs, too.")
+
+    def also_told(self, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return what the audit log says of the file, and of the deployment that it comes from."""
+        with suppress(NativeApiError):
+            target = names.target(arguments["path"], arguments.get("bundle"))
+            there = history.checksum(current(target))
+            records = history.of(target).records()
+            is_deployed = bool(records) and records[-1]["checksum"] == there
+            return {"sha256": there, "deployment_id": records[-1]["deployment_id"] if is_deployed else None}
+        return {}
 
 
 class Deployment(Schema):
@@ -147,6 +165,7 @@ class Deployments(Schema):
     result=Deployed,
     access=Access(Resource.DEPLOYMENT, "POST"),
     effect=Effect.DEPLOY,
+    creates=True,
     example={"dag_file": "RATE = 1\n", "path": "new_rates.py", "allow_empty": True, "dry_run": True},
 )
 def deploy_dag(
@@ -184,8 +203,9 @@ def rollback_dag(
 ) -> Dict[str, Any]:
     """Put a version of a file of DAGs that is kept in the place of what is there, as deploying it does."""
     target = names.target(path, bundle)
-    history.of(target).record(deployment_id, target.file)
-    wanted = {"deployment_id": deployment_id, "how": _how(context, how)}
+    # The one that the audit log names, whatever is deployed meanwhile.
+    chosen = _wanted(target, deployment_id or context.arguments.get("deployment_id"))
+    wanted = {"deployment_id": chosen["deployment_id"], "how": _how(context, how)}
     return _done(context, "roll_back", target, 0, wanted)
 
 
@@ -225,6 +245,10 @@ def list_deployments(
     return {"deployments": page, "total_entries": len(found)}
 
 
+def _wanted(target: Target, deployment_id: Optional[str]) -> history.Record:
+    return history.of(target).record(deployment_id, target.file)
+
+
 def _done(
     context: Context,
     function: str,
@@ -233,7 +257,13 @@ def _done(
     wanted: Mapping[str, Any],
     upload: Optional[Path] = None,
 ) -> Dict[str, Any]:
-    """Have the sandbox change the file, and return what it did."""
+    """
+    Have the sandbox change the file, and return what it did.
+
+    :raises DeploymentRuns: somebody else does; that is told at once, and not after waiting for a place in the sandbox.
+    """
+    if history.of(target).is_being_changed():
+        raise DeploymentRuns(target.file)
     arguments: Dict[str, Any] = {**wanted}
     left = {"upload": os.fspath(upload)} if upload else {}
     job = sandbox.Job(f"native_api.adapters.work.deploying:{function}", arguments)

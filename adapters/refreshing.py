@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, fields
 
 from native_api.access import EXECUTE_DAG, Effect
-from native_api.adapters import sandbox
+from native_api.adapters import jobs, sandbox
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.reports import EVERY_DAG, FilesToParse, ParsedFile, files_to_parse
 from native_api.adapters.schemas import dag_id_field
@@ -97,9 +97,11 @@ def refresh_all_dags(context: Context, in_background: bool, **which: Any) -> Opt
 
 def _refreshed(context: Context, arguments: Dict[str, Any], in_background: bool) -> Optional[Dict[str, Any]]:
     job = sandbox.Job("native_api.adapters.work.syncing:refresh", arguments)
-    finished = sandbox.run(context, job, in_background=in_background)
-    if finished is None:
-        return None
+    return jobs.run(context, job, in_background=in_background)
+
+
+@jobs.answers("refresh_dag", "refresh_all_dags")
+def _read(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
     for file in finished.result["files"]:
         for error in file["import_errors"]:
             last = error["stacktrace"].strip().splitlines()[-1]
@@ -118,15 +120,16 @@ def _place_of(context: Context, dag_id: str) -> Any:
     if row is None:
         raise DagNotFound(dag_id)
     bundle, path = airflow().syncing.place_of(row)
-    for other in _in_same_file(context, row):
+    # Of an archive all is read, not only the module that has the DAG.
+    for other in _in_file(context, airflow().syncing.file_of(row)):
         for access in EXECUTE_DAG:
             context.caller.require(access, other)
     return bundle, path
 
 
-def _in_same_file(context: Context, row: Any) -> List[str]:
+def _in_file(context: Context, path: str) -> List[str]:
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 
-    same = select(DagModel.dag_id).where(DagModel.fileloc == row.fileloc, airflow().is_active(DagModel))
-    return list(context.session.scalars(same))
+    in_it = airflow().syncing.in_file(path, DagModel), airflow().is_active(DagModel)
+    return list(context.session.scalars(select(DagModel.dag_id).where(*in_it)))

@@ -43,8 +43,22 @@ def listed() -> List[str]:
     return [dag["dag_id"] for dag in native_api.call("list_dags", dag_id_pattern=MARK, limit=1000)["dags"]]
 
 
+def dag_rows() -> List[str]:
+    """Return the DAGs that tests deployed and that Airflow knows, those that are gone too."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    with airflow_under_test.session() as session:
+        return sorted(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.startswith(MARK))))
+
+
 def task_ids(dag_id: str = "deployed_one") -> List[str]:
     return [task["task_id"] for task in native_api.call("list_tasks", dag_id=dag_id)["tasks"]]
+
+
+def paused(dag_id: str) -> bool:
+    (dag,) = native_api.call("list_dags", dag_id_pattern=dag_id)["dags"]
+    return bool(dag["is_paused"])
 
 
 def kept() -> List[Dict[str, Any]]:
@@ -68,19 +82,23 @@ def forget() -> None:
     """Remove all that tests deployed, from the disk and the database."""
     from airflow.models.dag import DagModel
     from airflow.models.serialized_dag import SerializedDagModel
-    from sqlalchemy import delete, select
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import delete, update
 
     for path in DAGS.glob("*"):
         if path.name.startswith((MARK, ".native_api")):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     shutil.rmtree(history.root(), ignore_errors=True)
     with airflow_under_test.session() as session:
-        dag_ids = session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.startswith(MARK))).all()
-    for dag_id in dag_ids:
+        ended = update(TaskInstance).where(TaskInstance.dag_id.startswith(MARK)).values(state="success")
+        session.execute(ended.execution_options(synchronize_session=False))
+    for dag_id in dag_rows():
         with airflow_under_test.session() as session:
             from native_api.adapters.seam import airflow
 
-            airflow().delete_dag(dag_id, session)
+            # A SubDAG goes with its parent.
+            if session.get(DagModel, dag_id):
+                airflow().delete_dag(dag_id, session)
     with airflow_under_test.session() as session:
         leftover = delete(SerializedDagModel).where(SerializedDagModel.dag_id.startswith(MARK))
         session.execute(leftover.execution_options(synchronize_session=False))

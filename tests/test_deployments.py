@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterator
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
@@ -20,6 +22,7 @@ from tests import airflow_under_test
 from tests.airflow_under_test import DAGS
 from tests.deploying_under_test import (
     checksum,
+    dag_rows,
     deploy,
     forget,
     kept,
@@ -28,10 +31,11 @@ from tests.deploying_under_test import (
     on_disk,
     one,
     path_of,
+    paused,
     task_ids,
 )
 from tests.test_contract import is_problem
-from tests.test_refreshing import import_errors, text_of
+from tests.test_refreshing import TASK, import_errors, text_of
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +48,12 @@ def nothing_is_left(fresh: Any) -> Iterator[None]:
     forget()
 
 
-def paused(dag_id: str) -> bool:
-    (dag,) = native_api.call("list_dags", dag_id_pattern=dag_id)["dags"]
-    return bool(dag["is_paused"])
-
+#: What has a deployment fail when what the file defines has been written.
+FAILS = (
+    "from native_api.adapters.deploying.history import History\n"
+    "def fails(*args, **kwargs):\n    raise OSError('no space left')\n"
+    "History.commit = fails\n"
+)
 
 _run = sandbox.run
 
@@ -56,6 +62,20 @@ def run_as_its_owner(context: Any, job: Any) -> Any:
     """Run a job with the rights that the file modes give, also where the tests are root's."""
     arguments = {"function": job.function, "arguments": job.arguments}
     return _run(context, sandbox.Job("tests.sandbox.work:as_its_owner", arguments, job.cleanup, job.job_id))
+
+
+def waiting(loading: Path, go_on: Path) -> str:
+    """Return the beginning of a file that, while it is being loaded, says so and waits."""
+    return (
+        f"from pathlib import Path\nfrom time import sleep\nPath({str(loading)!r}).touch()\n"
+        f"while not Path({str(go_on)!r}).exists():\n    sleep(0.01)\n"
+    )
+
+
+def hold(versions: history.History) -> bool:
+    """Keep others from changing a file, and let go at once; say whether it worked."""
+    with versions.alone("deployed.py"):
+        return True
 
 
 def archive(members: Dict[str, str]) -> bytes:
@@ -140,6 +160,23 @@ class TestDeploying:
         assert deploy("RATE = 1\n", path="deployed_rates.py", allow_empty=True)["dag_ids"] == []
         assert on_disk() == {"deployed_rates.py": "RATE = 1\n"}
 
+    @pytest.mark.parametrize(
+        ("path", "text"),
+        [
+            pytest.param(
+                "deployed_by/rates.py", "from .deployed_base import BASE\nRATE = BASE + 1\n", id="of a package"
+            ),
+            pytest.param("deployed_by/__init__.py", "from .deployed_base import BASE\n", id="a package"),
+            pytest.param("deployed_rates.py", "import sys\nRATE = sys.modules[__name__]\n", id="that looks for itself"),
+        ],
+    )
+    def test_a_module_finds_its_package(self, path: str, text: str) -> None:
+        """It is loaded by the name that DAGs import it by."""
+        (DAGS / "deployed_by").mkdir()
+        (DAGS / "deployed_by" / "deployed_base.py").write_text("BASE = 1\n")
+        assert deploy(text, path=path, allow_empty=True)["dag_ids"] == []
+        assert on_disk()[path] == text
+
     def test_a_dry_run(self) -> None:
         deploy(text_of("deployed_one", "deployed_two"))
         answer = deploy(text_of("deployed_one", "deployed_three"), force=True, dry_run=True)
@@ -213,6 +250,61 @@ class TestRefusals:
             deploy(f"import os, signal\nfrom airflow import DAG\n{line}\n", force=True)
         assert (on_disk(), task_ids(), len(kept())) == ({"deployed.py": one()}, ["first"], 1)
         assert deploy(one("again"), force=True)["changed"] == ["deployed_one"]
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            pytest.param("RATE = 1 / 0\n", "ZeroDivisionError", id="raises"),
+            pytest.param("import no_such_module\n", "ModuleNotFoundError", id="imports what is not there"),
+            pytest.param("import sys\nsys.exit(3)\n", "SystemExit", id="exits"),
+        ],
+    )
+    def test_a_module_that_does_not_load(self, text: str, says: str) -> None:
+        """Airflow itself does not look into one without its words; DAGs that import it would."""
+        with pytest.raises(errors.DagFileBroken) as caught:
+            deploy(text, path="deployed_by/rates.py", allow_empty=True)
+        (error,) = caught.value.import_errors
+        assert says in error["stacktrace"]
+        assert error["file"] == str(path_of("deployed_by/rates.py"))
+        assert on_disk() == {}
+
+    def test_what_fails_after_the_database_is_written(self) -> None:
+        """It is all undone: the file, its DAGs, and their pause states; a new DAG is gone."""
+        deploy(one(), pause=True)
+        with pytest.raises(errors.UserCodeFailed, match="no space left"):
+            deploy(FAILS + text_of("deployed_one", "deployed_two", task_id="other"), force=True, unpause=True)
+        assert (on_disk(), listed(), task_ids()) == ({"deployed.py": one()}, ["deployed_one"], ["first"])
+        assert paused("deployed_one") is True
+        deploy(text_of("deployed_one", "deployed_two"), force=True)
+        assert (paused("deployed_one"), paused("deployed_two")) == (True, True)
+
+    def test_what_fails_in_the_place_of_a_file_that_ends_its_process(self) -> None:
+        """That is put back without being its own end: the next deployment works."""
+        theirs = "import os\nfrom airflow import DAG\nos._exit(7)\n"
+        path_of().write_text(theirs)
+        with pytest.raises(errors.UserCodeFailed, match="no space left"):
+            deploy(FAILS + one(), force=True)
+        assert (on_disk(), listed(), loose_ends()) == ({"deployed.py": theirs}, [], [])
+        assert "exit code 7" in import_errors("deployed.py")[0]
+        assert deploy(one(), force=True)["added"] == ["deployed_one"]
+        assert import_errors("deployed.py") == []
+
+    @pytest.mark.parametrize("kept_versions", ["5", "0"])
+    def test_a_processor_that_cannot_be_asked(self, monkeypatch: Any, kept_versions: str) -> None:
+        """What is done by then stays done, and the answer says what is not."""
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__DEPLOYMENTS_KEPT", kept_versions)
+        deploy(one("old"))
+        locked = (
+            "from sqlalchemy.exc import OperationalError\nfrom native_api.adapters.seam import airflow\n"
+            "def locked(*args):\n    raise OperationalError('INSERT', {}, Exception('database is locked'))\n"
+            "type(airflow().syncing).ask_processor = locked\n"
+        )
+        answer = deploy(locked + one("new"), force=True, unpause=True)
+        (warning,) = answer["warnings"]
+        assert "database is locked" in warning
+        assert (on_disk(), task_ids()) == ({"deployed.py": locked + one("new")}, ["new"])
+        assert paused("deployed_one") is False
+        assert kept()[-1]["deployment_id"] == answer["deployment_id"]
 
     def test_a_new_file_that_ends_its_process(self) -> None:
         with pytest.raises(errors.UserCodeCrashed):
@@ -294,22 +386,34 @@ class TestRefusals:
         with pytest.raises(errors.Refused, match="does not share the DAGs folder"):
             deploy(one())
 
-    def test_a_read_only_folder(self, mocker: Any) -> None:
+    @pytest.mark.parametrize("path", ["deployed_by/dags.py", "deployed_by/new/dags.py", "deployed_by/very/new/dags.py"])
+    def test_a_read_only_folder(self, mocker: Any, path: str) -> None:
         """As one that the web server may read only; nothing of the file, and none of its DAGs, is there."""
         (DAGS / "deployed_by").mkdir(mode=0o500)
         mocker.patch("native_api.adapters.sandbox.run", side_effect=run_as_its_owner)
-        with pytest.raises(
-            errors.Refused, match=r"The file 'deployed_by/dags\.py' cannot be written: Permission denied"
-        ):
-            deploy(one(), path="deployed_by/dags.py")
+        with pytest.raises(errors.Refused, match=f"The file '{path}' cannot be written: Permission denied"):
+            deploy(one(), path=path)
         assert (on_disk(), listed()) == ({"deployed_by": "a folder"}, [])
 
-    def test_two_at_once(self, tmp_path: Any, monkeypatch: Any) -> None:
-        """The second comes while the first one's file is being loaded: one wins, and the other is told."""
-        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+    @pytest.mark.parametrize(
+        ("slots", "is_seen"),
+        [
+            pytest.param("1", True, id="with one place in the sandbox"),
+            pytest.param("2", True, id="with two"),
+            pytest.param("2", False, id="in the sandbox"),
+        ],
+    )
+    def test_two_at_once(self, tmp_path: Any, monkeypatch: Any, mocker: Any, slots: str, is_seen: bool) -> None:
+        """
+        The second comes while the first one's file is being loaded: one wins, and the other is told.
+
+        It is told before it asks for a place in the sandbox, where it is seen by then, and there otherwise.
+        """
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", slots)
+        if not is_seen:
+            mocker.patch.object(history.History, "is_being_changed", return_value=False)
         loading, go_on = tmp_path / "loading", tmp_path / "go_on"
-        waits = f"from pathlib import Path\nfrom time import sleep\nPath({str(loading)!r}).touch()\n"
-        waits += f"while not Path({str(go_on)!r}).exists():\n    sleep(0.01)\n"
+        waits = waiting(loading, go_on)
         with ThreadPoolExecutor() as threads:
             first = threads.submit(deploy, waits + one("first"))
             try:
@@ -322,6 +426,45 @@ class TestRefusals:
         assert caught.value.status == 409
         assert first.result()["added"] == ["deployed_one"]
         assert (task_ids(), on_disk()) == (["first"], {"deployed.py": waits + one("first")})
+
+    def test_whoever_only_looks_hinders_no_deployment(self) -> None:
+        """Looking whether a file is being changed takes its lock for a moment."""
+        deploy(one())
+        (folder,) = history.root().iterdir()
+        with (folder / "lock").open() as looking:
+            fcntl.flock(looking, fcntl.LOCK_SH)
+            with ThreadPoolExecutor() as threads:
+                taken = threads.submit(hold, history.History(folder))
+                time.sleep(0.1)
+                assert not taken.done()
+                fcntl.flock(looking, fcntl.LOCK_UN)
+                assert taken.result() is True
+
+    def test_two_files_with_one_dag_at_once(self, tmp_path: Any, monkeypatch: Any) -> None:
+        """Both are being loaded when neither is there yet: one wins, and of the other nothing is left."""
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+        go_on, paths = tmp_path / "go_on", ["deployed.py", "deployed_twice.py"]
+        with ThreadPoolExecutor() as threads:
+            texts = {path: waiting(tmp_path / path, go_on) + one() for path in paths}
+            asked = {path: threads.submit(deploy, text, path) for path, text in texts.items()}
+            try:
+                while not all((tmp_path / path).exists() or asked[path].done() for path in paths):
+                    time.sleep(0.01)
+            finally:
+                go_on.touch()
+        lost = {path: future.exception() for path, future in asked.items() if future.exception()}
+        ((loser, error),) = lost.items()
+        (winner,) = set(paths) - {loser}
+        assert isinstance(error, errors.DagsElsewhere)
+        assert error.dags == {"deployed_one": str(path_of(winner))}
+        assert (on_disk(), listed()) == ({winner: texts[winner]}, ["deployed_one"])
+        assert [entry["path"] for entry in kept()] == [winner]
+
+    @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
+    def test_a_bundle_of_an_installed_package(self) -> None:
+        """As the examples are: whoever may deploy DAGs may not replace modules of Airflow."""
+        with pytest.raises(errors.Refused, match="part of an installed package"):
+            deploy(one(), bundle="example_dags")
 
     @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
     def test_a_bundle_that_is_not_there(self) -> None:
@@ -433,6 +576,17 @@ class TestVersions:
         assert [entry["number"] for entry in kept()] == [2, 3]
         assert len(list(history.root().glob("*/*.content"))) == 2
 
+    def test_a_version_that_is_forgotten_while_others_are_listed(self) -> None:
+        """As a deployment does, which no list waits for: here a record that is gone as soon as it has been found."""
+        deploy(one())
+        (folder,) = history.root().iterdir()
+        gone = folder / f"{'f' * 32}.json"
+        gone.symlink_to(folder / "gone")
+        try:
+            assert [entry["path"] for entry in kept()] == ["deployed.py"]
+        finally:
+            gone.unlink()
+
     def test_the_list(self) -> None:
         deploy(one())
         deploy(text_of("deployed_two"), path="deployed_two.py")
@@ -464,6 +618,36 @@ class TestDeleting:
         with pytest.raises(errors.DagRunNotFound):
             native_api.call("dag_state", dag_id="deployed_one", run_id="r")
 
+    def test_while_a_task_runs(self) -> None:
+        """Deleting its metadata is refused, and all is as it was."""
+        deploy(text_of("deployed_one", "deployed_two"), unpause=True)
+        path_of().chmod(0o640)
+        native_api.call("trigger_dag", dag_id="deployed_two", run_id="r")
+        airflow_under_test.set_try("deployed_two", "r", "first", 1, "running")
+        with pytest.raises(errors.Refused, match="still running"):
+            native_api.call("delete_dag_file", path="deployed.py", delete_metadata=True)
+        assert on_disk() == {"deployed.py": text_of("deployed_one", "deployed_two")}
+        assert path_of().stat().st_mode & 0o777 == 0o640
+        assert (listed(), task_ids("deployed_two")) == (["deployed_one", "deployed_two"], ["first"])
+        assert (paused("deployed_one"), paused("deployed_two")) == (False, False)
+        assert native_api.call("task_state", dag_id="deployed_two", run_id="r", task_id="first")["state"] == "running"
+        assert len(kept()) == 1
+
+    @pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="3.0 removed SubDAGs")
+    def test_a_dag_with_a_part(self) -> None:
+        """A SubDAG goes with its parent."""
+        text = TASK + (
+            "from airflow.operators.subdag import SubDagOperator\n"
+            "with DAG('deployed_one.part', start_date=START, schedule=None) as part:\n"
+            "    BashOperator(task_id='inner', bash_command='true')\n"
+            "with DAG('deployed_one', start_date=START, schedule=None):\n"
+            "    SubDagOperator(task_id='part', subdag=part)\n"
+        )
+        deploy(text)
+        answer = native_api.call("delete_dag_file", path="deployed.py", delete_metadata=True)
+        assert answer["removed"] == ["deployed_one", "deployed_one.part"]
+        assert (on_disk(), dag_rows()) == ({}, [])
+
     def test_one_that_is_not_there(self) -> None:
         with pytest.raises(errors.DagFileNotFound):
             native_api.call("delete_dag_file", path="deployed.py")
@@ -475,6 +659,11 @@ def multipart(fields: Dict[str, str], name: str, content: bytes) -> Dict[str, An
     head = f'--x\r\nContent-Disposition: form-data; name="dag_file"; filename="{name}"\r\n\r\n'
     body = "".join(parts).encode() + head.encode() + content + b"\r\n--x--\r\n"
     return {"body": body, "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+
+
+def told_of(operation: str) -> List[Dict[str, Any]]:
+    """Return what the audit log has of an operation's arguments."""
+    return [json.loads(row.extra) for row in airflow_under_test.audit_rows() if row.event == f"native_api.{operation}"]
 
 
 class TestTheFaces:
@@ -536,6 +725,27 @@ class TestTheFaces:
         assert (answer.status, answer.json["status"]) == (422, "ERROR")
         assert answer.json["output"] == "The file does not load: ZeroDivisionError: division by zero"
         assert on_disk() == {}
+
+    def test_the_audit_log(self, web: Any) -> None:
+        """It says which version a rollback went to, though the caller did not, and what was deleted."""
+        for task_id in ("first", "second"):
+            self.upload(web, "deployed.py", one(task_id), force="true")
+        first = kept()[0]
+        assert web.typed("rollback_dag", path="deployed.py").status == 200
+        (told,) = told_of("rollback_dag")
+        assert (told["deployment_id"], told["sha256"]) == (first["deployment_id"], checksum(one("first")))
+        assert web.typed("delete_dag_file", path="deployed.py").status == 200
+        (told,) = told_of("delete_dag_file")
+        assert (told["deployment_id"], told["sha256"]) == (kept()[2]["deployment_id"], checksum(one("first")))
+        path_of().write_text(one("theirs"))
+        web.typed("delete_dag_file", path="deployed.py")
+        assert told_of("delete_dag_file")[1]["sha256"] == checksum(one("theirs"))
+        assert told_of("delete_dag_file")[1]["deployment_id"] is None
+
+    def test_the_audit_log_has_what_was_refused(self, web: Any) -> None:
+        for operation in ("rollback_dag", "delete_dag_file"):
+            assert web.typed(operation, path="deployed.py").status == 404
+            assert [told["path"] for told in told_of(operation)] == ["deployed.py"]
 
     def test_only_administrators(self, web: Any) -> None:
         answer = web.request(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -13,7 +13,8 @@ from native_api.adapters.deploying import history, names
 from native_api.adapters.seam import airflow as seam
 from native_api.adapters.work import deploying
 from tests.airflow_under_test import HOME
-from tests.deploying_under_test import deploy, forget, kept, listed, loose_ends, on_disk, one, task_ids
+from tests.deploying_under_test import deploy, forget, kept, listed, loose_ends, on_disk, one, path_of, paused, task_ids
+from tests.test_refreshing import text_of
 
 #: What a deployment does to the disk and the database, by the functions that do it.
 STEPS = (
@@ -26,6 +27,8 @@ STEPS = (
 )
 #: More than any deployment has; the run with the last of them is one that nobody kills.
 MOST = 60
+#: Where a deployment has the new content until it is swapped in.
+CONTENT = "/.native_api-"
 
 
 @pytest.fixture(autouse=True)
@@ -78,14 +81,29 @@ def _count(step: int, tell: int) -> None:
     Session.commit = counted("commit", Session.commit)  # type: ignore[method-assign]
 
 
-def redeploy(text: str, path: str = "deployed.py") -> Callable[[], Any]:
+def redeploy(text: str, path: str = "deployed.py", paused: Optional[bool] = None) -> Callable[[], Any]:
     """Return a deployment as the sandbox does it, of a file that has been received."""
     target = names.target(path)
     upload = HOME / f"upload-{uuid.uuid4().hex}"
     upload.write_text(text)
     record = history.new_record(target, uuid.uuid4().hex, "deploy", "ada", len(text))
-    how: Any = {"dry_run": False, "allow_empty": False, "paused": None, "kept": 5}
+    how: Any = {"dry_run": False, "allow_empty": False, "paused": paused, "kept": 5}
     return lambda: deploying.deploy(record, str(upload), True, how)
+
+
+def rolled_back(path: str = "deployed.py") -> Callable[[], Any]:
+    """Return a rollback to the first version, as the sandbox does it."""
+    target = names.target(path)
+    record = history.new_record(target, uuid.uuid4().hex, "rollback", "ada", 0)
+    how: Any = {"dry_run": False, "allow_empty": False, "paused": False, "kept": 5}
+    first = history.of(target).records()[0]["deployment_id"]
+    return lambda: deploying.roll_back(record, first, how)
+
+
+def deleted(path: str = "deployed.py") -> Callable[[], Any]:
+    """Return the deletion of a file, as the sandbox does it."""
+    record = history.new_record(names.target(path), uuid.uuid4().hex, "delete", "ada", 0)
+    return lambda: deploying.delete(record, False, 5)
 
 
 def recover(path: str = "deployed.py") -> None:
@@ -116,12 +134,12 @@ def test_killed_at_every_step(record_property: Any) -> None:
     """
     Whenever it is killed the file is whole; recovering brings the old one back, or finds the new one done.
 
-    After each the next deployment works, and leaves nothing behind.
+    Its DAG is paused as it was, though the deployment unpauses it. After each the next deployment works.
     """
-    outcomes: Dict[str, List[str]] = {}
+    outcomes: List[str] = []
     deploy(one("old"))
     for step in range(1, MOST):
-        was_killed, where = killed_at(step, redeploy(one("new")))
+        was_killed, where = killed_at(step, redeploy(one("new"), paused=False))
         files = on_disk()
         assert files["deployed.py"] in (one("old"), one("new")), where
         state = "new" if files["deployed.py"] == one("new") else "old"
@@ -133,21 +151,23 @@ def test_killed_at_every_step(record_property: Any) -> None:
         assert loose_ends() == [], where
         assert files["deployed.py"] == one(task_ids()[0]), where
         assert listed() == ["deployed_one"]
-        outcomes.setdefault(f"{where.split('native-api-tests')[0]}", []).append(
-            f"{step}: {where} -> {state} on disk, {in_database[0]} in the database, then {task_ids()[0]}"
-        )
+        assert paused("deployed_one") is (files["deployed.py"] == one("old")), where
         if not was_killed:
             assert (state, task_ids()) == ("new", ["new"])
             break
+        outcomes.append(f"{step}: {where} -> {state} on disk, {in_database[0]} in the database, then {task_ids()[0]}")
         if task_ids() == ["new"]:
-            deploy(one("old"), force=True)
+            deploy(one("old"), force=True, pause=True)
     else:
         raise AssertionError(f"A deployment has more than {MOST} steps")
     record_property("outcomes", outcomes)
-    lines = [line for found in outcomes.values() for line in found]
-    assert any("old on disk" in line for line in lines)
-    assert any("new on disk, old in the database, then old" in line for line in lines)
-    assert any("new on disk, new in the database, then new" in line for line in lines)
+    for wanted in (
+        "old on disk, old in the database, then old",
+        "new on disk, old in the database, then old",
+        "new on disk, new in the database, then old",
+        "new on disk, new in the database, then new",
+    ):
+        assert any(wanted in outcome for outcome in outcomes), wanted
 
 
 @pytest.mark.parametrize("step", [6, 12, 18, 20])
@@ -173,3 +193,78 @@ def test_the_next_deployment_recovers() -> None:
     assert deploy(one("newer"), force=True)["replaced"] is True
     assert (on_disk(), task_ids(), loose_ends()) == ({"deployed.py": one("newer")}, ["newer"], [])
     assert [entry["operation"] for entry in kept()] == ["deploy", "deploy", "deploy", "deploy"]
+
+
+#: The moments in which a deployment is killed, and what is in the database then; the file is the new one.
+CUT_SHORT = (
+    pytest.param("before the database", ["old"], id="with the old in the database"),
+    pytest.param("after the database", ["new"], id="with the new in the database"),
+)
+
+
+def step_of(steps: List[str], moment: str) -> int:
+    """Return the number of the step that comes right after the file is swapped in, or what it defines is written."""
+    if moment == "before the database":
+        return (
+            next(number for number, step in enumerate(steps, 1) if step.startswith("replace /") and CONTENT in step) + 1
+        )
+    # Its journal has become a record; what the DAG processor is asked is a commit, too, and comes later.
+    done = max(
+        number for number, step in enumerate(steps) if step.startswith("replace") and step.endswith("journal.json")
+    )
+    return max(number for number, step in enumerate(steps[:done], 1) if step.startswith("commit")) + 1
+
+
+@pytest.mark.parametrize(("moment", "in_database"), CUT_SHORT)
+def test_recovering_is_killed_at_every_step(moment: str, in_database: List[str]) -> None:
+    """It begins again where it was cut short, until the old is back, on disk and in the database, paused as it was."""
+    deploy(one("old"))
+    step = step_of(steps_of(redeploy(one("new"), paused=False)), moment)
+    deploy(one("old"), force=True, pause=True)
+    for later in range(1, MOST):
+        assert killed_at(step, redeploy(one("new"), paused=False))[0]
+        assert (on_disk()["deployed.py"], task_ids()) == (one("new"), in_database)
+        was_killed, where = killed_at(later, recover)
+        assert on_disk()["deployed.py"] in (one("old"), one("new")), where
+        if later % 5:
+            recover()
+        else:
+            assert deploy(one("newer"), force=True)["replaced"] is True
+            deploy(one("old"), force=True)
+        assert (on_disk(), loose_ends()) == ({"deployed.py": one("old")}, []), where
+        assert (task_ids(), paused("deployed_one")) == (["old"], True), where
+        if not was_killed:
+            return
+    raise AssertionError(f"Recovering has more than {MOST} steps")
+
+
+def test_what_others_did_meanwhile_stays() -> None:
+    """A DAG that the killed deployment would have defined, and that another file does when it is undone."""
+    deploy(one("old"))
+    step = step_of(steps_of(redeploy(one("new"))), "before the database")
+    assert killed_at(step, redeploy(text_of("deployed_one", "deployed_two"), paused=True))[0]
+    deploy(text_of("deployed_two", task_id="theirs"), path="deployed_twice.py", unpause=True)
+    recover()
+    assert (listed(), task_ids("deployed_two")) == (["deployed_one", "deployed_two"], ["theirs"])
+    assert paused("deployed_two") is False
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.7, 0.9, 1])
+@pytest.mark.parametrize("work", [pytest.param(rolled_back, id="rollback"), pytest.param(deleted, id="deletion")])
+def test_other_changes_are_killed(work: Callable[[], Callable[[], Any]], part: float) -> None:
+    """At some of their steps: what is on disk is whole, and recovering brings the file and its DAG back."""
+    deploy(one("first"))
+    deploy(one("second"), force=True)
+    steps = steps_of(work())
+    if "deployed.py" in on_disk():
+        deploy(one("second"), force=True, pause=True)
+    else:
+        deploy(one("second"), pause=True)
+    path_of().chmod(0o640)
+    was_killed, where = killed_at(round(step_of(steps, "after the database") * part), work())
+    assert was_killed
+    assert on_disk().get("deployed.py") in (None, one("first"), one("second")), where
+    recover()
+    assert (on_disk(), loose_ends()) == ({"deployed.py": one("second")}, []), where
+    assert (listed(), task_ids(), paused("deployed_one")) == (["deployed_one"], ["second"], True), where
+    assert path_of().stat().st_mode & 0o777 == 0o640

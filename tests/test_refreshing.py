@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -200,6 +201,90 @@ def test_the_rights_on_every_dag_of_the_file(web: Any, file: Path, mocker: Any) 
     answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
     is_problem(answer, 403)
     assert "refreshed_two" in answer.json["permission"]
+
+
+def test_the_rights_on_every_dag_of_an_archive(web: Any, fresh: Any, mocker: Any) -> None:
+    """Each module in it is a file of its own to Airflow, and all of them are read."""
+    path = DAGS / "refreshed.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("mine.py", text_of("refreshed_one"))
+        made.writestr("theirs.py", text_of("refreshed_two"))
+    try:
+        native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.zip")
+        mocker.patch(
+            "native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id == "refreshed_one"
+        )
+        answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
+        is_problem(answer, 403)
+        assert "refreshed_two" in answer.json["permission"]
+        # Whoever may do so reads both.
+        assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["dag_ids"] == [
+            "refreshed_one",
+            "refreshed_two",
+        ]
+    finally:
+        path.unlink()
+        native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+    assert native_api.call("list_dags", dag_id_pattern="refreshed")["dags"] == []
+
+
+@pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="Airflow 3 has bundles in its place")
+def test_a_dags_folder_with_a_slash_at_its_end(file: Path, monkeypatch: Any) -> None:
+    """The DAGs of files that are gone are found all the same."""
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", f"{DAGS}/")
+    monkeypatch.setattr("airflow.settings.DAGS_FOLDER", f"{DAGS}/")
+    # The warm process reads the configuration once.
+    jobs_under_test.forget_server()
+    try:
+        file.unlink()
+        assert native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")["removed"] == [
+            "refreshed_one",
+            "refreshed_two",
+        ]
+    finally:
+        jobs_under_test.forget_server()
+
+
+@pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
+class TestPlaces:
+    """Where the file of a DAG is, as Airflow 3 has it."""
+
+    def place(self, **columns: Any) -> None:
+        from airflow.models.dag import DagModel
+        from sqlalchemy import update
+
+        with airflow_under_test.session() as session:
+            rows = update(DagModel).where(DagModel.dag_id == "refreshed_one").values(**columns)
+            session.execute(rows.execution_options(synchronize_session=False))
+
+    @pytest.fixture
+    def gone(self, file: Path) -> Iterator[str]:
+        """A bundle that Airflow knows, and that is not in the configuration any longer."""
+        from airflow.models.dagbundle import DagBundleModel
+
+        with airflow_under_test.session() as session:
+            session.add(DagBundleModel(name="gone"))
+        yield "gone"
+        self.place(bundle_name="dags-folder", relative_fileloc="refreshed.py")
+        with airflow_under_test.session() as session:
+            session.delete(session.get(DagBundleModel, "gone"))
+
+    @pytest.mark.parametrize(
+        ("relative", "says"),
+        [
+            ("refreshed.py", "The bundle 'gone' of the file 'refreshed.py' is not in the configuration"),
+            (None, "No bundle that is configured has the file .*refreshed.py in it"),
+        ],
+    )
+    def test_a_bundle_that_is_configured_no_longer(self, gone: str, relative: Any, says: str) -> None:
+        self.place(bundle_name=gone, relative_fileloc=relative)
+        with pytest.raises(errors.Refused, match=says):
+            native_api.call("refresh_dag", dag_id="refreshed_one")
+
+    def test_a_file_that_nothing_says_the_place_of(self, file: Path) -> None:
+        """As an upgrade from Airflow 2 leaves it."""
+        self.place(relative_fileloc=None)
+        assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["file"] == str(file)
 
 
 def test_the_old_protocol(web: Any, file: Path) -> None:

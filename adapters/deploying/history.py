@@ -9,12 +9,18 @@ import os
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import IO, Any, Dict, Iterator, List, Optional
 
 from native_api.adapters.deploying.names import Target
-from native_api.errors import DeploymentNotFound, DeploymentRuns
+from native_api.adapters.sandbox.slots import is_locked
+from native_api.errors import DeploymentNotFound, DeploymentRuns, NativeApiError, Refused
 
 Record = Dict[str, Any]
+
+#: Seconds to wait for the changes of other files: each takes moments, but several may come first.
+_OTHERS_SECONDS = 20.0
+#: Seconds to wait for whoever only looks whether a file is locked, which keeps others from locking it meanwhile.
+_LOOK_SECONDS = 0.5
 
 
 def root() -> Path:
@@ -39,6 +45,18 @@ def of(target: Target) -> History:
     """Return the history of a file."""
     named = json.dumps([target.bundle.name, os.path.realpath(target.bundle.path), target.file])
     return History(root() / hashlib.sha256(named.encode()).hexdigest()[:32])
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """
+    Keep the changes of all other files away: what one of them defines, no other may.
+
+    :raises Refused: they do not come to their end.
+    """
+    reason = f"Deployments of other files have not come to their end within {_OTHERS_SECONDS:.0f} s."
+    with _locked(root().with_name("deployments.lock"), _OTHERS_SECONDS, Refused(reason)):
+        yield
 
 
 def new_record(target: Target, deployment_id: str, operation: str, owner: str, size: int) -> Record:
@@ -67,7 +85,7 @@ class History:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._journal = folder / "journal.json"
+        self._journal, self._lock = folder / "journal.json", folder / "lock"
 
     @contextmanager
     def alone(self, file: str) -> Iterator[None]:
@@ -76,17 +94,20 @@ class History:
 
         :raises DeploymentRuns: there is one.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise DeploymentRuns(file) from exc
+        with _locked(self._lock, _LOOK_SECONDS, DeploymentRuns(file)):
             yield
+
+    def is_being_changed(self) -> bool:
+        """Return whether the file is being changed at this moment."""
+        return is_locked(self._lock)
 
     def records(self) -> List[Record]:
         """Return the deployments of the file, the oldest first."""
-        found = [json.loads(path.read_text()) for path in self.folder.glob("[0-9a-f]*.json")]
+        found = []
+        for path in self.folder.glob("[0-9a-f]*.json"):
+            # A deployment may forget it meanwhile.
+            with suppress(FileNotFoundError):
+                found.append(json.loads(path.read_text()))
         return sorted(found, key=lambda record: int(record["number"]))
 
     def record(self, deployment_id: Optional[str], file: str) -> Record:
@@ -130,7 +151,7 @@ class History:
         return journal
 
     def begin(self, journal: Record) -> None:
-        """Write down what is about to be changed; from here on it is undone unless it is committed."""
+        """Write down what is about to be changed; what has been is undone from here on, unless it is committed."""
         _write(self._journal, json.dumps(journal).encode())
 
     def commit(self, journal: Record, kept: int) -> None:
@@ -144,10 +165,13 @@ class History:
         self._forget_beyond(kept)
 
     def undone(self, journal: Record) -> None:
-        """Forget a change that has been undone."""
-        for record in filter(None, (journal, journal["undo"]["found"])):
-            self._forget(record["deployment_id"])
+        """Forget a change that has been undone; until the journal is gone, its contents are there to undo it again."""
+        found = journal["undo"]["found"]
+        if found:
+            with suppress(FileNotFoundError):
+                self._record(found["deployment_id"]).unlink()
         self._journal.unlink()
+        self.sweep()
 
     def sweep(self) -> None:
         """Remove what a killed process has left here; nothing may be begun."""
@@ -164,6 +188,27 @@ class History:
         for path in (self._record(deployment_id), self._content(deployment_id)):
             with suppress(FileNotFoundError):
                 path.unlink()
+
+
+@contextmanager
+def _locked(path: Path, seconds: float, error: NativeApiError) -> Iterator[None]:
+    """Hold the lock that a file stands for, or raise the error where others do for that long."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    until = time.monotonic() + seconds
+    with path.open("w") as lock:
+        while not _takes(lock):
+            if time.monotonic() > until:
+                raise error
+            time.sleep(0.01)
+        yield
+
+
+def _takes(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write(path: Path, content: bytes) -> None:

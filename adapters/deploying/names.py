@@ -40,8 +40,25 @@ class Target:
     @contextmanager
     def folder(self) -> Iterator[Tuple[int, str]]:
         """Give the descriptor of the file's folder, and its name there."""
-        with _our_errors(self.file), folder_below(self.bundle.path, self.file, OutsideFolders) as found:
+        with self._folder_of(self.file) as found:
             yield found
+
+    @contextmanager
+    def _folder_of(self, path: str) -> Iterator[Tuple[int, str]]:
+        with _our_errors(self.file), folder_below(self.bundle.path, path, OutsideFolders) as found:
+            yield found
+
+    def make_folders(self, folders: List[str]) -> None:
+        """Make folders that are to lead to it, each by its path in the bundle, the outermost first."""
+        for path in folders:
+            with self._folder_of(path) as (folder, name), suppress(FileExistsError):
+                os.mkdir(name, dir_fd=folder)
+
+    def remove_folders(self, folders: List[str]) -> None:
+        """Remove folders, but for those that something is in."""
+        for path in reversed(folders):
+            with suppress(FileNotFoundError, OutsideFolders, Refused), self._folder_of(path) as (folder, name):
+                os.rmdir(name, dir_fd=folder)
 
     def mode(self) -> Optional[os.stat_result]:
         """
@@ -67,7 +84,7 @@ def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Targ
     :param field: what the caller named it by.
     :raises OutsideFolders: it leads out of the bundle.
     :raises Invalid: it is no name of a file of DAGs.
-    :raises Refused: the bundle is no local folder.
+    :raises Refused: the bundle is no local folder, or part of an installed package.
     """
     if os.path.isabs(path) or ".." in path.split("/"):
         raise OutsideFolders(path)

@@ -7,13 +7,15 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from native_api.adapters.deploying.history import History, Record, checksum
 from native_api.adapters.deploying.names import Target
 from native_api.adapters.seam import airflow
 
 _CONTENT = "content"
+#: Whether DAGs are paused, by their ids; None of one that was not there.
+PauseStates = Dict[str, Optional[bool]]
 
 
 class Change:
@@ -21,6 +23,7 @@ class Change:
     A change of one file that has been begun.
 
     The new content lies in a folder beside the file that Airflow passes over, so that it can be renamed into place.
+    Undoing it may be cut short at any step: the journal is the last to go, and says all that it takes to begin again.
     """
 
     def __init__(self, target: Target, history: History, journal: Record) -> None:
@@ -34,7 +37,7 @@ class Change:
 
         :param content: what the file is to hold; None deletes it.
         """
-        old, records = current(target), history.records()
+        old, mode, records = current(target), target.mode(), history.records()
         found = _found(target, records, old, record)
         if found and old is not None:
             history.keep(found["deployment_id"], old)
@@ -46,6 +49,10 @@ class Change:
             "folders": [name for name in target.folders if not os.path.isdir(os.path.join(target.bundle.path, name))],
             "found": found,
             "old": before[0]["deployment_id"] if old is not None else None,
+            "old_checksum": checksum(old),
+            "rights": mode.st_mode & 0o777 if mode else None,
+            "is_made": False,
+            "paused": {},
         }
         number = before[0]["number"] + 1 if before else 1
         journal = {**record, "number": number, "checksum": checksum(content), "undo": undo}
@@ -59,9 +66,7 @@ class Change:
 
     def stage(self, content: bytes) -> None:
         """Put the new content beside the file, in a folder that Airflow passes over."""
-        for folder in self._undo["folders"]:
-            with suppress(FileExistsError):
-                os.mkdir(os.path.join(self._target.bundle.path, folder))
+        self._target.make_folders(self._undo["folders"])
         with self._target.folder() as (folder, name):
             staging = self._undo["staging"]
             os.mkdir(staging, dir_fd=folder)
@@ -69,19 +74,41 @@ class Change:
             try:
                 _write(below, ".airflowignore", airflow().syncing.ignore_everything().encode())
                 _write(below, _CONTENT, content)
-                _make_newer(below, folder, name)
+                self._make_newer(below, folder, name)
             finally:
                 os.close(below)
 
-    def swap(self) -> None:
-        """Put the new content in the place of the old."""
+    def _make_newer(self, staging: int, folder: int, name: str) -> None:
+        """Give new content the old one's rights, and a later time: Python takes bytecode for that of a file by both."""
+        if self._undo["rights"] is not None:
+            os.chmod(_CONTENT, self._undo["rights"], dir_fd=staging)
+        with suppress(FileNotFoundError):
+            old = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            now = max(time.time(), int(old.st_mtime) + 1)
+            os.utime(_CONTENT, (now, now), dir_fd=staging)
+
+    def swap(self, paused: PauseStates) -> None:
+        """Put the new content in the place of the old; undoing it brings these pause states back."""
+        self._make(paused)
+        self._swap()
+
+    def remove(self, paused: PauseStates) -> None:
+        """Delete the file; undoing it brings these pause states back."""
+        self._make(paused)
+        self._remove()
+
+    def _make(self, paused: PauseStates) -> None:
+        """Write down that from here on the file, and what is known of its DAGs, may be changed."""
+        self._undo.update(is_made=True, paused=paused)
+        self._history.begin(self.journal)
+
+    def _swap(self) -> None:
         with self._target.folder() as (folder, name):
             os.replace(self.staged, name, dst_dir_fd=folder)
             os.fsync(folder)
         self._remove_staging()
 
-    def remove(self) -> None:
-        """Delete the file."""
+    def _remove(self) -> None:
         with self._target.folder() as (folder, name):
             os.unlink(name, dir_fd=folder)
             os.fsync(folder)
@@ -93,41 +120,46 @@ class Change:
         self._history.commit(self.journal, kept)
         return self.journal
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether it stays so, whatever is raised from now on."""
+        return self._history.journal() is None
+
+    @property
+    def paused(self) -> PauseStates:
+        """The pause states from before."""
+        states: PauseStates = self._undo["paused"]
+        return states
+
     def undo(self) -> bool:
-        """Put back what was there, and leave nothing else; return whether it had been changed."""
+        """Put back the file that was there, and leave no other; return whether its DAGs may have been changed."""
         self._remove_staging()
-        was_changed = self._is_done()
-        if was_changed:
+        if self._undo["is_made"] and self._is_there():
             self._put_back()
-        for folder in reversed(self._undo["folders"]):
-            with suppress(OSError):
-                os.rmdir(os.path.join(self._target.bundle.path, folder))
-        return was_changed
+        self._target.remove_folders(self._undo["folders"])
+        return bool(self._undo["is_made"])
 
     def forget(self) -> None:
         """Forget it; what it changed has been put back."""
         self._history.undone(self.journal)
 
-    def _is_done(self) -> bool:
+    def _is_there(self) -> bool:
+        """Return whether the file is what this change made it; what others have put there since is left to them."""
         there = checksum(current(self._target))
-        return there == self.journal["checksum"] and there != self._old_checksum()
-
-    def _old_checksum(self) -> Optional[str]:
-        return checksum(self._old())
-
-    def _old(self) -> Optional[bytes]:
-        return None if self._undo["old"] is None else self._history.content(self._undo["old"])
+        return bool(there == self.journal["checksum"] != self._undo["old_checksum"])
 
     def _put_back(self) -> None:
-        old = self._old()
-        if old is None:
-            self.remove()
+        if self._undo["old"] is None:
+            self._remove()
             return
-        self.stage(old)
-        self.swap()
+        self.stage(self._history.content(self._undo["old"]))
+        self._swap()
 
     def _remove_staging(self) -> None:
         staging = Path(self.staged).parent
+        # Where nothing may be written, removing what is not there is refused, too.
+        if not staging.is_dir():
+            return
         # What is in it goes before what has Airflow pass it over.
         for name in (_CONTENT, ".airflowignore"):
             with suppress(FileNotFoundError, NotADirectoryError):
@@ -173,15 +205,6 @@ def _write(folder: int, name: str, content: bytes) -> None:
         opened.write(content)
         opened.flush()
         os.fsync(opened.fileno())
-
-
-def _make_newer(staging: int, folder: int, name: str) -> None:
-    """Give the new content the old one's rights, and a later time: Python takes bytecode for that of a file by both."""
-    with suppress(FileNotFoundError):
-        old = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        os.chmod(_CONTENT, old.st_mode & 0o777, dir_fd=staging)
-        now = max(time.time(), int(old.st_mtime) + 1)
-        os.utime(_CONTENT, (now, now), dir_fd=staging)
 
 
 def _forget_bytecode(target: Target) -> None:

@@ -106,6 +106,8 @@ class Rehearsal:
         from airflow.utils.state import DagRunState
         from sqlalchemy import select
 
+        if self._dag_run.logical_date is None:
+            return PrevSuccessfulDagRunResult()
         before = (DagRun.dag_id == self._dag_run.dag_id, DagRun.logical_date < self._dag_run.logical_date)
         succeeded = select(DagRun).where(*before, DagRun.state == DagRunState.SUCCESS)
         with airflow().session() as session:

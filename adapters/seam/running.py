@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping, Optional
+import signal
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from native_api.errors import NotSupported
 
@@ -15,7 +18,7 @@ LOOK_SECONDS = 1
 
 
 class Running:
-    """The newest Airflow, 3.3, and back to 3.2."""
+    """The newest Airflow, 3.3."""
 
     #: Whether ``airflow tasks run`` exists.
     has_command = False
@@ -107,9 +110,7 @@ class Running:
         os.environ.pop("_AIRFLOW_PROCESS_CONTEXT", None)
         # It does not see the end of a process at once but when it sends a heartbeat, every 5 s.
         supervisor.MIN_HEARTBEAT_INTERVAL = LOOK_SECONDS
-        # 3.3 renamed it.
-        supervise = getattr(supervisor, "supervise_task", None) or supervisor.supervise
-        supervise(
+        self._supervise(
             ti=workload.ti,
             bundle_info=workload.bundle_info,
             dag_rel_path=workload.dag_rel_path,
@@ -118,6 +119,11 @@ class Running:
             client=self._client(dag),
             log_path=workload.log_path,
         )
+
+    def _supervise(self, **what: Any) -> None:
+        from airflow.sdk.execution_time.supervisor import supervise_task
+
+        supervise_task(**what)
 
     def _client(self, dag: Any) -> Any:
         from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
@@ -134,7 +140,18 @@ class Running:
         instance.handle_failure(error=reason, session=session)
 
 
-class Running31(Running):
+class Running32(Running):
+    """Airflow 3.2."""
+
+    def _supervise(self, **what: Any) -> None:
+        supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
+        # Before 3.3 a supervisor that is told to end left the task to itself, and its on_kill did not run.
+        supervisor.ActivitySubprocess.wait = _telling_the_task(supervisor.ActivitySubprocess.wait)
+        # 3.3 renamed it.
+        supervisor.supervise(**what)
+
+
+class Running31(Running32):
     """Airflow 3.1."""
 
     def claim(self, instance: Any, job_id: str, only_one_try: bool, session: Any) -> None:
@@ -156,7 +173,24 @@ class Running30(Running31):
         return InProcessTestSupervisor._api_client(dag)
 
 
-LINES = (((3, 2), Running), ((3, 1), Running31), ((3, 0), Running30))
+LINES = (((3, 3), Running), ((3, 2), Running32), ((3, 1), Running31), ((3, 0), Running30))
+
+
+def _telling_the_task(wait: Callable[[Any], int]) -> Callable[[Any], int]:
+    """Return a supervisor's *wait* that passes on to the task that it is to end, and waits for that."""
+
+    def wait_and_tell(process: Any) -> int:
+        def tell(number: int, frame: Any) -> None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+        before = signal.signal(signal.SIGTERM, tell)
+        try:
+            return wait(process)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    return wait_and_tell
 
 
 def _have_begun(run: Any) -> None:

@@ -5,23 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping
 
 from native_api.adapters.seam import airflow
-from native_api.errors import Invalid, Refused
+from native_api.adapters.seam.syncing_bundles import Bundle, Bundles
+
+__all__ = ["Bundle", "Loaded", "Marks", "Syncing", "code_hash"]
 
 #: What marks a DAG as it is stored: the hash of its stored form, and that of its code.
 Marks = Dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """A folder of DAGs; *name* is None on Airflow 2, which has no bundles."""
-
-    path: str
-    name: Optional[str] = None
-    version: Optional[str] = None
-    version_data: Any = None
 
 
 @dataclass
@@ -36,75 +28,8 @@ class Loaded:
     seconds: float = 0.0
 
 
-class Syncing:
+class Syncing(Bundles):
     """The newest Airflow, 3.3."""
-
-    # Bundles
-
-    def bundles(self) -> List[Bundle]:
-        """Return the bundles as they are configured; the first is the one that is meant where none is named."""
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-
-        return [Bundle(str(bundle.path), bundle.name) for bundle in DagBundlesManager().get_all_dag_bundles()]
-
-    def bundle(self, name: Optional[str] = None) -> Bundle:
-        """
-        Return the bundle of that name as it is configured.
-
-        :raises Invalid: there is none.
-        """
-        found = [bundle for bundle in self.bundles() if name in (None, bundle.name)]
-        if not found:
-            raise Invalid({"bundle": [f"There is no bundle '{name}'."]})
-        return found[0]
-
-    def opened(self, bundle: Bundle, *, refresh: bool) -> Bundle:
-        """
-        Return the bundle with its files there to be read, and its version.
-
-        :param refresh: get what its source has now; that may be a repository.
-        """
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-
-        opened = DagBundlesManager().get_bundle(str(bundle.name))
-        opened.initialize()
-        if refresh:
-            opened.refresh()
-        return Bundle(str(opened.path), opened.name, **self._version_of(opened))
-
-    def _version_of(self, bundle: Any) -> Dict[str, Any]:
-        from airflow.dag_processing.bundles.base import unpack_bundle_version
-
-        version, data = unpack_bundle_version(bundle.get_current_version(), bundle)
-        return {"version": version, "version_data": data}
-
-    def require_local(self, bundle: Bundle) -> None:
-        """Raise :class:`Refused` where the bundle is no local folder, but a copy of what lies elsewhere."""
-        from airflow.dag_processing.bundles.local import LocalDagBundle
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-
-        if not isinstance(DagBundlesManager().get_bundle(str(bundle.name)), LocalDagBundle):
-            raise Refused(f"The bundle '{bundle.name}' is no local folder: change its files where they come from.")
-
-    def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
-        """Return the name of the bundle that a DAG is in, and the path of its file there."""
-        from airflow.utils.file import correct_maybe_zipped
-
-        # The archive, not the module in it.
-        path = os.fspath(correct_maybe_zipped(dag_model.fileloc))
-        inside = dag_model.fileloc[len(path) :]
-        return dag_model.bundle_name, dag_model.relative_fileloc[: len(dag_model.relative_fileloc) - len(inside)]
-
-    def files_in_use(self, bundle: Bundle, session: Any) -> List[str]:
-        """Return the files of a bundle that active DAGs are in; archives with the modules in them."""
-        from airflow.models.dag import DagModel
-        from sqlalchemy import select
-
-        statement = select(DagModel.fileloc).where(airflow().is_active(DagModel), self._in_bundle(bundle, DagModel))
-        return [os.fspath(fileloc) for fileloc in session.scalars(statement.distinct())]
-
-    def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
-        return dag_model.bundle_name == bundle.name
 
     # Files
 
@@ -119,6 +44,13 @@ class Syncing:
         from airflow.utils.file import list_py_file_paths
 
         return path not in list_py_file_paths(folder, safe_mode=False)
+
+    def looks_into(self, path: str) -> bool:
+        """Return whether Airflow loads a file of that name: it passes over those without its words, if not told to."""
+        from airflow.configuration import conf
+        from airflow.utils.file import might_contain_dag
+
+        return might_contain_dag(path, conf.getboolean("core", "dag_discovery_safe_mode"))
 
     def file_limit(self) -> float:
         """Return how many seconds Airflow gives to a file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from native_api.adapters.seam.syncing import Bundle, Loaded, Syncing, code_hash
@@ -19,7 +20,8 @@ class Syncing2(Syncing):
         from airflow.settings import DAGS_FOLDER
 
         examples = list(example_dags.__path__) if conf.getboolean("core", "load_examples") else []
-        return [Bundle(path) for path in (DAGS_FOLDER, *examples)]
+        # As Airflow names the files in it: without a slash at its end.
+        return [Bundle(os.fspath(Path(path))) for path in (DAGS_FOLDER, *examples)]
 
     def bundle(self, name: Optional[str] = None) -> Bundle:
         # Bundles came with 3.0 (AIP-66).
@@ -34,9 +36,7 @@ class Syncing2(Syncing):
         """Everything is a local folder here."""
 
     def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
-        from airflow.utils.file import correct_maybe_zipped
-
-        return None, os.fspath(correct_maybe_zipped(dag_model.fileloc))
+        return None, self.file_of(dag_model)
 
     def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
         return dag_model.fileloc.startswith(f"{bundle.path}{os.sep}", autoescape=True)

@@ -10,13 +10,13 @@ from typing import Any, Dict, Iterator, List, Optional, TypedDict
 from native_api.adapters.deploying import archives, history, names
 from native_api.adapters.deploying.history import History, Record
 from native_api.adapters.deploying.names import Target
-from native_api.adapters.deploying.staging import Change, current
-from native_api.adapters.sandbox.worker import outcome_of_call
+from native_api.adapters.deploying.staging import Change, PauseStates, current
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing import Loaded
-from native_api.adapters.work import parsing, syncing
-from native_api.adapters.work.standing_in import forget, standing_in
-from native_api.errors import DagFileBroken, DagFileExists, DagFileNotFound, DagsElsewhere, NoDagInFile
+from native_api.adapters.work import parsing, pausing, syncing
+from native_api.adapters.work.standing_in import forget
+from native_api.adapters.work.trying_out import require_nowhere_else, require_stored, tried_out
+from native_api.errors import DagFileExists, DagFileNotFound
 
 
 class How(TypedDict):
@@ -48,7 +48,7 @@ def deploy(record: Record, upload: str, force: bool, how: How) -> Dict[str, Any]
         return _put(target, versions, record, content, how)
 
 
-def roll_back(record: Record, deployment_id: Optional[str], how: How) -> Dict[str, Any]:
+def roll_back(record: Record, deployment_id: str, how: How) -> Dict[str, Any]:
     """Put a version that is kept in the place of what is there now; see :func:`deploy`."""
     target = _target(record)
     with _alone(target) as versions:
@@ -64,13 +64,22 @@ def delete(record: Record, metadata: bool, kept: int) -> Dict[str, Any]:
     with _alone(target) as versions:
         if target.mode() is None:
             raise DagFileNotFound(target.path)
-        with _undone_on_error(Change.begin(target, versions, record, None), target) as change:
-            change.remove()
+        nothing = Loaded(target.path, target.bundle)
+        begun = Change.begin(target, versions, record, None)
+        with _undone_on_error(begun, target) as change, history.one_at_a_time():
+            change.remove(pausing.states(nothing))
             with airflow().session() as session:
-                changes = syncing.sync(Loaded(target.path, target.bundle), session)
-                deleted = [airflow().delete_dag(dag_id, session) for dag_id in changes["removed"] if metadata]
+                changes = syncing.sync(nothing, session)
+                deleted = _delete_rows(changes["removed"], session) if metadata else 0
             done = change.commit(kept, dag_ids=[])
-        return {**_told(done), **changes, "deleted_rows": sum(deleted)}
+        return {**_told(done), **changes, "deleted_rows": deleted}
+
+
+def _delete_rows(dag_ids: List[str], session: Any) -> int:
+    from airflow.models.dag import DagModel
+
+    # A SubDAG has gone with its parent.
+    return sum(airflow().delete_dag(dag_id, session) for dag_id in dag_ids if session.get(DagModel, dag_id))
 
 
 def recover(record: Record, upload: Optional[str] = None) -> None:
@@ -103,91 +112,64 @@ def _undone_on_error(change: Change, target: Target) -> Iterator[Change]:
     try:
         yield change
     except BaseException:
-        _undo(change, target)
+        if not change.is_committed:
+            _undo(change, target)
         raise
 
 
 def _undo(change: Change, target: Target) -> None:
     if change.undo():
-        _sync_as_it_is(target)
+        _sync_as_it_is(target, change.paused)
     change.forget()
 
 
-def _sync_as_it_is(target: Target) -> None:
+def _sync_as_it_is(target: Target, paused: PauseStates) -> None:
     forget(target.path)
-    there = current(target) is not None
-    loaded = parsing.load(target.path, target.bundle) if there else Loaded(target.path, target.bundle)
-    with airflow().session() as session:
+    loaded = _loaded_as_it_is(target)
+    airflow().syncing.prepare()
+    with history.one_at_a_time(), airflow().session() as session:
         syncing.sync(loaded, session)
+        # Of a file that does not load, Airflow keeps what it knows; what another file defines by now is left alone.
+        there = set(airflow().syncing.marks(target.path, session)) - set(loaded.dags)
+        airflow().syncing.deactivate({dag_id for dag_id in there if paused.get(dag_id, True) is None}, session)
+        pausing.bring_back(paused, target.path, session)
+
+
+def _loaded_as_it_is(target: Target) -> Loaded:
+    """Return what the file defines; one that would end this process before all is undone is one that does not load."""
+    file = (target.path, target.bundle)
+    if current(target) is None:
+        return Loaded(*file)
+    ((_, piece),) = parsing.in_forks(lambda file: parsing.summary(parsing.load(*file)), [file], None)
+    if piece.state == "success":
+        return parsing.load(*file)
+    errors = parsing.entry_of(file, piece)["import_errors"]
+    return Loaded(*file, import_errors={error["file"]: error["stacktrace"] for error in errors})
 
 
 def _put(target: Target, versions: History, record: Record, content: bytes, how: How) -> Dict[str, Any]:
     archives.require_sound(content, is_archive=target.file.endswith(".zip"))
-    _require_syntax(target, content)
     with _undone_on_error(Change.begin(target, versions, record, content), target) as change:
         change.stage(content)
-        with standing_in(target.path, change.staged):
-            loaded = parsing.load(target.path, target.bundle)
-        _require_deployable(loaded, target, how["allow_empty"])
-        if not how["dry_run"]:
-            return _finish(loaded, target, change, how)
-        told = _would_change(loaded, target, change)
-        change.undo()
-        change.forget()
-        return told
+        loaded = tried_out(target, change.staged, how["allow_empty"])
+        airflow().syncing.prepare()
+        with history.one_at_a_time():
+            require_nowhere_else(loaded)
+            told = _would_change(loaded, target, change) if how["dry_run"] else _make(loaded, change, how)
+        if how["dry_run"]:
+            change.undo()
+            change.forget()
+    return {**told, "warnings": [] if how["dry_run"] else _asked(target) + _warnings(target)}
 
 
-def _finish(loaded: Loaded, target: Target, change: Change, how: How) -> Dict[str, Any]:
+def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
     """Do what a file that loads was staged for."""
-    change.swap()
-    airflow().syncing.prepare()
+    change.swap(pausing.states(loaded))
     with airflow().session() as session:
         changes = syncing.sync(loaded, session)
-        _require_stored(loaded)
-        _pause(loaded, how["paused"], session)
-    done = change.commit(how["kept"], dag_ids=sorted(loaded.dags))
-    airflow().syncing.ask_processor(target.path, target.bundle)
-    return {**_told(done), **changes, "warnings": _warnings(target)}
-
-
-def _require_syntax(target: Target, content: bytes) -> None:
-    """Raise where a module is no Python: Airflow does not look at one that has none of its words in it."""
-    if target.file.endswith(".py"):
-        outcome = outcome_of_call(lambda: compile(content, target.path, "exec", dont_inherit=True))
-        if "error" in outcome:
-            raise DagFileBroken([{"file": target.path, "stacktrace": outcome["error"]["traceback"]}])
-
-
-def _require_deployable(loaded: Loaded, target: Target, allow_empty: bool) -> None:
-    """Raise where a file does not load, defines no DAG, or one of another file."""
-    _require_stored(loaded)
-    if not loaded.dags and not allow_empty:
-        raise NoDagInFile(target.file)
-    with airflow().session() as session:
-        elsewhere = _defined_elsewhere(loaded, session)
-    if elsewhere:
-        raise DagsElsewhere(elsewhere)
-
-
-def _require_stored(loaded: Loaded) -> None:
-    if loaded.import_errors:
-        raise DagFileBroken(parsing.summary(loaded)["import_errors"])
-
-
-def _defined_elsewhere(loaded: Loaded, session: Any) -> Dict[str, str]:
-    from airflow.models.dag import DagModel
-    from airflow.utils.file import correct_maybe_zipped
-    from sqlalchemy import not_, select
-
-    others = select(DagModel.dag_id, DagModel.fileloc).where(
-        DagModel.dag_id.in_(loaded.dags),
-        airflow().is_active(DagModel),
-        not_(airflow().syncing.in_file(loaded.path, DagModel)),
-    )
-    # Airflow may not have noticed yet that a file is gone.
-    return {
-        dag_id: fileloc for dag_id, fileloc in session.execute(others) if os.path.exists(correct_maybe_zipped(fileloc))
-    }
+        require_stored(loaded)
+        pausing.pause(loaded, how["paused"], session)
+    return {**_told(change.commit(how["kept"], dag_ids=sorted(loaded.dags))), **changes}
 
 
 def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, Any]:
@@ -202,17 +184,18 @@ def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, A
         "added": sorted(set(loaded.dags) - known),
         "changed": sorted(known & set(loaded.dags)) if is_other else [],
         "removed": sorted(known - set(loaded.dags)),
-        "warnings": [],
     }
 
 
-def _pause(loaded: Loaded, paused: Optional[bool], session: Any) -> None:
-    from airflow.models.dag import DagModel
-    from sqlalchemy import update
+def _asked(target: Target) -> List[str]:
+    """Ask the DAG processor to read the file next; return what the caller should know where that cannot be."""
+    from sqlalchemy.exc import SQLAlchemyError
 
-    if paused is not None:
-        rows = update(DagModel).where(DagModel.dag_id.in_(loaded.dags)).values(is_paused=paused)
-        session.execute(rows.execution_options(synchronize_session=False))
+    try:
+        airflow().syncing.ask_processor(target.path, target.bundle)
+    except SQLAlchemyError as exc:
+        return [f"The DAG processor could not be asked to read the file next: {str(exc).splitlines()[0]}"]
+    return []
 
 
 def _warnings(target: Target) -> List[str]:

@@ -8,8 +8,10 @@ import sys
 import time
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from native_api.adapters.sandbox.errors import raised
 from native_api.adapters.sandbox.fan import Piece, fan_out
-from native_api.adapters.sandbox.worker import outcome_of_call
+from native_api.adapters.sandbox.hiding import hidden
+from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing import Bundle, Loaded
 
@@ -71,9 +73,9 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, Piece]]:
-    """Run the function on each file, several at once, and give what became of it."""
+    """Run the function on each file, several at once, and give what became of it before this job has to end."""
     seconds = file_seconds or airflow().syncing.file_limit() or sys.maxsize
-    return fan_out(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4))
+    return fan_out(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4), until=ends_at())
 
 
 def load(path: str, bundle: Bundle) -> Loaded:
@@ -114,13 +116,14 @@ def _parsed(file: File) -> Dict[str, Any]:
 
 
 def summary(loaded: Loaded) -> Dict[str, Any]:
-    """Return what a file defines as answers have it."""
+    """Return what a file defines as answers have it, what is secret in its errors hidden."""
+    errors = [{"file": path, "stacktrace": hidden(text)} for path, text in sorted(loaded.import_errors.items())]
     return {
         "outcome": "import_error" if loaded.import_errors else "loaded",
         "seconds": loaded.seconds,
         "dag_ids": sorted(loaded.dags),
         "task_count": sum(len(dag.tasks) for dag in loaded.dags.values()),
-        "import_errors": [{"file": path, "stacktrace": text} for path, text in sorted(loaded.import_errors.items())],
+        "import_errors": errors,
     }
 
 
@@ -137,9 +140,11 @@ def entry_of(file: File, piece: Piece) -> Dict[str, Any]:
 
 def _sentence(piece: Piece) -> str:
     if piece.error is not None:
-        return str(piece.error["traceback"])
+        return str(piece.error.get("traceback") or raised(piece.error))
+    if piece.state == "timeout" and not piece.seconds:
+        return "The other files took all the time that there was."
     if piece.state == "timeout":
-        return f"The file did not load within {piece.seconds:.0f} s."
+        return f"The file did not load within {round(piece.seconds) or piece.seconds} s."
     if (piece.exit_code or 0) < 0:
         return f"The file ended its process by the signal {-(piece.exit_code or 0)}."
     return f"The file ended its process with the exit code {piece.exit_code}."

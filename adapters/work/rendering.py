@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional
 import pendulum
 
 from native_api.adapters.dags import active_dag
+from native_api.adapters.sandbox.hiding import hidden
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.trials import Instance
 from native_api.adapters.work.values import held
@@ -20,8 +21,9 @@ def render(**named: Any) -> Dict[str, Any]:
 
 
 def told(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Return template fields as answers have them."""
-    return [{"name": name, **held(value), "text": str(value)} for name, value in rendered.items()]
+    """Return template fields as answers have them, what is secret hidden."""
+    shown = {name: hidden(value, name) for name, value in rendered.items()}
+    return [{"name": name, **held(value), "text": hidden(str(value))} for name, value in shown.items()]
 
 
 def both_dates(named: Dict[str, Any]) -> Dict[str, Any]:

@@ -12,11 +12,13 @@ from native_api.adapters.lone_runs import (
     go_on,
     has_ended,
     leave_the_others,
+    lock,
     lone_instance,
     require_ready,
     tried,
 )
 from native_api.adapters.named import dag_with_task
+from native_api.adapters.sandbox.hiding import hidden
 from native_api.adapters.seam import airflow
 from native_api.errors import NotFound
 
@@ -40,7 +42,7 @@ def run(key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[st
     with airflow().session() as session:
         log, log_cut = end_of_log(session, key, LOG_BYTES)
         found = _tried(_lone(session, key))
-    return {**begun, **found, "how": "sandbox", "log": log, "log_cut": log_cut, "warnings": warnings}
+    return {**begun, **found, "how": "sandbox", "log": hidden(log), "log_cut": log_cut, "warnings": warnings}
 
 
 def send(
@@ -92,8 +94,9 @@ def _begin(
 ) -> Dict[str, Any]:
     """Make the run where there is none, and begin a try that is the job's own; say what was there before."""
     running, date = airflow().running, pendulum.parse(logical_date) if logical_date else None
-    with airflow().session() as session:
+    with airflow().errors_as_ours(), airflow().session() as session:
         dag = dag_with_task(session, key["dag_id"], key["task_id"])
+        lock(session, key)
         lone = lone_instance(session, dag, key, date)
         require_ready(lone, options, waits, session)
         begun = {"previous_state": lone.state, "run_is_new": lone.is_new}

@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing import Bundle, Loaded
 from native_api.adapters.work import parsing
+from native_api.errors import Refused
 
 
 class Refreshed(NamedTuple):
@@ -56,6 +57,8 @@ _NOTHING: Dict[str, Any] = {"added": [], "changed": [], "removed": []}
 def _files(names: List[Optional[str]], subdir: Optional[str], path: Optional[str], lock: str) -> List[Refreshed]:
     opened = list(parsing.opened(names, refresh=True))
     if path is not None:
+        if not opened:
+            raise Refused(f"The bundle '{names[0]}' of the file '{path}' is not in the configuration.")
         bundle = next((bundle for bundle in opened if _is_in(bundle, path)), opened[0])
         whole = os.path.join(bundle.path, path)
         return [Refreshed(whole, bundle, os.path.exists(whole), lock)]

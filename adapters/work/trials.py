@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict
 
+from native_api.adapters.sandbox.hiding import hidden
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.trials import Outcome
 from native_api.adapters.work import rendering
@@ -38,7 +39,7 @@ def _told(outcome: Outcome) -> Dict[str, Any]:
         "state": outcome.state,
         "exit_code": int(outcome.state == "failed"),
         "exception": None if error is None else type(error).__qualname__,
-        "message": None if error is None else str(error),
+        "message": None if error is None else hidden(str(error)),
         **held(outcome.value, "return_value"),
     }
 
@@ -57,4 +58,4 @@ def _give(task: Any, params: Dict[str, Any]) -> None:
         if hasattr(task.params, "validate"):
             task.params.validate()
     except (ParamValidationError, ValueError) as exc:
-        raise Invalid({"task_params": [str(exc).splitlines()[0]]}) from exc
+        raise Invalid({"task_params": [hidden(str(exc).splitlines()[0])]}) from exc
