@@ -8,7 +8,10 @@ from marshmallow import Schema, fields
 
 from native_api import __version__
 from native_api.access import Effect
+from native_api.adapters import sandbox
 from native_api.adapters.about import Nothing
+from native_api.adapters.sandbox import records
+from native_api.adapters.sandbox.records import LIVE
 from native_api.adapters.seam import airflow
 from native_api.operations import Context, operation
 
@@ -48,8 +51,15 @@ class DagProcessor(Schema):
     latest_dag_processor_heartbeat = _heartbeat()
 
 
+class LiveJobs(Schema):
+    """How many jobs of the sandbox there are on this machine."""
+
+    running = fields.Integer(required=True)
+    queued = fields.Integer(required=True, metadata={"description": "Those that wait for a place."})
+
+
 class Health(Schema):
-    """What Airflow says of its processes, and which versions answer."""
+    """What Airflow says of its processes, which versions answer, and how busy the sandbox is."""
 
     metadatabase = fields.Nested(Metadatabase, required=True)
     scheduler = fields.Nested(Scheduler, required=True)
@@ -57,15 +67,23 @@ class Health(Schema):
     dag_processor = fields.Nested(DagProcessor, required=True)
     version = fields.String(required=True, metadata={"description": "The version of Airflow."})
     plugin_version = fields.String(required=True, metadata={"description": "The version of this plugin."})
+    jobs = fields.Nested(LiveJobs, required=True)
 
 
 @operation(request=Nothing, result=Health, access=None, effect=Effect.READ)
 def health(context: Context) -> Dict[str, Any]:
     """
-    Tell whether Airflow's scheduler, triggerer, DAG processor and database are well.
+    Tell whether Airflow's scheduler, triggerer, DAG processor and database are well, and how busy the sandbox is.
 
     The answer is 200 in any case, as that of Airflow's own health page.
     """
     from airflow.api.common.airflow_health import get_airflow_health
 
-    return {**get_airflow_health(), "version": airflow().version, "plugin_version": __version__}
+    ours = {"version": airflow().version, "plugin_version": __version__, "jobs": _live_jobs()}
+    return {**get_airflow_health(), **ours}
+
+
+def _live_jobs() -> Dict[str, int]:
+    held = [record for record in records.every(sandbox.jobs_folder()) if record.is_held()]
+    states = [record.state()["state"] for record in held]
+    return {state: states.count(state) for state in LIVE}

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
 from marshmallow import Schema, fields
 
-from native_api import settings
+from native_api import operations, settings
 from native_api.access import Effect
 from native_api.adapters import sandbox
 from native_api.adapters.pages import page_fields, slice_of
-from native_api.adapters.sandbox import records
+from native_api.adapters.sandbox import Finished, Job, records
 from native_api.adapters.sandbox.capture import tail
-from native_api.adapters.sandbox.errors import error_of
 from native_api.adapters.sandbox.records import LIVE, Record
 from native_api.adapters.schemas import DateTime, Flag, States
-from native_api.errors import JobHasEnded, JobNotFound
+from native_api.errors import JobHasEnded, JobNotFound, NativeApiError
 from native_api.operations import Context, operation
 
 #: Seconds that ending a job is waited for.
@@ -40,6 +39,42 @@ class AcceptedJob(Schema):
     job_id = fields.String(required=True)
     operation = fields.String(required=True, metadata={"description": "What tells how it stands."})
     url = fields.String(metadata={"description": "Where that is asked, by GET."})
+    warnings = fields.List(fields.String())
+
+
+AtEnd = Callable[[Context, Finished], Dict[str, Any]]
+
+_AT_END: Dict[str, Tuple[AtEnd, Tuple[Type[NativeApiError], ...]]] = {}
+
+
+def answers(*names: str, takes: Tuple[Type[NativeApiError], ...] = ()) -> Callable[[AtEnd], AtEnd]:
+    """
+    Declare that the function below makes the answer of these operations of what came of their job.
+
+    It does so for callers who wait for the answer, and for those who ask how the job stands.
+
+    :param takes: the errors that are an answer, too.
+    """
+
+    def register(function: AtEnd) -> AtEnd:
+        _AT_END.update({name: (function, takes) for name in names})
+        return function
+
+    return register
+
+
+def run(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[Dict[str, Any]]:
+    """Return the operation's answer, or None where its job goes on; see :func:`sandbox.run`."""
+    ended = sandbox.run_to_end(context, job, in_background=in_background, outlive=outlive)
+    return None if ended is None else at_end(context, ended)
+
+
+def at_end(context: Context, ended: Finished) -> Any:
+    """Return the answer of the context's operation, or raise the error that it ends with."""
+    function, takes = _AT_END.get(context.operation, (lambda context, ended: ended.result, ()))
+    if ended.error is not None and not isinstance(ended.error, takes):
+        raise ended.error
+    return function(context, ended)
 
 
 class OneJob(Schema):
@@ -56,8 +91,8 @@ class JobSummary(Schema):
     state = fields.String(
         required=True,
         metadata={
-            "description": "queued, running, success, failed (the code raised), crashed (it ended its process), "
-            "timeout, cancelled, or lost (the machine, or its supervisor, was killed)."
+            "description": "How it stands, or has ended: queued, running, success, failed (the code raised), crashed "
+            "(it ended its process), timeout, cancelled, or lost (the machine, or its supervisor, was killed)."
         },
     )
     owner = fields.String(required=True, metadata={"description": "Whoever asked for it."})
@@ -73,8 +108,12 @@ class JobState(JobSummary):
 
     log = fields.String(required=True, metadata={"description": "The end of what it has printed so far."})
     log_cut = fields.Boolean(required=True, metadata={"description": "Whether it has printed more."})
-    result = fields.Raw(allow_none=True, metadata={"description": "What the operation gives, once it has ended well."})
-    error = fields.Dict(allow_none=True, metadata={"description": "The problem, where it has ended otherwise."})
+    result = fields.Raw(
+        allow_none=True, metadata={"description": "What the operation would have answered, where that is no problem."}
+    )
+    error = fields.Dict(
+        allow_none=True, metadata={"description": "The problem that it would have answered, where it is one."}
+    )
 
 
 @operation(request=OneJob, result=JobState, access=None, effect=Effect.READ, example={"job_id": "0123456789abcdef" * 2})
@@ -87,17 +126,36 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     record = _own_record(context, job_id)
     standing = record.state()
     log, cut = tail(record.log, settings.get("job_log_tail_bytes"))
+    told = {**standing, "log": log, "log_cut": cut}
     return {
         **_summary(record, standing),
         "log": log,
         "log_cut": cut,
-        "result": standing.get("result"),
-        "error": None if standing["state"] in (*LIVE, "success") else _problem(standing),
+        **_came_of_it(context, record.facts, told),
     }
 
 
-def _problem(standing: Dict[str, Any]) -> Dict[str, Any]:
-    return error_of(standing, {"seconds": settings.get("job_seconds_max")}).problem()
+def _came_of_it(context: Context, facts: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the answer that the caller would have had, or the problem."""
+    if told["state"] in LIVE:
+        return {"result": None, "error": None}
+    ended = sandbox.finished(told, facts, in_background=True)
+    if ended.error is not None and told["state"] == "lost":
+        return {"result": None, "error": ended.error.problem()}
+    asked = Context(context.session, context.caller, operation=facts["operation"], warnings=[*facts["warnings"]])
+    try:
+        return {"result": _answer(asked, ended), "error": None}
+    except NativeApiError as exc:
+        return {"result": None, "error": exc.problem()}
+
+
+def _answer(asked: Context, ended: Finished) -> Any:
+    """Return the operation's answer as its schema has it."""
+    given = at_end(asked, ended)
+    if asked.operation not in _AT_END:
+        return given
+    result = operations.get(asked.operation).result.dump(given)
+    return {**result, "warnings": asked.warnings} if asked.warnings else result
 
 
 class ListJobs(Schema.from_dict(page_fields("created_at"))):  # type: ignore[misc]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.dependencies import unmet
-from native_api.adapters.named import find_run
+from native_api.adapters.named import find_run, of_key
 from native_api.adapters.seam import airflow
 from native_api.errors import (
     DagRunNotFound,
@@ -46,6 +46,20 @@ def state_of(instance: Any) -> Optional[str]:
     return None if instance.state is None else str(getattr(instance.state, "value", instance.state))
 
 
+def lock(session: Any, key: Mapping[str, Any]) -> None:
+    """
+    Have all others who lock or change the task instance of that key wait until the session's transaction ends.
+
+    What is read from now on is what the one before has left. It is to be called before the instance is read.
+    """
+    from airflow.models.taskinstance import TaskInstance
+
+    # SQLite has no SELECT ... FOR UPDATE; a write that changes nothing is one on every database.
+    table = TaskInstance.__table__
+    as_it_was = {"external_executor_id": table.c.external_executor_id, "updated_at": table.c.updated_at}
+    session.execute(table.update().where(*of_key(table.c, key)).values(**as_it_was))
+
+
 def lone_instance(session: Any, dag: Any, key: Mapping[str, Any], logical_date: Any) -> Lone:
     """
     Return the task instance of that key, in a new run for *logical_date* where the DAG has none of that id.
@@ -57,6 +71,8 @@ def lone_instance(session: Any, dag: Any, key: Mapping[str, Any], logical_date: 
         raise Invalid({"map_index": [f"The task '{key['task_id']}' is mapped: name one of its instances."]})
     try:
         run, is_new = find_run(session, key["dag_id"], key["run_id"], None), False
+        # It may have been read before the instance was locked.
+        session.refresh(run)
     except DagRunNotFound:
         if logical_date is None:
             raise

@@ -8,7 +8,7 @@ import pendulum
 from marshmallow import Schema, fields
 
 from native_api.access import EXECUTE_DAG, Effect
-from native_api.adapters import sandbox
+from native_api.adapters import jobs, sandbox
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.named import dag_with_task, named_instance
 from native_api.adapters.schemas import RunDates
@@ -73,8 +73,7 @@ def render_task(context: Context, in_background: bool, **instance: Any) -> Optio
     """
     named = instance_on_trial(context, **instance)
     job = sandbox.Job("native_api.adapters.work.rendering:render", named)
-    finished = sandbox.run(context, job, in_background=in_background)
-    return None if finished is None else with_log(finished)
+    return jobs.run(context, job, in_background=in_background)
 
 
 def instance_on_trial(context: Context, **instance: Any) -> Dict[str, Any]:
@@ -113,6 +112,11 @@ def _require_instance(task: Any, key: Dict[str, Any], session: Any) -> None:
         raise Invalid({"map_index": ["The task is not mapped: leave it out."]})
     if count is not None and not 0 <= key["map_index"] < count:
         raise Invalid({"map_index": [f"The task is mapped: name an instance from 0 to {count - 1}."]})
+
+
+@jobs.answers("render_task")
+def _rendered(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+    return with_log(finished)
 
 
 def with_log(finished: sandbox.Finished) -> Dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, fields, validate
 
 from native_api.access import EXECUTE_DAG, Access, Effect, Resource
-from native_api.adapters import sandbox
+from native_api.adapters import jobs, sandbox
 from native_api.adapters.dags import checked_subdir
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.seam import airflow
@@ -97,8 +97,13 @@ def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[
     others are still.
     """
     job = sandbox.Job("native_api.adapters.work.parsing:report", files_to_parse(**which))
-    finished = sandbox.run(context, job, in_background=in_background)
-    return None if finished is None else finished.result
+    return jobs.run(context, job, in_background=in_background)
+
+
+@jobs.answers("dag_report")
+def _reported(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+    report: Dict[str, Any] = finished.result
+    return report
 
 
 def files_to_parse(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import uuid
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-import pendulum
 from marshmallow import fields, validate
 
 from native_api.access import EXECUTE_DAG, Effect
-from native_api.adapters import sandbox
+from native_api.adapters import jobs, sandbox
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.lone_runs import (
     Lone,
     has_ended,
     is_paused,
     leave_the_others,
+    lock,
     lone_instance,
     require_idle,
     require_others_ended,
@@ -23,6 +23,7 @@ from native_api.adapters.lone_runs import (
     tried,
 )
 from native_api.adapters.named import dag_with_task, named_instance
+from native_api.adapters.rendering import as_dated
 from native_api.adapters.schemas import RunDates, switch
 from native_api.adapters.seam import airflow
 from native_api.adapters.task_instances import OneTaskInstance, instance_command
@@ -136,24 +137,26 @@ def run_task(
     context.warnings += [f"'{name}' has no effect here." for name in WITHOUT_EFFECT if asked.pop(name)]
     options = {"pool": _known_pool(session, pool), **{name: asked.pop(name) for name in IGNORED}}
     key, date = _key(context, logical_date, asked)
-    lone = lone_instance(session, dag_with_task(session, key["dag_id"], key["task_id"]), key, date)
+    dag = dag_with_task(session, key["dag_id"], key["task_id"])
+    lock(session, key)
+    lone = lone_instance(session, dag, key, date)
     if mark_success:
         return _mark(lone, session)
     how = "sandbox" if local else airflow().running.way(lone.instance)
     require_ready(lone, options, how != "sandbox", session)
     if how == "scheduler":
         return _schedule(lone, options["pool"], session)
+    new_run_date = date if lone.is_new else None
     # The job makes the run anew: what it does not come to is not left behind.
-    is_new = lone.is_new
     session.rollback()
-    job = _job(how, key, date if is_new else None, options)
-    finished = sandbox.run(context, job, in_background=in_background, outlive=True)
-    if finished is None:
-        return None
+    job = _job(how, key, new_run_date, options)
+    return jobs.run(context, job, in_background=in_background, outlive=True)
+
+
+@jobs.answers("run_task")
+def _ran(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
     context.warnings += finished.result["warnings"]
-    date = finished.result["logical_date"]
-    when = None if date is None else pendulum.parse(date)
-    return {**NOT_RUN_HERE, **finished.result, "logical_date": when, "seconds": finished.seconds}
+    return {**NOT_RUN_HERE, **as_dated(finished.result), "seconds": finished.seconds}
 
 
 def _known_pool(session: Any, name: Optional[str]) -> Optional[str]:

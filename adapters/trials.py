@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 import uuid
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional
 
 from marshmallow import fields
 
 from native_api.access import EXECUTE_DAG, Effect
-from native_api.adapters import sandbox
+from native_api.adapters import jobs, sandbox
 from native_api.adapters.jobs import AcceptedJob, InBackground
-from native_api.adapters.rendering import OnTrial, RenderedField, as_dated, instance_on_trial, with_log
+from native_api.adapters.rendering import OnTrial, RenderedField, instance_on_trial, with_log
 from native_api.adapters.schemas import JSONObject, switch
 from native_api.adapters.seam import airflow
 from native_api.adapters.task_instances import OneTaskInstance, instance_command
-from native_api.errors import JobFailed, JobTimedOut, UserCodeCrashed
+from native_api.errors import JobTimedOut, NativeApiError, UserCodeCrashed
 from native_api.operations import Context, operation
 
 #: What Airflow calls the runs that it makes for a test.
@@ -46,7 +46,9 @@ class TestedTask(OnTrial):
     )
     exit_code = fields.Integer(
         required=True,
-        metadata={"description": "0, or 1 where the task failed; what the process ended with where the task ended it."},
+        metadata={
+            "description": "0, or 1 where the task failed; where it ended its process, what that ended with, but not 0."
+        },
     )
     exception = fields.String(allow_none=True, metadata={"description": "What the task raised."})
     message = fields.String(allow_none=True, metadata={"description": "What the exception says."})
@@ -89,13 +91,14 @@ def test_task(
     exists are there for the task; what it pushes itself is not kept. A task that fails is an answer, not an error.
     """
     named = instance_on_trial(context, **instance)
-    job, began = _job(named, dry_run, task_params), time.monotonic()
-    try:
-        finished = sandbox.run(context, job, in_background=in_background)
-    except (UserCodeCrashed, JobTimedOut) as exc:
-        seconds = round(time.monotonic() - began, 3)
-        return {**as_dated(named), **_broken_off(exc), "seconds": seconds, "dry_run": dry_run}
-    return None if finished is None else with_log(finished)
+    return jobs.run(context, _job(named, dry_run, task_params), in_background=in_background)
+
+
+@jobs.answers("test_task", takes=(UserCodeCrashed, JobTimedOut))
+def _tested(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+    if finished.error is None:
+        return with_log(finished)
+    return with_log(replace(finished, result={**finished.about, **_broken_off(finished.error)}))
 
 
 def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> sandbox.Job:
@@ -108,12 +111,14 @@ def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> s
         {**named, "dry_run": dry_run, "task_params": task_params, "temporary_run_id": run_id},
         cleanup=("native_api.adapters.work.trials:sweep", cleanup),
         job_id=job_id,
+        about={**named, "dry_run": dry_run},
     )
 
 
-def _broken_off(exc: JobFailed) -> Dict[str, Any]:
+def _broken_off(exc: NativeApiError) -> Dict[str, Any]:
     """Return how a task ended that took its process with it, or was stopped."""
-    exit_code = exc.exit_code if isinstance(exc, UserCodeCrashed) else -signal.SIGTERM
+    # One that ends its process with 0 has not come to its end either.
+    exit_code = (exc.exit_code or 1) if isinstance(exc, UserCodeCrashed) else -signal.SIGTERM
     return {
         "state": "failed",
         "exit_code": exit_code,
@@ -122,6 +127,4 @@ def _broken_off(exc: JobFailed) -> Dict[str, Any]:
         "template_fields": None,
         "return_value": None,
         "return_value_is_repr": False,
-        "log": exc.log,
-        "log_cut": False,
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+import psutil
 
 from native_api.access import THIS_PROCESS
 from native_api.adapters import sandbox
@@ -50,3 +52,33 @@ def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
             return standing
         time.sleep(0.02)
     raise AssertionError(f"The job did not become {states}")
+
+
+def forget(job_id: str) -> None:
+    """Delete the record of a job that has ended."""
+    record = records.find(sandbox.jobs_folder(), job_id)
+    assert record is not None
+    until(lambda: not record.is_held())
+    record.remove()
+
+
+def running_supervisors(server: Optional[int] = None) -> List[psutil.Process]:
+    """Return the processes that watch over the jobs that run; each has one above it that watches over it."""
+    guards = _children(psutil.Process(server or client.warm()._process.pid))
+    watching = [child for guard in guards for child in _children(guard)]
+    return [process for process in watching if _children(process)]
+
+
+def _children(process: psutil.Process) -> List[psutil.Process]:
+    try:
+        return list(process.children())
+    except psutil.NoSuchProcess:
+        return []
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    """Wait for a condition to hold."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.02)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import native_api
-from tests import airflow_under_test
+from tests import airflow_under_test, jobs_under_test
 
 NAMES = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag_processor": "DagProcessorJob"}
 
@@ -42,6 +42,16 @@ def test_nothing_runs(fresh: Any) -> None:
     assert answer["dag_processor"] == {"status": None, "latest_dag_processor_heartbeat": None}
     assert answer["version"] == native_api.call("version")["version"]
     assert answer["plugin_version"] == native_api.__version__
+    assert answer["jobs"] == {"running": 0, "queued": 0}
+
+
+def test_jobs(fresh: Any, monkeypatch: Any) -> None:
+    """One has the only place, one waits for it, and one has ended."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
+    jobs_under_test.wait(jobs_under_test.start("add", {"a": 1, "b": 1}), "success")
+    jobs_under_test.wait(jobs_under_test.start("sleep"), "running")
+    jobs_under_test.start("sleep")
+    assert native_api.call("health")["jobs"] == {"running": 1, "queued": 1}
 
 
 @pytest.mark.parametrize("kind", sorted(NAMES))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 
 import pytest
 
 import native_api
 from native_api import errors
 from tests import airflow_under_test, runs_that_were
+from tests.files_of_dags import dag_file
 from tests.fingerprint import unchanged
 
 DATE = "2026-11-01T00:00:00+00:00"
@@ -139,6 +140,77 @@ def test_secrets_are_masked(known: Any) -> None:
     native_api.call("set_variable", key="trial_password", value="hunter2hunter2")
     field = rendered(dag_id="trials", task_id="secret", logical_date=DATE)["bash_command"]
     assert field["value"] == field["text"] == "echo *** | rev | rev"
+
+
+SECRETS = """
+import datetime
+from airflow import DAG
+try:
+    from airflow.sdk import BaseOperator
+except ImportError:
+    from airflow.models.baseoperator import BaseOperator
+
+class Thing:
+    def __init__(self, text):
+        self.text = text
+    def __repr__(self):
+        return f"Thing({self.text})"
+
+class Logs(BaseOperator):
+    template_fields = ("password", "env", "args", "thing", "plain")
+
+    def __init__(self, password=None, env=None, args=(), plain=None, **kwargs):
+        super().__init__(**kwargs)
+        self.password, self.env, self.args, self.plain = password, env, args, plain
+        self.thing = Thing("")
+
+    def render_template_fields(self, context, jinja_env=None):
+        super().render_template_fields(context, jinja_env)
+        self.thing = Thing(self.plain)
+
+with DAG("masked", start_date=datetime.datetime(2020, 1, 1), schedule=None):
+    Logs(
+        task_id="logs",
+        password="plainpass-{{ ds }}",
+        env={"DB_PASSWORD": "plainenv-{{ ds }}", "HOME": "here-{{ ds }}"},
+        args=("a-{{ ds }}", {"api_key": "plainkey"}),
+        plain="is {{ var.value.some_api_key }}",
+    )
+"""
+
+
+class TestSecrets:
+    """In a file of their own."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def file(self, airflow: Any) -> Iterator[None]:
+        with dag_file("masked", SECRETS):
+            yield
+
+    def test_what_its_name_says_is_masked_as_value_and_as_text(self, known: Any) -> None:
+        """A key of a value, however deep, and the field itself; also where JSON cannot hold the value."""
+        native_api.call("set_variable", key="some_api_key", value="hunter2hunter2")
+        fields = rendered(dag_id="masked", task_id="logs", logical_date=DATE)
+        assert fields["password"]["value"] == fields["password"]["text"] == "***"
+        assert fields["env"]["value"] == {"DB_PASSWORD": "***", "HOME": "here-2026-11-01"}
+        assert fields["env"]["text"] == str(fields["env"]["value"])
+        assert fields["args"]["value"] == ["a-2026-11-01", {"api_key": "***"}]
+        assert fields["args"]["text"] == "('a-2026-11-01', {'api_key': '***'})"
+        assert (fields["thing"]["value"], fields["thing"]["value_is_repr"]) == ("Thing(is ***)", True)
+        assert fields["thing"]["text"] == "Thing(is ***)"
+        assert fields["plain"]["text"] == "is ***"
+        assert "plain" not in str([(field["value"], field["text"]) for field in fields.values()])
+
+    @pytest.mark.parametrize("secret", ["1", "masked", "result", "logs", "template_fields", "value_is_repr", DATE])
+    def test_what_is_ours_stays(self, known: Any, secret: str) -> None:
+        """A secret may be the same text as an id, a date or the name of a field."""
+        native_api.call("set_variable", key="some_api_key", value=secret)
+        answer = native_api.call("render_task", dag_id="masked", task_id="logs", logical_date=DATE)
+        assert (answer["dag_id"], answer["task_id"], answer["logical_date"]) == ("masked", "logs", DATE)
+        fields = {field["name"]: field for field in answer["template_fields"]}
+        assert [*fields] == ["password", "env", "args", "thing", "plain"]
+        if len(secret) >= 5 or airflow_under_test.version() < (3, 0):
+            assert fields["plain"]["text"] == "is ***"
 
 
 class TestOldClients:

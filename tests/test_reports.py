@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -119,11 +120,60 @@ def test_nothing_is_written(reported: Dict[str, Any]) -> None:
     assert not [dag_id for dag_id in ids if dag_id.startswith("report_")]
 
 
-def test_the_whole_folder(fresh: Any) -> None:
-    """The DAGs are those that Airflow itself found in its files."""
+def test_one_file(fresh: Any) -> None:
     reported = native_api.call("dag_report", subdir="DAGS_FOLDER/wire_dag.py")
     assert [file["file"] for file in reported["files"]] == [str(DAGS / "wire_dag.py")]
     assert (reported["dag_count"], reported["task_count"], reported["import_error_count"]) == (1, 3, 0)
+
+
+HANGS = "import time\nfrom airflow import DAG\ntime.sleep(600)\n"
+SECRET = """
+from airflow import DAG
+from airflow.models import Variable
+password = Variable.get("db_password")
+raise ValueError("cannot log in with " + password)
+"""
+
+
+@contextmanager
+def files(**texts: str) -> Iterator[Path]:
+    """A folder of the DAGs folder with those files."""
+    made = DAGS / "more"
+    made.mkdir()
+    for name, text in texts.items():
+        (made / f"{name}.py").write_text(text, encoding="utf-8")
+    try:
+        yield made
+    finally:
+        # What a refresh has written of them is taken back.
+        for name in texts:
+            (made / f"{name}.py").write_text("from airflow import DAG\n", encoding="utf-8")
+        native_api.call("refresh_all_dags", subdir=str(made))
+        shutil.rmtree(made)
+
+
+@pytest.mark.parametrize("operation", ["dag_report", "refresh_all_dags"])
+def test_files_that_hang_do_not_take_the_others_with_them(operation: str, monkeypatch: Any, fresh: Any) -> None:
+    """All that the job has is not enough for them; those that load are reported though their turn comes last."""
+    with files(a=HANGS, b=HANGS, c=HANGS, d=HARD["good.py"]) as folder, monkeypatch.context() as context:
+        context.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "16")
+        told = native_api.call(operation, subdir=str(folder))
+    outcomes = {Path(file["file"]).stem: file["outcome"] for file in told["files"]}
+    assert outcomes == {"a": "timeout", "b": "timeout", "c": "timeout", "d": "loaded"}
+    assert told["import_error_count"] == 3
+    for dag_id in told.get("added", []):
+        native_api.call("delete_dag", dag_id=dag_id)
+
+
+@pytest.mark.parametrize("operation", ["dag_report", "refresh_all_dags"])
+def test_secrets_are_masked(operation: str, fresh: Any) -> None:
+    """What a file has read while it was parsed, in its own process, and raised."""
+    native_api.call("set_variable", key="db_password", value="hunter2hunter2")
+    with files(secret=SECRET) as folder:
+        told = native_api.call(operation, subdir=str(folder))
+    (file,) = told["files"]
+    assert "hunter2" not in str(told)
+    assert "ValueError: cannot log in with ***" in file["import_errors"][0]["stacktrace"]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import Any, Callable, Dict, List
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List
 
 import pendulum
 import pytest
@@ -19,6 +22,7 @@ from native_api.errors import (
     Invalid,
     OthersWouldStart,
     PoolNotFound,
+    Refused,
     TaskInstanceBusy,
     TaskInstanceNotFound,
 )
@@ -90,6 +94,15 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to hold"
         time.sleep(0.1)
+
+
+@pytest.fixture
+def notes(fresh: Any) -> Iterator[Path]:
+    """Return the file that tasks write down in what they do, and read in what they may."""
+    written = fresh.HOME / "notes"
+    written.write_text("")
+    yield written
+    written.unlink()
 
 
 @pytest.mark.usefixtures("fresh")
@@ -264,6 +277,88 @@ class TestInTheBackground:
         work.give_up(key, False, "mine")
         assert states("r")["first"] == "failed"
 
+    def test_what_is_cancelled_is_told(self, notes: Path) -> None:
+        """The operator's on_kill runs, which ends what the task has begun elsewhere."""
+        job_id = run("is_told", **{"async": True})["job_id"]
+        until(lambda: "begins" in notes.read_text())
+        native_api.call("cancel_job", job_id=job_id)
+        jobs_under_test.wait(job_id)
+        assert notes.read_text().splitlines() == ["begins", "is told"]
+        assert (states()["is_told"], states()["the run"]) == ("failed", "failed")
+
+
+def never_ran() -> Dict[str, Any]:
+    """Have a run in which the task has not run, and return how it is run."""
+    finished_run()
+    airflow_under_test.set_try("alone", "r", "notes", 0, None)
+    return {"run_id": "r", "try_number": 1}
+
+
+def ran_before() -> Dict[str, Any]:
+    """Have a run in which the task has run, and return how it is run again."""
+    finished_run()
+    return {"run_id": "r", "force": True, "try_number": 2}
+
+
+@pytest.mark.usefixtures("fresh")
+class TestTwoAtOnce:
+    """Two calls want to run the same task instance at the same time."""
+
+    @pytest.fixture(autouse=True)
+    def two_places(self, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+
+    @pytest.mark.parametrize("again", range(2))
+    @pytest.mark.parametrize(
+        "before, refusals",
+        [
+            pytest.param(never_ran, [TaskInstanceBusy], id="it never ran"),
+            pytest.param(ran_before, [TaskInstanceBusy], id="it ran before"),
+            # PostgreSQL has the second wait as it makes the run, and refuse that.
+            pytest.param(lambda: {"try_number": 1}, [TaskInstanceBusy, Refused], id="there is no run"),
+        ],
+    )
+    def test_one_runs(
+        self, before: Callable[[], Dict[str, Any]], refusals: List[type], again: int, notes: Path
+    ) -> None:
+        """The other is refused while the one runs, and changes nothing of it."""
+        how = before()
+        try_number, run_id = how.pop("try_number"), how.get("run_id", RUN)
+        hold = notes.with_name("hold")
+        hold.touch()
+        with ThreadPoolExecutor(2) as threads:
+            calls = [threads.submit(run, "notes", **how) for _ in range(2)]
+            # Both have found that it may run.
+            until(lambda: notes.read_text().count("is held") == 2 or any(call.done() for call in calls))
+            hold.unlink()
+            (refused,), (runs,) = wait(calls, 120, FIRST_COMPLETED)
+            until(lambda: "begins" in notes.read_text())
+            with notes.open("a") as written:
+                written.write("may end\n")
+            answer = runs.result()
+        assert type(refused.exception()) in refusals
+        assert notes.read_text().splitlines() == ["is held", "is held", "begins", "may end"]
+        assert (answer["state"], answer["try_number"], answer["run_id"]) == ("success", try_number, run_id)
+        assert (states(run_id)["notes"], states(run_id)["the run"]) == ("success", "success")
+
+    @ONLY_3
+    @pytest.mark.parametrize("again", range(3))
+    def test_one_is_handed_to_the_scheduler(self, again: int) -> None:
+        native_api.call("unpause_dag", dag_id="alone")
+        finished_run()
+        begin = threading.Barrier(2)
+
+        def call() -> Any:
+            begin.wait()
+            return run("first", run_id="r", force=True, local=False)
+
+        with ThreadPoolExecutor(2) as threads:
+            calls = [threads.submit(call) for _ in range(2)]
+            wait(calls, 120)
+        errors = [ended.exception() for ended in calls]
+        assert sorted(map(type, errors), key=str) == [type(None), TaskInstanceBusy]
+        assert calls[errors.index(None)].result()["try_number"] == 2
+
 
 @ONLY_3
 @pytest.mark.usefixtures("fresh")
@@ -346,6 +441,28 @@ class TestByTheExecutor:
         with pytest.raises(ConnectionError):
             work.send(key, DATE, options, "a job")
         assert (states()["the run"], states()["first"]) == ("failed", "failed")
+
+
+def test_secrets_that_an_id_or_a_date_contains(fresh: Any) -> None:
+    """What names the instance is never masked."""
+    native_api.call("set_variable", key="password_of_alone", value="2026-03")
+    answer = run("first")
+    assert (answer["run_id"], answer["logical_date"], answer["execution_date"]) == (RUN, DATE, DATE)
+
+
+@ONLY_3
+def test_the_success_before_a_run_without_a_date(fresh: Any) -> None:
+    """There is none: nothing is before it."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import update
+
+    native_api.call("trigger_dag", dag_id="alone", run_id="before", logical_date=DATE)
+    native_api.call("set_dag_run_state", dag_id="alone", run_id="before", state="success")
+    native_api.call("trigger_dag", dag_id="alone", run_id="r")
+    with airflow_under_test.session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == "r").values(logical_date=None))
+    answer = native_api.call("render_task", dag_id="alone", task_id="looks_back", run_id="r")
+    assert [field["value"] for field in answer["template_fields"] if field["name"] == "bash_command"] == ["echo never"]
 
 
 def test_options_without_effect_are_named(fresh: Any) -> None:

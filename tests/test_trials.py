@@ -10,6 +10,7 @@ import pytest
 import native_api
 from native_api import errors
 from tests import airflow_under_test, runs_that_were
+from tests.files_of_dags import dag_file
 from tests.fingerprint import unchanged
 
 DATE = "2026-11-01T00:00:00+00:00"
@@ -155,6 +156,44 @@ def test_secrets_are_masked(fresh: Any) -> None:
     answer = tried("secret")
     assert answer["return_value"] == "***"
     assert "hunter2" not in str(answer)
+
+
+class TestProcessesThatEnd:
+    """The code of a task on trial, in a file of its own."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def file(self, airflow: Any) -> Iterator[None]:
+        with dag_file("ending", ENDING):
+            yield
+
+    def test_as_if_all_were_well(self, fresh: Any) -> None:
+        """It has not come to its end all the same."""
+        answer = tried("leaves", dag_id="ending")
+        assert (answer["state"], answer["exit_code"], answer["exception"]) == ("failed", 1, "UserCodeCrashed")
+        assert answer["message"] == "The code ended its process with the exit code 0."
+
+    def test_after_much_was_printed(self, fresh: Any) -> None:
+        """The end of it is there, and it is said that there was more."""
+        answer = tried("prints", dag_id="ending")
+        assert (answer["exit_code"], len(answer["log"].encode()), answer["log_cut"]) == (3, 262144, True)
+
+
+ENDING = """
+import datetime, os, sys
+from airflow import DAG
+try:
+    from airflow.providers.standard.operators.python import PythonOperator
+except ImportError:
+    from airflow.operators.python import PythonOperator
+
+def prints():
+    os.write(1, (b"x" * 99 + bytes([10])) * 5000)
+    os._exit(3)
+
+with DAG("ending", start_date=datetime.datetime(2020, 1, 1), schedule=None):
+    PythonOperator(task_id="leaves", python_callable=lambda: os._exit(0))
+    PythonOperator(task_id="prints", python_callable=prints)
+"""
 
 
 def test_two_at_once_for_the_same_date(fresh: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,9 +23,10 @@ from native_api.adapters.sandbox import client
 from native_api.adapters.sandbox.client import Begun, warm
 from native_api.adapters.sandbox.errors import error_of
 from native_api.adapters.seam import airflow
+from native_api.errors import NativeApiError, TooManyJobs
 from native_api.operations import Context
 
-__all__ = ["Finished", "Job", "jobs_folder", "run", "warm"]
+__all__ = ["Finished", "Job", "finished", "jobs_folder", "run", "run_to_end", "warm"]
 
 #: Seconds that the supervisor may take beyond a job's own, to end it and to take its rows back.
 _BEYOND = 60
@@ -38,22 +40,30 @@ class Job:
     :param function: ``module:function``; its keyword arguments and what it returns are what JSON can hold.
     :param cleanup: a function and its arguments that take back what the job left where it ended in any way but by
         returning or raising.
+    :param about: what its operation wants to be told at the job's end; what JSON can hold.
     """
 
     function: str
     arguments: Mapping[str, Any]
     cleanup: Optional[Tuple[str, Mapping[str, Any]]] = None
     job_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a job gave: its result, the end of what it printed, whether there was more, and how many seconds it ran."""
+    """
+    What came of a job: its result, or the error that stands for its end.
+
+    *log* is the end of what it printed, *log_cut* whether there was more, *seconds* how long it ran.
+    """
 
     result: Any
     log: str
     log_cut: bool
     seconds: float
+    about: Mapping[str, Any]
+    error: Optional[NativeApiError]
 
 
 def run(context: Context, job: Job, *, in_background: bool = False, outlive: bool = False) -> Optional[Finished]:
@@ -69,25 +79,52 @@ def run(context: Context, job: Job, *, in_background: bool = False, outlive: boo
     :raises TooManyJobs: as many run and wait as may.
     :raises SandboxUnavailable: nothing can run.
     """
+    ended = run_to_end(context, job, in_background=in_background, outlive=outlive)
+    if ended is not None and ended.error is not None:
+        raise ended.error
+    return ended
+
+
+def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[Finished]:
+    """
+    Run the job as :func:`run` does, and return what came of it, whatever that is.
+
+    :raises TooManyJobs: as many run and wait as may.
+    :raises SandboxUnavailable: nothing can run.
+    """
     context.session.commit()
     request = _request(context, job, in_background, outlive)
     with closing(client.begin(request)) as begun:
-        if in_background:
-            told = begun.next()
-            if told["state"] != "queued":
-                raise error_of(told, request)
-        else:
-            told = _wait(begun, settings.get("job_seconds"), outlive)
+        told = begun.next() if in_background else _wait(begun, settings.get("job_seconds"), outlive)
     if told["state"] in ("queued", "in_background"):
         context.follow("job_state", job_id=job.job_id)
         return None
-    if told["state"] != "success":
-        raise error_of(told, request)
-    return Finished(told["result"], told["log"], told["log_cut"], told["seconds"])
+    ended = finished(told, request["facts"])
+    if isinstance(ended.error, TooManyJobs):
+        raise ended.error
+    return ended
+
+
+def finished(told: Mapping[str, Any], facts: Mapping[str, Any], *, in_background: bool = False) -> Finished:
+    """
+    Return what came of a job.
+
+    :param told: how it stands, with what it printed.
+    :param facts: of its record.
+    """
+    return Finished(
+        told.get("result"),
+        told.get("log", ""),
+        told.get("log_cut", False),
+        told.get("seconds", 0.0),
+        facts["about"],
+        None if told["state"] == "success" else error_of(told, facts["limit_seconds"], in_background=in_background),
+    )
 
 
 def _wait(begun: Begun, seconds: float, outlive: bool) -> Dict[str, Any]:
     """Return the job's outcome, or that it has gone to the background."""
+    waits_since = time.monotonic()
     try:
         told = begun.next()
         while told["state"] == "queued":
@@ -97,7 +134,7 @@ def _wait(begun: Begun, seconds: float, outlive: bool) -> Dict[str, Any]:
         elif told["state"] == "running":
             told = begun.next(seconds + _BEYOND)
     except (EOFError, TimeoutError):
-        return {"state": "crashed", "exit_code": -9, "log": ""}
+        return {"state": "crashed", "exit_code": -9, "seconds": round(time.monotonic() - waits_since, 3)}
     return told
 
 
@@ -119,7 +156,7 @@ def jobs_folder() -> Path:
 def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Dict[str, Any]:
     """Return what the supervisor is told."""
     limit = settings.get("job_seconds_max" if in_background or outlive else "job_seconds")
-    places = settings.get("job_slots") or _places()
+    places, queue = settings.get("job_slots") or _places(), settings.get("job_queue")
     return {
         "function": job.function,
         "arguments": job.arguments,
@@ -130,12 +167,16 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
             "arguments": _as_json(context.arguments),
             "created_at": datetime.now(timezone.utc).timestamp(),
             "cleanup": job.cleanup,
+            "about": job.about,
+            "warnings": context.warnings,
+            "limit_seconds": limit,
         },
         "in_background": in_background,
         "seconds": limit,
         "jobs": os.fspath(jobs_folder()),
         "places": places,
-        "queue": airflow().user_code.waiting(settings.get("job_queue"), places),
+        # Of the two only requests hold a web worker while they wait.
+        "queue": {"requests": airflow().user_code.waiting(queue, places), "background": queue},
         "queue_seconds": settings.get("job_queue_seconds"),
         "memory_mb": settings.get("job_memory_mb"),
         "log_bytes": settings.get("job_log_bytes"),

@@ -8,26 +8,27 @@ from native_api import errors
 from native_api.errors import JobCancelled, JobTimedOut, NativeApiError, TooManyJobs, UserCodeCrashed, UserCodeFailed
 
 
-def error_of(outcome: Mapping[str, Any], request: Mapping[str, Any]) -> NativeApiError:
+def error_of(outcome: Mapping[str, Any], limit_seconds: float, *, in_background: bool = False) -> NativeApiError:
     """
     Return the error that the outcome stands for.
 
-    :param request: what the supervisor was told; its ``seconds`` are the limit that a job may have passed.
+    :param limit_seconds: which the job may have passed.
     """
-    state, log = outcome["state"], outcome.get("log", "")
+    state, printed = outcome["state"], (outcome.get("log", ""), outcome.get("log_cut", False))
     if state == "refused":
         return TooManyJobs()
     if state == "timeout":
-        return JobTimedOut(log, request["seconds"])
+        return JobTimedOut(*printed, limit_seconds, in_background)
     if state == "cancelled":
-        return JobCancelled(log)
+        return JobCancelled(*printed)
     if state == "failed":
-        return _raised(outcome["error"], log)
-    return UserCodeCrashed(log, outcome.get("exit_code", -9))
+        return raised(outcome["error"], *printed)
+    return UserCodeCrashed(*printed, outcome.get("exit_code", -9))
 
 
-def _raised(error: Mapping[str, Any], log: str) -> NativeApiError:
+def raised(error: Mapping[str, Any], log: str = "", log_cut: bool = False) -> NativeApiError:
+    """Return the error that code in the sandbox has raised: one of ours as itself."""
     if "ours" in error:
         ours: NativeApiError = getattr(errors, error["ours"])(**error["data"])
         return ours
-    return UserCodeFailed(log, **error)
+    return UserCodeFailed(log, log_cut, **error)

@@ -27,14 +27,22 @@ class Piece:
     exit_code: Optional[int] = None
 
 
+#: With less than this left, in seconds, a piece is not begun.
+_SHORTEST = 0.05
+
+
 def fan_out(
-    function: Callable[[Any], Any], items: Sequence[Any], *, seconds: float, parallel: int
+    function: Callable[[Any], Any], items: Sequence[Any], *, seconds: float, parallel: int, until: float
 ) -> Iterator[Tuple[Any, Piece]]:
     """
     Run ``function(item)`` for each of the items, in forks of this process, and give what became of each as it ends.
 
+    No session may be open here meanwhile: the forks would share its connection, and close it as they end.
+
     :param seconds: how long one may take.
     :param parallel: how many run at once.
+    :param until: the moment, of the monotonic clock, at which all have ended; while some wait for their turn, no other
+        takes more than half of what is left. Those that are not begun by then have the state timeout, too.
     """
     tree.adopt_orphans()
     left = list(items)
@@ -43,7 +51,12 @@ def fan_out(
         try:
             while left or running:
                 while left and len(running) < parallel:
-                    running.append(_Fork(function, left.pop(0), Path(folder), seconds))
+                    some_wait = len(left) > parallel - len(running)
+                    allowed = min(seconds, (until - time.monotonic()) / (2 if some_wait else 1))
+                    if allowed < _SHORTEST:
+                        yield left.pop(0), Piece("timeout", 0)
+                    else:
+                        running.append(_Fork(function, left.pop(0), Path(folder), allowed))
                 time.sleep(0.005)
                 for fork in [fork for fork in running if fork.has_ended()]:
                     running.remove(fork)

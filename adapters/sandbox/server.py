@@ -40,7 +40,7 @@ def main(descriptor: int) -> None:
 
 
 def _import_airflow() -> None:
-    from native_api.adapters.sandbox import supervisor, worker  # noqa: F401
+    from native_api.adapters.sandbox import guard, supervisor, worker  # noqa: F401
     from native_api.adapters.seam import airflow
 
     airflow().user_code.preload()
@@ -50,14 +50,10 @@ def _import_airflow() -> None:
 
 
 def _supervise(link: Link) -> None:
+    from native_api.adapters.sandbox.guard import guarded
     from native_api.adapters.sandbox.supervisor import Supervisor
 
-    code = 1
-    try:
-        Supervisor(link).run()
-        code = 0
-    finally:
-        os._exit(code)
+    guarded(Supervisor(link).run)
 
 
 def _reap() -> None:

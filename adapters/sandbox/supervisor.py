@@ -43,7 +43,6 @@ class Supervisor:
         os.setsid()
         tree.adopt_orphans()
         self._woken = self._watch_signals()
-        _be_silent()
         self._request: Dict[str, Any] = self._link.receive(10) if self._link else {}
         self._in_background: bool = self._request["in_background"]
         self._jobs = Path(self._request["jobs"])
@@ -53,8 +52,7 @@ class Supervisor:
         self._sweep()
 
     def _begin_record(self) -> Record:
-        facts = ("job_id", "operation", "owner", "arguments", "created_at", "cleanup")
-        record = Record.create(self._jobs, {name: self._request["facts"][name] for name in facts})
+        record = Record.create(self._jobs, self._request["facts"])
         self._own.append(record.held or 0)
         return record
 
@@ -102,7 +100,7 @@ class Supervisor:
 
     def _slots(self) -> Slots:
         kind = "background" if self._in_background else "requests"
-        return Slots(self._jobs / ".places" / kind, self._request["places"], self._request["queue"])
+        return Slots(self._jobs / ".places" / kind, self._request["places"], self._request["queue"][kind])
 
     # The work
 
@@ -111,8 +109,9 @@ class Supervisor:
         begun = time.monotonic()
         secrets = Secrets()
         output = Capture(self._record.log, self._request["log_bytes"], secrets)
-        started = self._fork(self._request["function"], self._request["arguments"], self._record)
-        reason, code = Process(self, started, output, secrets).end(self._request["seconds"])
+        seconds = self._request["seconds"]
+        started = self._fork(self._request["function"], self._request["arguments"], self._record, seconds)
+        reason, code = Process(self, started, output, secrets).end(seconds)
         outcome = _outcome(reason, code, self._record.result)
         outcome["seconds"] = round(time.monotonic() - begun, 3)
         if outcome["state"] not in ("success", "failed"):
@@ -124,10 +123,12 @@ class Supervisor:
         """Take back the rows of a job that could not do so itself."""
         if record.facts["cleanup"]:
             function, arguments = record.facts["cleanup"]
-            started = self._fork(function, arguments, record)
+            started = self._fork(function, arguments, record, CLEANUP_SECONDS)
             Process(self, started, output, secrets).end(CLEANUP_SECONDS, stubborn=True)
 
-    def _fork(self, function: str, arguments: Mapping[str, Any], record: Record) -> Tuple[int, int, int]:
+    def _fork(
+        self, function: str, arguments: Mapping[str, Any], record: Record, seconds: float
+    ) -> Tuple[int, int, int]:
         """Start the function; return its process id and the descriptors of its output and of its secrets."""
         parent = os.getpid()
         output, output_end = os.pipe()
@@ -141,6 +142,7 @@ class Supervisor:
                 result=record.result,
                 secrets_to=secrets_end,
                 memory_mb=self._request["memory_mb"],
+                seconds=seconds,
             )
         os.close(output_end)
         os.close(secrets_end)
@@ -269,11 +271,3 @@ def _outcome(reason: Optional[str], code: int, result: Path) -> Dict[str, Any]:
     if code:
         return {"state": "crashed", "exit_code": code}
     return {"state": "failed" if "error" in told else "success", **told}
-
-
-def _be_silent() -> None:
-    # What the web server's own output goes to must not stay open because of a job in the background.
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.close(null)

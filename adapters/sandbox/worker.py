@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
 import sys
+import time
 import traceback
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, TextIO
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, TextIO
 
-from native_api.adapters.sandbox.capture import Secrets
+from native_api.adapters.sandbox.hiding import hidden, learn_secrets
 from native_api.adapters.seam import airflow
 from native_api.errors import NativeApiError
 
 #: The largest result, in bytes of JSON.
 LARGEST_RESULT = 16 * 1024 * 1024
+#: Of a job's seconds those that are left for what it has found out to be put together; of a short one a tenth.
+_TO_TELL = 5
+
+_ends_at = math.inf
 
 
-def work(function: str, arguments: Mapping[str, Any], *, result: Path, secrets_to: int, memory_mb: int) -> None:
+def work(
+    function: str, arguments: Mapping[str, Any], *, result: Path, secrets_to: int, memory_mb: int, seconds: float
+) -> None:
     """
     Run the function, write what it gives to *result* and end the process.
 
     :param function: ``module:function``.
     :param secrets_to: the descriptor that secrets are told to as they come to be known.
+    :param seconds: when it is ended.
     """
-    secrets = _Told(secrets_to)
+    global _ends_at
+    _ends_at = time.monotonic() + seconds - min(_TO_TELL, seconds / 10)
     with ending():
         _set_limits(memory_mb)
-        _surround(secrets)
-        result.write_text(_text_of(secrets.hide(outcome_of(function, arguments))))
+        _surround()
+        learn_secrets(secrets_to)
+        result.write_text(_text_of(outcome_of(function, arguments)))
+
+
+def ends_at() -> float:
+    """Return the moment, of the monotonic clock, at which this job must have its result to be heard in time."""
+    return _ends_at
 
 
 @contextmanager
@@ -62,17 +78,24 @@ def outcome_of_call(call: Callable[[], Any]) -> Dict[str, Any]:
     try:
         return {"result": call()}
     except NativeApiError as exc:
-        return {"error": {"ours": type(exc).__name__, "data": asdict(exc)}}
+        return {"error": {"ours": type(exc).__name__, "data": _data(exc)}}
     except BaseException as exc:
         return {"error": _told(exc)}
+
+
+def _data(exc: NativeApiError) -> Dict[str, Any]:
+    """Return the error's data, with what is secret hidden in what comes from user code."""
+    data = asdict(exc)
+    theirs = [field.name for field in fields(exc) if field.metadata.get("of_user_code")]
+    return {**data, **{name: hidden(data[name]) for name in theirs}}
 
 
 def _told(exc: BaseException) -> Dict[str, Any]:
     code = exc.code if isinstance(exc, SystemExit) else None
     return {
         "exception": type(exc).__qualname__,
-        "message": str(exc),
-        "traceback": "".join(traceback.format_exception(type(exc), exc, _beyond_ours(exc))),
+        "message": hidden(str(exc)),
+        "traceback": hidden("".join(traceback.format_exception(type(exc), exc, _beyond_ours(exc)))),
         "exit_code": code if isinstance(code, int) else None,
     }
 
@@ -104,14 +127,13 @@ def _set_limits(memory_mb: int) -> None:
         resource.setrlimit(limit, (value if most == resource.RLIM_INFINITY else min(value, most), most))
 
 
-def _surround(secrets: _Told) -> None:
+def _surround() -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The server's own streams may have led to a file, whose place in it means nothing here.
     sys.stdout = sys.__stdout__ = _stream(1)  # type: ignore[assignment,misc]
     sys.stderr = sys.__stderr__ = _stream(2)  # type: ignore[assignment,misc]
     airflow().user_code.enter()
-    airflow().user_code.watch_secrets(secrets.tell)
 
 
 def _stream(descriptor: int) -> TextIO:
@@ -129,31 +151,3 @@ def _flush() -> None:
         except (OSError, ValueError):
             # User code may have closed it.
             continue
-
-
-class _Told(Secrets):
-    """The secrets of this process, told to its supervisor before anything can print them."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-
-    def tell(self, patterns: List[str]) -> None:
-        """Take down regular expressions that match secrets."""
-        data = "".join(f"{json.dumps(pattern)}\n" for pattern in patterns).encode()
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-        self.add(patterns)
-
-    def hide(self, value: Any) -> Any:
-        """Return *value* with what is secret masked, by its text and by its name."""
-        return airflow().masked(self._hide(value))
-
-    def _hide(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.hidden(value.encode(errors="surrogatepass")).decode(errors="surrogatepass")
-        if isinstance(value, dict):
-            return {self._hide(key): self._hide(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self._hide(item) for item in value]
-        return value

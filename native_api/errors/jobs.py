@@ -13,10 +13,11 @@ from native_api.errors.missing import NotFound
 
 @dataclass(eq=False)
 class JobFailed(NativeApiError):
-    """A job did not come to its end; *log* is the end of what it printed."""
+    """A job did not come to its end; *log* is the end of what it printed, and *log_cut* whether there was more."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     log: str
+    log_cut: bool
 
 
 @dataclass(eq=False)
@@ -61,9 +62,11 @@ class JobTimedOut(JobFailed):
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     limit_seconds: float
+    in_background: bool = field(default=False, metadata={"public": False})
 
     def __str__(self) -> str:
-        return f"The code did not end within {self.limit_seconds:g} s and was stopped; async gives it longer."
+        advice = "" if self.in_background else "; async gives it longer"
+        return f"The code did not end within {self.limit_seconds:g} s and was stopped{advice}."
 
 
 @dataclass(eq=False)

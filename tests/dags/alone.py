@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import logging
 import os
+import pathlib
 import signal
 import time
 
 import pendulum
 from airflow import DAG
+from airflow.models import Variable
 
 try:
     from airflow.providers.standard.operators.bash import BashOperator
@@ -23,6 +25,37 @@ try:
 except ImportError:
     from airflow.decorators import task
     from airflow.models.baseoperator import BaseOperator
+
+
+NOTES = pathlib.Path(os.environ["AIRFLOW_HOME"], "notes")
+HOLD = pathlib.Path(os.environ["AIRFLOW_HOME"], "hold")
+
+
+def note(text):
+    """Have the tests know."""
+    with NOTES.open("a") as notes:
+        notes.write(text + "\n")
+
+
+# Whoever parses this file learns of a secret.
+Variable.get("password_of_alone", default_var=None)
+if HOLD.exists():
+    note("is held")
+while HOLD.exists():
+    time.sleep(0.001)
+
+
+class IsTold(BaseOperator):
+    """Goes on until it is told to end."""
+
+    def execute(self, context):
+        note("begins")
+        while "is told" not in NOTES.read_text():
+            time.sleep(0.05)
+        raise ValueError("told to end")
+
+    def on_kill(self):
+        note("is told")
 
 
 class Defers(BaseOperator):
@@ -40,7 +73,16 @@ with DAG("alone", schedule=None, start_date=pendulum.datetime(2020, 1, 1, tz="UT
     second = BashOperator(task_id="second", bash_command="echo the second")
     third = BashOperator(task_id="third", bash_command="echo the third")
     first >> second >> third
+    looks_back = BashOperator(task_id="looks_back", bash_command="echo {{ prev_start_date_success or 'never' }}")
     Defers(task_id="defers")
+    IsTold(task_id="is_told")
+
+    @task
+    def notes():
+        """Go on until the tests have it end."""
+        note("begins")
+        while "may end" not in NOTES.read_text():
+            time.sleep(0.05)
 
     @task(retries=2, retry_delay=datetime.timedelta(seconds=1))
     def fails():
@@ -59,6 +101,7 @@ with DAG("alone", schedule=None, start_date=pendulum.datetime(2020, 1, 1, tz="UT
         time.sleep(seconds)
         logging.getLogger("airflow.task").warning("slept well")
 
+    notes()
     fails()
     is_killed()
     sleeps.override(task_id="sleeps_long")(600)

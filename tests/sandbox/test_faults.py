@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, List
 
@@ -16,7 +17,9 @@ import native_api
 from native_api import errors
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import client
-from tests import jobs_under_test
+from tests import airflow_under_test, jobs_under_test
+from tests.jobs_under_test import running_supervisors
+from tests.sandbox.work import own_connection
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +135,29 @@ def test_of_much_output_the_end_is_kept(monkeypatch: Any, fresh: Any) -> None:
     assert [line.split()[0] for line in finished.log.splitlines()[-2:]] == ["9998", "9999"]
 
 
+def test_of_much_output_no_more_than_job_log_bytes_is_on_disk(monkeypatch: Any, fresh: Any) -> None:
+    """The older half goes as the newer fills up."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_LOG_BYTES", "100000")
+    job_id = jobs_under_test.start("print_much", {"size": 1_000_000})
+    assert jobs_under_test.wait(job_id)["state"] == "success"
+    logs = sorted((sandbox.jobs_folder() / job_id).glob("log*"))
+    assert 50_000 <= sum(log.stat().st_size for log in logs) <= 100_000
+    assert logs[0].read_text().split()[-2] == "9999"
+    jobs_under_test.forget(job_id)
+
+
+@pytest.mark.parametrize("ends", ["crashes", "hangs"])
+def test_an_error_says_whether_the_log_was_cut(ends: str, short: None, fresh: Any) -> None:
+    """A job that is ended, or ends its process, has printed more than is given back; or it has not."""
+    with pytest.raises(errors.JobFailed) as caught:
+        jobs_under_test.run("print_and_end", {"size": 500_000, "ends": ends})
+    assert (len(caught.value.log), caught.value.log_cut) == (262144, True)
+    with pytest.raises(errors.JobFailed) as caught:
+        jobs_under_test.run("print_and_end", {"size": 500, "ends": ends})
+    assert (len(caught.value.log), caught.value.log_cut) == (500, False)
+    assert caught.value.problem()["log_cut"] is False
+
+
 @pytest.mark.parametrize("then", ["return", "raise", "exit"])
 def test_secrets_are_masked(then: str, fresh: Any) -> None:
     """In the log, also what a subprocess prints; in the result; in an error; and where the process just ends."""
@@ -158,7 +184,24 @@ def test_what_a_killed_job_left_is_taken_back(fresh: Any, tmp_path: Path) -> Non
     assert cleaned.exists()
 
 
-def test_each_job_has_its_own_connection(fresh: Any) -> None:
+@pytest.mark.parametrize("secret", ["fields", "theirs", "result", "state", "log"])
+def test_what_is_ours_is_not_masked(secret: str, fresh: Any) -> None:
+    """A secret may be the same text as an id, or as the name of a field; what user code gave is masked all the same."""
+    native_api.call("set_variable", key="the_password", value=secret)
+    finished = jobs_under_test.run("name_secrets", {"key": "the_password"})
+    assert {secret, "theirs"} <= set(finished.result)
+    assert finished.result["id"] in (secret, 1)
+    if is_masked(secret):
+        assert finished.result["theirs"] == {"value": "***", "***": ["nested", "***"]}
+        assert "the value is ***" in finished.log
+
+
+def is_masked(secret: str) -> bool:
+    """Return whether Airflow hides what is so short: from 3.0 on, nothing below five letters."""
+    return len(secret) >= 5 or airflow_under_test.version() < (3, 0)
+
+
+def test_each_job_sees_what_others_have_committed(fresh: Any) -> None:
     """What one commits the next one sees, and this process sees both."""
     for number in range(3):
         jobs_under_test.run("set_variable", {"key": f"k{number}", "value": "v"})
@@ -166,14 +209,42 @@ def test_each_job_has_its_own_connection(fresh: Any) -> None:
     assert native_api.call("list_variables")["total_entries"] == 3
 
 
-def test_the_call_after_the_server_was_killed_works(fresh: Any) -> None:
-    """A new one is started; what ran in the old one goes on to its end or is told to have crashed."""
+def test_no_connection_is_shared_across_a_fork(fresh: Any) -> None:
+    """A job begins with none at all, and its own forks open others than it has itself."""
+    told = [own_connection(0), *jobs_under_test.run("connections", {"forks": 2}).result]
+    at_first = [name for names, _ in told[1:] for name in names]
+    assert len(told) == 4
+    assert [name for name in at_first if name.startswith("socket:") or name.endswith(".db")] == []
+    if airflow_under_test.DATABASE in os.environ:
+        assert len({process for _, process in told}) == 4
+
+
+def test_a_piece_of_work_is_not_begun_too_late(fresh: Any) -> None:
+    """It is told so, and the job comes to its end."""
+    told = jobs_under_test.run("fan_out_too_late").result
+    assert told == [["a", "timeout", 0], ["b", "timeout", 0]]
+
+
+def test_the_call_after_the_server_was_killed_works(monkeypatch: Any, fresh: Any, tmp_path: Path) -> None:
+    """A new one is started; what ran in the old one goes on to its end, whether it is waited for or not."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+    end = {"path": str(tmp_path / "end")}
     _, supervisor = jobs_under_test.run("process_ids").result
     server = client.warm()._process.pid
     assert supervisor != server
-    os.kill(server, signal.SIGKILL)
-    assert jobs_under_test.run("add", {"a": 2, "b": 2}).result == 4
-    assert client.warm()._process.pid != server
+    job_id = jobs_under_test.start("wait_for", end)
+    with ThreadPoolExecutor(1) as threads:
+        waited_for = threads.submit(jobs_under_test.run, "wait_for", end)
+        jobs_under_test.wait(job_id, "running")
+        jobs_under_test.until(lambda: len(running_supervisors(server)) == 2)
+        os.kill(server, signal.SIGKILL)
+        assert jobs_under_test.run("add", {"a": 2, "b": 2}).result == 4
+        assert client.warm()._process.pid != server
+        assert native_api.call("job_state", job_id=job_id)["state"] == "running"
+        (tmp_path / "end").touch()
+        assert waited_for.result(60).result == "it is there"
+    assert jobs_under_test.wait(job_id, "success")["result"] == "it is there"
+    jobs_under_test.forget(job_id)
 
 
 def test_a_fork_of_the_web_server_starts_a_server_of_its_own(fresh: Any) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, List
@@ -70,14 +71,16 @@ def test_a_job_is_cancelled(fresh: Any, tmp_path: Path) -> None:
 def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path) -> None:
     """It is told so from then on, nothing of it runs on, and the next job takes back what it left."""
     cleaned = tmp_path / "cleaned"
-    job_id = jobs_under_test.start("sleep", cleanup=("tests.sandbox.work:touch", {"path": str(cleaned)}))
+    cleanup = ("tests.sandbox.work:touch", {"path": str(cleaned)})
+    job_id = jobs_under_test.start("leave_processes", {"mark": job_mark(), "after": "hang"}, cleanup=cleanup)
     jobs_under_test.wait(job_id, "running")
     supervisor = _supervisor()
-    worker = supervisor.children()[0]
+    # The job's own process, a child, one in a session of its own, and two that were forked twice.
+    jobs_under_test.until(lambda: len(alive(supervisor.children(recursive=True))) == 5)
+    processes = supervisor.children(recursive=True)
     supervisor.kill()
     assert jobs_under_test.wait(job_id, "lost")["state"] == "lost"
-    psutil.wait_procs([worker], timeout=10)
-    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+    jobs_under_test.until(lambda: alive(processes) == [])
     assert jobs_under_test.run("add", {"a": 1, "b": 1}).result == 2
     until = time.monotonic() + 20
     states = set()
@@ -85,6 +88,39 @@ def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path)
         states.add(native_api.call("job_state", job_id=job_id)["state"])
     assert cleaned.exists()
     assert {*states, native_api.call("job_state", job_id=job_id)["state"]} == {"lost"}
+
+
+def test_who_waits_for_a_job_whose_supervisor_is_killed_hears_of_it_when_nothing_is_left(fresh: Any) -> None:
+    """Also where the web worker's warm process, which both were forked from, was killed before."""
+    with ThreadPoolExecutor(1) as threads:
+        waits = threads.submit(jobs_under_test.run, "leave_processes", {"mark": job_mark(), "after": "hang"})
+        supervisor = _supervisor()
+        jobs_under_test.until(lambda: len(alive(supervisor.children(recursive=True))) == 5)
+        processes = supervisor.children(recursive=True)
+        os.kill(client.warm()._process.pid, signal.SIGKILL)
+        supervisor.kill()
+        with pytest.raises(errors.UserCodeCrashed) as caught:
+            waits.result(60)
+    assert caught.value.exit_code == -signal.SIGKILL
+    assert alive(processes) == []
+
+
+def job_mark() -> str:
+    """Return a word that nothing else has."""
+    return uuid.uuid4().hex
+
+
+def alive(processes: List[psutil.Process]) -> List[psutil.Process]:
+    """Return those of the processes that have not ended."""
+    return [process for process in processes if process.is_running() and status_of(process) != psutil.STATUS_ZOMBIE]
+
+
+def status_of(process: psutil.Process) -> str:
+    """Return the status of a process, that of a zombie where it is gone."""
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return str(psutil.STATUS_ZOMBIE)
 
 
 def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) -> None:
@@ -101,11 +137,8 @@ def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) ->
 
 def _supervisor() -> psutil.Process:
     """Return the process that watches over the one job that runs."""
-    supervisors: List[psutil.Process] = []
-    while not supervisors:
-        children = psutil.Process(client.warm()._process.pid).children()
-        supervisors = [child for child in children if child.status() != psutil.STATUS_ZOMBIE and child.children()]
-    return supervisors[0]
+    jobs_under_test.until(jobs_under_test.running_supervisors)
+    return jobs_under_test.running_supervisors()[0]
 
 
 def test_a_job_outlives_the_web_worker_that_started_it(fresh: Any) -> None:

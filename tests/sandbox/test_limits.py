@@ -7,6 +7,7 @@ from typing import Any, List
 
 import pytest
 
+import native_api
 from native_api import errors
 from native_api.adapters.seam import airflow as seam
 from tests import jobs_under_test
@@ -69,6 +70,16 @@ def test_jobs_in_the_background_wait_their_turn(fresh: Any) -> None:
         jobs_under_test.start("sleep")
     assert jobs_under_test.wait(first, "success")["state"] == "success"
     assert jobs_under_test.wait(second, "success")["state"] == "success"
+
+
+def test_jobs_in_the_background_wait_though_no_request_may(monkeypatch: Any, fresh: Any) -> None:
+    """They hold no web worker: with two workers and a place, Airflow 2 has no request wait."""
+    monkeypatch.setenv("AIRFLOW__WEBSERVER__WORKERS", "2")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE", "3")
+    started = [jobs_under_test.start("sleep") for _ in range(4)]
+    with pytest.raises(errors.TooManyJobs):
+        jobs_under_test.start("sleep")
+    assert [native_api.call("job_state", job_id=job_id)["state"] for job_id in started[1:]] == ["queued"] * 3
 
 
 def test_on_airflow_2_a_web_worker_stays_free(fresh: Any) -> None:

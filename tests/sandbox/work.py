@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 
 def add(a: int, b: int) -> int:
@@ -76,7 +77,7 @@ def finish_late(path: str) -> None:
 
 
 def leave_processes(mark: str, after: str) -> None:
-    """Leave one process of each kind behind: a child, one in a session of its own, one forked twice; then *after*."""
+    """Leave one process of each kind behind: a child, one in a session of its own, two forked twice; then *after*."""
     command = [sys.executable, "-S", "-c", "import time; time.sleep(600)", mark]
     subprocess.Popen(command)
     subprocess.Popen(command, start_new_session=True)
@@ -84,6 +85,9 @@ def leave_processes(mark: str, after: str) -> None:
         os.setsid()
         if os.fork() == 0:
             os.execv(sys.executable, command)
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(600)
         os._exit(0)
     time.sleep(0.3)
     {"return": lambda: None, "exit": lambda: os._exit(1), "hang": lambda: time.sleep(600)}[after]()
@@ -104,6 +108,13 @@ def print_much(size: int) -> None:
     line = "x" * 90
     for number in range(size // 100):
         print(f"{number:8} {line}")
+
+
+def print_and_end(size: int, ends: str) -> None:
+    """Print that many bytes, and end the process or go on for ever."""
+    sys.stdout.write(("x" * 99 + "\n") * (size // 100))
+    sys.stdout.flush()
+    {"crashes": lambda: os._exit(3), "hangs": lambda: time.sleep(600)}[ends]()
 
 
 def print_without_end() -> None:
@@ -128,7 +139,7 @@ def return_too_much() -> str:
 
 
 def tell_secrets(key: str, then: str) -> Any:
-    """Read a variable, print it, have a subprocess print it, and return it or raise it."""
+    """Read a variable, print it, have a subprocess print it, and return it as user code's or raise it."""
     from airflow.models.variable import Variable
 
     value = Variable.get(key)
@@ -138,7 +149,20 @@ def tell_secrets(key: str, then: str) -> Any:
         raise ValueError(f"the value is {value}")
     if then == "exit":
         os._exit(1)
-    return {"value": value, value: ["nested", value]}
+    from native_api.adapters.sandbox.hiding import hidden
+
+    return hidden({"value": value, value: ["nested", value]})
+
+
+def name_secrets(key: str) -> Any:
+    """Read a variable, and return what is ours and happens to be the same text, and what user code gave."""
+    return {"id": _read(key), _read(key): 1, "theirs": tell_secrets(key, "return")}
+
+
+def _read(key: str) -> str:
+    from airflow.models.variable import Variable
+
+    return str(Variable.get(key))
 
 
 def count_variables() -> int:
@@ -151,6 +175,50 @@ def count_variables() -> int:
     with airflow().session() as session:
         count: int = session.scalar(select(func.count()).select_from(Variable))
     return count
+
+
+def wait_for(path: str) -> str:
+    """Wait until there is a file."""
+    print("waiting", flush=True)
+    while not Path(path).exists():
+        time.sleep(0.02)
+    return "it is there"
+
+
+def descriptors() -> List[str]:
+    """Return what this process has open."""
+    numbers = os.listdir("/proc/self/fd")
+    return [os.readlink(f"/proc/self/fd/{number}") for number in numbers if os.path.exists(f"/proc/self/fd/{number}")]
+
+
+def connections(forks: int) -> Any:
+    """Return, of this process and of forks of it, what each has open at first, and which connection it opens then."""
+    from native_api.adapters.sandbox.fan import fan_out
+
+    own = own_connection(0)
+    pieces = fan_out(own_connection, range(forks), seconds=60, parallel=forks, until=math.inf)
+    return [own, *(piece.result for _, piece in pieces)]
+
+
+def fan_out_too_late() -> Any:
+    """Return what becomes of pieces for which no time is left."""
+    from native_api.adapters.sandbox.fan import fan_out
+
+    pieces = fan_out(Path.touch, ["a", "b"], seconds=60, parallel=1, until=time.monotonic())
+    return [[item, piece.state, piece.seconds] for item, piece in pieces]
+
+
+def own_connection(number: int) -> Any:
+    """Return what is open at first, and on PostgreSQL the process that the connection leads to."""
+    from sqlalchemy import text
+
+    from native_api.adapters.seam import airflow
+
+    at_first = descriptors()
+    with airflow().session() as session:
+        is_postgres = session.get_bind().dialect.name == "postgresql"
+        found = session.scalar(text("SELECT pg_backend_pid()" if is_postgres else "SELECT 0"))
+    return [at_first, found]
 
 
 def process_ids() -> Any:

@@ -1,0 +1,114 @@
+"""What a job in the background gave is what its operation would have answered."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+import native_api
+from native_api import operations
+from tests import jobs_under_test
+from tests.test_contract import validated
+
+DATE, OTHER_DATE = "2026-03-01T00:00:00+00:00", "2026-03-02T00:00:00+00:00"
+TRIAL = {"dag_id": "trials", "logical_date": DATE}
+
+#: What differs from one call to the next though both are the same.
+VARYING = ("seconds", "log", "files", "message")
+
+
+def test_no_operation_is_left_out() -> None:
+    """Whatever goes on in the background at its caller's wish is tried here."""
+    wished = {operation.name for operation in operations.every() if "in_background" in operation.request.fields}
+    assert wished == {"dag_report", "refresh_all_dags", "refresh_dag", "render_task", "run_task", "test_task"}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        pytest.param("render_task", {**TRIAL, "task_id": "retried"}, id="render"),
+        pytest.param("test_task", {**TRIAL, "task_id": "pushes"}, id="test"),
+        pytest.param("test_task", {**TRIAL, "task_id": "raises"}, id="test that fails"),
+        pytest.param("test_task", {**TRIAL, "task_id": "pushes", "dry_run": True}, id="dry run"),
+        pytest.param("dag_report", {"subdir": "DAGS_FOLDER/broken.py"}, id="report"),
+        pytest.param("refresh_dag", {"dag_id": "wire_dag"}, id="refresh"),
+        pytest.param("refresh_all_dags", {"subdir": "DAGS_FOLDER/wire_dag.py"}, id="refresh of a folder"),
+    ],
+)
+def test_the_result_is_the_answer(name: str, arguments: Dict[str, Any], fresh: Any) -> None:
+    """Field by field; only how long it took and what it printed on the way may differ."""
+    answer = native_api.call(name, **arguments)
+    result = result_of(name, arguments)
+    assert without(result) == without(answer)
+    assert {key: type(value) for key, value in result.items()} == {key: type(value) for key, value in answer.items()}
+
+
+def test_a_run_in_the_background(fresh: Any) -> None:
+    """Its warnings are there, too: in the answer 202, and in the result."""
+    named = {"dag_id": "alone", "task_id": "first", "local": True, "ship_dag": True}
+    answer = native_api.call("run_task", logical_date=DATE, **named)
+    accepted = native_api.call("run_task", logical_date=OTHER_DATE, **named, **{"async": True})
+    validated(operations.get("run_task").accepted, accepted)
+    assert accepted["warnings"] == answer["warnings"] == ["'ship_dag' has no effect here."]
+    result = ended(accepted["job_id"])["result"]
+    validated(operations.get("run_task").result, result)
+    assert result["execution_date"] == result["logical_date"] == OTHER_DATE
+    assert isinstance(result["log"], str)
+    at = {"logical_date": None, "execution_date": None, "run_id": None}
+    assert {**without(result), **at} == {**without(answer), **at}
+
+
+def test_a_test_that_ends_its_process(fresh: Any) -> None:
+    """The task has failed, which is an answer; the job's own state says how."""
+    arguments = {**TRIAL, "task_id": "crashes"}
+    answer = native_api.call("test_task", **arguments)
+    result = result_of("test_task", arguments, "crashed")
+    assert (without(result), result["message"]) == (without(answer), answer["message"])
+    assert (result["exit_code"], "about to go" in result["log"], result["log_cut"]) == (7, True, False)
+
+
+def test_a_test_that_does_not_end(monkeypatch: Any, fresh: Any) -> None:
+    """Of which it is not said that async would give it longer."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "6")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "6")
+    arguments = {**TRIAL, "task_id": "hangs"}
+    answer = native_api.call("test_task", **arguments)
+    result = result_of("test_task", arguments, "timeout")
+    assert without(result) == without(answer)
+    assert answer["message"] == "The code did not end within 6 s and was stopped; async gives it longer."
+    assert result["message"] == "The code did not end within 6 s and was stopped."
+    assert result["seconds"] >= 6
+
+
+def test_a_test_whose_supervisor_is_killed_is_a_problem(fresh: Any) -> None:
+    """Nobody knows what would have become of the task."""
+    job_id = native_api.call("test_task", **TRIAL, task_id="hangs", **{"async": True})["job_id"]
+    jobs_under_test.until(jobs_under_test.running_supervisors)
+    jobs_under_test.running_supervisors()[0].kill()
+    jobs_under_test.wait(job_id, "lost")
+    told = native_api.call("job_state", job_id=job_id)
+    assert (told["state"], told["result"], told["error"]["status"]) == ("lost", None, 422)
+
+
+def result_of(name: str, arguments: Dict[str, Any], state: str = "success") -> Dict[str, Any]:
+    """Have the operation go on in the background; return its result, which is what the schema documents."""
+    accepted = native_api.call(name, **arguments, **{"async": True})
+    validated(operations.get(name).accepted, accepted)
+    job = ended(accepted["job_id"])
+    assert (job["state"], job["error"]) == (state, None)
+    validated(operations.get(name).result, job["result"])
+    result: Dict[str, Any] = job["result"]
+    return result
+
+
+def ended(job_id: str) -> Dict[str, Any]:
+    """Return how the job stands when it has ended."""
+    jobs_under_test.wait(job_id)
+    return native_api.call("job_state", job_id=job_id)
+
+
+def without(answer: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the answer without what differs by chance; of files what does not."""
+    files = [{**file, "seconds": None} for file in answer.get("files", [])]
+    return {**{name: value for name, value in answer.items() if name not in VARYING}, "files": files}
