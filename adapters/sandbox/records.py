@@ -91,7 +91,7 @@ class Record:
         """Have what is left of a job whose supervisor lives no longer for this process alone; return whether it is."""
         with suppress(FileNotFoundError):
             self.held = None if self.is_held() else lock(self._facts, 0)
-        if self.held is not None and not os.fstat(self.held).st_nlink:
+        if self.held is not None and not self._facts.exists():
             # Another has taken it away meanwhile.
             self.let_go()
         return self.held is not None
@@ -125,8 +125,11 @@ class Record:
         return False
 
     def remove(self) -> None:
-        """Delete the folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Delete the folder; whoever looks meanwhile finds the whole of it or nothing."""
+        going = self._folder.with_name(f".{self._folder.name}")
+        with suppress(FileNotFoundError):
+            self._folder.rename(going)
+            shutil.rmtree(going, ignore_errors=True)
 
     def _standing(self) -> Dict[str, Any]:
         try:

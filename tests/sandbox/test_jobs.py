@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import time
@@ -18,6 +19,7 @@ import native_api
 from native_api import errors
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import client, records
+from native_api.adapters.sandbox.records import Record
 from tests import jobs_under_test
 
 
@@ -133,6 +135,24 @@ def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) ->
     assert record is not None
     with ThreadPoolExecutor(8) as threads:
         assert {standing["state"] for standing in threads.map(lambda _: record.state(), range(2000))} == {"lost"}
+
+
+def test_a_record_that_is_being_removed_is_left_alone(tmp_path: Path, mocker: Any) -> None:
+    """No sweep takes what the job's own supervisor removes for that of one that was killed."""
+    record = Record.create(tmp_path, {"job_id": "a" * 32})
+    (found_before,) = records.every(tmp_path)
+    remove, seen = shutil.rmtree, []
+
+    def look(path: Path, **how: Any) -> None:
+        (path / "alive").unlink()
+        seen.append((list(records.every(tmp_path)), found_before.take_over()))
+        remove(path, **how)
+
+    mocker.patch.object(shutil, "rmtree", side_effect=look)
+    record.remove()
+    record.let_go()
+    assert seen == [([], False)]
+    assert list(tmp_path.iterdir()) == []
 
 
 def _supervisor() -> psutil.Process:
