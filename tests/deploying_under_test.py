@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -106,3 +108,12 @@ def forget() -> None:
 
 def path_of(path: str = PATH) -> Path:
     return DAGS / path
+
+
+def archive(members: Dict[str, str]) -> bytes:
+    """Return an archive of modules."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, text in members.items():
+            made.writestr(name, text)
+    return buffer.getvalue()
