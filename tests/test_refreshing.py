@@ -231,18 +231,17 @@ def test_the_rights_on_every_dag_of_an_archive(web: Any, fresh: Any, mocker: Any
 @pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="Airflow 3 has bundles in its place")
 def test_a_dags_folder_with_a_slash_at_its_end(file: Path, monkeypatch: Any) -> None:
     """The DAGs of files that are gone are found all the same."""
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", f"{DAGS}/")
-    monkeypatch.setattr("airflow.settings.DAGS_FOLDER", f"{DAGS}/")
-    # The warm process reads the configuration once.
-    jobs_under_test.forget_server()
-    try:
-        file.unlink()
-        assert native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")["removed"] == [
-            "refreshed_one",
-            "refreshed_two",
-        ]
-    finally:
+    file.unlink()
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", f"{DAGS}/")
+        patch.setattr("airflow.settings.DAGS_FOLDER", f"{DAGS}/")
+        # The warm process reads the configuration once.
         jobs_under_test.forget_server()
+        removed = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")["removed"]
+    jobs_under_test.forget_server()
+    # What is stored of a DAG says which folder it was read from.
+    native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+    assert removed == ["refreshed_one", "refreshed_two"]
 
 
 @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
