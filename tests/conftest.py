@@ -51,3 +51,15 @@ def remembered(site: Any, airflow: Any) -> Any:
     rows = Remembered(make_world)
     airflow.clean()
     return rows
+
+
+@pytest.fixture
+def no_loose_ends(fresh: Any) -> Iterator[None]:
+    """Whatever a test deploys, no deployment leaves anything besides files and versions."""
+    from tests.deploying_under_test import forget, loose_ends, on_disk
+
+    forget()
+    yield
+    assert loose_ends() == []
+    assert not [name for name in on_disk() if name.startswith(".")]
+    forget()

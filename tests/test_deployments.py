@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
 
@@ -18,10 +18,8 @@ from tests.deploying_under_test import (
     checksum,
     dag_rows,
     deploy,
-    forget,
     kept,
     listed,
-    loose_ends,
     on_disk,
     one,
     path_of,
@@ -31,15 +29,7 @@ from tests.deploying_under_test import (
 from tests.test_contract import is_problem
 from tests.test_refreshing import TASK, text_of
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(fresh: Any) -> Iterator[None]:
-    """Whatever a test deploys, no deployment leaves anything besides files and versions."""
-    forget()
-    yield
-    assert loose_ends() == []
-    assert not [name for name in on_disk() if name.startswith(".")]
-    forget()
+pytestmark = pytest.mark.usefixtures("no_loose_ends")
 
 
 class TestDeploying:

@@ -8,7 +8,7 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +21,6 @@ from tests.airflow_under_test import DAGS
 from tests.deploying_under_test import (
     archive,
     deploy,
-    forget,
     kept,
     listed,
     loose_ends,
@@ -33,15 +32,7 @@ from tests.deploying_under_test import (
 )
 from tests.test_refreshing import import_errors, text_of
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(fresh: Any) -> Iterator[None]:
-    """Whatever a test deploys, no deployment leaves anything besides files and versions."""
-    forget()
-    yield
-    assert loose_ends() == []
-    assert not [name for name in on_disk() if name.startswith(".")]
-    forget()
+pytestmark = pytest.mark.usefixtures("no_loose_ends")
 
 
 #: What has a deployment fail when what the file defines has been written.
