@@ -72,7 +72,7 @@ def render_task(context: Context, in_background: bool, **instance: Any) -> Optio
     the XComs of the run's other tasks are there for the templates. Nothing is stored or changed.
     """
     named = instance_on_trial(context, **instance)
-    job = sandbox.Job("native_api.adapters.work.rendering:render", named)
+    job = sandbox.Job("native_api.adapters.work.rendering:render", named, has_task=True)
     return jobs.run(context, job, in_background=in_background)
 
 

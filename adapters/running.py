@@ -213,4 +213,5 @@ def _job(how: str, key: Dict[str, Any], new_run_date: Any, options: Dict[str, An
     date = new_run_date and new_run_date.isoformat()
     arguments = {"key": key, "logical_date": date, "options": options, "job_id": job_id}
     ending = {"key": key, "run_is_new": new_run_date is not None, "job_id": job_id}
-    return sandbox.Job(work, arguments, ("native_api.adapters.work.running:give_up", ending), job_id)
+    cleanup = ("native_api.adapters.work.running:give_up", ending)
+    return sandbox.Job(work, arguments, cleanup, job_id, has_task=True)

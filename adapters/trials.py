@@ -112,6 +112,7 @@ def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> s
         cleanup=("native_api.adapters.work.trials:sweep", cleanup),
         job_id=job_id,
         about={**named, "dry_run": dry_run},
+        has_task=True,
     )
 
 

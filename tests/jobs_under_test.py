@@ -17,11 +17,18 @@ from native_api.operations import Context
 Cleanup = Optional[Tuple[str, Mapping[str, Any]]]
 
 
-def run(function: str, arguments: Optional[Mapping[str, Any]] = None, cleanup: Cleanup = None, **how: Any) -> Any:
+def run(
+    function: str,
+    arguments: Optional[Mapping[str, Any]] = None,
+    cleanup: Cleanup = None,
+    has_task: bool = False,
+    **how: Any,
+) -> Any:
     """Run a function of tests/sandbox/work.py, and return what the sandbox gives."""
     with airflow().session() as session:
         context = Context(session, THIS_PROCESS, operation="a test")
-        return sandbox.run(context, sandbox.Job(f"tests.sandbox.work:{function}", arguments or {}, cleanup), **how)
+        job = sandbox.Job(f"tests.sandbox.work:{function}", arguments or {}, cleanup, has_task=has_task)
+        return sandbox.run(context, job, **how)
 
 
 def start(

@@ -41,6 +41,7 @@ class Job:
     :param cleanup: a function and its arguments that take back what the job left where it ended in any way but by
         returning or raising.
     :param about: what its operation wants to be told at the job's end; what JSON can hold.
+    :param has_task: a task runs in it, or is rendered, and may ask Airflow for something.
     """
 
     function: str
@@ -48,6 +49,7 @@ class Job:
     cleanup: Optional[Tuple[str, Mapping[str, Any]]] = None
     job_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     about: Mapping[str, Any] = field(default_factory=dict)
+    has_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
             "limit_seconds": limit,
         },
         "in_background": in_background,
+        "has_task": job.has_task,
         "seconds": limit,
         "jobs": os.fspath(jobs_folder()),
         "places": places,

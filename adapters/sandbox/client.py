@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Dict, List, Optional
 
 from native_api.adapters.sandbox.link import Link
+from native_api.adapters.sandbox.server import ANY, WITH_TASK
 from native_api.errors import SandboxUnavailable
 
 #: How long importing Airflow may take, in seconds; on a loaded machine it is half a minute.
@@ -55,16 +56,17 @@ class Server:
         """Return whether it lives and this process has started it; after a fork it is another process's."""
         return self._pid == os.getpid() and self._process.poll() is None
 
-    def begin(self) -> Link:
+    def begin(self, has_task: bool) -> Link:
         """
         Return the link to a new supervisor.
 
+        :param has_task: see :class:`~native_api.adapters.sandbox.Job`.
         :raises OSError: the server is gone.
         """
         ours, theirs = Link.pair()
         with self._lock:
             self._wait()
-            self._control.pass_on(theirs)
+            self._control.pass_on(theirs, WITH_TASK if has_task else ANY)
         theirs.close()
         return ours
 
@@ -120,7 +122,7 @@ def begin(request: Dict[str, Any]) -> Begun:
     for pause in _PAUSES:
         time.sleep(pause)
         with suppress(OSError, EOFError):
-            link = warm().begin()
+            link = warm().begin(request["has_task"])
             try:
                 link.send(request)
                 return Begun(link, link.receive(request["queue_seconds"] + _START_SECONDS))

@@ -57,19 +57,19 @@ class Link:
         except ConnectionError as exc:
             raise EOFError from exc
 
-    def pass_on(self, other: Link) -> None:
-        """Give *other* to the process at the far end."""
+    def pass_on(self, other: Link, word: bytes) -> None:
+        """Give *other*, and a word of one byte, to the process at the far end."""
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [other.fileno()]))
-        self._end.sendmsg([b"+"], [rights])
+        self._end.sendmsg([word], [rights])
 
-    def take_over(self) -> Optional[Link]:
-        """Return the link that the far end passes on, or None where it is closed."""
+    def take_over(self) -> Optional[Tuple[Link, bytes]]:
+        """Return the link that the far end passes on, and its word, or None where it is closed."""
         descriptors = array.array("i")
-        data, ancillary, *_ = self._end.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
+        word, ancillary, *_ = self._end.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
         for level, kind, passed in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 descriptors.frombytes(passed)
-        return Link.of(descriptors[0]) if data and descriptors else None
+        return (Link.of(descriptors[0]), word) if word and descriptors else None
 
     def close(self) -> None:
         """Close this end."""

@@ -11,11 +11,16 @@ import gc
 import os
 import select
 import signal
+from functools import lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
 
 from native_api.adapters.sandbox.link import Link
 
 #: What it says when Airflow is imported.
 READY = "ready"
+#: The words that a link comes with: what its job is.
+ANY, WITH_TASK = b"-", b"t"
 
 
 def main(descriptor: int) -> None:
@@ -29,10 +34,14 @@ def main(descriptor: int) -> None:
         readable, _, _ = select.select([control], [], [], 1)
         _reap()
         if not readable:
+            _make_api()
             continue
-        link = control.take_over()
-        if link is None:
+        taken = control.take_over()
+        if taken is None:
             return
+        link, word = taken
+        if word == WITH_TASK:
+            _make_api()
         if os.fork() == 0:
             control.close()
             _supervise(link)
@@ -40,12 +49,28 @@ def main(descriptor: int) -> None:
 
 
 def _import_airflow() -> None:
+    from native_api.adapters import work
     from native_api.adapters.sandbox import guard, supervisor, worker  # noqa: F401
     from native_api.adapters.seam import airflow
 
     airflow().user_code.preload()
+    for module in iter_modules(work.__path__, f"{work.__name__}."):
+        import_module(module.name)
+    _share()
+
+
+@lru_cache(maxsize=None)
+def _make_api() -> None:
+    """Make what tasks ask things of, once: when there is nothing else to do, or a task needs it; it takes seconds."""
+    from native_api.adapters.seam import airflow
+
+    airflow().user_code.make_api()
+    _share()
+
+
+def _share() -> None:
+    """Have the forks go on sharing what is there now: it is never looked at again."""
     gc.collect()
-    # What is there now is never looked at again, so that the forks go on sharing it.
     gc.freeze()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -29,31 +30,41 @@ class UserCode:
     modules: Tuple[str, ...] = (
         "airflow.models",
         "airflow.dag_processing.dagbag",
+        "airflow.dag_processing.bundles.local",
         "airflow.dag_processing.bundles.manager",
         "airflow.dag_processing.collection",
         "airflow.serialization.serialized_objects",
+        "airflow.providers.standard.decorators.python",
         "airflow.providers.standard.operators.bash",
+        "airflow.providers.standard.operators.empty",
         "airflow.providers.standard.operators.python",
+        "airflow.sdk.bases.sensor",
         "airflow.sdk.definitions.dag",
+        "airflow.sdk.definitions.decorators",
         "airflow.sdk.execution_time.task_runner",
         "airflow.sdk.execution_time.supervisor",
-        "airflow.models.backfill",
-        "airflow.models.renderedtifields",
+        "airflow.jobs.job",
+        "airflow.timetables.trigger",
     )
     #: The longest that a request may take, in seconds.
     longest_request = 3600
 
     def preload(self) -> None:
         """Import what jobs need; what this Airflow does not have is left out."""
+        from airflow.models import import_all_models
+        from sqlalchemy.orm import configure_mappers
+
         for module in self.modules:
             try:
                 import_module(module)
             except ImportError as exc:
                 log.debug("Not preloaded: %s: %s", module, exc)
-        self._preload_web_app()
+        import_all_models()
+        # Else each job does that with its first query.
+        configure_mappers()
 
-    def _preload_web_app(self) -> None:
-        """Make the in-process execution API, whose first request costs seconds."""
+    def make_api(self) -> None:
+        """Make the in-process execution API, which tasks ask; its first request costs seconds."""
         from asyncio import run
 
         from airflow.sdk.execution_time.supervisor import in_process_api_server
@@ -139,6 +150,12 @@ class UserCode:
 
 class UserCode32(UserCode):
     """Airflow 3.2."""
+
+    def make_api(self) -> None:
+        supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
+        # Before 3.3 whoever asks for one makes one, which takes seconds.
+        supervisor.in_process_api_server = lru_cache(maxsize=None)(supervisor.in_process_api_server)
+        super().make_api()
 
     def _no_examples(self) -> Dict[str, Any]:
         # 3.3 has the examples in a bundle.

@@ -247,6 +247,13 @@ def test_the_call_after_the_server_was_killed_works(monkeypatch: Any, fresh: Any
     jobs_under_test.forget(job_id)
 
 
+def test_what_jobs_need_was_made_before_them(airflow: Any, fresh: Any) -> None:
+    """For all of them once: what a task asks things of, before the first job that has one."""
+    made = {"models": True, "api": airflow.version() >= (3, 0)}
+    assert jobs_under_test.run("what_is_made").result["models"] is True
+    assert [jobs_under_test.run("what_is_made", has_task=has_task).result for has_task in (True, False)] == [made, made]
+
+
 def test_a_fork_of_the_web_server_starts_a_server_of_its_own(fresh: Any) -> None:
     """Gunicorn forks its workers: what was started before belongs to the parent."""
     server = client.warm()._process.pid

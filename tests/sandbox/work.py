@@ -28,6 +28,19 @@ def sleep(seconds: float = 600) -> str:
     return "slept"
 
 
+def what_is_made() -> Dict[str, bool]:
+    """Return what was made before this job began: what Airflow's models need, and what tasks ask things of."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import inspect
+
+    try:
+        from airflow.sdk.execution_time.supervisor import in_process_api_server
+    except ImportError:
+        return {"models": inspect(DagRun).configured, "api": False}
+    made = getattr(in_process_api_server, "cache_info", None)
+    return {"models": inspect(DagRun).configured, "api": made is not None and made().currsize > 0}
+
+
 def touch(path: str) -> None:
     """Make a file."""
     Path(path).touch()
