@@ -1,0 +1,25 @@
+"""Programs that stand in for daemons."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, Dict
+
+import pytest
+
+from native_api.adapters.daemon_processes import commands
+from tests.daemon_processes.stand_ins import eventually, read_log, start
+
+
+@pytest.fixture
+def stand_in(fresh: Any, mocker: Any) -> Callable[..., Dict[str, Any]]:
+    """Return a function that starts another program in the place of a daemon's."""
+
+    def begin(program: str, *words: str, daemon: str = "kerberos", **arguments: Any) -> Dict[str, Any]:
+        command = [sys.executable, "-c", program, *words]
+        mocker.patch.object(commands, "command_of", return_value=command)
+        started = start(daemon, **arguments)
+        eventually(lambda: "begun" in read_log(started["name"]))
+        return started
+
+    return begin
