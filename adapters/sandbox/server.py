@@ -8,6 +8,7 @@ the database, and runs no user code.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import select
 import signal
@@ -16,6 +17,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from native_api.adapters.sandbox.link import Link
+
+log = logging.getLogger(__name__)
 
 #: What it says when Airflow is imported.
 READY = "ready"
@@ -64,7 +67,11 @@ def _make_api() -> None:
     """Make what tasks ask things of, once: when there is nothing else to do, or a task needs it; it takes seconds."""
     from native_api.adapters.seam import airflow
 
-    airflow().user_code.make_api()
+    try:
+        airflow().user_code.make_api()
+    except Exception:
+        # Jobs that have no task need none; one that asks for it tells in its log what is wrong.
+        log.warning("Airflow's API could not be made for tasks", exc_info=True)
     _share()
 
 

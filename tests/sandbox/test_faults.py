@@ -17,6 +17,8 @@ import native_api
 from native_api import errors
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import client
+from native_api.adapters.sandbox import server as warm_process
+from native_api.adapters.seam import airflow as seam
 from tests import airflow_under_test, jobs_under_test
 from tests.jobs_under_test import running_supervisors
 from tests.sandbox.work import own_connection
@@ -252,6 +254,14 @@ def test_what_jobs_need_was_made_before_them(airflow: Any, fresh: Any) -> None:
     made = {"models": True, "api": airflow.version() >= (3, 0)}
     assert jobs_under_test.run("what_is_made").result["models"] is True
     assert [jobs_under_test.run("what_is_made", has_task=has_task).result for has_task in (True, False)] == [made, made]
+
+
+def test_what_tasks_ask_cannot_be_made(airflow: Any, mocker: Any, caplog: Any) -> None:
+    """Other jobs go on."""
+    mocker.patch.object(type(seam().user_code), "make_api", side_effect=ImportError("no fastapi"))
+    mocker.patch.object(warm_process, "_share")
+    warm_process._make_api.__wrapped__()
+    assert "no fastapi" in caplog.text
 
 
 def test_a_fork_of_the_web_server_starts_a_server_of_its_own(fresh: Any) -> None:
