@@ -49,6 +49,8 @@ def deployment(
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth",
             "AIRFLOW__KERBEROS__CCACHE": str(home / "ccache"),
             "AIRFLOW__KERBEROS__REINIT_FREQUENCY": "3600",
+            # The centre is on loopback, which is not among the addresses that a ticket else is for.
+            "AIRFLOW__KERBEROS__INCLUDE_IP": "False",
             "AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": TOKEN,
             "AIRFLOW__NATIVE_API__ALLOW_DAEMONS": "True",
             **centre.environment,
