@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Iterator
 
 import pytest
@@ -15,6 +16,7 @@ airflow_under_test.configure()
 def airflow() -> Any:
     """Return the Airflow under test, its database created and filled."""
     airflow_under_test.create_database()
+    _keep()
     return airflow_under_test
 
 
@@ -32,7 +34,14 @@ def site(airflow: Any) -> Iterator[Any]:
     from tests.web_site import open_site
 
     with open_site() as opened:
+        _keep()
         yield opened
+
+
+def _keep() -> None:
+    """Have the garbage collector pass over what is there for the whole session, which is most."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
