@@ -117,8 +117,10 @@ def test_a_job_that_is_ended_may_tidy_up(short: None, fresh: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("after", ["return", "exit", "hang"])
-def test_no_process_is_left(after: str, short: None, fresh: Any) -> None:
+def test_no_process_is_left(after: str, monkeypatch: Any, fresh: Any) -> None:
     """Neither a child, nor one in a session of its own, nor one that was forked twice, however the job ends."""
+    if after == "hang":
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
     mark = uuid.uuid4().hex
     try:
         jobs_under_test.run("leave_processes", {"mark": mark, "after": after})
