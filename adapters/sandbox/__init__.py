@@ -96,7 +96,7 @@ def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool
     """
     context.session.commit()
     request = _request(context, job, in_background, outlive)
-    with closing(client.begin(request)) as begun:
+    with closing(client.begin(request, job.has_task)) as begun:
         told = begun.next() if in_background else _wait(begun, settings.get("job_seconds"), outlive)
     if told["state"] in ("queued", "in_background"):
         context.follow("job_state", job_id=job.job_id)
@@ -174,7 +174,6 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
             "limit_seconds": limit,
         },
         "in_background": in_background,
-        "has_task": job.has_task,
         "seconds": limit,
         "jobs": os.fspath(jobs_folder()),
         "places": places,

@@ -113,7 +113,7 @@ def warm() -> Server:
         return _server
 
 
-def begin(request: Dict[str, Any]) -> Begun:
+def begin(request: Dict[str, Any], has_task: bool) -> Begun:
     """
     Send a job to a new supervisor.
 
@@ -122,7 +122,7 @@ def begin(request: Dict[str, Any]) -> Begun:
     for pause in _PAUSES:
         time.sleep(pause)
         with suppress(OSError, EOFError):
-            link = warm().begin(request["has_task"])
+            link = warm().begin(has_task)
             try:
                 link.send(request)
                 return Begun(link, link.receive(request["queue_seconds"] + _START_SECONDS))

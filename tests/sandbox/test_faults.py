@@ -7,6 +7,7 @@ import re
 import signal
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, List
 
@@ -116,16 +117,21 @@ def test_a_job_that_is_ended_may_tidy_up(short: None, fresh: Any, tmp_path: Path
     assert (tmp_path / "tidied").exists()
 
 
-@pytest.mark.parametrize("after", ["return", "exit", "hang"])
-def test_no_process_is_left(after: str, monkeypatch: Any, fresh: Any) -> None:
+@pytest.mark.parametrize(
+    "after, ends",
+    [
+        ("return", nullcontext()),
+        ("exit", pytest.raises(errors.UserCodeCrashed)),
+        ("hang", pytest.raises(errors.JobTimedOut)),
+    ],
+)
+def test_no_process_is_left(after: str, ends: Any, monkeypatch: Any, fresh: Any) -> None:
     """Neither a child, nor one in a session of its own, nor one that was forked twice, however the job ends."""
     if after == "hang":
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
     mark = uuid.uuid4().hex
-    try:
+    with ends:
         jobs_under_test.run("leave_processes", {"mark": mark, "after": after})
-    except (errors.UserCodeCrashed, errors.JobTimedOut):
-        assert after != "return"
     assert marked(mark) == []
 
 
