@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Callable, ContextManager, Iterator, List, Tuple
 
 from native_api import settings
+from native_api.adapters import private
 from native_api.errors import Invalid, NativeApiError, NotInFilesDir, Refused, ServerFileNotFound
 
 Outside = Callable[[str], NativeApiError]
@@ -46,12 +47,12 @@ def replace(file: str, content: bytes) -> None:
     :param file: its path below ``files_dir``, or its whole path; its folder is there already.
     :raises NotInFilesDir: the path leads elsewhere.
     """
-    os.makedirs(settings.get("files_dir"), mode=0o700, exist_ok=True)
+    private.folder(settings.get("files_dir"))
     with _our_errors(file), _folder_of(file) as (folder, name):
         with suppress(FileNotFoundError):
             _require_regular(file, name, folder)
         new = f".{uuid.uuid4().hex}"
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+        descriptor = private.opened(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=folder)
         try:
             with os.fdopen(descriptor, "wb") as opened:
                 opened.write(content)

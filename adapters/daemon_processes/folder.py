@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Dict, Iterator, List, Optional
 
 from native_api import settings
+from native_api.adapters import private
 from native_api.adapters.daemon_processes.launch import replace
 from native_api.adapters.files import folder_below
 from native_api.errors import NotInDaemonsDir, Refused
@@ -23,7 +24,7 @@ LOG_SUFFIXES = (".log", ".out", ".err")
 def create() -> None:
     """Create the folders, which only their owner may look into."""
     for folder in (settings.get("daemons_dir"), os.path.dirname(record_path(""))):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        private.folder(folder)
 
 
 def record_path(name: str) -> str:
@@ -80,7 +81,7 @@ def held_pid_files() -> Iterator[None]:
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
     create()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = private.opened(path, os.O_WRONLY | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Dict, Iterator, List, Optional
 
+from native_api.adapters import private
 from native_api.adapters.deploying.names import Target
 from native_api.adapters.sandbox.slots import is_locked
 from native_api.errors import DeploymentNotFound, DeploymentRuns, NativeApiError, Refused
@@ -193,9 +194,9 @@ class History:
 @contextmanager
 def _locked(path: Path, seconds: float, error: NativeApiError) -> Iterator[None]:
     """Hold the lock that a file stands for, or raise the error where others do for that long."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.folder(path.parent)
     until = time.monotonic() + seconds
-    with path.open("w") as lock:
+    with open(path, "w", opener=private.opened) as lock:
         while not _takes(lock):
             if time.monotonic() > until:
                 raise error
@@ -214,8 +215,7 @@ def _takes(lock: IO[str]) -> bool:
 def _write(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all."""
     new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
+    with open(new, "wb", opener=private.opened) as opened:
         opened.write(content)
         opened.flush()
         os.fsync(opened.fileno())

@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional
 from marshmallow import ValidationError, fields
 
 from native_api import settings
+from native_api.adapters import private
 from native_api.adapters.deploying import history
 
 #: Seconds after which an upload is nobody's any more.
@@ -41,14 +42,12 @@ def told_of(content: bytes) -> Dict[str, Any]:
 
 def receive(content: bytes) -> Path:
     """Write an upload where the sandbox takes it from, and forget those that nobody took."""
-    folder = history.root().with_name("uploads")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = private.folder(history.root().with_name("uploads"))
     for left in folder.iterdir():
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _FORGOTTEN_SECONDS:
                 left.unlink()
     path = folder / os.urandom(16).hex()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
+    with open(path, "xb", opener=private.opened) as opened:
         opened.write(content)
     return path

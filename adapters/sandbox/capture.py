@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Iterable, Optional, Pattern, Set, Tuple
 
+from native_api.adapters import private
+
 #: A line that does not end is written in parts of this size.
 _LINE = 65536
 _MASK = b"***"
@@ -42,7 +44,7 @@ class Capture:
 
     def __init__(self, path: Path, limit: int, secrets: Secrets) -> None:
         self._path, self._half, self._secrets = path, max(limit // 2, 1), secrets
-        self._file = path.open("ab", buffering=0)
+        self._file = open(path, "ab", buffering=0, opener=private.opened)
         self._rest = b""
 
     def write(self, data: bytes) -> None:
@@ -66,7 +68,7 @@ class Capture:
             if room <= 0:
                 self._file.close()
                 os.replace(self._path, older(self._path))
-                self._file = self._path.open("wb", buffering=0)
+                self._file = open(self._path, "wb", buffering=0, opener=private.opened)
                 continue
             self._file.write(data[:room])
             data = data[room:]

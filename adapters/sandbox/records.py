@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional
 
+from native_api.adapters import private
 from native_api.adapters.sandbox.slots import is_locked, lock
 
 #: The states of a job that has not ended.
@@ -32,9 +33,7 @@ class Record:
     @classmethod
     def create(cls, jobs: Path, facts: Mapping[str, Any]) -> Record:
         """Make the folder of a new job, which this process holds until it ends."""
-        jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished = jobs / f".{uuid.uuid4().hex}"
-        unfinished.mkdir(mode=0o700)
+        unfinished = private.folder(private.folder(jobs) / f".{uuid.uuid4().hex}")
         record = cls(unfinished)
         record._write("job.json", facts)
         record.held = lock(record._alive)
@@ -104,7 +103,7 @@ class Record:
 
     def ask_to_end(self) -> None:
         """Ask the supervisor to end the job."""
-        (self._folder / "cancel").touch()
+        private.write(self._folder / "cancel", "")
 
     def is_asked_to_end(self) -> bool:
         """Return whether somebody has asked to end the job."""
@@ -112,7 +111,7 @@ class Record:
 
     def keep(self) -> None:
         """Keep the folder after the job's end: nobody waits for its answer."""
-        (self._folder / "kept").touch()
+        private.write(self._folder / "kept", "")
 
     def is_kept(self) -> bool:
         """Return whether the folder is there to be read after the job's end."""
@@ -140,9 +139,7 @@ class Record:
 
     def _write(self, name: str, content: Any) -> None:
         new = self._folder / f".{name}"
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(content, file)
+        private.write(new, json.dumps(content))
         new.replace(self._folder / name)
 
 

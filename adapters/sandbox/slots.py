@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
+from native_api.adapters import private
+
 
 class Slots:
     """
@@ -29,7 +31,7 @@ class Slots:
 
 
 def _lock_one(folder: Path, count: int) -> Optional[int]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.folder(folder)
     for number in range(count):
         descriptor = lock(folder / str(number))
         if descriptor is not None:
@@ -39,7 +41,7 @@ def _lock_one(folder: Path, count: int) -> Optional[int]:
 
 def lock(path: Path, flags: int = os.O_CREAT) -> Optional[int]:
     """Return the descriptor of the file, locked, or None where another process has it locked."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+    descriptor = private.opened(path, os.O_RDWR | flags)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, TextIO
 
+from native_api.adapters import private
 from native_api.adapters.sandbox.hiding import hidden, learn_secrets
 from native_api.adapters.seam import airflow
 from native_api.errors import NativeApiError
@@ -45,7 +46,7 @@ def work(
         _set_limits(memory_mb)
         _surround()
         learn_secrets(secrets_to)
-        result.write_text(_text_of(outcome_of(function, arguments)))
+        private.write(result, _text_of(outcome_of(function, arguments)))
 
 
 def ends_at() -> float:

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
+from native_api.adapters import private
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing import Bundle, Loaded
 from native_api.adapters.work import parsing
@@ -36,8 +37,8 @@ def refresh(
     """
     begun = time.monotonic()
     airflow().syncing.prepare()
-    with tempfile.NamedTemporaryFile() as lock:
-        files = _files(bundles, subdir, path, lock.name)
+    with tempfile.TemporaryDirectory() as folder:
+        files = _files(bundles, subdir, path, os.path.join(folder, "lock"))
         entries = [parsing.entry_of(file, piece) for file, piece in parsing.in_forks(_refresh_one, files, file_seconds)]
     asked = [airflow().syncing.ask_processor(file.path, file.bundle) for file in files if file.is_read]
     entries = [{**_NOTHING, **entry} for entry in parsing.slowest_first(entries)]
@@ -90,7 +91,7 @@ def _refresh_one(file: Refreshed) -> Dict[str, Any]:
 @contextmanager
 def _alone(lock: str) -> Iterator[None]:
     # Two files may name the same asset, and SQLite has one writer.
-    with open(lock, encoding="utf-8") as opened:
+    with open(lock, "w", encoding="utf-8", opener=private.opened) as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
         yield
 
