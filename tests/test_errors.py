@@ -7,6 +7,8 @@ import os
 from typing import Any
 
 import pytest
+from airflow import settings as airflow_settings
+from sqlalchemy import event
 
 import native_api
 from native_api import errors
@@ -165,6 +167,37 @@ class TestUnforeseen:
             answer = broken.legacy(LEGACY["api"], get="k")
         is_envelope(answer, 500)
         self.check(answer, answer.json["output"].rstrip(".").rsplit(" ", 1)[-1], caplog)
+
+    @pytest.mark.parametrize("kind", ["IntegrityError", "OperationalError", "ProgrammingError"])
+    @pytest.mark.parametrize("face", ["typed", "legacy"])
+    def test_secrets_stay_out_of_the_log(self, web: Any, face: str, kind: str, caplog: Any) -> None:
+        """Whatever fails when one is written: the database itself, and whether the caller's sentence is our own."""
+
+        def fail(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
+            if statement.startswith("INSERT INTO variable"):
+                # As PostgreSQL tells the row.
+                detail = "\nDETAIL:  Failing row contains (s3cr3t-value)" if kind == "IntegrityError" else ""
+                raise getattr(engine.dialect.dbapi, kind)("full" + detail)
+
+        engine = airflow_settings.engine
+        event.listen(engine, "do_execute", fail)
+        try:
+            with caplog.at_level(logging.DEBUG):
+                named = {"key": "db_password", "value": "s3cr3t-value", "description": "s3cr3t-too"}
+                answer = (
+                    web.typed("set_variable", **named)
+                    if face == "typed"
+                    else web.request(
+                        "POST", "/admin/rest_api/api", query={"api": "variables"}, form={"cmd": "set", **named}
+                    )
+                )
+        finally:
+            event.remove(engine, "do_execute", fail)
+        assert answer.status >= 400
+        assert "full" in caplog.text
+        # The old protocol's envelope repeats what the client sent.
+        said = answer.text if face == "typed" else answer.json["output"]
+        assert "s3cr3t" not in caplog.text + str(said)
 
 
 class TestBodies:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from importlib import import_module
-from typing import Callable, Optional, Tuple, Type
+from typing import Callable, Iterator, Optional, Tuple, Type
 
 from native_api.errors import DatabaseUnavailable, Invalid, Missing, NativeApiError, Refused
+
+log = logging.getLogger(__name__)
 
 Translation = Callable[[BaseException], NativeApiError]
 
@@ -32,10 +35,40 @@ TABLE: Tuple[Tuple[str, Translation], ...] = (
 )
 
 
+#: What the database says of a statement that failed; its text has the statement's parameters in it.
+_STATEMENT = "sqlalchemy.exc:StatementError"
+
+
 @lru_cache(maxsize=None)
 def foreign() -> Tuple[Type[BaseException], ...]:
-    """Return the classes that :func:`translate` knows."""
-    return tuple(found for found in (_load(places) for places, _ in TABLE) if found)
+    """Return the classes that :func:`translate` knows, and that of statements that failed."""
+    known = (*(places for places, _ in TABLE), _STATEMENT)
+    return tuple(found for found in map(_load, known) if found)
+
+
+def hide_parameters(exc: BaseException) -> None:
+    """Keep the parameters of statements, which may be secrets, out of the text of the error and of what led to it."""
+    statement_error = _load(_STATEMENT)
+    for linked in _chain(exc):
+        if statement_error and isinstance(linked, statement_error):
+            linked.hide_parameters = True  # type: ignore[attr-defined]
+
+
+def report(exc: BaseException) -> None:
+    """Log the failure of a statement that the caller is only given a sentence for, by its first line."""
+    statement_error = _load(_STATEMENT)
+    if statement_error and isinstance(exc, statement_error):
+        # PostgreSQL's next line is the whole row.
+        reason = str(getattr(exc, "orig", exc)).partition("\n")[0]
+        log.warning("%s: %s [%s]", type(exc).__name__, reason, getattr(exc, "statement", None))
+
+
+def _chain(exc: Optional[BaseException]) -> Iterator[BaseException]:
+    seen = set()
+    while exc is not None and id(exc) not in seen:
+        seen.add(id(exc))
+        yield exc
+        exc = exc.__cause__ or exc.__context__
 
 
 def translate(exc: BaseException) -> Optional[NativeApiError]:

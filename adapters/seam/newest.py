@@ -108,9 +108,11 @@ class Airflow:
         try:
             yield
         except failures.foreign() as exc:
+            failures.hide_parameters(exc)
             ours = failures.translate(exc)
             if ours is None:
                 raise
+            failures.report(exc)
             raise ours from exc
 
     def default_timezone(self) -> tzinfo:
