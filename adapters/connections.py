@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
@@ -172,12 +172,7 @@ def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     Where it has a password, or something sensitive in its extra, it is given in full to those who may edit it, and
     refused to others.
     """
-    row = _found(context.session, conn_id)
-    shown, true = _shown(row), _true(row)
-    editing = Access(Resource.CONNECTION, "PUT")
-    if shown != true and not context.caller.may(editing, conn_id):
-        raise SensitiveValue(editing.describe(conn_id))
-    return true
+    return unmasked(context, _found(context.session, conn_id))
 
 
 @operation(
@@ -199,14 +194,12 @@ def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any)
     present = _stored(context.session, conn_id)
     if present is not None and not replace:
         raise ConnectionExists(conn_id)
-    row = _built(conn_id, wanted)
+    row = built(conn_id, **wanted)
     if present is None:
         context.created = True
     else:
         context.caller.require(Access(Resource.CONNECTION, "PUT"), conn_id)
-        _make_way(context.session, present, row)
-    context.session.add(row)
-    context.session.flush()
+    put_in_place(context.session, [present] if present else [], {conn_id: row})
     return _shown(row)
 
 
@@ -240,7 +233,31 @@ def _found(session: Any, conn_id: str) -> Any:
     return row
 
 
-def _built(conn_id: str, wanted: Mapping[str, Any]) -> Any:
+def stored_connections(session: Any, conn_ids: Optional[Collection[str]] = None) -> List[Any]:
+    """Return the rows of those ids that are there; None stands for all."""
+    from airflow.models.connection import Connection as AirflowConnection
+    from sqlalchemy import select
+
+    statement = select(AirflowConnection)
+    if conn_ids is not None:
+        statement = statement.where(AirflowConnection.conn_id.in_(conn_ids))
+    return list(session.scalars(statement))
+
+
+def unmasked(context: Context, row: Any) -> Dict[str, Any]:
+    """
+    Return a row verbatim.
+
+    :raises SensitiveValue: lists mask something of it, and the caller may not edit it.
+    """
+    true = _true(row)
+    editing = Access(Resource.CONNECTION, "PUT")
+    if _shown(row) != true and not context.caller.may(editing, row.conn_id):
+        raise SensitiveValue(editing.describe(row.conn_id))
+    return true
+
+
+def built(conn_id: str, **wanted: Any) -> Any:
     """Return a new row, which Airflow makes of the URI or of the fields."""
     from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
     from airflow.models.connection import Connection as AirflowConnection
@@ -271,12 +288,18 @@ def _require_room(row: Any) -> None:
             raise Invalid({name.lstrip("_"): [f"Too long: there is room for {longest} characters."]})
 
 
-def _make_way(session: Any, present: Any, row: Any) -> None:
-    """Delete the present row for a new one, which keeps its id and, in multi-team mode, its team."""
-    for name in ("id", "team_name"):
-        if hasattr(present, name):
-            setattr(row, name, getattr(present, name))
-    session.delete(present)
+def put_in_place(session: Any, present: Iterable[Any], rows: Mapping[str, Any]) -> None:
+    """Store new rows by id; each of the *present* ones gives way to its own, which keeps its primary key and team."""
+    for old in present:
+        for name in ("id", "team_name"):
+            if hasattr(old, name):
+                setattr(rows[old.conn_id], name, getattr(old, name))
+        session.delete(old)
+    session.flush()
+    # Those with a primary key first, or SQLite gives it to a new one.
+    session.add_all(row for row in rows.values() if row.id is not None)
+    session.flush()
+    session.add_all(rows.values())
     session.flush()
 
 

@@ -109,18 +109,11 @@ def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[st
 
     A new pool needs the permission to create one besides.
     """
-    # Airflow's own create_or_update_pool commits before 3.3, and from 3.3 on takes the pool from its team.
-    from airflow.models.pool import Pool as AirflowPool
-
     row = _stored(context.session, name)
     if row is None:
         context.caller.require(Access(Resource.POOL, "POST"), name)
         context.created = True
-        row = AirflowPool(pool=name, include_deferred=False)
-        context.session.add(row)
-    row.slots = slots
-    for field, value in changes.items():
-        setattr(row, field, value)
+    row = update_pool(context.session, row, name=name, slots=slots, **changes)
     context.session.flush()
     return _shown(row, _used_slots(context.session, name))
 
@@ -177,6 +170,27 @@ def delete_pool(context: Context, name: str) -> Dict[str, Any]:
         raise DefaultPool(name)
     context.session.delete(row)
     return {"name": name, "slots": row.slots, "description": row.description}
+
+
+def update_pool(session: Any, row: Any, *, name: str, **changes: Any) -> Any:
+    """Set the fields of a pool that are named, of a new one where *row* is None, and return its row."""
+    # Airflow's own create_or_update_pool commits before 3.3, and from 3.3 on takes the pool from its team.
+    from airflow.models.pool import Pool as AirflowPool
+
+    if row is None:
+        row = AirflowPool(pool=name, include_deferred=False)
+        session.add(row)
+    for field, value in changes.items():
+        setattr(row, field, value)
+    return row
+
+
+def stored_pools(session: Any) -> Dict[str, Any]:
+    """Return all rows by name."""
+    from airflow.models.pool import Pool as AirflowPool
+    from sqlalchemy import select
+
+    return {row.pool: row for row in session.scalars(select(AirflowPool))}
 
 
 def _stored(session: Any, name: str) -> Any:

@@ -6,76 +6,47 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, Optional
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters import files, strict_json
+from native_api.adapters import files
 from native_api.adapters.about import Nothing
+from native_api.adapters.imports import (
+    Entries,
+    EntriesField,
+    Import,
+    Imported,
+    entries_of_file,
+    file_field,
+    import_entries,
+    json_or_none,
+    read_content,
+    read_each,
+    refuse_mask,
+)
 from native_api.adapters.seam import airflow
-from native_api.adapters.seam.masking import MASK
 from native_api.adapters.variables import KEY_LENGTH, team_of
-from native_api.errors import Invalid, Refused, SensitiveValue, VariablesExist
+from native_api.errors import Refused, SensitiveValue, VariablesExist
 from native_api.operations import Context, operation
 
 #: White space outside the strings of a JSON text.
 _SPACE = re.compile(r'("(?:\\.|[^"\\])*")|\s+')
 
-#: How many keys the audit row of an import names.
-KEYS_NAMED = 100
 
-
-class Entries(fields.Raw):
-    """Variables by their keys: an object, the text of one, or an uploaded file of one."""
-
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Dict[str, Dict[str, Any]]:
-        return entries_of(value)
-
-
-def _file(**kwargs: Any) -> fields.String:
-    return fields.String(
-        validate=validate.Length(min=1, max=4096),
-        metadata={"description": "A file on the server: its path below the option files_dir, or its whole path."},
-        **kwargs,
-    )
-
-
-def _named(entries: Mapping[str, Any]) -> List[str]:
-    """Return what the audit log says of an import: its keys."""
-    more = len(entries) - KEYS_NAMED
-    return [*sorted(entries)[:KEYS_NAMED], *([f"and {more} more"] if more > 0 else [])]
-
-
-class ImportVariables(Schema):
+class ImportVariables(Import):
     """What to import, and what becomes of variables that are there."""
 
-    variables = Entries(
-        metadata={
-            "description": 'An object with a value for each key, or {"value": …, "description": …}; '
-            "as JSON, as the text of it, or as an uploaded file.",
-            "upload": True,
-            "masked": _named,
-        }
-    )
-    file = _file()
-    on_conflict = fields.String(
-        load_default="overwrite",
-        validate=validate.OneOf(["overwrite", "fail", "skip"]),
-        metadata={"description": "What becomes of a variable that is there: overwrite it, fail, or skip it."},
+    entries = "variables"
+
+    variables = EntriesField(
+        lambda content: entries_of(content),
+        'An object with a value for each key, or {"value": …, "description": …}; '
+        "as JSON, as the text of it, or as an uploaded file.",
     )
 
-    @validates_schema
-    def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
-        if ("variables" in data) == ("file" in data):
-            raise ValidationError("Give either the variables or a file on the server.", "variables")
 
-
-class ImportedVariables(Schema):
+class ImportedVariables(Imported):
     """What an import did, by key."""
-
-    created = fields.List(fields.String(), required=True)
-    updated = fields.List(fields.String(), required=True)
-    skipped = fields.List(fields.String(), required=True)
-    total_entries = fields.Integer(required=True)
 
 
 class ExportedVariables(Schema):
@@ -91,7 +62,7 @@ class ExportedVariables(Schema):
 class SaveVariables(Schema):
     """Where to."""
 
-    file = _file(required=True)
+    file = file_field(required=True)
 
 
 class SavedVariables(SaveVariables):
@@ -119,7 +90,7 @@ def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
 def import_variables(
     context: Context,
     on_conflict: str,
-    variables: Optional[Mapping[str, Mapping[str, Any]]] = None,
+    variables: Optional[Entries] = None,
     file: Optional[str] = None,
 ) -> Dict[str, Any]:
     """
@@ -128,24 +99,22 @@ def import_variables(
     A description that is not named stays as it is. Values that are masked are refused. To overwrite a variable needs
     the permission to edit it.
     """
-    entries = variables if variables is not None else _entries_of_file(str(file))
+    entries = variables if variables is not None else entries_of_file(str(file), entries_of)
     present = _present(context.session)
-    there = sorted(set(entries) & set(present))
-    if there and on_conflict == "fail":
-        raise VariablesExist(there)
-    skipped = there if on_conflict == "skip" else []
-    wanted = sorted(set(entries) - set(skipped))
-    # All rights before the first write: in multi-team mode Airflow asks for a thing's team in a session that ends ours.
-    for key in wanted:
-        context.caller.require(Access(Resource.VARIABLE, "PUT" if key in present else "POST"), key)
-    for key in wanted:
-        _set(context.session, key, entries[key], present.get(key))
-    done = {
-        "created": [key for key in wanted if key not in present],
-        "updated": [key for key in wanted if key in present],
-    }
-    context.created = bool(done["created"])
-    return {**done, "skipped": skipped, "total_entries": len(entries)}
+
+    def store(keys: List[str]) -> None:
+        for key in keys:
+            _set(context.session, key, entries[key], present.get(key))
+
+    return import_entries(
+        context,
+        entries,
+        resource=Resource.VARIABLE,
+        present=present,
+        on_conflict=on_conflict,
+        exist=VariablesExist,
+        store=store,
+    )
 
 
 def _present(session: Any) -> Dict[str, Any]:
@@ -199,36 +168,13 @@ def save_variables(context: Context, file: str) -> Dict[str, Any]:
     return {"file": file, "total_entries": len(exported)}
 
 
-def entries_of(content: Any) -> Dict[str, Dict[str, Any]]:
+def entries_of(content: Any) -> Entries:
     """
     Return the variables that an import's content says: by key, the value as text, and the description where named.
 
     :raises ValidationError: keyed by what is wrong.
     """
-    if isinstance(content, (bytes, str)):
-        content = _read(content)
-    if not isinstance(content, dict):
-        raise ValidationError("Must be a JSON object of keys and values.")
-    entries, wrong = {}, {}
-    for key, said in content.items():
-        try:
-            entries[key] = _entry(key, said)
-        except ValidationError as exc:
-            wrong[str(key)] = exc.messages
-    if wrong:
-        raise ValidationError(wrong)
-    return entries
-
-
-def _read(content: Any) -> Any:
-    try:
-        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
-        read = strict_json.loads(text)
-        # Half of a surrogate pair is no text.
-        json.dumps(read, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as exc:
-        raise ValidationError(f"Not valid JSON: {exc}") from exc
-    return read
+    return read_each(read_content(content), _entry)
 
 
 def _entry(key: Any, said: Any) -> Dict[str, Any]:
@@ -239,29 +185,10 @@ def _entry(key: Any, said: Any) -> Dict[str, Any]:
     entry = dict(said) if told else {"value": said}
     if not isinstance(entry.get("description"), (str, type(None))):
         raise ValidationError("The description must be a text.")
-    if _holds_mask(entry["value"]):
-        raise ValidationError(f"Holds {MASK}, which stands for a value that was not shown.")
+    refuse_mask(entry["value"])
     if not isinstance(entry["value"], str):
         entry["value"] = json.dumps(entry["value"], indent=2)
     return entry
-
-
-def _holds_mask(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_mask, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds_mask, value))
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        read = _json_or_none(value)
-        return read is not None and _holds_mask(read)
-    return bool(value == MASK)
-
-
-def _entries_of_file(file: str) -> Dict[str, Dict[str, Any]]:
-    try:
-        return entries_of(files.read(file))
-    except ValidationError as exc:
-        raise Invalid({"file": exc.messages}) from exc
 
 
 def _exported(context: Context) -> Dict[str, Any]:
@@ -291,18 +218,9 @@ def _require_true_value(context: Context, row: Any) -> None:
 
 def _as_entry(text: str, description: Optional[str]) -> Any:
     """Return a variable as an import takes it, the value as what its JSON says where that loses nothing."""
-    value = _json_or_none(text)
+    value = json_or_none(text)
     if text.strip() != "null" and (value is None or _SPACE.sub(r"\1", json.dumps(value)) != _SPACE.sub(r"\1", text)):
         value = text
     if description or (isinstance(value, dict) and "value" in value):
         return {"value": value, "description": description}
     return value
-
-
-def _json_or_none(text: str) -> Any:
-    """Return what a JSON text says other than a string, None where it is none."""
-    try:
-        read = strict_json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return None if isinstance(read, str) else read

@@ -74,6 +74,10 @@ class TestOfAnotherTeam:
             "connection", "add_connection", {"conn_id": "blues", "conn_type": "fs", "replace": True}, id="a connection"
         ),
         pytest.param("pool", "set_pool", {"name": "blues", "slots": 2}, id="set a pool"),
+        pytest.param(
+            "connection", "import_connections", {"connections": {"blues": "fs://", "new": "fs://"}}, id="connections"
+        ),
+        pytest.param("pool", "import_pools", {"pools": {"blues": {"slots": 2, "team_name": "blue"}}}, id="pools"),
     ],
 )
 def test_what_is_changed_stays_in_its_team(teams: Any, kind: str, operation: str, arguments: Any) -> None:
@@ -103,6 +107,17 @@ def team_of(kind: str, name: str) -> Any:
 def test_an_export_has_what_the_caller_may_read(teams: Any) -> None:
     assert teams.typed("export_variables", login="op").json == {"variables": {"common": "v"}}
     assert set(teams.typed("export_variables", login="admin").json["variables"]) == {"common", "blues"}
+    assert set(teams.typed("export_connections", login="op").json["connections"]) == {"common"}
+    assert set(teams.typed("export_connections", login="admin").json["connections"]) == {"common", "blues"}
+    assert set(teams.typed("export_pools", login="op").json["pools"]) == {"common", "default_pool"}
+    assert teams.typed("export_pools", login="admin").json["pools"]["blues"]["team_name"] == "blue"
+
+
+@pytest.mark.parametrize("noun, entry", [("connections", "fs://"), ("pools", {"slots": 5})])
+def test_an_import_over_a_thing_of_another_team_is_refused(teams: Any, noun: str, entry: Any) -> None:
+    before = native_api.call(f"export_{noun}")
+    is_problem(teams.typed(f"import_{noun}", login="op", **{noun: {"a_new": entry, "blues": entry}}), 403)
+    assert native_api.call(f"export_{noun}") == before
 
 
 def test_an_import_into_another_team_is_refused(teams: Any) -> None:

@@ -25,6 +25,7 @@ from native_api.errors.callers import (
 from native_api.errors.conflicts import (
     Conflict,
     ConnectionExists,
+    ConnectionsExist,
     DagHasImportErrors,
     DagIsDefined,
     DagNotLoaded,
@@ -33,7 +34,9 @@ from native_api.errors.conflicts import (
     DefaultPool,
     Invalid,
     MethodNotAllowed,
+    PoolsExist,
     Refused,
+    SomeExist,
     VariablesExist,
 )
 from native_api.errors.daemons import DaemonDied, DaemonNotFound, DaemonRuns, NotInDaemonsDir
@@ -91,6 +94,7 @@ __all__ = [
     "Conflict",
     "ConnectionExists",
     "ConnectionNotFound",
+    "ConnectionsExist",
     "CrossSiteRequest",
     "DaemonDied",
     "DaemonNotFound",
@@ -137,10 +141,12 @@ __all__ = [
     "OutsideFolders",
     "PageNotFound",
     "PoolNotFound",
+    "PoolsExist",
     "Refused",
     "SandboxUnavailable",
     "SensitiveValue",
     "ServerFileNotFound",
+    "SomeExist",
     "TaskInstanceBusy",
     "TaskInstanceNotFound",
     "TaskNotFound",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Dict, List, Optional
+from typing import Any, ClassVar, Dict, List, Optional
 
 from native_api.errors.base import NativeApiError
 
@@ -42,13 +42,35 @@ class Refused(Conflict):
 
 
 @dataclass(eq=False)
-class VariablesExist(Conflict):
-    """Variables that were to be new are there already."""
+class SomeExist(Conflict):
+    """Things that were to be new are there already."""
 
+    nouns: ClassVar[str] = "things"
     keys: List[str]
 
     def __str__(self) -> str:
-        return f"These variables exist already: {', '.join(self.keys)}."
+        return f"These {self.nouns} exist already: {', '.join(self.keys)}."
+
+
+@dataclass(eq=False)
+class VariablesExist(SomeExist):
+    """Variables that were to be new are there already."""
+
+    nouns = "variables"
+
+
+@dataclass(eq=False)
+class ConnectionsExist(SomeExist):
+    """Connections that were to be new are there already."""
+
+    nouns = "connections"
+
+
+@dataclass(eq=False)
+class PoolsExist(SomeExist):
+    """Pools that were to be new are there already."""
+
+    nouns = "pools"
 
 
 @dataclass(eq=False)

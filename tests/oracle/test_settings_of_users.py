@@ -123,3 +123,58 @@ def test_pools(filled: Any) -> None:
 def _same_pool(comparison: Any, theirs: Dict[str, Any], ours: Dict[str, Any]) -> None:
     for name in ("slots", "description", "include_deferred"):
         comparison.same(name, theirs[name], str(ours[name]), ours["name"])
+
+
+def _exported_by_the_command(noun: str, file: Path) -> Any:
+    """Return what ``airflow <noun> export`` writes to the file."""
+    from airflow.cli.cli_parser import get_parser
+
+    arguments = get_parser().parse_args([noun, "export", str(file)])
+    arguments.func(arguments)
+    return json.loads(file.read_text())
+
+
+def test_connections_export(filled: Any, tmp_path: Path) -> None:
+    """The whole file."""
+    theirs = _exported_by_the_command("connections", tmp_path / "c.json")
+    with compared("connections export") as comparison:
+        comparison.same("the file", theirs, native_api.call("export_connections")["connections"])
+
+
+def test_pools_export(filled: Any, tmp_path: Path) -> None:
+    """The whole file."""
+    theirs = _exported_by_the_command("pools", tmp_path / "p.json")
+    with compared("pools export") as comparison:
+        comparison.same("the file", theirs, native_api.call("export_pools")["pools"])
+
+
+@pytest.mark.parametrize("noun", ["connections", "pools"])
+def test_import_of_what_the_command_exported(before: filler.Snapshot, tmp_path: Path, noun: str) -> None:
+    """Into an Airflow that lacks one and has another one otherwise: by the command, and by us, with the same rows."""
+    file = tmp_path / "f.json"
+    exported = _exported_by_the_command(noun, file)
+    (first, *_), second = [name for name in exported if name != "default_pool"], list(exported)[-1]
+    one = noun[:-1]
+    native_api.call(f"delete_{one}", **{"conn_id" if one == "connection" else "name": first})
+    other = {"conn_type": "http"} if one == "connection" else {"slots": 7}
+    native_api.call(f"import_{noun}", **{noun: {second: other}})
+    changed = filler.Snapshot()
+    flags = ["--overwrite"] if one == "connection" else []
+    theirs = printed(noun, "import", *flags, str(file))
+    assert not isinstance(theirs, Failure), theirs
+    theirs_after = filler.Snapshot().rows()
+    changed.put_back()
+    native_api.call(f"import_{noun}", **{noun: exported})
+    with compared(f"{noun} import") as comparison:
+        comparison.rows(filler.unlike(_decrypted(theirs_after), _decrypted(filler.Snapshot().rows())))
+
+
+def _decrypted(tables: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the tables with what is encrypted in clear, since each encryption has another text."""
+    from airflow.models.crypto import get_fernet
+
+    for row in tables["connection"]:
+        for name in ("password", "extra"):
+            if row[name] and row[f"is_{'extra_' if name == 'extra' else ''}encrypted"]:
+                row[name] = get_fernet().decrypt(row[name].encode()).decode()
+    return tables
