@@ -19,8 +19,8 @@ from native_api.adapters.schemas import DateTime, Flag, States
 from native_api.errors import JobHasEnded, JobNotFound, NativeApiError
 from native_api.operations import Context, operation
 
-#: Seconds that ending a job is waited for.
-_ENDING_SECONDS = 10
+#: Seconds, beyond its grace period, that ending a job is waited for.
+_ENDING_SECONDS = 5
 
 
 class InBackground(Schema):
@@ -207,7 +207,7 @@ def cancel_job(context: Context, job_id: str) -> Dict[str, Any]:
     if state not in LIVE:
         raise JobHasEnded(job_id, state)
     record.ask_to_end()
-    until = time.monotonic() + _ENDING_SECONDS
+    until = time.monotonic() + settings.get("job_grace_seconds") + _ENDING_SECONDS
     while state in LIVE and time.monotonic() < until:
         time.sleep(0.05)
         state = record.state()["state"]

@@ -50,6 +50,13 @@ def _longest_request() -> int:
     return airflow().user_code.longest_request
 
 
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError("must be 0 or more")
+    return number
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 0:
@@ -114,6 +121,13 @@ OPTIONS: Dict[str, Option] = {
         ),
         Option(
             "job_seconds_max", "86400", "How long user code may run in the background (async), in seconds.", _positive
+        ),
+        Option(
+            "job_grace_seconds",
+            "5",
+            "How long a job that is cancelled, or has run out of time, may take to stop by itself, in seconds; on_kill "
+            "of its operator runs then. After that it is killed.",
+            _seconds,
         ),
         Option("job_memory_mb", "2048", "How much memory the process of a job may have, in MiB.", _positive),
         Option(

@@ -41,6 +41,8 @@ def configure() -> None:
         "AIRFLOW__WEBSERVER__SECRET_KEY": "another-secret-of-the-tests",
         "AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": TOKEN,
         "AIRFLOW__NATIVE_API__TOKEN_EFFECTS": "read,write,execute,deploy,daemon",
+        # A job that does not stop by itself is killed this soon.
+        "AIRFLOW__NATIVE_API__JOB_GRACE_SECONDS": "0.3",
         "AIRFLOW__NATIVE_API__ALLOW_DEPLOY": "True",
         "AIRFLOW__NATIVE_API__ALLOW_DAEMONS": "True",
     }

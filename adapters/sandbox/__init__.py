@@ -134,7 +134,7 @@ def _wait(begun: Begun, seconds: float, outlive: bool) -> Dict[str, Any]:
         if told["state"] == "running" and outlive:
             told = _wait_or_leave(begun, seconds)
         elif told["state"] == "running":
-            told = begun.next(seconds + _BEYOND)
+            told = begun.next(seconds + settings.get("job_grace_seconds") + _BEYOND)
     except (EOFError, TimeoutError):
         return {"state": "crashed", "exit_code": -9, "seconds": round(time.monotonic() - waits_since, 3)}
     return told
@@ -180,6 +180,7 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
         # Of the two only requests hold a web worker while they wait.
         "queue": {"requests": airflow().user_code.waiting(queue, places), "background": queue},
         "queue_seconds": settings.get("job_queue_seconds"),
+        "grace_seconds": settings.get("job_grace_seconds"),
         "memory_mb": settings.get("job_memory_mb"),
         "log_bytes": settings.get("job_log_bytes"),
         "tail_bytes": settings.get("job_log_tail_bytes"),

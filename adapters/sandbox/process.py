@@ -14,9 +14,6 @@ from native_api.adapters.sandbox.capture import Capture, Secrets
 if TYPE_CHECKING:
     from native_api.adapters.sandbox.supervisor import Supervisor
 
-#: Seconds that a job has to end by itself when it is told to; operators' on_kill runs then.
-GRACE_SECONDS = 5
-
 
 class Process:
     """One function in a process of its own, and what it prints."""
@@ -69,7 +66,7 @@ class Process:
     def _tell_to_end(self) -> None:
         """Tell the process to end, wait a little, and kill it."""
         os.kill(self._pid, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
+        deadline = time.monotonic() + self._watch.grace_seconds
         while self._is_running() and time.monotonic() < deadline:
             self._take(self._watch.look(0.05, self._open))
         if self._is_running():

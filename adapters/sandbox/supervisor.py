@@ -51,6 +51,12 @@ class Supervisor:
         self._hang_up()
         self._sweep()
 
+    @property
+    def grace_seconds(self) -> float:
+        """How long a process that is told to end may take to do so by itself."""
+        seconds: float = self._request["grace_seconds"]
+        return seconds
+
     def _begin_record(self) -> Record:
         record = Record.create(self._jobs, self._request["facts"])
         self._own.append(record.held or 0)
