@@ -1,11 +1,12 @@
 """
-The tables of README.rst, made from the registry and the declared options.
+The tables of README.rst and errors.rst, made from the registry, the declared options and the classes of errors.
 
-A test compares them with the file. ``tox exec -e airflow33 -- python docs/tables.py`` writes them into it.
+A test compares them with the files. ``tox exec -e airflow33 -- python docs/tables.py`` writes them into these.
 """
 
 from __future__ import annotations
 
+import inspect
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, Iterable, Iterator, List, Sequence, Set
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, Iterator, List, Sequ
 if TYPE_CHECKING:
     from native_api.faces.legacy.protocol import LegacyName
 
-README = Path(__file__).resolve().parents[1] / "README.rst"
+DOCS = Path(__file__).resolve().parent
+README = DOCS.parent / "README.rst"
+ERRORS = DOCS / "errors.rst"
 BEGIN, END = ".. begin {}\n", ".. end {}\n"
 
 
@@ -51,17 +54,40 @@ def options() -> str:
     return _table(("Option", "Default", "Meaning"), rows)
 
 
-TABLES: Dict[str, Callable[[], str]] = {"operations": operations, "options": options}
+def errors() -> str:
+    """Return the table of errors."""
+    from native_api.errors import kinds
+    from native_api.faces.legacy.envelope import STATUSES
+
+    rows = [
+        (
+            f"``{error.code}``",
+            str(int(error.status)) + (f" (old protocol: {int(STATUSES[error])})" if error in STATUSES else ""),
+            (inspect.getdoc(error) or "").splitlines()[0],
+            ", ".join(f"``{name}``" for name in error.public_data()),
+            f"``{error.__name__}``",
+        )
+        for error in sorted(kinds(), key=lambda error: error.code)
+    ]
+    return _table(("Code", "Status", "Meaning", "Data", "In Python"), rows)
 
 
-def with_tables(text: str) -> str:
-    """Return *text* with each table between its markers as it must be."""
-    for name, table in TABLES.items():
+#: The tables of each file.
+TABLES: Dict[Path, Dict[str, Callable[[], str]]] = {
+    README: {"operations": operations, "options": options},
+    ERRORS: {"errors": errors},
+}
+
+
+def with_tables(file: Path) -> str:
+    """Return the text of *file* with each table between its markers as it must be."""
+    text = file.read_text(encoding="utf-8")
+    for name, table in TABLES[file].items():
         begin, end = BEGIN.format(name), END.format(name)
         before, found, rest = text.partition(begin)
         _, found_end, after = rest.partition(end)
         if not (found and found_end):
-            raise ValueError(f"README.rst lacks '{begin.strip()}' or, after it, '{end.strip()}'")
+            raise ValueError(f"{file.name} lacks '{begin.strip()}' or, after it, '{end.strip()}'")
         text = f"{before}{begin}\n{table()}\n{end}{after}"
     return text
 
@@ -113,4 +139,5 @@ def _queries(required: Sequence[str], arguments: List[str]) -> Iterator[Dict[str
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for changed in TABLES:
+        changed.write_text(with_tables(changed), encoding="utf-8")

@@ -82,7 +82,7 @@ def is_problem(answer: Any, status: int) -> None:
     """Assert that an answer is an RFC 9457 problem with that status."""
     assert answer.status == status
     assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/problem+json"
-    assert {"type", "title", "status", "detail"} <= set(answer.json)
+    assert {"type", "title", "status", "detail", "code"} <= set(answer.json)
     assert answer.json["status"] == status
     assert answer.json["detail"]
 
@@ -201,19 +201,21 @@ def test_an_unknown_operation_answers_404(web: Any) -> None:
         native_api.call("no_such_operation")
 
 
-def test_every_error_has_a_status_and_a_sentence() -> None:
+@pytest.mark.parametrize("error", [pytest.param(error, id=error.__name__) for error in errors.kinds()])
+def test_every_error_has_a_status_and_a_sentence(error: Any) -> None:
     """All leaves of the error classes build a problem of their own from their data."""
+    data = {field.name: _sample(field.name) for field in dataclasses.fields(error)}
+    problem = error(**data).problem()
+    assert problem["status"] >= 400
+    assert re.search(r"\w", problem["detail"])
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", problem["code"])
+    assert "code" in vars(error), "a code of its own, that stays when it is given another base"
 
-    def leaves(cls: type) -> Any:
-        return [leaf for child in cls.__subclasses__() for leaf in (child, *leaves(child))]
 
-    for cls in leaves(errors.NativeApiError):
-        if cls.__str__ is Exception.__str__:
-            continue
-        data = {field.name: _sample(field.name) for field in dataclasses.fields(cls)}
-        problem = cls(**data).problem()
-        assert problem["status"] >= 400
-        assert re.search(r"\w", problem["detail"]), cls
+def test_no_two_errors_have_the_same_code() -> None:
+    """A program that compares codes takes no error for another."""
+    codes = [error.code for error in errors.kinds()]
+    assert sorted(set(codes)) == sorted(codes)
 
 
 def _sample(name: str) -> Any:

@@ -24,6 +24,33 @@ def is_envelope(answer: Any, status: int) -> None:
     assert answer.json["http_response_code"] == status
     assert answer.json["status"] == "ERROR"
     assert isinstance(answer.json["output"], str)
+    assert answer.json["code"] in {error.code for error in errors.kinds()}
+
+
+class TestCodes:
+    """What went wrong, for programs: the same in every face."""
+
+    def test_typed(self, web: Any) -> None:
+        answer = web.typed("get_variable", key="nope")
+        is_problem(answer, 404)
+        assert answer.json["code"] == "variable_not_found"
+        assert web.typed("set_variable").json["code"] == "invalid_arguments"
+
+    def test_legacy(self, web: Any) -> None:
+        answer = web.legacy("trigger_dag", dag_id="nope")
+        is_envelope(answer, 400)
+        assert answer.json["code"] == "dag_not_found"
+
+    def test_python(self, web: Any) -> None:
+        with pytest.raises(errors.VariableNotFound) as caught:
+            native_api.call("get_variable", key="nope")
+        assert caught.value.code == "variable_not_found"
+
+    def test_openapi(self, web: Any) -> None:
+        """Every code is in the document."""
+        problem = web.request("GET", "/native_api/openapi.json").json["components"]["schemas"]["Problem"]
+        assert "code" in problem["required"]
+        assert set(problem["properties"]["code"]["x-extensible-enum"]) == {error.code for error in errors.kinds()}
 
 
 class TestDatabase:

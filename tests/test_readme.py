@@ -1,4 +1,4 @@
-"""The README says what the code does."""
+"""README.rst and docs/errors.rst say what the code does."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ def readme() -> str:
     return (ROOT / "README.rst").read_text(encoding="utf-8")
 
 
-def test_its_tables_are_those_of_the_code(tables: Any, readme: str) -> None:
-    """Every operation and every option is there; ``python docs/tables.py`` writes them."""
-    assert readme == tables.with_tables(readme)
+@pytest.mark.parametrize("file", ["README.rst", "docs/errors.rst"])
+def test_its_tables_are_those_of_the_code(tables: Any, file: str) -> None:
+    """Every operation, every option and every error is there; ``python docs/tables.py`` writes them."""
+    assert (ROOT / file).read_text(encoding="utf-8") == tables.with_tables(ROOT / file)
 
 
 def test_it_names_the_airflows_that_are_tested(readme: str) -> None:

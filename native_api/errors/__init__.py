@@ -11,7 +11,7 @@ from native_api.errors.backfills import (
     DependsOnPast,
     NoSchedule,
 )
-from native_api.errors.base import NativeApiError
+from native_api.errors.base import NativeApiError, kinds
 from native_api.errors.callers import (
     CrossSiteRequest,
     EffectNotAllowed,
@@ -160,4 +160,5 @@ __all__ = [
     "UserCodeFailed",
     "VariableNotFound",
     "VariablesExist",
+    "kinds",
 ]

@@ -14,6 +14,7 @@ from native_api.errors.missing import NotFound
 class BackfillNotFound(NotFound):
     """No backfill has that id."""
 
+    code = "backfill_not_found"
     backfill_id: int
 
     def __str__(self) -> str:
@@ -24,6 +25,7 @@ class BackfillNotFound(NotFound):
 class BackfillIsActive(Conflict):
     """The DAG is being backfilled, and Airflow does one at a time."""
 
+    code = "backfill_active"
     dag_id: str
     backfill_id: int
 
@@ -38,6 +40,7 @@ class BackfillIsActive(Conflict):
 class BackfillHasEnded(Conflict):
     """The backfill has ended already."""
 
+    code = "backfill_ended"
     backfill_id: int
     state: str
 
@@ -49,6 +52,7 @@ class BackfillHasEnded(Conflict):
 class BackfillIsElsewhere(Conflict):
     """A job on another machine runs the backfill."""
 
+    code = "backfill_on_other_host"
     backfill_id: int
     hostname: str
 
@@ -63,6 +67,7 @@ class BackfillIsElsewhere(Conflict):
 class NoSchedule(Conflict):
     """The DAG's schedule has no dates that follow from one another."""
 
+    code = "no_schedule"
     dag_id: str
 
     def __str__(self) -> str:
@@ -76,6 +81,7 @@ class NoSchedule(Conflict):
 class DependsOnPast(Conflict):
     """Tasks wait for those of the run before, which this way of backfilling does not do."""
 
+    code = "depends_on_past"
     dag_id: str
     task_id: str
     way_out: str = field(metadata={"public": False})
@@ -88,6 +94,7 @@ class DependsOnPast(Conflict):
 class ArgumentNotSupported(NativeApiError):
     """This Airflow cannot do what an argument asks for."""
 
+    code = "argument_not_supported"
     status = HTTPStatus.NOT_IMPLEMENTED
     argument: str
     reason: str = field(metadata={"public": False})

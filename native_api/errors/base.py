@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar, Dict
+from typing import Any, ClassVar, Dict, Iterator, Type
 
 #: The names of RFC 9110; Python has these two since 3.13.
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -13,8 +13,13 @@ _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 @dataclass(eq=False)
 class NativeApiError(Exception):
-    """An answer that says what went wrong; its data are its attributes, its sentence is ``str(error)``."""
+    """
+    An answer that says what went wrong; its data are its attributes, its sentence is ``str(error)``.
 
+    ``code`` is what a program compares: it stays when the sentence or the class gets another name.
+    """
+
+    code: ClassVar[str] = "error"
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
 
     def headers(self) -> Dict[str, str]:
@@ -23,11 +28,26 @@ class NativeApiError(Exception):
 
     def problem(self) -> Dict[str, Any]:
         """Return the body of RFC 9457 (``application/problem+json``) for this error."""
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata.get("public", True)}
+        data = {name: getattr(self, name) for name in self.public_data()}
         return {
             "type": "about:blank",
             "title": _TITLES.get(self.status, self.status.phrase),
             "status": int(self.status),
             "detail": str(self),
+            "code": self.code,
             **{name: value for name, value in data.items() if value is not None},
         }
+
+    @classmethod
+    def public_data(cls) -> Iterator[str]:
+        """Give the names of the data that a response has besides."""
+        return (f.name for f in dataclasses.fields(cls) if f.metadata.get("public", True))
+
+
+def kinds(cls: Type[NativeApiError] = NativeApiError) -> Iterator[Type[NativeApiError]]:
+    """Give the classes of errors that are raised: those with a code of their own, and those that group no others."""
+    children = cls.__subclasses__()
+    if not children or (cls is not NativeApiError and "code" in vars(cls)):
+        yield cls
+    for child in children:
+        yield from kinds(child)

@@ -13,6 +13,7 @@ from native_api.errors.base import NativeApiError
 class Unauthorized(NativeApiError):
     """The credentials are missing, or are not those of anybody here."""
 
+    code = "unauthorized"
     status = HTTPStatus.UNAUTHORIZED
     reason: str = field(metadata={"public": False})
     challenge: Optional[str] = field(default=None, metadata={"public": False})
@@ -28,6 +29,7 @@ class Unauthorized(NativeApiError):
 class TokenRefused(Unauthorized):
     """The static token is not the one that is configured."""
 
+    code = "token_refused"
     reason: str = field(default="Token Authentication Failed", metadata={"public": False})
 
 
@@ -35,6 +37,7 @@ class TokenRefused(Unauthorized):
 class Forbidden(NativeApiError):
     """The caller is known and lacks a right."""
 
+    code = "permission_denied"
     status = HTTPStatus.FORBIDDEN
     permission: str
 
@@ -46,6 +49,8 @@ class Forbidden(NativeApiError):
 class SensitiveValue(Forbidden):
     """The value is sensitive, and the caller may not edit it: a mask would be stored as if it were the value."""
 
+    code = "sensitive_value"
+
     def __str__(self) -> str:
         return f"The value is sensitive: reading it needs the permission to {self.permission}."
 
@@ -54,6 +59,7 @@ class SensitiveValue(Forbidden):
 class EffectNotAllowed(NativeApiError):
     """The configuration keeps this caller from operations of this effect."""
 
+    code = "effect_not_allowed"
     status = HTTPStatus.FORBIDDEN
     effect: str
     doing: str = field(metadata={"public": False})
@@ -67,6 +73,7 @@ class EffectNotAllowed(NativeApiError):
 class CrossSiteRequest(NativeApiError):
     """A credential that browsers send by themselves came without the proof that a page of Airflow sent it."""
 
+    code = "cross_site_request"
     status = HTTPStatus.FORBIDDEN
     reason: str = field(metadata={"public": False})
 
@@ -78,6 +85,7 @@ class CrossSiteRequest(NativeApiError):
 class OutsideFolders(NativeApiError):
     """A path leads out of the folders that Airflow reads DAGs from."""
 
+    code = "path_outside_dag_folders"
     status = HTTPStatus.FORBIDDEN
     path: str
 
@@ -89,6 +97,7 @@ class OutsideFolders(NativeApiError):
 class NotInFilesDir(NativeApiError):
     """A path leads out of the folder for files on the server, or to what is no file."""
 
+    code = "path_outside_files_dir"
     status = HTTPStatus.FORBIDDEN
     file: str
 

@@ -13,6 +13,7 @@ from native_api.errors.base import NativeApiError
 class MethodNotAllowed(NativeApiError):
     """The operation is called by another HTTP method."""
 
+    code = "method_not_allowed"
     status = HTTPStatus.METHOD_NOT_ALLOWED
     operation: str
     allowed: str
@@ -35,6 +36,7 @@ class Conflict(NativeApiError):
 class Refused(Conflict):
     """Airflow refused, and says why in a sentence of its own."""
 
+    code = "refused"
     reason: str = field(metadata={"public": False})
 
     def __str__(self) -> str:
@@ -56,6 +58,7 @@ class SomeExist(Conflict):
 class VariablesExist(SomeExist):
     """Variables that were to be new are there already."""
 
+    code = "variables_exist"
     nouns = "variables"
 
 
@@ -63,6 +66,7 @@ class VariablesExist(SomeExist):
 class ConnectionsExist(SomeExist):
     """Connections that were to be new are there already."""
 
+    code = "connections_exist"
     nouns = "connections"
 
 
@@ -70,6 +74,7 @@ class ConnectionsExist(SomeExist):
 class PoolsExist(SomeExist):
     """Pools that were to be new are there already."""
 
+    code = "pools_exist"
     nouns = "pools"
 
 
@@ -77,6 +82,7 @@ class PoolsExist(SomeExist):
 class ConnectionExists(Conflict):
     """A connection has that id already."""
 
+    code = "connection_exists"
     conn_id: str
 
     def __str__(self) -> str:
@@ -87,6 +93,7 @@ class ConnectionExists(Conflict):
 class DefaultPool(Conflict):
     """Airflow needs its default pool."""
 
+    code = "default_pool"
     name: str
 
     def __str__(self) -> str:
@@ -97,6 +104,7 @@ class DefaultPool(Conflict):
 class DagRunExists(Conflict):
     """The DAG has a run with that id or date already."""
 
+    code = "dag_run_exists"
     dag_id: str
     run_id: str
     logical_date: Optional[str]
@@ -109,6 +117,7 @@ class DagRunExists(Conflict):
 class DagRunIsRunning(Conflict):
     """The run is running, and its tasks would lose their rows."""
 
+    code = "dag_run_running"
     dag_id: str
     run_id: str
 
@@ -123,6 +132,7 @@ class DagRunIsRunning(Conflict):
 class DagIsDefined(Conflict):
     """The DAG's file still defines it."""
 
+    code = "dag_still_defined"
     dag_id: str
     fileloc: Optional[str]
 
@@ -134,6 +144,7 @@ class DagIsDefined(Conflict):
 class DagHasImportErrors(Conflict):
     """The DAG's file does not load at present, so that its tasks could not run."""
 
+    code = "dag_has_import_errors"
     dag_id: str
 
     def __str__(self) -> str:
@@ -144,6 +155,7 @@ class DagHasImportErrors(Conflict):
 class DagNotLoaded(Conflict):
     """The file of a DAG does not define it at present."""
 
+    code = "dag_not_loaded"
     dag_id: str
     fileloc: str
     import_error: Optional[str] = field(default=None, metadata={"of_user_code": True})
@@ -158,6 +170,7 @@ class DagNotLoaded(Conflict):
 class Invalid(NativeApiError):
     """The request was read and is not valid; *errors* names what is wrong with each field."""
 
+    code = "invalid_arguments"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     errors: Dict[str, Any]
 

@@ -15,6 +15,7 @@ from native_api.errors.missing import NotFound
 class NotInDaemonsDir(NativeApiError):
     """A path leads out of the folder of the daemons' files, or to what is no such file."""
 
+    code = "path_outside_daemons_dir"
     status = HTTPStatus.FORBIDDEN
     file: str
 
@@ -29,6 +30,7 @@ class NotInDaemonsDir(NativeApiError):
 class DaemonNotFound(NotFound):
     """This API has started no daemon of that name here."""
 
+    code = "daemon_not_found"
     name: str
 
     def __str__(self) -> str:
@@ -39,6 +41,7 @@ class DaemonNotFound(NotFound):
 class DaemonRuns(Conflict):
     """The daemon runs already."""
 
+    code = "daemon_running"
     name: str
     pid: int
 
@@ -50,6 +53,7 @@ class DaemonRuns(Conflict):
 class DaemonDied(Conflict):
     """The daemon was started and ended at once."""
 
+    code = "daemon_died"
     name: str
     pid: int
     reason: Optional[str]

@@ -15,6 +15,7 @@ from native_api.errors.missing import NotFound
 class DagFileExists(Conflict):
     """There is such a file already, and the caller did not ask to replace it."""
 
+    code = "dag_file_exists"
     path: str
     hostname: str
 
@@ -26,6 +27,7 @@ class DagFileExists(Conflict):
 class DagFileNotFound(NotFound):
     """There is no such file of DAGs."""
 
+    code = "dag_file_not_found"
     path: str
 
     def __str__(self) -> str:
@@ -36,6 +38,7 @@ class DagFileNotFound(NotFound):
 class DeploymentRuns(Conflict):
     """Somebody else changes the same file."""
 
+    code = "deployment_running"
     file: str
 
     def __str__(self) -> str:
@@ -46,6 +49,7 @@ class DeploymentRuns(Conflict):
 class DeploymentNotFound(NotFound):
     """No such version of the file is kept."""
 
+    code = "deployment_not_found"
     file: str
     deployment_id: Optional[str] = None
 
@@ -58,6 +62,7 @@ class DeploymentNotFound(NotFound):
 class DagsElsewhere(Conflict):
     """DAGs of the file are defined by other files; *dags* has those by the ids."""
 
+    code = "dag_defined_elsewhere"
     dags: Dict[str, str]
 
     def __str__(self) -> str:
@@ -72,6 +77,7 @@ def _pairs(dags: Any) -> Any:
 class DagFileBroken(NativeApiError):
     """The file does not load."""
 
+    code = "dag_file_broken"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     import_errors: List[Dict[str, str]]
 
@@ -85,6 +91,7 @@ class DagFileBroken(NativeApiError):
 class NoDagInFile(NativeApiError):
     """The file defines no DAG."""
 
+    code = "no_dag_in_file"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     file: str
 

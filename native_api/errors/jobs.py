@@ -24,6 +24,7 @@ class JobFailed(NativeApiError):
 class UserCodeFailed(JobFailed):
     """The code of the DAG raised an exception."""
 
+    code = "user_code_failed"
     exception: str
     message: str
     traceback: Optional[str] = None
@@ -38,6 +39,7 @@ class UserCodeFailed(JobFailed):
 class UserCodeCrashed(JobFailed):
     """The code of the DAG ended its process."""
 
+    code = "user_code_crashed"
     exit_code: int
 
     def __str__(self) -> str:
@@ -50,6 +52,7 @@ class UserCodeCrashed(JobFailed):
 class JobCancelled(JobFailed):
     """Somebody ended the job."""
 
+    code = "job_cancelled"
     status = HTTPStatus.CONFLICT
 
     def __str__(self) -> str:
@@ -60,6 +63,7 @@ class JobCancelled(JobFailed):
 class JobTimedOut(JobFailed):
     """The job took longer than it may."""
 
+    code = "job_timed_out"
     status = HTTPStatus.GATEWAY_TIMEOUT
     limit_seconds: float
     in_background: bool = field(default=False, metadata={"public": False})
@@ -73,6 +77,7 @@ class JobTimedOut(JobFailed):
 class TooManyJobs(NativeApiError):
     """As many jobs run and wait as may."""
 
+    code = "job_limit_reached"
     status = HTTPStatus.TOO_MANY_REQUESTS
     retry_after_seconds: int = 10
 
@@ -87,6 +92,7 @@ class TooManyJobs(NativeApiError):
 class SandboxUnavailable(NativeApiError):
     """The process that jobs are started from does not start."""
 
+    code = "sandbox_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     reason: str = field(metadata={"public": False})
 
@@ -98,6 +104,7 @@ class SandboxUnavailable(NativeApiError):
 class JobNotFound(NotFound):
     """There is no such job, or it is somebody else's."""
 
+    code = "job_not_found"
     job_id: str
 
     def __str__(self) -> str:
@@ -108,6 +115,7 @@ class JobNotFound(NotFound):
 class JobHasEnded(Conflict):
     """The job has ended and cannot be cancelled."""
 
+    code = "job_ended"
     job_id: str
     state: str
 

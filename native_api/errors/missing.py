@@ -20,6 +20,7 @@ class NotFound(NativeApiError):
 class Missing(NotFound):
     """Airflow did not find something, and says so in a sentence of its own."""
 
+    code = "not_found"
     reason: str = field(metadata={"public": False})
 
     def __str__(self) -> str:
@@ -30,6 +31,7 @@ class Missing(NotFound):
 class PageNotFound(NotFound):
     """No page of this API has that address."""
 
+    code = "page_not_found"
     path: str
 
     def __str__(self) -> str:
@@ -40,6 +42,7 @@ class PageNotFound(NotFound):
 class OperationNotFound(NotFound):
     """No operation has that name."""
 
+    code = "operation_not_found"
     operation: str
 
     def __str__(self) -> str:
@@ -50,6 +53,7 @@ class OperationNotFound(NotFound):
 class DagNotFound(NotFound):
     """No active DAG has that id."""
 
+    code = "dag_not_found"
     dag_id: str
 
     def __str__(self) -> str:
@@ -60,6 +64,7 @@ class DagNotFound(NotFound):
 class DagNotBelow(NotFound):
     """The DAG's file is not below the path that the caller named."""
 
+    code = "dag_not_in_subdir"
     dag_id: str
     subdir: str
 
@@ -71,6 +76,7 @@ class DagNotBelow(NotFound):
 class DagRunNotFound(NotFound):
     """The DAG has no such run."""
 
+    code = "dag_run_not_found"
     dag_id: str
     run_id: Optional[str] = None
     logical_date: Optional[str] = None
@@ -84,6 +90,7 @@ class DagRunNotFound(NotFound):
 class TaskNotFound(NotFound):
     """The DAG has no such task."""
 
+    code = "task_not_found"
     dag_id: str
     task_id: str
 
@@ -95,6 +102,7 @@ class TaskNotFound(NotFound):
 class TaskInstanceNotFound(NotFound):
     """The run has no such task instance."""
 
+    code = "task_instance_not_found"
     dag_id: str
     task_id: str
     run_id: str
@@ -113,6 +121,7 @@ class TaskInstanceNotFound(NotFound):
 class NothingRendered(NotFound):
     """No rendered fields are stored for the task instance."""
 
+    code = "rendered_fields_not_found"
     dag_id: str
     task_id: str
     run_id: str
@@ -126,6 +135,7 @@ class NothingRendered(NotFound):
 class TryNotFound(NotFound):
     """The task instance has no such try."""
 
+    code = "try_not_found"
     dag_id: str
     task_id: str
     run_id: str
@@ -144,6 +154,7 @@ class TryNotFound(NotFound):
 class CodeNotStored(NotFound):
     """No code of the DAG is stored, or none of that version."""
 
+    code = "dag_code_not_found"
     dag_id: str
     version_number: Optional[int] = None
 
@@ -156,6 +167,7 @@ class CodeNotStored(NotFound):
 class VariableNotFound(NotFound):
     """No variable has that key."""
 
+    code = "variable_not_found"
     key: str
 
     def __str__(self) -> str:
@@ -166,6 +178,7 @@ class VariableNotFound(NotFound):
 class ServerFileNotFound(NotFound):
     """There is no such file on the server."""
 
+    code = "server_file_not_found"
     file: str
 
     def __str__(self) -> str:
@@ -176,6 +189,7 @@ class ServerFileNotFound(NotFound):
 class ConnectionNotFound(NotFound):
     """No connection has that id."""
 
+    code = "connection_not_found"
     conn_id: str
 
     def __str__(self) -> str:
@@ -186,6 +200,7 @@ class ConnectionNotFound(NotFound):
 class PoolNotFound(NotFound):
     """No pool has that name."""
 
+    code = "pool_not_found"
     name: str
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from native_api.errors.base import NativeApiError
 class BadRequest(NativeApiError):
     """The request could not be read at all."""
 
+    code = "bad_request"
     status = HTTPStatus.BAD_REQUEST
     reason: str = field(metadata={"public": False})
 
@@ -24,6 +25,7 @@ class BadRequest(NativeApiError):
 class UnsupportedMediaType(NativeApiError):
     """The body is of a type that the API does not read."""
 
+    code = "unsupported_media_type"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     content_type: str
 
@@ -38,6 +40,7 @@ class UnsupportedMediaType(NativeApiError):
 class BodyTooLarge(NativeApiError):
     """The body is larger than the server allows."""
 
+    code = "body_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     limit_bytes: Optional[int] = None
 

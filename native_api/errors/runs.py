@@ -12,6 +12,7 @@ from native_api.errors.conflicts import Conflict
 class TaskInstanceBusy(Conflict):
     """The task instance runs, or is about to."""
 
+    code = "task_instance_busy"
     dag_id: str
     run_id: str
     task_id: str
@@ -29,6 +30,7 @@ class TaskInstanceBusy(Conflict):
 class DependenciesUnmet(Conflict):
     """The task instance has dependencies that are not met."""
 
+    code = "dependencies_unmet"
     dag_id: str
     run_id: str
     task_id: str
@@ -44,6 +46,7 @@ class DependenciesUnmet(Conflict):
 class DagPaused(Conflict):
     """The scheduler starts no tasks of a paused DAG."""
 
+    code = "dag_paused"
     dag_id: str
 
     def __str__(self) -> str:
@@ -54,6 +57,7 @@ class DagPaused(Conflict):
 class OthersWouldStart(Conflict):
     """The scheduler would start other tasks of the run too."""
 
+    code = "other_tasks_would_start"
     dag_id: str
     run_id: str
     tasks: List[str]

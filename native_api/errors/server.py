@@ -13,6 +13,7 @@ from native_api.errors.base import NativeApiError
 class Unforeseen(NativeApiError):
     """An error nobody thought of; the id finds it in the server's log."""
 
+    code = "internal_error"
     error_id: str
 
     def __str__(self) -> str:
@@ -23,6 +24,7 @@ class Unforeseen(NativeApiError):
 class NotSupported(NativeApiError):
     """The operation does not exist here."""
 
+    code = "not_supported"
     status = HTTPStatus.NOT_IMPLEMENTED
     operation: str
     reason: str = field(metadata={"public": False})
@@ -35,6 +37,7 @@ class NotSupported(NativeApiError):
 class DatabaseUnavailable(NativeApiError):
     """Airflow's metadata database does not answer."""
 
+    code = "database_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     retry_after_seconds: int = 5
 

@@ -8,7 +8,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 
-from native_api import __version__, credentials, operations
+from native_api import __version__, credentials, errors, operations
 from native_api.access import Effect
 from native_api.adapters.seam import airflow
 from native_api.faces.typed import method_of
@@ -22,9 +22,15 @@ PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "code": {
+            "type": "string",
+            "description": "What went wrong, for programs: it stays when the detail is worded otherwise. Later "
+            "versions may add codes.",
+            "x-extensible-enum": sorted(error.code for error in errors.kinds()),
+        },
         "errors": {"type": "object", "description": "422: what is wrong with each field."},
     },
-    "required": ["type", "title", "status", "detail"],
+    "required": ["type", "title", "status", "detail", "code"],
 }
 
 

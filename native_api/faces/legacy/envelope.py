@@ -11,7 +11,7 @@ from werkzeug.http import http_date
 
 from native_api.adapters.seam import airflow
 from native_api.adapters.uris import masked_extra, masked_uri
-from native_api.errors import DagFileExists, DagNotFound, Invalid, NativeApiError, TokenRefused
+from native_api.errors import DagFileExists, DagNotFound, Invalid, NativeApiError, TokenRefused, UserCodeFailed
 from native_api.faces.boundary import json_response
 from native_api.faces.legacy.protocol import Arguments, LegacyName
 
@@ -56,6 +56,7 @@ def failed(text: str, failure: str, result: Mapping[str, Any], command: Optional
     """Return the answer of a call that was done, of user code that failed."""
     body = _begun("ERROR", HTTPStatus.UNPROCESSABLE_ENTITY)
     body["output"] = {"stdin": "", "stdout": text, "stderr": failure}
+    body["code"] = UserCodeFailed.code
     body["airflow_cmd"] = command
     body["result"] = result
     return json_response(body, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -66,6 +67,7 @@ def error(exc: NativeApiError) -> Response:
     status = STATUSES.get(type(exc), exc.status)
     body = _begun("ERROR", status)
     body["output"] = str(exc)
+    body["code"] = exc.code
     return json_response(body, status, headers=exc.headers())
 
 
