@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 SECTION = "native_api"
 PEER_SECTION = "rest_api_plugin"
@@ -19,6 +19,7 @@ class Option:
     help: str
     read: Callable[[str], Any] = str
     peer: bool = False
+    is_secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -85,6 +86,10 @@ def _names(text: str) -> Any:
     return frozenset(word.strip() for word in text.split(",") if word.strip())
 
 
+def _list(text: str) -> Any:
+    return tuple(sorted(_names(text)))
+
+
 def _effects(text: str) -> Any:
     from native_api.access import Effect
 
@@ -145,6 +150,13 @@ OPTIONS: Dict[str, Option] = {
             _count,
         ),
         Option("job_queue_seconds", "10", "How long a request waits for a slot, in seconds.", _positive),
+        Option(
+            "job_environment_without",
+            "",
+            "Environment variables of the web server that jobs do not have, with commas; * stands for any characters. "
+            "The static token and what signs sessions and tokens are never there.",
+            _list,
+        ),
         Option("job_log_bytes", "67108864", "How much of what a job prints is kept, in bytes; the end is.", _positive),
         Option("job_log_tail_bytes", "262144", "How much of it is given back, in bytes.", _positive),
         Option("jobs_kept_hours", "72", "How long the record of a job in the background is kept, in hours.", _positive),
@@ -159,6 +171,7 @@ OPTIONS: Dict[str, Option] = {
             "",
             "The static token; empty means that there is none. It stands for no Airflow user.",
             peer=True,
+            is_secret=True,
         ),
         Option(
             "rest_api_plugin_http_token_header_name",
@@ -211,6 +224,13 @@ def get(name: str) -> Any:
         return option.read(option.default if text is None else text.strip())
     except ValueError as exc:
         raise BadSetting(f"[{SECTION}] {name} = {text}: {exc}") from exc
+
+
+def secrets() -> List[Tuple[str, str]]:
+    """Return the options that are secret, by section and name."""
+    found = [option for option in OPTIONS.values() if option.is_secret]
+    sections = {option: (SECTION, PEER_SECTION) if option.peer else (SECTION,) for option in found}
+    return [(section, option.name) for option in found for section in sections[option]]
 
 
 def complaints() -> List[str]:

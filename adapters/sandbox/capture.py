@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Iterable, Optional, Pattern, Set, Tuple
 
@@ -44,7 +45,7 @@ class Capture:
 
     def __init__(self, path: Path, limit: int, secrets: Secrets) -> None:
         self._path, self._half, self._secrets = path, max(limit // 2, 1), secrets
-        self._file = open(path, "ab", buffering=0, opener=private.opened)
+        self._file = self._opened(os.O_APPEND)
         self._rest = b""
 
     def write(self, data: bytes) -> None:
@@ -62,13 +63,16 @@ class Capture:
         self._put(self._secrets.hidden(self._rest))
         self._file.close()
 
+    def _opened(self, how: int) -> FileIO:
+        return FileIO(private.opened(self._path, os.O_WRONLY | os.O_CREAT | how), "ab")
+
     def _put(self, data: bytes) -> None:
         while data:
             room = self._half - self._file.tell()
             if room <= 0:
                 self._file.close()
                 os.replace(self._path, older(self._path))
-                self._file = open(self._path, "wb", buffering=0, opener=private.opened)
+                self._file = self._opened(os.O_TRUNC)
                 continue
             self._file.write(data[:room])
             data = data[room:]

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import Any, Dict, List, Optional
 
+from native_api.adapters.sandbox import environment
 from native_api.adapters.sandbox.link import Link
 from native_api.adapters.sandbox.server import ANY, WITH_TASK
 from native_api.errors import SandboxUnavailable
@@ -27,10 +28,6 @@ from native_api.adapters.sandbox.server import main
 main(int(sys.argv[1]))
 """
 
-#: Of Airflow's own settings those that start threads on import, which no fork survives, or keep DAGs from being parsed.
-_ENVIRONMENT = {"AIRFLOW__TRACES__OTEL_ON": "False", "AIRFLOW__METRICS__OTEL_ON": "False"}
-_UNWANTED = ("SKIP_DAGS_PARSING",)
-
 
 class Server:
     """The warm process of this web worker."""
@@ -45,12 +42,15 @@ class Server:
                 [sys.executable, "-u", "-c", _COMMAND, str(theirs.fileno()), json.dumps(sys.path)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=_environment(),
+                env=environment.of_jobs(),
                 start_new_session=True,
             )
         finally:
             theirs.close()
         self._pid = os.getpid()
+        # Where it has ended already, whoever begins a job hears of it.
+        with suppress(OSError):
+            self._control.send(environment.to_mask())
 
     def is_ours(self) -> bool:
         """Return whether it lives and this process has started it; after a fork it is another process's."""
@@ -91,10 +91,6 @@ class Server:
         """End it; jobs in the background go on."""
         self.let_go()
         self._process.wait()
-
-
-def _environment() -> Dict[str, str]:
-    return {**{name: value for name, value in os.environ.items() if name not in _UNWANTED}, **_ENVIRONMENT}
 
 
 _server: Optional[Server] = None

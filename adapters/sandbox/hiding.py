@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, List, Optional
+from typing import Any, Iterable, List, Optional, Tuple
 
 from native_api.adapters.sandbox.capture import Secrets
 from native_api.adapters.seam import airflow
@@ -36,11 +36,22 @@ class Told(Secrets):
 _known = Secrets()
 
 
+#: Texts of the configuration that are secret.
+_configured: Tuple[str, ...] = ()
+
+
+def of_configuration(texts: Iterable[str]) -> None:
+    """Hide those texts in all jobs that are forked from this process."""
+    global _configured
+    _configured = tuple(texts)
+
+
 def learn_secrets(descriptor: int) -> None:
     """Hide from now on what Airflow masks in this process, as it comes to be known, and tell it to *descriptor*."""
     global _known
     told = _known = Told(descriptor)
     airflow().user_code.watch_secrets(told.tell)
+    airflow().user_code.mask(_configured)
 
 
 def hidden(value: Any, name: Optional[str] = None) -> Any:

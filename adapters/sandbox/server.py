@@ -16,6 +16,7 @@ from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 
+from native_api.adapters.sandbox import hiding
 from native_api.adapters.sandbox.link import Link
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     control = Link.of(descriptor)
     _import_airflow()
+    hiding.of_configuration(control.receive())
     control.send(READY)
     while True:
         readable, _, _ = select.select([control], [], [], 1)

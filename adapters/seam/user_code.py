@@ -8,7 +8,7 @@ import sys
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
 from native_api.errors import DagNotLoaded
 
@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 Tell = Callable[[List[str]], None]
 
 
+#: What providers' auth managers, and flower, have in the configuration of the web server.
+_OF_PROVIDERS = {("keycloak_auth_manager", "client_secret"): False, ("celery", "flower_basic_auth"): False}
+
+
 class UserCode:
     """The newest Airflow, 3.3."""
 
@@ -25,6 +29,18 @@ class UserCode:
     maskers: Tuple[str, ...] = (
         "airflow._shared.secrets_masker.secrets_masker",
         "airflow.sdk._shared.secrets_masker.secrets_masker",
+    )
+    #: Options that are the web server's alone and secret, and whether something random takes their place in jobs. The
+    #: API that tasks ask in their own process wants a secret of its tokens, but lets all of them in.
+    secrets_of_web_server: Mapping[Tuple[str, str], bool] = {
+        ("api", "secret_key"): True,
+        ("api_auth", "jwt_secret"): True,
+        ("api_auth", "jwt_private_key_path"): False,
+        **_OF_PROVIDERS,
+    }
+    #: Those of all Airflows: variables that were set for an older one are there still.
+    secrets_of_web_servers: FrozenSet[Tuple[str, str]] = frozenset(
+        {*secrets_of_web_server, ("webserver", "secret_key"), ("core", "internal_api_secret_key")}
     )
     #: Imported before any job, so that none of them pays for it.
     modules: Tuple[str, ...] = (
@@ -96,6 +112,13 @@ class UserCode:
         """Tell the patterns of the secrets that are masked, and of those that come to be."""
         for module in self.maskers:
             _watch(import_module(module)._secrets_masker(), tell)
+
+    def mask(self, texts: Iterable[str]) -> None:
+        """Have those texts masked."""
+        for module in self.maskers:
+            masker = import_module(module)._secrets_masker()
+            for text in texts:
+                masker.add_mask(text)
 
     # The file of a DAG
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from native_api.adapters.seam.user_code import UserCode, _dag_in
+from native_api.adapters.seam.user_code import _OF_PROVIDERS, UserCode, _dag_in
 
 
 class UserCode2(UserCode):
     """Airflow 2."""
 
     maskers = ("airflow.utils.log.secrets_masker",)
+    secrets_of_web_server = {
+        ("webserver", "secret_key"): True,
+        ("core", "internal_api_secret_key"): True,
+        **_OF_PROVIDERS,
+    }
     modules = (
         "airflow.models",
         "airflow.models.dagbag",

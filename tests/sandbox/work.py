@@ -268,3 +268,26 @@ def _give_up(*capabilities: int) -> None:
         sets[0] &= ~(1 << capability)
     if libc.capset(header, sets):
         raise OSError(ctypes.get_errno(), "capset")
+
+
+def environments() -> List[Dict[str, str]]:
+    """Return the environment of this process, and that which it and those it was forked from were executed with."""
+    parents = [os.getpid(), os.getppid()]
+    executed = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in parents]
+    return [dict(os.environ), *(dict(line.split("=", 1) for line in lines if "=" in line) for lines in executed)]
+
+
+def configured(section: str, key: str) -> str:
+    """Return an option of Airflow."""
+    from airflow.configuration import conf
+
+    return str(conf.get(section, key, fallback=""))
+
+
+def show(path: str) -> Any:
+    """Print what a file holds, and return it as user code's."""
+    from native_api.adapters.sandbox.hiding import hidden
+
+    text = Path(path).read_text()
+    print(text)
+    return hidden(text)

@@ -1,0 +1,86 @@
+"""Jobs have no part in the secrets of the web server."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from native_api.adapters.sandbox import environment
+from native_api.adapters.seam import airflow as seam
+from tests import airflow_under_test, jobs_under_test
+
+TOKEN = "the-static-token-of-a-test"
+#: Set for the web server; the code of DAGs needs none of them.
+OURS = {
+    "AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": TOKEN,
+    "AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN_CMD": "echo the-command-of-the-token",
+    "AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": "the-token-of-the-peer",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "the-secret-of-tokens" * 4,
+    "AIRFLOW__API_AUTH__JWT_SECRET_SECRET": "a-path-in-a-secrets-backend",
+    "AIRFLOW__API__SECRET_KEY": "the-key-of-sessions-3",
+    "AIRFLOW__WEBSERVER__SECRET_KEY": "the-key-of-sessions-2",
+    "AIRFLOW__WEBSERVER__SECRET_KEY_CMD": "echo the-command-of-the-key",
+    "AIRFLOW__CORE__INTERNAL_API_SECRET_KEY": "the-key-of-the-internal-api",
+    "AIRFLOW__KEYCLOAK_AUTH_MANAGER__CLIENT_SECRET": "the-secret-of-keycloak",
+    "AIRFLOW__CELERY__FLOWER_BASIC_AUTH": "flower:the-password-of-flower",
+    "_AIRFLOW_WWW_USER_PASSWORD": "the-password-of-the-first-user",
+    "OAUTH_CLIENT_SECRET": "the-secret-of-webserver-config",
+}
+#: A secret that jobs need, since variables and connections are encrypted with it.
+KEPT = "AIRFLOW__CORE__FERNET_KEY"
+
+
+@pytest.fixture(scope="module")
+def secrets(airflow: Any) -> Iterator[None]:
+    """Have a warm process that was started with all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in OURS.items():
+            patch.setenv(name, value)
+        patch.setenv("AIRFLOW__NATIVE_API__JOB_ENVIRONMENT_WITHOUT", "NOTHING_ELSE, OAUTH_*_SECRET")
+        jobs_under_test.forget_server()
+        yield
+    jobs_under_test.forget_server()
+
+
+def test_no_secret_of_the_web_server_is_in_the_environment_of_a_job(fresh: Any, secrets: None) -> None:
+    """Neither in its own nor in the one that it and its parent were executed with, whatever the spelling."""
+    own, *executed = jobs_under_test.run("environments").result
+    for found in (own, *executed):
+        assert [value for value in OURS.values() if value in found.values()] == []
+        assert found["AIRFLOW_HOME"] == str(airflow_under_test.HOME)
+        assert found[KEPT] == os.environ[KEPT]
+    assert "_AIRFLOW_WWW_USER_PASSWORD" not in own
+    assert "OAUTH_CLIENT_SECRET" not in own
+
+
+def test_the_configuration_has_others_in_their_place(fresh: Any, secrets: None) -> None:
+    """What airflow.cfg, a command or a secrets backend would give is not asked for; a key that signs is random."""
+    for (section, key), is_random in seam().user_code.secrets_of_web_server.items():
+        value = jobs_under_test.run("configured", {"section": section, "key": key}).result
+        assert (bool(value), value in OURS.values()) == (is_random, False), key
+    for section in ("native_api", "rest_api_plugin"):
+        asked = {"section": section, "key": "rest_api_plugin_expected_http_token"}
+        assert jobs_under_test.run("configured", asked).result == ""
+
+
+def test_what_a_job_finds_of_them_all_the_same_is_masked(fresh: Any, secrets: None, tmp_path: Path) -> None:
+    """As in a file that it reads: in its log, in its result; so are secrets that it has to have."""
+    file = tmp_path / "airflow.cfg"
+    there = [*OURS.values(), os.environ[KEPT]]
+    file.write_text("\n".join(there))
+    finished = jobs_under_test.run("show", {"path": str(file)})
+    for told in (finished.log, json.dumps(finished.result)):
+        assert [value for value in there if value in told] == []
+        assert "***" in told
+
+
+def test_a_command_that_fails_is_no_reason_not_to_start(airflow: Any, monkeypatch: Any) -> None:
+    """Whatever Airflow does without it is its own affair."""
+    monkeypatch.delenv("AIRFLOW__CORE__FERNET_KEY")
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY_CMD", "false")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", TOKEN)
+    assert TOKEN in environment.to_mask()
