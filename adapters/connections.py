@@ -10,9 +10,10 @@ from native_api import audit
 from native_api.access import Access, Effect, Resource
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import Flag, Whole
+from native_api.adapters.seam import airflow
 from native_api.adapters.seam.masking import MASK
 from native_api.adapters.uris import Extra, Uri, masked_extra, masked_uri
-from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid, SensitiveValue
+from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid
 from native_api.operations import Context, operation
 
 ID_LENGTH = 250
@@ -169,10 +170,11 @@ def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     """
     Give a connection of the metadata database, its password included.
 
-    Where it has a password, or something sensitive in its extra, it is given in full to those who may edit it, and
-    refused to others.
+    The secrets backends and the environment are asked first where the option read_secrets_backends says so, and in
+    Python. Where it has a password, or something sensitive in its extra, it is given in full to those who may edit it,
+    and refused to others.
     """
-    return unmasked(context, _found(context.session, conn_id))
+    return unmasked(context, _wherever(context, conn_id) or _found(context.session, conn_id))
 
 
 @operation(
@@ -217,6 +219,20 @@ def delete_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     return {"conn_id": conn_id}
 
 
+def _wherever(context: Context, conn_id: str) -> Any:
+    """Return the connection that DAG code would be given, or None where it has none or is not to be asked."""
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
+    from airflow.models.connection import Connection as AirflowConnection
+
+    if not context.caller.asks_secrets_backends(conn_id):
+        return None
+    team = airflow().rights.team_of(_stored(context.session, conn_id))
+    try:
+        return AirflowConnection.get_connection_from_secrets(conn_id, **team)
+    except AirflowNotFoundException:
+        return None
+
+
 def _stored(session: Any, conn_id: str) -> Any:
     """Return the connection's row in the metadata database, or None."""
     from airflow.models.connection import Connection as AirflowConnection
@@ -246,14 +262,14 @@ def stored_connections(session: Any, conn_ids: Optional[Collection[str]] = None)
 
 def unmasked(context: Context, row: Any) -> Dict[str, Any]:
     """
-    Return a row verbatim.
+    Return a row verbatim, and note that it was.
 
     :raises SensitiveValue: lists mask something of it, and the caller may not edit it.
     """
     true = _true(row)
-    editing = Access(Resource.CONNECTION, "PUT")
-    if _shown(row) != true and not context.caller.may(editing, row.conn_id):
-        raise SensitiveValue(editing.describe(row.conn_id))
+    if _shown(row) != true:
+        context.caller.require_secret(Resource.CONNECTION, row.conn_id)
+        context.disclosed.append(row.conn_id)
     return true
 
 

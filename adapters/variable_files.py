@@ -25,8 +25,8 @@ from native_api.adapters.imports import (
     refuse_mask,
 )
 from native_api.adapters.seam import airflow
-from native_api.adapters.variables import KEY_LENGTH, team_of
-from native_api.errors import Refused, SensitiveValue, VariablesExist
+from native_api.adapters.variables import KEY_LENGTH, decrypted, require_unmasked
+from native_api.errors import VariablesExist
 from native_api.operations import Context, operation
 
 #: White space outside the strings of a JSON text.
@@ -130,7 +130,7 @@ def _set(session: Any, key: str, entry: Mapping[str, Any], present: Any) -> None
     from airflow.models.variable import Variable
 
     description = entry.get("description", present.description if present else None)
-    Variable.set(key, entry["value"], description=description, session=session, **team_of(present))
+    Variable.set(key, entry["value"], description=description, session=session, **airflow().rights.team_of(present))
 
 
 @operation(
@@ -202,18 +202,10 @@ def _exported(context: Context) -> Dict[str, Any]:
         statement = statement.where(Variable.key.in_(keys))
     exported = {}
     for row in context.session.scalars(statement):
-        _require_true_value(context, row)
-        exported[row.key] = _as_entry(row.val, row.description)
+        text = decrypted(row)
+        require_unmasked(context, row.key, text)
+        exported[row.key] = _as_entry(text, row.description)
     return exported
-
-
-def _require_true_value(context: Context, row: Any) -> None:
-    """Refuse a value that the caller may not see, or that nobody can."""
-    editing = Access(Resource.VARIABLE, "PUT")
-    if row.val is None:
-        raise Refused(f"The value of the variable '{row.key}' cannot be decrypted.")
-    if airflow().masked(row.val, row.key) != row.val and not context.caller.may(editing, row.key):
-        raise SensitiveValue(editing.describe(row.key))
 
 
 def _as_entry(text: str, description: Optional[str]) -> Any:

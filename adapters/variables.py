@@ -12,7 +12,7 @@ from native_api.adapters import strict_json
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import Flag
 from native_api.adapters.seam import airflow
-from native_api.errors import Invalid, SensitiveValue, VariableNotFound
+from native_api.errors import Invalid, Refused, VariableNotFound
 from native_api.operations import Context, operation
 
 KEY_LENGTH = 250
@@ -132,7 +132,8 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
         context.caller.require(Access(Resource.VARIABLE, "POST"), key)
         context.created = True
     description = changes.get("description", present.description if present else None)
-    AirflowVariable.set(key, value, description=description, session=context.session, **team_of(present))
+    team = airflow().rights.team_of(present)
+    AirflowVariable.set(key, value, description=description, session=context.session, **team)
     context.session.flush()
     context.session.expire_all()
     return _shown(_stored(context.session, key))
@@ -148,24 +149,20 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
 )
 def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dict[str, Any]:
     """
-    Give the value of a variable, from the secrets backends first as Airflow does.
+    Give the value of a variable of the metadata database.
 
-    Where there is no such variable the answer is the default, if one is named, else 404. Where the value is
+    The secrets backends and the environment are asked first where the option read_secrets_backends says so, and in
+    Python. Where there is no such variable the answer is the default, if one is named, else 404. Where the value is
     sensitive it is given in full to those who may edit the variable, and refused to others.
     """
-    from airflow.models.variable import Variable as AirflowVariable
-
     stored = _stored(context.session, key)
     facts = {"description": stored.description, "is_encrypted": stored.is_encrypted} if stored else {}
-    try:
-        text = AirflowVariable.get(key, **team_of(stored))
-    except KeyError:
+    text = _value(context, key, stored)
+    if text is None:
         if "default" not in fallback:
-            raise VariableNotFound(key) from None
+            raise VariableNotFound(key)
         return {"key": key, "value": fallback["default"]}
-    editing = Access(Resource.VARIABLE, "PUT")
-    if airflow().masked(text, key) != text and not context.caller.may(editing, key):
-        raise SensitiveValue(editing.describe(key))
+    require_unmasked(context, key, text)
     return {"key": key, "value": _read_json(key, text) if json else text, **facts}
 
 
@@ -204,10 +201,42 @@ def delete_variable(context: Context, key: str) -> Dict[str, Any]:
     """Delete a variable of the metadata database."""
     from airflow.models.variable import Variable as AirflowVariable
 
-    team = team_of(_stored(context.session, key))
+    team = airflow().rights.team_of(_stored(context.session, key))
     if not AirflowVariable.delete(key, session=context.session, **team):
         raise VariableNotFound(key)
     return {"key": key}
+
+
+def _value(context: Context, key: str, stored: Any) -> Optional[str]:
+    """Return the variable's value as text, or None where there is none."""
+    from airflow.models.variable import Variable as AirflowVariable
+
+    if not context.caller.asks_secrets_backends(key):
+        return None if stored is None else decrypted(stored)
+    try:
+        text: str = AirflowVariable.get(key, **airflow().rights.team_of(stored))
+    except KeyError:
+        return None
+    return text
+
+
+def decrypted(row: Any) -> str:
+    """
+    Return a row's value.
+
+    :raises Refused: it was encrypted with another key.
+    """
+    if row.val is None:
+        raise Refused(f"The value of the variable '{row.key}' cannot be decrypted.")
+    text: str = row.val
+    return text
+
+
+def require_unmasked(context: Context, key: str, text: str) -> None:
+    """Raise where the value is sensitive and not for the caller; else note that it was given unmasked."""
+    if airflow().masked(text, key) != text:
+        context.caller.require_secret(Resource.VARIABLE, key)
+        context.disclosed.append(key)
 
 
 def _stored(session: Any, key: str) -> Any:
@@ -216,12 +245,6 @@ def _stored(session: Any, key: str) -> Any:
     from sqlalchemy import select
 
     return session.scalars(select(AirflowVariable).where(AirflowVariable.key == key)).first()
-
-
-def team_of(row: Any) -> Dict[str, Any]:
-    """Return how Airflow's own functions are told the variable's team, which they refuse outside multi-team mode."""
-    name = getattr(row, "team_name", None)
-    return {"team_name": name} if name and airflow().rights.multi_team() else {}
 
 
 def _shown(row: Any) -> Dict[str, Any]:

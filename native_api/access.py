@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, FrozenSet, Mapping, Optional, Set
 
 from native_api import settings
-from native_api.errors import EffectNotAllowed, Forbidden
+from native_api.errors import EffectNotAllowed, Forbidden, SensitiveForToken, SensitiveValue
 
 
 class Effect(str, Enum):
@@ -105,6 +106,9 @@ class Access:
         return words if self.resource.effect is None else f"{words} as an administrator of Airflow"
 
 
+#: A name that means the same in a path, which Vault's backend and others make of it.
+_PLAIN_NAME = re.compile(r"(?!\.+(/|\Z))[\w.@:+-]+(/(?!\.+(/|\Z))[\w.@:+-]+)*\Z")
+
 #: What executing the code of a DAG takes.
 EXECUTE_DAG = (Access(Resource.DAG, "PUT"), Access(Resource.DAG_RUN, "POST"))
 
@@ -138,6 +142,24 @@ class Caller(ABC):
             self._require_switched_on(access.resource.effect)
         if not self.may(access, identifier) and (identifier is not None or not self._may_some(access)):
             raise Forbidden(access.describe(identifier))
+
+    def require_secret(self, resource: Resource, identifier: str) -> None:
+        """
+        Raise where the caller may not see what is sensitive in a thing: that takes the right to edit it.
+
+        :raises SensitiveValue: the caller may not.
+        """
+        editing = Access(resource, "PUT")
+        if not self.may(editing, identifier):
+            raise SensitiveValue(editing.describe(identifier))
+
+    def asks_secrets_backends(self, name: str) -> bool:
+        """
+        Return whether secrets backends and the environment are asked for the variable or connection of that name.
+
+        Never by a name such as ``../x``, which leads to what lies beside a backend's variables.
+        """
+        return bool(settings.get("read_secrets_backends")) and _PLAIN_NAME.match(name) is not None
 
     def _may_some(self, access: Access) -> bool:
         """Return whether the caller may read some of the things that a list is about; the list shows those."""
@@ -179,6 +201,10 @@ class ThisProcess(Caller):
     def is_administrator(self) -> bool:
         return True
 
+    def asks_secrets_backends(self, name: str) -> bool:
+        """Ask, as DAG code does."""
+        return True
+
     def _require_switched_on(self, effect: Effect) -> None:
         """Allow everything: the switches are about calls from outside."""
 
@@ -204,6 +230,10 @@ class TokenHolder(Caller):
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
         if access.resource.effect is not None:
             self.require_effect(access.resource.effect)
+
+    def require_secret(self, resource: Resource, identifier: str) -> None:
+        if Effect.WRITE not in self._effects:
+            raise SensitiveForToken(Effect.WRITE.value, Effect.WRITE.doing, "[native_api] token_effects")
 
     def require_effect(self, effect: Effect) -> None:
         self._require_listed(effect)

@@ -57,7 +57,7 @@ def call(
             audit.record(context, operation, loaded, {})
             session.commit()
         result = _dumped(operation, context, operation.function(context, **loaded))
-        if operation.effect is Effect.WRITE:
+        if operation.effect is Effect.WRITE or context.disclosed:
             audit.record(context, operation, {**loaded, **context.meant}, result)
     return Answer(operation, {**loaded, **context.meant}, result, context.created, context.followed)
 

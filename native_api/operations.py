@@ -23,6 +23,8 @@ class Context:
     warnings: List[str] = field(default_factory=list)
     #: Arguments that turned out to stand for another text: the id of a run, by the one that is stored.
     meant: Dict[str, str] = field(default_factory=dict)
+    #: Names of the things whose secrets the result has unmasked.
+    disclosed: List[str] = field(default_factory=list)
     #: What goes on after the answer: the operation that tells how it stands, and its arguments.
     followed: Optional[Tuple[str, Dict[str, Any]]] = None
     #: The operation's name, and its arguments with what is secret masked.

@@ -182,8 +182,16 @@ OPTIONS: Dict[str, Option] = {
         Option(
             "token_effects",
             "read,write,execute",
-            "What the holder of the static token may do: any of read, write, execute, deploy, daemon.",
+            "What the holder of the static token may do: any of read, write, execute, deploy, daemon. "
+            "Reading sensitive values unmasked needs write.",
             _effects,
+        ),
+        Option(
+            "read_secrets_backends",
+            "False",
+            "Whether get_variable and get_connection over HTTP ask the secrets backends and the environment first, as "
+            "DAG code does; disabled, they read the metadata database only, as Airflow's own API does.",
+            _switch,
         ),
         Option(
             "allow_execute",

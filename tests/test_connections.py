@@ -183,9 +183,10 @@ class TestReplace:
     def test_wholly_or_not_at_all(self, fresh: Any, mocker: Any) -> None:
         """What goes wrong on the way leaves the old one."""
         add(**FIELDS)
-        mocker.patch("native_api.audit.record", side_effect=RuntimeError("no audit"))
+        record = mocker.patch("native_api.audit.record", side_effect=RuntimeError("no audit"))
         with pytest.raises(RuntimeError):
             add(conn_type="http", replace=True)
+        mocker.stop(record)
         with pytest.raises(errors.Invalid):
             add(conn_uri="nothing", replace=True)
         assert {name: get()[name] for name in FIELDS} == FIELDS

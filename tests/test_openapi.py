@@ -79,6 +79,8 @@ def test_answers_are_described_where_they_may_come(web: Any) -> None:
     assert with_status("201") == {
         "add_connection",
         "deploy_dag",
+        "import_connections",
+        "import_pools",
         "import_variables",
         "set_pool",
         "set_variable",

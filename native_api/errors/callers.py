@@ -70,6 +70,16 @@ class EffectNotAllowed(NativeApiError):
 
 
 @dataclass(eq=False)
+class SensitiveForToken(EffectNotAllowed):
+    """The value is sensitive, and the static token may not write."""
+
+    code = "sensitive_value_for_token"
+
+    def __str__(self) -> str:
+        return f"The value is sensitive: reading it needs '{self.effect}' in the option {self.option}."
+
+
+@dataclass(eq=False)
 class CrossSiteRequest(NativeApiError):
     """A credential that browsers send by themselves came without the proof that a page of Airflow sent it."""
 

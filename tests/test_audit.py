@@ -1,0 +1,47 @@
+"""What goes into the audit log is bounded, and stays readable."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from native_api.audit import EXTRA_BYTES, bounded
+from tests import airflow_under_test
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("x" * LONG, id="plain text"),
+        pytest.param('"\\\n' * LONG, id="what JSON escapes"),
+        pytest.param("𝄞" * LONG, id="what ASCII has not"),
+        pytest.param(["k" * 200] * 1000, id="a list"),
+        pytest.param({"k" * LONG: {"k": "v" * LONG}}, id="an object"),
+        pytest.param("\ud800" * LONG, id="half a surrogate pair"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_row_is_cut(value: Any, count: int) -> None:
+    """It is JSON still, and every argument is in it."""
+    text = bounded({**{f"argument_{number}": value for number in range(count)}, "small": 1})
+    assert len(text) <= EXTRA_BYTES
+    read = json.loads(text)
+    assert len(read) == count + 1
+    assert read["small"] == 1
+    assert "characters)" in read["argument_0"]
+
+
+def test_what_has_room_is_kept(airflow: Any) -> None:
+    assert json.loads(bounded({"conf": {"a": [1, None]}})) == {"conf": {"a": [1, None]}}
+
+
+def test_a_call_with_much_in_it(web: Any) -> None:
+    """MySQL's column holds 64 KiB; what a caller sends may have megabytes."""
+    assert web.typed("set_variable", key="k", value="v" * LONG, description="why").status == 201
+    (row,) = airflow_under_test.audit_rows()
+    assert len(row.extra) <= EXTRA_BYTES
+    assert json.loads(row.extra)["description"] == "why"
