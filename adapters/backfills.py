@@ -22,13 +22,13 @@ from native_api.adapters.backfilling.schemas import (
 )
 from native_api.adapters.dags import active_dag
 from native_api.adapters.pages import slice_of
+from native_api.adapters.pools import require_pool
 from native_api.adapters.seam import airflow
 from native_api.errors import (
     BackfillNotFound,
     DagHasImportErrors,
     Invalid,
     NativeApiError,
-    PoolNotFound,
 )
 from native_api.operations import Context, operation
 
@@ -57,6 +57,8 @@ def backfill_dag(
     with local Airflow's own backfill job runs it on the web server's machine, for tasks with depends_on_past and for
     those without a scheduler. A paused DAG gets its runs too; they wait until it is unpaused.
     """
+    if wanted.get("pool"):
+        require_pool(context, wanted["pool"])
     dag_model = active_dag(context.session, dag_id, subdir)
     if dag_model.has_import_errors:
         raise DagHasImportErrors(dag_id)
@@ -65,8 +67,6 @@ def backfill_dag(
         ending.take_down_the_ended(context.session, dag_id)
     plan = planned(context.session, dag_model, wanted)
     context.warnings += [*airflow().backfills.weigh(plan), *_of_no_effect(plan)]
-    if wanted.get("pool"):
-        _require_pool(context.session, wanted["pool"])
     if plan.dry_run:
         return plan.shown()
     ending.require_none_active(context.session, dag_id)
@@ -103,14 +103,6 @@ def _of_no_effect(plan: Plan) -> List[str]:
     if plan.ignore_first_depends_on_past and plan.depends_on_past() is None:
         warnings.append("'ignore_first_depends_on_past' means nothing here: no task has depends_on_past.")
     return warnings
-
-
-def _require_pool(session: Any, name: str) -> None:
-    from airflow.models.pool import Pool
-    from sqlalchemy import select
-
-    if session.scalar(select(Pool.id).where(Pool.pool == name)) is None:
-        raise PoolNotFound(name)
 
 
 def _lock(session: Any, dag_id: str) -> None:
@@ -281,9 +273,13 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
 
 
 def _found(context: Context, backfill_id: int, access: Access) -> Any:
-    """Return a backfill whose DAG the caller has the right on."""
+    """
+    Return a backfill whose DAG the caller has the right on.
+
+    :raises BackfillNotFound: there is none that the caller may read.
+    """
     found = airflow().backfills.found(context.session, [backfill_id])
-    if not found:
+    if not found or not context.caller.may(_READ, found[0].dag_id):
         raise BackfillNotFound(backfill_id)
     context.caller.require(access, found[0].dag_id)
     return found[0]

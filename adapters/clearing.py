@@ -117,7 +117,8 @@ def clear_tasks(
     }
     shown = [_shown(instance) for instance in airflow().cleared(dag, run, **dict(chosen))]
     for other in sorted({instance["dag_id"] for instance in shown} - {dag_id}):
-        context.caller.require(Access(Resource.TASK_INSTANCE, "PUT"), other)
+        clearing = Access(Resource.TASK_INSTANCE, "PUT")
+        context.caller.require_of_another(clearing, other, "clear all DAGs that markers of these tasks lead to")
     if not dry_run and shown:
         airflow().clear(dag, run, **dict(chosen))
     ordered = sorted(shown, key=lambda instance: tuple(str(value) for value in list(instance.values())[:4]))

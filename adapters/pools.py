@@ -193,6 +193,16 @@ def stored_pools(session: Any) -> Dict[str, Any]:
     return {row.pool: row for row in session.scalars(select(AirflowPool))}
 
 
+def require_pool(context: Context, name: str) -> None:
+    """
+    Raise where there is no such pool, or the caller may not read it.
+
+    To be called first: in multi-team mode Airflow looks the pool's team up in a session that ends ours.
+    """
+    context.caller.require(Access(Resource.POOL, "GET"), name)
+    _found(context.session, name)
+
+
 def _stored(session: Any, name: str) -> Any:
     """Return the pool's row, or None."""
     from airflow.models.pool import Pool as AirflowPool

@@ -123,7 +123,7 @@ def _place_of(context: Context, dag_id: str) -> Any:
     # Of an archive all is read, not only the module that has the DAG.
     for other in _in_file(context, airflow().syncing.file_of(row)):
         for access in EXECUTE_DAG:
-            context.caller.require(access, other)
+            context.caller.require_of_another(access, other, "execute all DAGs of the file")
     return bundle, path
 
 

@@ -23,11 +23,12 @@ from native_api.adapters.lone_runs import (
     tried,
 )
 from native_api.adapters.named import dag_with_task, named_instance
+from native_api.adapters.pools import require_pool
 from native_api.adapters.rendering import as_dated
 from native_api.adapters.schemas import RunDates, switch
 from native_api.adapters.seam import airflow
 from native_api.adapters.task_instances import OneTaskInstance, instance_command
-from native_api.errors import DagPaused, DagRunNotFound, PoolNotFound
+from native_api.errors import DagPaused, DagRunNotFound
 from native_api.operations import Context, operation
 
 #: What a task may be run in spite of, and the flag that says so in ``airflow tasks run``.
@@ -134,8 +135,10 @@ def run_task(
     date, one is made, in which the other tasks are skipped.
     """
     session = context.session
+    if pool is not None:
+        require_pool(context, pool)
     context.warnings += [f"'{name}' has no effect here." for name in WITHOUT_EFFECT if asked.pop(name)]
-    options = {"pool": _known_pool(session, pool), **{name: asked.pop(name) for name in IGNORED}}
+    options = {"pool": pool, **{name: asked.pop(name) for name in IGNORED}}
     key, date = _key(context, logical_date, asked)
     dag = dag_with_task(session, key["dag_id"], key["task_id"])
     lock(session, key)
@@ -157,14 +160,6 @@ def run_task(
 def _ran(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
     context.warnings += finished.result["warnings"]
     return {**NOT_RUN_HERE, **as_dated(finished.result), "seconds": finished.seconds}
-
-
-def _known_pool(session: Any, name: Optional[str]) -> Optional[str]:
-    from airflow.models.pool import Pool
-
-    if name is not None and Pool.get_pool(name, session=session) is None:
-        raise PoolNotFound(name)
-    return name
 
 
 def _key(context: Context, logical_date: Any, asked: Mapping[str, Any]) -> Tuple[Dict[str, Any], Any]:

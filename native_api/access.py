@@ -143,6 +143,17 @@ class Caller(ABC):
         if not self.may(access, identifier) and (identifier is not None or not self._may_some(access)):
             raise Forbidden(access.describe(identifier))
 
+    def require_of_another(self, access: Access, dag_id: str, otherwise: str) -> None:
+        """
+        Raise where the caller lacks the right on a DAG that it has not named itself.
+
+        :param otherwise: the right in words that do not name the DAG, for a caller who may not know that there is one.
+        :raises Forbidden: the caller's rights do.
+        """
+        if not self.may(access, dag_id):
+            knows = self.may(Access(Resource.DAG, "GET"), dag_id)
+            raise Forbidden(access.describe(dag_id) if knows else otherwise)
+
     def require_secret(self, resource: Resource, identifier: str) -> None:
         """
         Raise where the caller may not see what is sensitive in a thing: that takes the right to edit it.

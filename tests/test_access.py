@@ -224,6 +224,19 @@ class TestWhatAdministratorsSee:
         assert answer.json["option"] == "[native_api] token_effects"
 
 
+@pytest.mark.parametrize("pool", ["default_pool", "nowhere"])
+def test_running_a_task_in_a_pool_needs_the_right_to_read_that(web: Any, mocker: Any, pool: str) -> None:
+    """Whether there is one is for those who may."""
+    mocker.patch(
+        "native_api.adapters.seam.rights.User.may",
+        lambda self, access, identifier=None: access.resource is not Resource.POOL,
+    )
+    named = {"dag_id": "wire_dag", "task_id": "t", "logical_date": "2026-11-01", "pool": pool}
+    answer = web.typed("run_task", login="user", **named)
+    is_problem(answer, 403)
+    assert answer.json["permission"] == f"read the pool '{pool}'"
+
+
 class TestSomeDagsOnly:
     """A caller who may read two DAGs, whatever the auth manager."""
 

@@ -8,6 +8,7 @@ import pytest
 
 import native_api
 from native_api import errors
+from native_api.access import Resource
 from tests import airflow_under_test
 from tests.test_backfills import DATES, backfill, finish, runs
 from tests.test_contract import is_problem
@@ -184,9 +185,30 @@ class TestRights:
         assert [one["backfill_id"] for one in listed["backfills"]] == [theirs]
         assert restricted.typed("backfill_state", login="user", backfill_id=theirs).status == 200
         for name in ("backfill_state", "cancel_backfill"):
-            is_problem(restricted.typed(name, login="user", backfill_id=others), 403)
+            answer = restricted.typed(name, login="user", backfill_id=others)
+            is_problem(answer, 404)
+            assert "daily" not in answer.text
         assert state_of(others)["state"] == "running"
         assert restricted.typed("cancel_backfill", login="user", backfill_id=theirs).status == 200
+
+    def test_who_may_read_is_told_what_ending_takes(self, web: Any) -> None:
+        answer = web.typed("cancel_backfill", login="viewer", backfill_id=backfill()["backfill_id"])
+        is_problem(answer, 403)
+        assert answer.json["permission"] == "edit the DAG run of the DAG 'daily'"
+
+    def test_it_takes_the_right_to_read_the_pool(self, web: Any, mocker: Any) -> None:
+        """Whether there is one is for those who may."""
+        mocker.patch(
+            "native_api.adapters.seam.rights.User.may",
+            lambda self, access, identifier=None: access.resource is not Resource.POOL,
+        )
+        answers = [
+            web.typed("backfill_dag", login="user", dag_id="daily", from_date=DATES[0], pool=pool, dry_run=True)
+            for pool in ("default_pool", "nowhere")
+        ]
+        for answer, pool in zip(answers, ("default_pool", "nowhere")):
+            is_problem(answer, 403)
+            assert answer.json["permission"] == f"read the pool '{pool}'"
 
     @pytest.mark.parametrize("resource, method", [("DAG", "PUT"), ("DAG_RUN", "POST")])
     def test_it_takes_both_rights(self, web: Any, mocker: Any, resource: str, method: str) -> None:
