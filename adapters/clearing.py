@@ -7,11 +7,13 @@ from typing import Any, Dict, List, Mapping, Optional, Set
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
 from native_api.adapters.dags import active_dag
 from native_api.adapters.named import named_run
 from native_api.adapters.patterns import Pattern
 from native_api.adapters.schemas import DateTime, Subdir, dag_id_field, switch
 from native_api.adapters.seam import airflow, text_of
+from native_api.adapters.texts import Text
 from native_api.operations import Context, operation
 
 
@@ -19,7 +21,7 @@ class ClearTasks(Subdir):
     """What is to run again."""
 
     dag_id = dag_id_field()
-    run_id = fields.String(metadata={"description": "Clear in this run only."})
+    run_id = Text(texts.ID, metadata={"description": "Clear in this run only."})
     start_date = DateTime(metadata={"description": "Clear in runs with this logical date or a later one."})
     end_date = DateTime(metadata={"description": "Clear in runs with this logical date or an earlier one."})
     task_regex = Pattern(metadata={"description": "A regular expression (RE2) that is looked for in the tasks' ids."})

@@ -8,30 +8,28 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from native_api import audit
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import Flag, Whole
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.masking import MASK
+from native_api.adapters.texts import Text, pattern
 from native_api.adapters.uris import Extra, Uri, masked_extra, masked_uri
 from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid
 from native_api.operations import Context, operation
 
-ID_LENGTH = 250
+ID_LENGTH = texts.ID
 
 #: What a URI says, so that it may not be said beside one.
 IN_A_URI = ("conn_type", "host", "login", "password", "schema", "port")
 
 
-def _conn_id(*rules: Any) -> fields.String:
-    return fields.String(
-        required=True,
-        validate=[validate.Length(min=1, max=ID_LENGTH), *rules],
-        metadata={"description": "The id of the connection."},
-    )
+def _conn_id(*rules: Any) -> Text:
+    return Text(ID_LENGTH, *rules, shortest=1, required=True, metadata={"description": "The id of the connection."})
 
 
-def _text(description: str, longest: Optional[int] = None) -> fields.String:
-    return fields.String(allow_none=True, validate=validate.Length(max=longest), metadata={"description": description})
+def _text(description: str, longest: int) -> Text:
+    return Text(longest, allow_none=True, metadata={"description": description})
 
 
 class AddConnection(Schema):
@@ -47,8 +45,8 @@ class AddConnection(Schema):
     conn_type = _text("The type of the connection; needed where there is no conn_uri.", 500)
     description = _text("What the connection is for.", 5000)
     host = _text("The host.", 500)
-    login = _text("The login.")
-    password = _text("The password.")
+    login = _text("The login.", 5000)
+    password = _text("The password.", 5000)
     schema = _text("The schema, or the database's name.", 500)
     port = Whole(allow_none=True, validate=validate.Range(min=0, max=65535), metadata={"description": "The port."})
     extra = Extra(
@@ -84,10 +82,8 @@ class ListConnections(
 ):
     """Which connections to list."""
 
-    conn_id_pattern = fields.String(
-        metadata={"description": "Only ids that contain this; % stands for any text and _ for any character."}
-    )
-    conn_type = fields.String(metadata={"description": "Only connections of this type."})
+    conn_id_pattern = pattern("Only ids that contain this")
+    conn_type = Text(500, metadata={"description": "Only connections of this type."})
 
 
 class Connection(Schema):

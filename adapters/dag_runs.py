@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, Optional
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
 from native_api.adapters.dags import active_dag, file_in, of_readable_dags
 from native_api.adapters.named import named_run, run_of, with_pluses
 from native_api.adapters.pages import page_fields, page_of
@@ -23,6 +24,7 @@ from native_api.adapters.schemas import (
     with_logical_date,
 )
 from native_api.adapters.seam import airflow, text_of
+from native_api.adapters.texts import Text, Texts
 from native_api.errors import DagHasImportErrors, DagRunExists, Invalid
 from native_api.operations import Context, operation
 
@@ -30,13 +32,16 @@ from native_api.operations import Context, operation
 ORDER = ("logical_date", "run_id", "dag_id", "start_date", "end_date")
 
 
-class NewRunId(fields.String):
+class NewRunId(Text):
     """
     The id of a run that is to be made.
 
     Airflow makes no run with a space in its id unless the deployer allows it; a query string makes one of the plus in
     a date's offset.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(texts.ID, shortest=1, **kwargs)
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
         run_id = super()._deserialize(value, attr, data, **kwargs)
@@ -47,10 +52,7 @@ class TriggerDag(Subdir):
     """The run that is wanted."""
 
     dag_id = dag_id_field()
-    run_id = NewRunId(
-        validate=validate.Length(min=1, max=250),
-        metadata={"description": "The new run's id; left out, Airflow makes one."},
-    )
+    run_id = NewRunId(metadata={"description": "The new run's id; left out, Airflow makes one."})
     conf = JSONObject(
         load_default=None,
         allow_none=True,
@@ -58,7 +60,7 @@ class TriggerDag(Subdir):
     )
     logical_date = DateTime(metadata={"description": "The run's logical date; left out, now."})
     execution_date = DateTime(metadata={"description": "Another name of logical_date."})
-    note = fields.String(validate=validate.Length(max=1000), metadata={"description": "A note on the run."})
+    note = Text(1000, metadata={"description": "A note on the run."})
 
     @validates_schema
     def _one_date(self, data: Mapping[str, Any], **kwargs: Any) -> None:
@@ -159,7 +161,7 @@ class ListDagRuns(Subdir, RunFilters, Schema.from_dict(page_fields("id", *ORDER)
     """Which runs to list."""
 
     state = States(metadata={"description": "Only runs in one of these states."})
-    run_type = fields.List(fields.String(), metadata={"description": "Only runs of one of these types."})
+    run_type = Texts(texts.ID, metadata={"description": "Only runs of one of these types."})
 
 
 class DagRuns(Schema):

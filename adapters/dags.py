@@ -8,9 +8,11 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import DateTime, Flag, Subdir, dag_id_field
 from native_api.adapters.seam import airflow
+from native_api.adapters.texts import Text, Texts, pattern
 from native_api.errors import DagNotBelow, DagNotFound, OutsideFolders
 from native_api.operations import Context, operation
 
@@ -18,13 +20,11 @@ from native_api.operations import Context, operation
 class ListDags(Subdir, Schema.from_dict(page_fields("dag_id", "last_parsed_time", "next_dagrun"))):  # type: ignore[misc]
     """Which DAGs to list."""
 
-    dag_id_pattern = fields.String(
-        metadata={"description": "Only ids that contain this; % stands for any text and _ for any character."}
-    )
-    tags = fields.List(fields.String(), metadata={"description": "Only DAGs with at least one of these tags."})
-    owner = fields.String(metadata={"description": "Only DAGs of this owner."})
+    dag_id_pattern = pattern("Only ids that contain this")
+    tags = Texts(texts.ID, metadata={"description": "Only DAGs with at least one of these tags."})
+    owner = Text(2000, metadata={"description": "Only DAGs of this owner."})
     paused = Flag(metadata={"description": "Only paused DAGs, or only those that are not."})
-    fileloc = fields.String(metadata={"description": "Only DAGs of this file."})
+    fileloc = Text(texts.PATH, metadata={"description": "Only DAGs of this file."})
     has_import_errors = Flag(metadata={"description": "Only DAGs whose file does not load at present, or only others."})
 
 
@@ -160,8 +160,9 @@ def active_dag(session: Any, dag_id: str, subdir: Optional[str] = None) -> Any:
 
 def checked_subdir(subdir: str) -> str:
     """Return the real path of *subdir*, or raise :class:`OutsideFolders`."""
-    if "\0" in subdir:
-        raise OutsideFolders(subdir)
+    # The time that it takes to follow links grows with the square of the length; no file system has a longer path.
+    if "\0" in subdir or len(subdir) > texts.PATH:
+        raise OutsideFolders(subdir[: texts.PATH])
     folders = [os.path.realpath(folder) for folder in airflow().folders()]
     # The first folder is the one that the word stands for, as on Airflow's command line.
     path = os.path.realpath(os.path.join(folders[0], subdir.replace("DAGS_FOLDER", folders[0], 1)))

@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load
 
 from native_api import settings
 from native_api.access import Access, Effect, Resource
-from native_api.adapters import sandbox
+from native_api.adapters import sandbox, texts
 from native_api.adapters.deploying import history, names
 from native_api.adapters.deploying.names import Target
 from native_api.adapters.deploying.receiving import FileOfDags, receive, told_of
@@ -20,6 +20,7 @@ from native_api.adapters.deploying.staging import current
 from native_api.adapters.pages import page_fields, slice_of
 from native_api.adapters.refreshing import Changes
 from native_api.adapters.schemas import DateTime, switch
+from native_api.adapters.texts import Text
 from native_api.errors import DagFileExists, DagFileNotFound, DeploymentRuns, Invalid, NativeApiError
 from native_api.operations import Context, operation
 from native_api.uploads import Upload
@@ -28,9 +29,12 @@ from native_api.uploads import Upload
 class OneFile(Schema):
     """Names a file of DAGs."""
 
-    path = fields.String(required=True, metadata={"description": "The path below the DAGs folder, or in the bundle."})
-    bundle = fields.String(
-        validate=validate.Length(min=1),
+    path = Text(
+        texts.PATH, required=True, metadata={"description": "The path below the DAGs folder, or in the bundle."}
+    )
+    bundle = Text(
+        texts.ID,
+        shortest=1,
         metadata={"description": "Airflow 3: the bundle, which must be a local folder; left out, the first one."},
     )
 
@@ -47,8 +51,9 @@ class HowToDeploy(Schema):
 class DeployDag(OneFile, HowToDeploy):
     """What to deploy, and where."""
 
-    path = fields.String(
-        metadata={"description": "The path below the DAGs folder, or in the bundle; left out, the upload's own name."}
+    path = Text(
+        texts.PATH,
+        metadata={"description": "The path below the DAGs folder, or in the bundle; left out, the upload's own name."},
     )
     dag_file = FileOfDags(
         required=True,
@@ -73,8 +78,8 @@ class DeployDag(OneFile, HowToDeploy):
 class RollbackDag(OneFile, HowToDeploy):
     """Which file, and to what it is to go back."""
 
-    deployment_id = fields.String(
-        metadata={"description": "The deployment whose file is wanted; left out, the one before the newest."}
+    deployment_id = Text(
+        texts.ID, metadata={"description": "The deployment whose file is wanted; left out, the one before the newest."}
     )
 
     def also_told(self, arguments: Mapping[str, Any]) -> Dict[str, Any]:
@@ -143,8 +148,8 @@ class DeletedDagFile(Deployment, Changes):
 class ListDeployments(Schema.from_dict(page_fields("deployed_at"))):  # type: ignore[misc]
     """Which deployments to list."""
 
-    path = fields.String(metadata={"description": "Only those of this file."})
-    bundle = fields.String(metadata={"description": "Only those of files in this bundle."})
+    path = Text(texts.PATH, metadata={"description": "Only those of this file."})
+    bundle = Text(texts.ID, metadata={"description": "Only those of files in this bundle."})
 
 
 class ListedDeployment(Deployment):

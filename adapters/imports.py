@@ -8,8 +8,9 @@ from typing import Any, Callable, ClassVar, Collection, Dict, List, Mapping, Opt
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from native_api.access import Access, Resource
-from native_api.adapters import files, strict_json
+from native_api.adapters import files, strict_json, texts
 from native_api.adapters.seam.masking import MASK
+from native_api.adapters.texts import Text
 from native_api.errors import Invalid, SomeExist
 from native_api.operations import Context
 
@@ -24,10 +25,11 @@ Entries = Dict[str, Entry]
 ReadEntry = Callable[[Any, Any], Entry]
 
 
-def file_field(**kwargs: Any) -> fields.String:
+def file_field(**kwargs: Any) -> Text:
     """Return the field of a file on the server."""
-    return fields.String(
-        validate=validate.Length(min=1, max=4096),
+    return Text(
+        texts.PATH,
+        shortest=1,
         metadata={"description": "A file on the server: its path below the option files_dir, or its whole path."},
         **kwargs,
     )

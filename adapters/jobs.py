@@ -10,12 +10,13 @@ from marshmallow import Schema, fields
 
 from native_api import operations, settings
 from native_api.access import Effect
-from native_api.adapters import sandbox
+from native_api.adapters import sandbox, texts
 from native_api.adapters.pages import page_fields, slice_of
 from native_api.adapters.sandbox import Finished, Job, records
 from native_api.adapters.sandbox.capture import tail
 from native_api.adapters.sandbox.records import LIVE, Record
 from native_api.adapters.schemas import DateTime, Flag, States
+from native_api.adapters.texts import Text
 from native_api.errors import JobHasEnded, JobNotFound, NativeApiError
 from native_api.operations import Context, operation
 
@@ -80,7 +81,7 @@ def at_end(context: Context, ended: Finished) -> Any:
 class OneJob(Schema):
     """Names a job."""
 
-    job_id = fields.String(required=True, metadata={"description": "The id that the answer 202 gave."})
+    job_id = Text(texts.ID, required=True, metadata={"description": "The id that the answer 202 gave."})
 
 
 class JobSummary(Schema):
@@ -161,7 +162,7 @@ def _answer(asked: Context, ended: Finished) -> Any:
 class ListJobs(Schema.from_dict(page_fields("created_at"))):  # type: ignore[misc]
     """Which jobs to list."""
 
-    operation = fields.String(metadata={"description": "Only jobs of this operation."})
+    operation = Text(texts.ID, metadata={"description": "Only jobs of this operation."})
     state = States(metadata={"description": "Only jobs in one of these states."})
 
 

@@ -9,11 +9,13 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
 from native_api.adapters.log_lines import LOG_BYTES, head, line_of, tail
 from native_api.adapters.named import missing_instance, named_instance, of_key
 from native_api.adapters.schemas import LARGEST, DateTime, Whole
 from native_api.adapters.seam import airflow
 from native_api.adapters.task_instances import OneTaskInstance
+from native_api.adapters.texts import Text
 from native_api.errors import Invalid, TryNotFound
 from native_api.operations import Context, operation
 
@@ -31,8 +33,9 @@ class AskedLog(OneTaskInstance):
         validate=validate.Range(min=1, max=LARGEST),
         metadata={"description": "Only the last lines, as many as fit into that many bytes."},
     )
-    continuation_token = fields.String(
-        metadata={"description": "What an earlier answer gave, to read on from where that ended."}
+    continuation_token = Text(
+        texts.TOKEN,
+        metadata={"description": "What an earlier answer gave, to read on from where that ended."},
     )
 
     @validates_schema

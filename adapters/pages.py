@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from native_api import settings
 from native_api.adapters.schemas import LARGEST, Whole
 from native_api.operations import Context
 
 
+class Limit(Whole):
+    """How many entries to give at most: 1 or more, and no more than the option ``page_limit_maximum``."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            validate=validate.Range(min=1, max=LARGEST),
+            metadata={"description": "How many entries to give; the option page_limit_maximum is the most."},
+        )
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        limit = super()._deserialize(value, attr, data, **kwargs)
+        maximum = settings.get("page_limit_maximum")
+        if limit > maximum:
+            raise ValidationError(f"Must be at most {maximum}, which is the option [native_api] page_limit_maximum.")
+        return limit
+
+
 def page_fields(*order_by: str) -> Dict[str, Any]:
     """Return the request fields of a list whose entries can be ordered by the given fields, by the first by default."""
     directions = [*order_by, *(f"-{name}" for name in order_by)]
     return {
-        "limit": Whole(
-            validate=validate.Range(min=1),
-            metadata={"description": "How many entries to give at most; the server has a maximum."},
-        ),
+        "limit": Limit(),
         "offset": Whole(
             load_default=0,
             validate=validate.Range(min=0, max=LARGEST),
@@ -66,10 +80,10 @@ def slice_of(context: Context, entries: List[Any], asked: Mapping[str, Any], key
 
 def _limit(context: Context, asked: Optional[int]) -> Optional[int]:
     """Return how many entries to give where *asked* were asked for; None stands for all."""
-    if context.whole_lists:
-        return None
-    maximum: int = settings.get("page_limit_maximum")
-    return min(asked if asked is not None else settings.get("page_limit"), maximum)
+    if asked is not None:
+        return asked
+    limit: int = min(settings.get("page_limit"), settings.get("page_limit_maximum"))
+    return None if context.whole_lists else limit
 
 
 def contains(column: Any, pattern: str) -> Any:

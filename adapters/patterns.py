@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError
+
+from native_api.adapters import texts
+from native_api.adapters.texts import Text
 
 
-class Pattern(fields.String):
+class Pattern(Text):
     """A regular expression in the syntax of RE2."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(texts.PATTERN, **kwargs)
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
         import re2

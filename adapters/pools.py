@@ -8,8 +8,10 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import LARGEST, Flag, Whole
+from native_api.adapters.texts import Text, pattern
 from native_api.errors import DefaultPool, PoolNotFound
 from native_api.operations import Context, operation
 
@@ -19,12 +21,8 @@ NAME_LENGTH = 256
 COUNTED = ("running", "queued", "scheduled", "deferred")
 
 
-def _name() -> fields.String:
-    return fields.String(
-        required=True,
-        validate=validate.Length(min=1, max=NAME_LENGTH),
-        metadata={"description": "The name of the pool."},
-    )
+def _name() -> Text:
+    return Text(NAME_LENGTH, shortest=1, required=True, metadata={"description": "The name of the pool."})
 
 
 class SetPool(Schema):
@@ -36,8 +34,10 @@ class SetPool(Schema):
         validate=validate.Range(min=-1, max=LARGEST),
         metadata={"description": "How many slots it has; -1 for as many as are asked for."},
     )
-    description = fields.String(
-        allow_none=True, metadata={"description": "Replaces the description; left out, the present one stays."}
+    description = Text(
+        texts.DESCRIPTION,
+        allow_none=True,
+        metadata={"description": "Replaces the description; left out, the present one stays."},
     )
     include_deferred = Flag(
         metadata={"description": "Whether deferred tasks hold slots; left out, it stays as it is, at first no."}
@@ -53,9 +53,7 @@ class OnePool(Schema):
 class ListPools(Schema.from_dict(page_fields("name", "slots", "id"))):  # type: ignore[misc]
     """Which pools to list."""
 
-    name_pattern = fields.String(
-        metadata={"description": "Only names that contain this; % stands for any text and _ for any character."}
-    )
+    name_pattern = pattern("Only names that contain this")
 
 
 class Pool(Schema):

@@ -8,10 +8,11 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, fields, validate
 
 from native_api.access import EXECUTE_DAG, Access, Effect, Resource
-from native_api.adapters import jobs, sandbox
+from native_api.adapters import jobs, sandbox, texts
 from native_api.adapters.dags import checked_subdir
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.seam import airflow
+from native_api.adapters.texts import Text
 from native_api.errors import Invalid
 from native_api.operations import Context, operation
 
@@ -22,15 +23,14 @@ EVERY_DAG = (Access(Resource.DAG, "GET"), *EXECUTE_DAG)
 class FilesToParse(InBackground):
     """Which files to parse."""
 
-    subdir = fields.String(
+    subdir = Text(
+        texts.PATH,
         metadata={
             "description": "Only files in this folder, or this file, of the DAGs folder or a bundle; "
             "DAGS_FOLDER at its beginning stands for the DAGs folder."
-        }
+        },
     )
-    bundle = fields.String(
-        validate=validate.Length(min=1), metadata={"description": "Airflow 3: only the files of this bundle."}
-    )
+    bundle = Text(texts.ID, shortest=1, metadata={"description": "Airflow 3: only the files of this bundle."})
     file_seconds = fields.Float(
         validate=validate.Range(min=0.1, max=86400),
         metadata={"description": "How long a file may take; left out, what Airflow's dagbag_import_timeout allows."},

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from native_api.access import EXECUTE_DAG, Effect
-from native_api.adapters import jobs, sandbox
+from native_api.adapters import jobs, sandbox, texts
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.lone_runs import (
     Lone,
@@ -28,6 +28,7 @@ from native_api.adapters.rendering import as_dated
 from native_api.adapters.schemas import RunDates, switch
 from native_api.adapters.seam import airflow
 from native_api.adapters.task_instances import OneTaskInstance, instance_command
+from native_api.adapters.texts import Text
 from native_api.errors import DagPaused, DagRunNotFound
 from native_api.operations import Context, operation
 
@@ -55,10 +56,10 @@ class RunTask(InBackground, OneTaskInstance):
     ignore_all_dependencies = switch("In spite of its state and of all dependencies that can be ignored.")
     ignore_dependencies = switch("In spite of the dependencies of the task: upstream tasks, depends_on_past.")
     ignore_depends_on_past = switch("In spite of what became of it in the run before.")
-    pool = fields.String(validate=validate.Length(min=1), metadata={"description": "The pool it takes its place in."})
-    pickle = fields.String(load_default=None, metadata={"description": "Has no effect."})
+    pool = Text(256, shortest=1, metadata={"description": "The pool it takes its place in."})
+    pickle = Text(texts.WORD, load_default=None, metadata={"description": "Has no effect."})
     ship_dag = switch("Has no effect.")
-    cfg_path = fields.String(load_default=None, metadata={"description": "Has no effect."})
+    cfg_path = Text(texts.PATH, load_default=None, metadata={"description": "Has no effect."})
 
 
 class RunningTask(RunDates):

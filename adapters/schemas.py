@@ -8,9 +8,11 @@ import re
 from typing import Any, Dict, Mapping, Optional
 
 import pendulum
-from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validates_schema
 
+from native_api.adapters import texts
 from native_api.adapters.seam import airflow
+from native_api.adapters.texts import Text, Texts
 
 #: A query string turns the plus of an unescaped offset into a space.
 _LOST_PLUS = re.compile(r"(T?\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
@@ -28,6 +30,8 @@ class DateTime(fields.DateTime):
     """
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> datetime.datetime:
+        if isinstance(value, str) and len(value) > texts.NUMBER:
+            raise ValidationError(f"Longer than maximum length {texts.NUMBER}.")
         if isinstance(value, datetime.datetime):
             return pendulum.instance(value, tz=airflow().default_timezone()).in_timezone("UTC")
         try:
@@ -71,7 +75,7 @@ class Whole(fields.Integer):
     """A whole number, as a number or as text; no fraction is cut off."""
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
-        if isinstance(value, (bool, float)):
+        if isinstance(value, (bool, float)) or (isinstance(value, str) and len(value) > texts.NUMBER):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
 
@@ -92,19 +96,18 @@ class JSONObject(fields.Dict):
 
 def dag_id_field(**kwargs: Any) -> fields.String:
     """Return the field of a DAG's id."""
-    return fields.String(
-        required=True, validate=validate.Length(min=1), metadata={"description": "The id of the DAG."}, **kwargs
-    )
+    return Text(texts.ID, shortest=1, required=True, metadata={"description": "The id of the DAG."}, **kwargs)
 
 
 class Subdir(Schema):
     """``subdir``: a check that the DAG's file lies there; nothing is parsed."""
 
-    subdir = fields.String(
+    subdir = Text(
+        texts.PATH,
         metadata={
             "description": "A folder or file in the DAGs folder or a bundle that the DAG's file must lie in; "
             "DAGS_FOLDER at its beginning stands for the DAGs folder."
-        }
+        },
     )
 
 
@@ -112,7 +115,7 @@ class OneRun(Subdir):
     """Names one run of a DAG, by ``run_id`` or by ``logical_date``."""
 
     dag_id = dag_id_field()
-    run_id = fields.String(metadata={"description": "The id of the run."})
+    run_id = Text(texts.ID, metadata={"description": "The id of the run."})
     logical_date = DateTime(metadata={"description": "The run's logical date, in place of run_id."})
     execution_date = DateTime(metadata={"description": "Another name of logical_date."})
 
@@ -139,8 +142,8 @@ def with_logical_date(data: Dict[str, Any]) -> Dict[str, Any]:
 class RunFilters(Schema):
     """Which runs a list is about."""
 
-    dag_id = fields.String(
-        metadata={"description": "Only runs of this DAG; left out, of all that the caller may read."}
+    dag_id = Text(
+        texts.ID, metadata={"description": "Only runs of this DAG; left out, of all that the caller may read."}
     )
     logical_date_gte = DateTime(metadata={"description": "Only runs whose logical date is this or later."})
     logical_date_lte = DateTime(metadata={"description": "Only runs whose logical date is this or earlier."})
@@ -148,11 +151,11 @@ class RunFilters(Schema):
     # A run of Airflow 3 may have no logical date; no range of dates has it.
 
 
-class States(fields.List):  # type: ignore[type-arg]
+class States(Texts):
     """Names of states; ``none`` stands for having no state."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(fields.String(), **kwargs)
+        super().__init__(texts.ID, **kwargs)
 
 
 class RunDates(Schema):

@@ -7,11 +7,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
 from native_api.adapters.dag_runs import between, known, of_runs
 from native_api.adapters.named import missing_instance, named_instance, of_key, stored_run_id
 from native_api.adapters.pages import page_fields, page_of
 from native_api.adapters.schemas import LARGEST, DateTime, OneRun, RunDates, RunFilters, States, Subdir, Whole
 from native_api.adapters.seam import airflow
+from native_api.adapters.texts import Text
 from native_api.errors import NothingRendered
 from native_api.operations import Context, operation
 
@@ -22,9 +24,7 @@ ORDER = ("logical_date", "dag_id", "run_id", "state", "start_date", "end_date", 
 class OneTaskInstance(OneRun):
     """Names one task instance of a run."""
 
-    task_id = fields.String(
-        required=True, validate=validate.Length(min=1), metadata={"description": "The id of the task."}
-    )
+    task_id = Text(texts.ID, shortest=1, required=True, metadata={"description": "The id of the task."})
     map_index = Whole(
         load_default=-1,
         validate=validate.Range(min=-1, max=LARGEST),
@@ -81,8 +81,8 @@ def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
 class ListTaskInstances(Subdir, RunFilters, Schema.from_dict(page_fields("task_id", *ORDER))):  # type: ignore[misc]
     """Which task instances to list."""
 
-    run_id = fields.String(metadata={"description": "Only task instances of the runs with this id."})
-    task_id = fields.String(metadata={"description": "Only instances of this task."})
+    run_id = Text(texts.ID, metadata={"description": "Only task instances of the runs with this id."})
+    task_id = Text(texts.ID, metadata={"description": "Only instances of this task."})
     state = States(metadata={"description": "Only task instances in one of these states; none: without one."})
 
 

@@ -8,10 +8,12 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
 from native_api.adapters.dags import active_dag
 from native_api.adapters.pages import page_fields, slice_of
 from native_api.adapters.schemas import Flag, Subdir, dag_id_field
 from native_api.adapters.seam import airflow
+from native_api.adapters.texts import Text
 from native_api.errors import Invalid
 from native_api.operations import Context, operation
 
@@ -24,7 +26,7 @@ class ListTasks(Subdir, Schema.from_dict(page_fields("task_id"))):  # type: igno
     """Which tasks to list, and how."""
 
     dag_id = dag_id_field()
-    task_id_pattern = fields.String(metadata={"description": "Only ids that contain this."})
+    task_id_pattern = Text(texts.PATTERN, metadata={"description": "Only ids that contain this."})
     tree = Flag(
         load_default=False, metadata={"description": "Give the tasks as a tree too, each below those before it."}
     )

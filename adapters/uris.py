@@ -12,16 +12,23 @@ from marshmallow import ValidationError, fields
 from native_api.adapters import strict_json
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.masking import MASK
+from native_api.adapters.texts import Text
 
 #: The part of a URI's query that holds an extra which is more than names and texts, as Airflow writes it.
 EXTRA = "__extra__"
+
+#: In characters: the parts that Airflow's columns bound, and an extra with a certificate or two.
+LONGEST_URI = 65536
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class Uri(fields.String):
+class Uri(Text):
     """A connection's URI, refused alike on every Airflow."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(LONGEST_URI, **kwargs)
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
         uri = super()._deserialize(value, attr, data, **kwargs)

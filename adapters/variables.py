@@ -5,29 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, Optional
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters import strict_json
+from native_api.adapters import strict_json, texts
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import Flag
 from native_api.adapters.seam import airflow
+from native_api.adapters.texts import Text, pattern
 from native_api.errors import Invalid, Refused, VariableNotFound
 from native_api.operations import Context, operation
 
-KEY_LENGTH = 250
+KEY_LENGTH = texts.ID
 
 
-def _key(**kwargs: Any) -> fields.String:
-    return fields.String(
-        required=True,
-        validate=validate.Length(min=1, max=KEY_LENGTH),
-        metadata={"description": "The variable's key."},
-        **kwargs,
-    )
+def _key() -> Text:
+    return Text(KEY_LENGTH, shortest=1, required=True, metadata={"description": "The variable's key."})
 
 
-class Text(fields.Raw):
+class Value(fields.Raw):
     """Any JSON value; text is kept as it is, anything else as its JSON."""
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> str:
@@ -40,12 +36,14 @@ class SetVariable(Schema):
     """What a variable is to hold."""
 
     key = _key()
-    value = Text(
+    value = Value(
         required=True,
         metadata={"description": "Text is stored as it is; another JSON value as its JSON.", "named_by": "key"},
     )
-    description = fields.String(
-        allow_none=True, metadata={"description": "Replaces the description; left out, the present one stays."}
+    description = Text(
+        texts.DESCRIPTION,
+        allow_none=True,
+        metadata={"description": "Replaces the description; left out, the present one stays."},
     )
 
 
@@ -68,9 +66,7 @@ class DeleteVariable(Schema):
 class ListVariables(Schema.from_dict(page_fields("key", "id"))):  # type: ignore[misc]
     """Which variables to list."""
 
-    key_pattern = fields.String(
-        metadata={"description": "Only keys that contain this; % stands for any text and _ for any character."}
-    )
+    key_pattern = pattern("Only keys that contain this")
 
 
 class Variable(Schema):

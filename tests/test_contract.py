@@ -8,10 +8,10 @@ import re
 from typing import Any, Dict
 
 import pytest
-from marshmallow import Schema
+from marshmallow import Schema, fields, validate
 
 import native_api
-from native_api import errors, operations, settings
+from native_api import calling, errors, operations, settings
 from native_api.access import Effect
 from native_api.faces.typed import method_of
 from tests import airflow_under_test, jobs_under_test
@@ -95,6 +95,23 @@ def test_the_declaration_is_complete(operation: operations.Operation) -> None:
     undescribed = [name for name, field in operation.request.fields.items() if not field.metadata.get("description")]
     assert undescribed == []
     assert len(f"native_api.{operation.name}") <= 30, "the audit log's event has 30 characters on Airflow 2.7"
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_every_argument_is_bounded(operation: operations.Operation) -> None:
+    """A text has a maximum length, a list a maximum of entries, a number a range; what is longer is refused as such."""
+    for name, field in operation.request.fields.items():
+        lists = isinstance(field, fields.List)
+        bounds = [getattr(rule, "max", None) or getattr(rule, "choices", None) for rule in field.validators]
+        if lists or isinstance(field, (fields.String, fields.Number)):
+            assert any(bounds), f"{name}: make it of adapters/texts.py, or give it a range"
+        text = field.inner if lists else field
+        if isinstance(text, fields.String) and not any(isinstance(rule, validate.OneOf) for rule in text.validators):
+            (longest,) = [rule.max for rule in text.validators if isinstance(rule, validate.Length)]
+            too_long = "x" * (longest + 1)
+            with pytest.raises(errors.Invalid) as caught:
+                calling.load(operation, {**operation.example, name: [too_long] if lists else too_long})
+            assert re.search(rf"(maximum length|and) {longest}\.", str(caught.value.errors[name]))
 
 
 @pytest.mark.parametrize("operation", EVERY)

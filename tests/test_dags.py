@@ -11,6 +11,7 @@ import native_api
 from native_api import errors
 from tests import airflow_under_test
 from tests.queries import statements
+from tests.test_contract import is_problem
 
 DAGS = airflow_under_test.DAGS
 
@@ -139,7 +140,19 @@ class TestList:
     def test_the_limits_are_the_configured_ones(self, fresh: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__PAGE_LIMIT", "3")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__PAGE_LIMIT_MAXIMUM", "5")
-        assert (len(ids()), len(ids(limit=4)), len(ids(limit=100))) == (3, 4, 5)
+        assert (len(ids()), len(ids(limit=4)), len(ids(limit=5))) == (3, 4, 5)
+        with pytest.raises(errors.Invalid, match=r"at most 5, .*page_limit_maximum"):
+            ids(limit=6)
+
+    def test_a_limit_above_the_maximum(self, web: Any) -> None:
+        """It is refused, with the maximum named; a list of the old protocol stays whole."""
+        answer = web.typed("list_dags", limit=99999)
+        is_problem(answer, 422)
+        assert "1000" in answer.json["errors"]["limit"][0]
+
+    def test_a_list_of_the_old_protocol(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__PAGE_LIMIT_MAXIMUM", "2")
+        assert len(web.legacy("list_dags").json["result"]["dags"]) > 2
 
     def test_the_number_of_queries_is_fixed(self, fresh: Any) -> None:
         """However many DAGs there are: the rows, their tags, their number; and no DAG is deserialised."""

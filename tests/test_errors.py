@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from airflow import settings as airflow_settings
 from sqlalchemy import event
 
 import native_api
-from native_api import errors
+from native_api import errors, operations
 from tests import airflow_under_test
 from tests.test_contract import is_problem
 
@@ -283,3 +284,55 @@ def test_an_address_beside(web: Any) -> None:
     for path in ("/native_api/", "/native_api/v2/version", "/native_api/v1/version/x"):
         is_problem(web.request("GET", path), 404)
         is_problem(web.request("GET", path, login=None), 401)
+
+
+class TestLongArguments:
+    """What is longer than its argument may be is refused before anything is computed of it, in each face."""
+
+    @pytest.mark.parametrize(
+        "operation, arguments",
+        [
+            pytest.param("dag_state", {"dag_id": "wire_dag", "run_id": "r", "subdir": "a/" * 200_000}, id="subdir"),
+            pytest.param("clear_tasks", {"dag_id": "wire_dag", "task_regex": "(a|b)" * 50_000}, id="a pattern"),
+            pytest.param(
+                "dag_state", {"dag_id": "wire_dag", "logical_date": "2026-11-01" + " " * 400_000}, id="a date"
+            ),
+            pytest.param("list_dags", {"limit": "9" * 4_000}, id="a number"),
+            pytest.param("list_dags", {"tags": ["a"] * 50_000}, id="a list"),
+            pytest.param("list_variables", {"key_pattern": "a" * 60_000}, id="what SQLite refuses"),
+        ],
+    )
+    def test_python(self, airflow: Any, operation: str, arguments: Any) -> None:
+        began = time.monotonic()
+        with pytest.raises(errors.Invalid):
+            native_api.call(operation, **arguments)
+        assert time.monotonic() - began < 1
+
+    def test_typed(self, web: Any) -> None:
+        answer = web.typed("clear_tasks", dag_id="wire_dag", subdir="a/" * 200_000)
+        is_problem(answer, 422)
+        assert answer.json["errors"] == {"subdir": ["Longer than maximum length 4096."]}
+
+    def test_legacy(self, web: Any) -> None:
+        is_envelope(web.legacy("pause", dag_id="wire_dag", subdir="a/" * 3_000), 400)
+
+    def test_openapi(self, web: Any) -> None:
+        """The document has the bounds."""
+        document = web.request("GET", "/native_api/openapi.json").json
+        arguments = [
+            (name, described)
+            for operation in operations.every()
+            for name, described in _described(document, operation).items()
+            if described.get("type") == "string" and "format" not in described
+        ]
+        assert len(arguments) > 100
+        assert [name for name, described in arguments if not {"maxLength", "enum"} & set(described)] == []
+
+
+def _described(document: Any, operation: operations.Operation) -> Any:
+    """Return what the document says of an operation's arguments."""
+    (described,) = document["paths"][f"/{operation.name}"].values()
+    if "parameters" in described:
+        return {parameter["name"]: parameter["schema"] for parameter in described["parameters"]}
+    schema = described["requestBody"]["content"]["application/json"]["schema"]
+    return document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]["properties"]

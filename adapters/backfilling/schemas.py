@@ -6,6 +6,7 @@ from typing import Any, Dict, Mapping
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from native_api.adapters import texts
 from native_api.adapters.pages import page_fields
 from native_api.adapters.patterns import Pattern
 from native_api.adapters.schemas import (
@@ -19,6 +20,7 @@ from native_api.adapters.schemas import (
     dag_id_field,
     switch,
 )
+from native_api.adapters.texts import Text
 
 STATES = ("running", "success", "failed", "cancelled")
 REPROCESS = ("none", "failed", "completed")
@@ -62,8 +64,9 @@ class BackfillDag(Subdir):
     ignore_dependencies = switch("With task_regex: without the tasks before them.")
     ignore_first_depends_on_past = switch("Airflow 2, with local: the first run does not wait for the one before it.")
     mark_success = switch("Nothing runs: the tasks and runs are marked as success.")
-    pool = fields.String(
-        validate=validate.Length(min=1),
+    pool = Text(
+        256,
+        shortest=1,
         metadata={"description": "The pool that the tasks run in; Airflow 2: with local."},
     )
     local = switch("Airflow 2: a job on the web server's machine runs it, which needs no scheduler.")
@@ -190,7 +193,7 @@ class BackfillState(Backfill):
 class ListBackfills(Schema.from_dict(page_fields("backfill_id"))):  # type: ignore[misc]
     """Which backfills to list."""
 
-    dag_id = fields.String(metadata={"description": "Only backfills of this DAG."})
+    dag_id = Text(texts.ID, metadata={"description": "Only backfills of this DAG."})
     state = States(metadata={"description": f"Only backfills in one of these states: {', '.join(STATES)}."})
 
 

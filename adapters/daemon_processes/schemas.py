@@ -6,19 +6,26 @@ from typing import Any, Mapping
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from native_api.adapters import texts
 from native_api.adapters.daemon_processes import commands, log_files
 from native_api.adapters.daemon_processes.commands import DAEMONS
 from native_api.adapters.schemas import LARGEST, Whole, switch
+from native_api.adapters.texts import Text
 from native_api.adapters.uris import masked_uri
 
 #: A name is a file's too.
-NAME = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z", error="Has other characters than a-z, 0-9, _, - and dots.")
+NAME_LENGTH = 100
+NAME = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z", error="Has other characters than a-z, 0-9, _, - and dots.")
 #: What can be an argument of a process: nothing that ends a text or is half a character; what is no flag.
 _WORD = validate.Regexp(r"(?!-)[^\0-\x1f\ud800-\udfff]+\Z", error="Is empty, begins with - or has control characters.")
 
 
-def _word(description: str, **metadata: Any) -> fields.String:
-    return fields.String(validate=_WORD, metadata={"description": description, **metadata})
+def _word(description: str, **metadata: Any) -> Text:
+    return Text(texts.WORD, _WORD, metadata={"description": description, **metadata})
+
+
+def _file(description: str) -> Text:
+    return Text(texts.PATH, metadata={"description": description})
 
 
 def _number(description: str, least: int = 1, most: int = LARGEST) -> Whole:
@@ -28,9 +35,10 @@ def _number(description: str, least: int = 1, most: int = LARGEST) -> Whole:
 class OneDaemon(Schema):
     """Names a daemon."""
 
-    name = fields.String(
+    name = Text(
+        NAME_LENGTH,
+        NAME,
         required=True,
-        validate=NAME,
         metadata={"description": "The daemon's name: which one it is, unless it was started under another."},
     )
 
@@ -41,7 +49,7 @@ class StartDaemon(Schema):
     daemon = fields.String(
         required=True, validate=validate.OneOf(list(DAEMONS)), metadata={"description": "Which daemon to start."}
     )
-    name = fields.String(validate=NAME, metadata={"description": "Its name; left out, which one it is."})
+    name = Text(NAME_LENGTH, NAME, metadata={"description": "Its name; left out, which one it is."})
     principal = _word("kerberos: the principal.")
     keytab = _word("kerberos: the keytab.")
     one_time = switch("kerberos: get a ticket once, and end.")
@@ -66,10 +74,10 @@ class StartDaemon(Schema):
     bundle_name = _word("dag_processor: the only DAG bundle to read.")
     capacity = _number("triggerer: how many triggers at once.")
     team_name = _word("triggerer: the team it works for.")
-    pid = fields.String(metadata={"description": "The pid file, below daemons_dir; <name>.pid."})
-    log_file = fields.String(metadata={"description": "The log, below daemons_dir; <name>.log."})
-    stdout = fields.String(metadata={"description": "A file for the standard output alone, below daemons_dir."})
-    stderr = fields.String(metadata={"description": "A file for the errors alone, below daemons_dir."})
+    pid = _file("The pid file, below daemons_dir; <name>.pid.")
+    log_file = _file("The log, below daemons_dir; <name>.log.")
+    stdout = _file("A file for the standard output alone, below daemons_dir.")
+    stderr = _file("A file for the errors alone, below daemons_dir.")
     wait_seconds = fields.Float(
         load_default=10.0,
         validate=validate.Range(0, 60),
