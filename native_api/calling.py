@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Literal, Mapping, Optional, Tuple
 
 from marshmallow import RAISE, ValidationError
 
@@ -35,7 +35,13 @@ class Answer:
 
 
 def call(
-    name: str, arguments: Mapping[str, Any], *, caller: Caller, unknown: Unknown = RAISE, whole_lists: bool = False
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    caller: Caller,
+    unknown: Unknown = RAISE,
+    whole_lists: bool = False,
+    client_is_gone: Callable[[], bool] = lambda: False,
 ) -> Answer:
     """
     Run the operation *name* for *caller* and return its answer.
@@ -43,6 +49,7 @@ def call(
     :param arguments: what the operation's request schema loads.
     :param whole_lists: give lists whole where the caller names no limit, as the legacy protocol does.
     :param unknown: marshmallow's RAISE or EXCLUDE: what becomes of arguments the schema does not have.
+    :param client_is_gone: tells whether anybody waits for the answer still.
     :raises native_api.errors.NativeApiError: whatever went wrong, Airflow's own errors included.
     """
     operation = operations.get(name)
@@ -51,7 +58,7 @@ def call(
         loaded = load(operation, arguments, unknown)
         for right in operation.access:
             caller.require(right, right.identifier(loaded))
-        context = Context(session, caller, whole_lists, operation=name)
+        context = Context(session, caller, whole_lists, operation=name, client_is_gone=client_is_gone)
         context.arguments = audit.masked(operation.request, loaded)
         if operation.effect.is_told_before:
             audit.record(context, operation, loaded, {})

@@ -30,6 +30,8 @@ class Context:
     #: The operation's name, and its arguments with what is secret masked.
     operation: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    #: Tells whether anybody waits for the answer still.
+    client_is_gone: Callable[[], bool] = lambda: False
 
     def follow(self, operation: str, **arguments: Any) -> None:
         """Say that the work goes on after the answer, and which operation tells how it stands."""

@@ -70,6 +70,7 @@ def _apps() -> List[Dict[str, Any]]:
     from a2wsgi import WSGIMiddleware
 
     from native_api import settings
+    from native_api.faces.leaving import Watched
     from native_api.faces.web import PREFIX, app, below
 
     small = app()
@@ -79,7 +80,7 @@ def _apps() -> List[Dict[str, Any]]:
         {
             "name": f"native_api at {prefix}",
             "url_prefix": prefix,
-            "app": WSGIMiddleware(below(prefix, small), workers=threads),
+            "app": Watched(WSGIMiddleware(below(prefix, small), workers=threads)),
         }
         for prefix in (PREFIX, settings.get("legacy_prefix"))
         if prefix

@@ -139,7 +139,15 @@ OPTIONS: Dict[str, Option] = {
             "job_slots",
             "0",
             "How many jobs run at once on a machine for requests, and as many in the background; 0: half of the web "
-            "workers, at least 1 and at most 4.",
+            "workers, at least 2 and at most 4; for requests on Airflow 2, where each holds a web worker, at least 1.",
+            _count,
+        ),
+        Option(
+            "jobs_per_caller",
+            "0",
+            "How many jobs one caller may have at once on a machine, running or waiting, for requests, and as many in "
+            "the background; 0: half of the slots and the queue, and all slots but one. Where all clients are one "
+            "caller, set it to the sum of job_slots and job_queue.",
             _count,
         ),
         Option(

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import psutil
 
-from native_api.access import THIS_PROCESS
+from native_api.access import THIS_PROCESS, Caller, ThisProcess
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import client, records
 from native_api.adapters.sandbox.records import LIVE
@@ -17,28 +17,41 @@ from native_api.operations import Context
 Cleanup = Optional[Tuple[str, Mapping[str, Any]]]
 
 
+class Somebody(ThisProcess):
+    """A caller of another name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 def run(
     function: str,
     arguments: Optional[Mapping[str, Any]] = None,
     cleanup: Cleanup = None,
     has_task: bool = False,
+    caller: Caller = THIS_PROCESS,
+    client_is_gone: Callable[[], bool] = lambda: False,
     **how: Any,
 ) -> Any:
     """Run a function of tests/sandbox/work.py, and return what the sandbox gives."""
     with airflow().session() as session:
-        context = Context(session, THIS_PROCESS, operation="a test")
+        context = Context(session, caller, operation="a test", client_is_gone=client_is_gone)
         job = sandbox.Job(f"tests.sandbox.work:{function}", arguments or {}, cleanup, has_task=has_task)
         return sandbox.run(context, job, **how)
 
 
 def start(
-    function: str, arguments: Optional[Mapping[str, Any]] = None, job_id: Optional[str] = None, cleanup: Cleanup = None
+    function: str,
+    arguments: Optional[Mapping[str, Any]] = None,
+    job_id: Optional[str] = None,
+    cleanup: Cleanup = None,
+    caller: Caller = THIS_PROCESS,
 ) -> str:
     """Start a function of tests/sandbox/work.py in the background, and return the job's id when it runs."""
     given = {} if job_id is None else {"job_id": job_id}
     job = sandbox.Job(f"tests.sandbox.work:{function}", arguments or {}, cleanup, **given)
     with airflow().session() as session:
-        sandbox.run(Context(session, THIS_PROCESS, operation="a test"), job, in_background=True)
+        sandbox.run(Context(session, caller, operation="a test"), job, in_background=True)
     return job.job_id
 
 

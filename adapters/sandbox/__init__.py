@@ -13,21 +13,27 @@ import os
 import time
 import uuid
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from native_api import settings
 from native_api.adapters.sandbox import client
-from native_api.adapters.sandbox.client import Begun, warm
+from native_api.adapters.sandbox.client import Begun, Unwanted, warm
 from native_api.adapters.sandbox.errors import error_of
+from native_api.adapters.sandbox.slots import Bounds
 from native_api.adapters.seam import airflow
 from native_api.errors import NativeApiError, TooManyJobs
 from native_api.operations import Context
 
 __all__ = ["Finished", "Job", "finished", "jobs_folder", "run", "run_to_end", "warm"]
 
+#: How often a job that waits looks for a slot, in seconds.
+POLL_SECONDS = 0.05
+#: How often a request that waits for a job looks whether its client is there, in seconds.
+LOOK_SECONDS = 0.5
 #: Seconds that the supervisor may take beyond a job's own, to end it and to take its rows back.
 _BEYOND = 60
 
@@ -74,7 +80,8 @@ def run(context: Context, job: Job, *, in_background: bool = False, outlive: boo
 
     The context's session is committed first: no transaction stays open while user code runs.
 
-    :param outlive: at the request's limit the job is not ended but goes on in the background.
+    :param outlive: at the request's limit, or where its client hangs up, the job is not ended but goes on in the
+        background.
     :raises UserCodeFailed: it raised an exception.
     :raises UserCodeCrashed: it ended its process.
     :raises JobTimedOut: it took longer than it may.
@@ -97,11 +104,11 @@ def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool
     context.session.commit()
     request = _request(context, job, in_background, outlive)
     with closing(client.begin(request, job.has_task)) as begun:
-        told = begun.next() if in_background else _wait(begun, settings.get("job_seconds"), outlive)
+        told = begun.next() if in_background else _wait(begun, context, outlive)
     if told["state"] in ("queued", "in_background"):
         context.follow("job_state", job_id=job.job_id)
         return None
-    ended = finished(told, request["facts"])
+    ended = finished(told, request["facts"], in_background=in_background)
     if isinstance(ended.error, TooManyJobs):
         raise ended.error
     return ended
@@ -124,26 +131,31 @@ def finished(told: Mapping[str, Any], facts: Mapping[str, Any], *, in_background
     )
 
 
-def _wait(begun: Begun, seconds: float, outlive: bool) -> Dict[str, Any]:
+def _wait(begun: Begun, context: Context, outlive: bool) -> Dict[str, Any]:
     """Return the job's outcome, or that it has gone to the background."""
     waits_since = time.monotonic()
+    seconds = settings.get("job_seconds")
+    hear = partial(begun.next, is_unwanted=context.client_is_gone, look_seconds=LOOK_SECONDS)
     try:
         told = begun.next()
         while told["state"] == "queued":
-            told = begun.next()
+            told = hear()
         if told["state"] == "running" and outlive:
-            told = _wait_or_leave(begun, seconds)
+            told = _wait_or_leave(begun, partial(hear, seconds))
         elif told["state"] == "running":
-            told = begun.next(seconds + settings.get("job_grace_seconds") + _BEYOND)
+            told = hear(seconds + settings.get("job_grace_seconds") + _BEYOND)
     except (EOFError, TimeoutError):
         return {"state": "crashed", "exit_code": -9, "seconds": round(time.monotonic() - waits_since, 3)}
+    except Unwanted:
+        # Closing the link ends the job.
+        return {"state": "cancelled"}
     return told
 
 
-def _wait_or_leave(begun: Begun, seconds: float) -> Dict[str, Any]:
+def _wait_or_leave(begun: Begun, hear: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
     try:
-        return begun.next(seconds)
-    except TimeoutError:
+        return hear()
+    except (TimeoutError, Unwanted):
         begun.go_to_background()
         return begun.next(_BEYOND)
 
@@ -158,7 +170,6 @@ def jobs_folder() -> Path:
 def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Dict[str, Any]:
     """Return what the supervisor is told."""
     limit = settings.get("job_seconds_max" if in_background or outlive else "job_seconds")
-    places, queue = settings.get("job_slots") or _places(), settings.get("job_queue")
     return {
         "function": job.function,
         "arguments": job.arguments,
@@ -176,10 +187,11 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
         "in_background": in_background,
         "seconds": limit,
         "jobs": os.fspath(jobs_folder()),
-        "places": places,
-        # Of the two only requests hold a web worker while they wait.
-        "queue": {"requests": airflow().user_code.waiting(queue, places), "background": queue},
+        "outlive": outlive and not in_background,
+        "caller": context.caller.name,
+        "bounds": _bounds(),
         "queue_seconds": settings.get("job_queue_seconds"),
+        "poll_seconds": POLL_SECONDS,
         "grace_seconds": settings.get("job_grace_seconds"),
         "memory_mb": settings.get("job_memory_mb"),
         "log_bytes": settings.get("job_log_bytes"),
@@ -188,9 +200,15 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
     }
 
 
-def _places() -> int:
-    """Return how many jobs run at once where the configuration does not say so: never all of the web workers."""
-    return min(max(airflow().user_code.web_workers() // 2, 1), 4)
+def _bounds() -> Dict[str, Tuple[int, ...]]:
+    """Return how many jobs there may be of either kind; of the two only requests hold a web worker."""
+    user_code, queue, of_caller = airflow().user_code, settings.get("job_queue"), settings.get("jobs_per_caller")
+    configured = settings.get("job_slots")
+    requests, background = (configured, configured) if configured else user_code.slots()
+    return {
+        "requests": astuple(Bounds.shared(requests, user_code.waiting(queue, requests), of_caller)),
+        "background": astuple(Bounds.shared(background, queue, of_caller)),
+    }
 
 
 def _as_json(arguments: Mapping[str, Any]) -> Any:

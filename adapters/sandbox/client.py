@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from native_api.adapters.sandbox import environment
 from native_api.adapters.sandbox.link import Link
@@ -18,6 +19,8 @@ from native_api.errors import SandboxUnavailable
 
 #: How long importing Airflow may take, in seconds; on a loaded machine it is half a minute.
 _START_SECONDS = 180
+#: How long the rest of a message may take whose beginning is there, in seconds.
+_REST_SECONDS = 10
 #: Pauses between the tries to begin a job, in seconds: a server that has just died can look alive.
 _PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0)
 
@@ -128,6 +131,10 @@ def begin(request: Dict[str, Any], has_task: bool) -> Begun:
     raise SandboxUnavailable("its process ends as soon as it is asked for a job.")
 
 
+class Unwanted(Exception):
+    """Nobody waits for the job any longer."""
+
+
 class Begun:
     """A job that a supervisor has taken; closing it ends the job, unless it runs in the background."""
 
@@ -135,16 +142,26 @@ class Begun:
         self._link = link
         self._messages: List[Dict[str, Any]] = [first]
 
-    def next(self, seconds: Optional[float] = None) -> Dict[str, Any]:
+    def next(
+        self, seconds: float = math.inf, is_unwanted: Callable[[], bool] = lambda: False, look_seconds: float = 1
+    ) -> Dict[str, Any]:
         """
         Return what the supervisor says next.
 
+        :param is_unwanted: asked every *look_seconds*.
         :raises EOFError: it is gone.
         :raises TimeoutError: nothing within *seconds*.
+        :raises Unwanted: nobody wants to hear it.
         """
         if self._messages:
             return self._messages.pop()
-        message: Dict[str, Any] = self._link.receive(seconds)
+        until = time.monotonic() + seconds
+        while not self._link.has_more(max(0, min(look_seconds, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                raise TimeoutError
+            if is_unwanted():
+                raise Unwanted
+        message: Dict[str, Any] = self._link.receive(_REST_SECONDS)
         return message
 
     def go_to_background(self) -> None:

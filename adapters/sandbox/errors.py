@@ -16,7 +16,7 @@ def error_of(outcome: Mapping[str, Any], limit_seconds: float, *, in_background:
     """
     state, printed = outcome["state"], (outcome.get("log", ""), outcome.get("log_cut", False))
     if state == "refused":
-        return TooManyJobs()
+        return TooManyJobs(in_background, bool(outcome.get("caller_is_full")))
     if state == "timeout":
         return JobTimedOut(*printed, limit_seconds, in_background)
     if state == "cancelled":

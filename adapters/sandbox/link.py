@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import json
+import select
 import socket
 import struct
 from typing import Any, Optional, Tuple
@@ -56,6 +57,12 @@ class Link:
             raise TimeoutError from exc
         except ConnectionError as exc:
             raise EOFError from exc
+
+    def has_more(self, seconds: float) -> bool:
+        """Wait for something to be received, or for the other end to be closed; return whether that came about."""
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def pass_on(self, other: Link, word: bytes) -> None:
         """Give *other*, and a word of one byte, to the process at the far end."""

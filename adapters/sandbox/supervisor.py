@@ -1,4 +1,4 @@
-"""The process that watches over one job: it waits for a place, starts it, takes its output, and ends all of it."""
+"""The process that watches over one job: it waits for a slot, starts it, takes its output, and ends all of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from native_api.adapters.sandbox.capture import Capture, Secrets, tail
 from native_api.adapters.sandbox.link import Link
 from native_api.adapters.sandbox.process import Process
 from native_api.adapters.sandbox.records import Record
-from native_api.adapters.sandbox.slots import Slots
+from native_api.adapters.sandbox.slots import Bounds, Slots
 
 #: Seconds that taking back a killed job's rows may take.
 CLEANUP_SECONDS = 30
@@ -36,7 +36,8 @@ class Supervisor:
         self._told_to_end = False
         #: Descriptors that no job may have.
         self._own: List[int] = [link.fileno()]
-        self._place: Optional[int] = None
+        self._slot: Optional[int] = None
+        self._reserved: Optional[int] = None
 
     def run(self) -> None:
         """Do all of it."""
@@ -63,50 +64,63 @@ class Supervisor:
         return record
 
     def _wait_and_work(self) -> None:
-        self._place = self._wait_for_place()
-        if self._place is None:
-            self._finish({"state": self.reason_to_end() or "refused"})
+        refused = self._wait_for_slot()
+        if self._slot is None:
+            self._finish(refused)
             return
-        self._own.append(self._place)
         self._record.set_state(state="running", started_at=time.time())
         self._tell({"state": "running"})
         self._finish(self._work())
 
-    # The place
+    # The slot
 
-    def _wait_for_place(self) -> Optional[int]:
-        """Return a place among those that run, or None where none comes free in time or nobody wants it any more."""
-        slots = self._slots()
-        place = slots.place()
-        turn = None if place is not None else slots.turn()
-        if place is None and turn is None:
-            return None
+    def _wait_for_slot(self) -> Dict[str, Any]:
+        """Take a slot; where none comes free in time, or nobody wants it any more, return what becomes of the job."""
+        slots = self._slots(self._in_background)
+        if self._request["outlive"]:
+            # In the background it goes on in any case: its caller must have a part of its share left for that.
+            self._reserved = self._hold(self._slots(True).reserve())
+            if self._reserved is None:
+                return {"state": "refused", "caller_is_full": True}
+        entered = slots.enter()
+        if entered.slot is None and entered.turn is None:
+            return {"state": "refused", "caller_is_full": entered.caller_is_full}
         if self._in_background:
             self._record.keep()
+        self._slot = self._hold(entered.slot)
         self._tell({"state": "queued"})
-        if turn is not None:
-            place = self._wait_in_queue(slots)
-            os.close(turn)
-        return place
+        if entered.turn is not None:
+            self._slot = self._hold(self._wait_in_queue(slots))
+            os.close(entered.turn)
+        return {"state": self.reason_to_end() or "refused", "caller_is_full": False}
 
     def _wait_in_queue(self, slots: Slots) -> Optional[int]:
         until = None if self._in_background else time.monotonic() + self._request["queue_seconds"]
         while (until is None or time.monotonic() < until) and self.reason_to_end() is None:
-            self.look(0.05, [])
-            place = slots.place()
-            if place is not None:
-                return place
+            self.look(self._request["poll_seconds"], [])
+            slot = slots.slot()
+            if slot is not None:
+                return slot
         return None
 
-    def _free_place(self) -> None:
-        if self._place is not None:
-            self._own.remove(self._place)
-            os.close(self._place)
-            self._place = None
+    def _slots(self, in_background: bool) -> Slots:
+        kind = "background" if in_background else "requests"
+        return Slots(self._jobs / ".places" / kind, Bounds(*self._request["bounds"][kind]), self._request["caller"])
 
-    def _slots(self) -> Slots:
-        kind = "background" if self._in_background else "requests"
-        return Slots(self._jobs / ".places" / kind, self._request["places"], self._request["queue"][kind])
+    def _hold(self, descriptor: Optional[int]) -> Optional[int]:
+        if descriptor is not None:
+            self._own.append(descriptor)
+        return descriptor
+
+    def _free(self, *descriptors: Optional[int]) -> None:
+        for descriptor in descriptors:
+            if descriptor is not None:
+                self._own.remove(descriptor)
+                os.close(descriptor)
+
+    def _free_slot(self) -> None:
+        self._free(self._slot, self._reserved)
+        self._slot = self._reserved = None
 
     # The work
 
@@ -206,12 +220,13 @@ class Supervisor:
     def _go_to_background(self) -> None:
         self._record.keep()
         self._in_background = True
-        # It may run for hours now: it takes a place of that kind, if there is one, from none that somebody waits for.
-        place = self._slots().place()
-        if place is not None:
-            self._free_place()
-            self._place = place
-            self._own.append(place)
+        # It may run for hours now: nobody's request waits for its slot. In the background it has one if there is one.
+        slot = self._hold(self._slots(True).slot_out_of_turn())
+        self._free(self._slot)
+        self._slot = slot
+        if slot is not None:
+            self._free(self._reserved)
+            self._reserved = None
         self._tell({"state": "in_background"})
 
     def _abandon(self) -> None:
@@ -237,10 +252,10 @@ class Supervisor:
         started_at = self._record.state().get("started_at")
         self._record.set_state(**outcome, started_at=started_at, ended_at=time.time())
         log, cut = tail(self._record.log, self._request["tail_bytes"])
-        # Whoever hears of the end finds nothing left of the job, and its place free.
+        # Whoever hears of the end finds nothing left of the job, and its slot free.
         if not self._record.is_kept():
             self._record.remove()
-        self._free_place()
+        self._free_slot()
         self._tell({**outcome, "log": log, "log_cut": cut})
 
     def _sweep(self) -> None:

@@ -166,6 +166,11 @@ class UserCode:
 
         return conf.getint("api", "workers", fallback=1)
 
+    def slots(self) -> Tuple[int, int]:
+        """Return how many jobs run at once where the configuration does not say so: for requests, in the background."""
+        slots = min(max(self.web_workers() // 2, 2), 4)
+        return slots, slots
+
     def waiting(self, queue: int, places: int) -> int:
         """Return how many requests may wait for a place, of *queue* that the configuration allows."""
         return queue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 from native_api.adapters.seam.user_code import _OF_PROVIDERS, UserCode, _dag_in
 
@@ -68,6 +68,11 @@ class UserCode2(UserCode):
         from airflow.configuration import conf
 
         return conf.getint("webserver", "workers", fallback=4)
+
+    def slots(self) -> Tuple[int, int]:
+        # A request holds its worker: jobs never take all of them.
+        requests = min(max(self.web_workers() // 2, 1), 4)
+        return requests, max(requests, 2)
 
     def waiting(self, queue: int, places: int) -> int:
         # A request that waits holds its worker: one always stays free for all else.

@@ -79,10 +79,21 @@ class TooManyJobs(NativeApiError):
 
     code = "job_limit_reached"
     status = HTTPStatus.TOO_MANY_REQUESTS
+    in_background: bool = field(default=False, metadata={"public": False})
+    of_caller: bool = field(default=False, metadata={"public": False})
     retry_after_seconds: int = 10
 
     def __str__(self) -> str:
-        return "As many jobs run and wait on this machine as may; try again."
+        if self.of_caller:
+            return (
+                "You have as many jobs on this machine as one caller may, which the option [native_api] "
+                "jobs_per_caller sets. Try again when one has ended, or cancel one by cancel_job."
+            )
+        ways = "" if self.in_background else " with async, where the operation has it, since such jobs wait longer;"
+        return (
+            f"As many jobs run and wait on this machine as may. Try again;{ways} or have the options [native_api] "
+            "job_slots or job_queue raised."
+        )
 
     def headers(self) -> Dict[str, str]:
         return {"Retry-After": str(self.retry_after_seconds)}

@@ -14,6 +14,7 @@ from native_api.access import Effect
 from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiError, UnsupportedMediaType
 from native_api.faces import following
 from native_api.faces.boundary import in_shape, json_response
+from native_api.faces.leaving import client_is_gone
 from native_api.operations import Operation
 from native_api.uploads import Upload
 
@@ -40,7 +41,9 @@ def call(name: str) -> Response:
         raise MethodNotAllowed(name, method_of(operation))
     credentials.require_intent(request, identity, operation.effect)
     arguments, unknown = _arguments(operation)
-    answer = calling.call(name, arguments, caller=identity.caller, unknown=unknown)
+    answer = calling.call(
+        name, arguments, caller=identity.caller, unknown=unknown, client_is_gone=client_is_gone(request)
+    )
     status = HTTPStatus.CREATED if answer.created else HTTPStatus.OK
     if answer.followed is not None:
         answer.result["url"] = following.url_of(answer)

@@ -19,6 +19,7 @@ def one_place(monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE", "1")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE_SECONDS", "2")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "9")
     monkeypatch.setenv("AIRFLOW__WEBSERVER__WORKERS", "4")
 
 
@@ -92,3 +93,36 @@ def test_on_airflow_2_a_web_worker_stays_free(fresh: Any) -> None:
 
 def _holds_a_worker() -> bool:
     return seam().version.startswith("2.")
+
+
+def test_one_caller_does_not_take_all(monkeypatch: Any, fresh: Any) -> None:
+    """Beyond its share it is told so, and how to go on; another caller's job runs at once."""
+    monkeypatch.delenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+    ada, bob = jobs_under_test.Somebody("ada"), jobs_under_test.Somebody("bob")
+    mine = [jobs_under_test.start("sleep", caller=ada) for _ in range(2)]
+    with pytest.raises(errors.TooManyJobs, match="jobs_per_caller.*cancel_job") as caught:
+        jobs_under_test.start("sleep", caller=ada)
+    assert caught.value.status == 429
+    assert jobs_under_test.wait(jobs_under_test.start("add", {"a": 1, "b": 1}, caller=bob))["state"] == "success"
+    assert [native_api.call("job_state", job_id=job_id)["state"] for job_id in mine] == ["running", "queued"]
+
+
+def test_what_outlives_its_request_leaves_the_slot_to_other_requests(monkeypatch: Any, fresh: Any) -> None:
+    """Also where there is none for it in the background: it counts for its caller there."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "2")
+    jobs_under_test.wait(jobs_under_test.start("sleep"), "running")
+    assert jobs_under_test.run("sleep", outlive=True) is None
+    assert jobs_under_test.run("add", {"a": 1, "b": 1}).result == 2
+    with pytest.raises(errors.TooManyJobs, match="jobs_per_caller"):
+        jobs_under_test.run("sleep", outlive=True)
+    states = [job["state"] for job in native_api.call("list_jobs")["jobs"]]
+    assert states == ["running", "running"]
+
+
+def test_a_refusal_names_the_ways_out(fresh: Any) -> None:
+    """Async waits longer, where the operation has it; the options can be raised."""
+    assert "with async" in str(errors.TooManyJobs())
+    assert "with async" not in str(errors.TooManyJobs(in_background=True))
+    assert "job_slots or job_queue" in str(errors.TooManyJobs(in_background=True))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import Any, Iterator, List, Optional
+from urllib.parse import urlencode
 
 import psutil
 import pytest
 
+from tests.servers.client import LEGACY, TYPED
 from tests.servers.deployment import TOKEN, Deployment, Server, serving
 from tests.servers.processes import eventually
 from tests.servers.versions import AIRFLOW, on
 
 pytestmark = on("2.11", "3.3")
 
-WAITED_FOR, IN_BACKGROUND, ABORTED = "2024-03-04", "2024-03-05", "2024-03-06"
+WAITED_FOR, IN_BACKGROUND, ABORTED, LEFT = "2024-03-04", "2024-03-05", "2024-03-06", "2024-03-07"
 #: Airflow 2's web server ends a worker that takes longer than this.
 WORKER_SECONDS = 25
 
@@ -60,6 +62,22 @@ def test_a_web_worker_that_is_aborted_ends_its_job(own: Deployment) -> None:
         assert [field["value"] for field in answer.result()["template_fields"] if field["name"] == "bash_command"] == [
             "sleep 20240306"
         ]
+
+
+@pytest.mark.parametrize("path", [f"{TYPED}test_task", LEGACY], ids=["typed", "legacy"])
+def test_a_job_ends_with_the_client_that_it_is_for(path: str, server: Server) -> None:
+    """Whether it has sent a body or a query string."""
+    named = urlencode({"dag_id": "hanging", "task_id": "sleep", "execution_date": LEFT})
+    holder = server.holder()
+    connection = HTTPConnection("127.0.0.1", holder.port)
+    if path == LEGACY:
+        connection.request("GET", f"{path}?api=test&{named}", headers=holder.headers)
+    else:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", path, body=named, headers={**holder.headers, **form})
+    eventually(lambda: sleeping(server.deployment, LEFT), "the task sleeps")
+    connection.close()
+    eventually(lambda: not sleeping(server.deployment, LEFT), "the task is gone")
 
 
 def ask(server: Server, date: str, **how: Any) -> Any:

@@ -14,6 +14,7 @@ from native_api.access import Effect
 from native_api.errors import MethodNotAllowed, NativeApiError
 from native_api.faces import following
 from native_api.faces.boundary import in_shape
+from native_api.faces.leaving import client_is_gone
 from native_api.faces.legacy import envelope, protocol
 from native_api.faces.legacy.envelope import error
 from native_api.faces.legacy.protocol import Arguments
@@ -46,7 +47,13 @@ def call() -> Response:
     credentials.require_intent(request, identity, operation.effect)
     envelope.warn(arguments.ignored(name))
     try:
-        answer = calling.call(plan.operation, plan.arguments, caller=identity.caller, whole_lists=True)
+        answer = calling.call(
+            plan.operation,
+            plan.arguments,
+            caller=identity.caller,
+            whole_lists=True,
+            client_is_gone=client_is_gone(request),
+        )
     except NativeApiError as exc:
         if type(exc) not in plan.no_failure:
             raise

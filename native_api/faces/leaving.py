@@ -1,0 +1,72 @@
+"""Whether the client of a request waits for its answer still: a job ends with the client that it is for."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from concurrent.futures import Future
+from typing import Any, Awaitable, Callable, Dict, MutableMapping, Optional
+
+from flask import Request
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+
+_KEY = "native_api.client"
+#: Where WSGI servers have the connection of a request: gunicorn, and the server that Airflow 2 has for debugging.
+_CONNECTIONS = ("gunicorn.socket", "werkzeug.socket")
+#: What a connection shows whose other end is closed; Linux alone shows it for one that is closed halfway.
+_CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+
+
+def client_is_gone(request: Request) -> Callable[[], bool]:
+    """Return what tells whether the client has hung up; to be asked once the body is read."""
+    client: Optional[_Client] = request.environ.get("asgi.scope", {}).get(_KEY)
+    if client is not None:
+        return client.is_gone
+    connection = next((request.environ[name] for name in _CONNECTIONS if name in request.environ), None)
+    return lambda: connection is not None and _is_closed(connection.fileno())
+
+
+def _is_closed(descriptor: int) -> bool:
+    if descriptor < 0:
+        return True
+    poll = select.poll()
+    poll.register(descriptor, _CLOSED)
+    return bool(poll.poll(0))
+
+
+class Watched:
+    """An ASGI application whose requests can be asked for their client."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Dict[str, Any], receive: _Receive, send: Any) -> None:
+        client = _Client(receive)
+        try:
+            await self._app({**scope, _KEY: client}, receive, send)
+        finally:
+            client.forget()
+
+
+class _Client:
+    """The client of a request, asked from the thread that answers it."""
+
+    def __init__(self, receive: _Receive) -> None:
+        self._receive, self._loop = receive, asyncio.get_running_loop()
+        self._gone: Optional[Future[None]] = None
+
+    def is_gone(self) -> bool:
+        if self._gone is None:
+            self._gone = asyncio.run_coroutine_threadsafe(self._leave(), self._loop)
+        return self._gone.done()
+
+    async def _leave(self) -> None:
+        # What is left of a body that nobody reads comes before.
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def forget(self) -> None:
+        if self._gone is not None:
+            self._gone.cancel()

@@ -1,0 +1,123 @@
+"""A request's job ends with the client that it is for."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Awaitable, Callable, Dict, List
+
+import pytest
+from flask import Flask, request
+
+import native_api
+from native_api import errors
+from native_api.adapters import sandbox
+from native_api.faces.leaving import Watched, client_is_gone
+from tests import jobs_under_test
+
+
+@pytest.fixture
+def soon(monkeypatch: Any) -> None:
+    """Look for the client often."""
+    monkeypatch.setattr(sandbox, "LOOK_SECONDS", 0.02)
+
+
+def test_its_process_ends(soon: None, fresh: Any) -> None:
+    """It may tidy up, and nothing is left of it."""
+    gone = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        waits = threads.submit(jobs_under_test.run, "sleep", client_is_gone=gone.is_set)
+        jobs_under_test.until(jobs_under_test.running_supervisors)
+        gone.set()
+        with pytest.raises(errors.JobCancelled):
+            waits.result(60)
+    jobs_under_test.until(lambda: not jobs_under_test.running_supervisors())
+    assert native_api.call("health")["jobs"] == {"running": 0, "queued": 0}
+
+
+def test_one_that_waits_its_turn_gives_that_up(soon: None, monkeypatch: Any, fresh: Any) -> None:
+    """It never begins."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
+    monkeypatch.setenv("AIRFLOW__WEBSERVER__WORKERS", "4")
+    gone, end = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as threads:
+        runs = threads.submit(jobs_under_test.run, "sleep", client_is_gone=end.is_set)
+        jobs_under_test.until(jobs_under_test.running_supervisors)
+        waits = threads.submit(jobs_under_test.run, "sleep", client_is_gone=gone.is_set)
+        jobs_under_test.until(lambda: native_api.call("health")["jobs"]["queued"] == 1)
+        gone.set()
+        with pytest.raises(errors.JobCancelled):
+            waits.result(60)
+        jobs_under_test.until(lambda: native_api.call("health")["jobs"] == {"running": 1, "queued": 0})
+        end.set()
+        with pytest.raises(errors.JobCancelled):
+            runs.result(60)
+
+
+def test_a_task_that_runs_for_real_goes_on(soon: None, fresh: Any) -> None:
+    """As at the request's limit: it is a job in the background then, which its caller finds and may cancel."""
+    with ThreadPoolExecutor(1) as threads:
+        gone = threading.Event()
+        waits = threads.submit(jobs_under_test.run, "sleep", {"seconds": 0.5}, outlive=True, client_is_gone=gone.is_set)
+        jobs_under_test.until(jobs_under_test.running_supervisors)
+        gone.set()
+        assert waits.result(60) is None
+    (job,) = native_api.call("list_jobs")["jobs"]
+    assert jobs_under_test.wait(job["job_id"], "success")["result"] == "slept"
+
+
+@pytest.mark.parametrize("name", ["gunicorn.socket", "werkzeug.socket"])
+def test_a_connection_that_is_closed(name: str) -> None:
+    """As on Airflow 2, whose web server has the connection where the application finds it."""
+    ours, theirs = socket.socketpair()
+    with ours, Flask("a test").test_request_context(environ_overrides={name: ours}):
+        is_gone = client_is_gone(request)
+        theirs.send(b"GET /the-next-request")
+        assert not is_gone()
+        theirs.close()
+        assert is_gone()
+    assert is_gone()
+
+
+def test_a_server_that_does_not_tell() -> None:
+    """Then the job goes on to its end."""
+    with Flask("a test").test_request_context():
+        assert not client_is_gone(request)()
+
+
+def asgi(messages: List[Dict[str, Any]], answer: Callable[[Callable[[], bool]], None]) -> None:
+    """Have a thread answer a request whose client sends the messages, as on Airflow 3."""
+
+    async def small(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        with Flask("a test").test_request_context(environ_overrides={"asgi.scope": scope}):
+            is_gone = client_is_gone(request)
+        await asyncio.get_running_loop().run_in_executor(None, answer, is_gone)
+
+    async def receive() -> Dict[str, Any]:
+        while not messages:
+            await asyncio.sleep(0.01)
+        return messages.pop(0)
+
+    asyncio.run(Watched(small)({"type": "http"}, receive, None))  # type: ignore[arg-type]
+
+
+def test_a_client_that_disconnects() -> None:
+    """Also one that has sent a body which nobody has read."""
+    messages: List[Dict[str, Any]] = [{"type": "http.request", "body": b"x", "more_body": True}]
+
+    def answer(is_gone: Callable[[], bool]) -> None:
+        assert not is_gone()
+        messages.append({"type": "http.request", "body": b"", "more_body": False})
+        assert not is_gone()
+        messages.append({"type": "http.disconnect"})
+        jobs_under_test.until(is_gone)
+
+    asgi(messages, answer)
+
+
+def test_a_client_that_waits() -> None:
+    """Nothing is left that waits for it to leave once it has its answer."""
+    asgi([], lambda is_gone: None)
+    asgi([], lambda is_gone: pytest.fail("it has left") if is_gone() else None)
