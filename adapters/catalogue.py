@@ -9,12 +9,14 @@ from native_api.adapters import (
     connection_files,
     connections,
     daemons,
+    dag_details,
     dag_runs,
     dags,
     deletions,
     dependencies,
     deployments,
     health,
+    import_errors,
     jobs,
     logs,
     pool_files,
@@ -30,6 +32,7 @@ from native_api.adapters import (
     trials,
     variable_files,
     variables,
+    xcoms,
 )
 
 __all__ = [
@@ -39,12 +42,14 @@ __all__ = [
     "connection_files",
     "connections",
     "daemons",
+    "dag_details",
     "dag_runs",
     "dags",
     "deletions",
     "dependencies",
     "deployments",
     "health",
+    "import_errors",
     "jobs",
     "logs",
     "pool_files",
@@ -60,4 +65,5 @@ __all__ = [
     "trials",
     "variable_files",
     "variables",
+    "xcoms",
 ]

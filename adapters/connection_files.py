@@ -144,7 +144,7 @@ def export_connections(context: Context) -> Dict[str, Any]:
     others the whole export is refused.
     """
     rows = stored_connections(context.session, context.caller.names(Resource.CONNECTION))
-    exported = {}
+    exported: Dict[str, Any] = {}
     for row in sorted(rows, key=lambda row: str(row.conn_id)):
         true = unmasked(context, row)
         exported[str(row.conn_id)] = {name: true[name] for name in EXPORTED}
@@ -169,10 +169,10 @@ def _entry(conn_id: Any, said: Any) -> Entry:
         raise ValidationError({"conn_id": ["Is another one than that of the entry."]})
     wanted: Dict[str, Any] = {}
     for name, value in said.items():
-        name = OTHER_NAMES.get(name, name)
-        if name in wanted:
-            raise ValidationError({name: ["Is given twice, by two names."]})
-        wanted[name] = value
+        known = str(OTHER_NAMES.get(name, name))
+        if known in wanted:
+            raise ValidationError({known: ["Is given twice, by two names."]})
+        wanted[known] = value
     refuse_mask(wanted)
     if MASK in str(wanted.get("conn_uri")):
         raise ValidationError({"conn_uri": [f"Holds {MASK}, which stands for a value that was not shown."]})

@@ -85,7 +85,7 @@ def list_dags(context: Context, **asked: Any) -> Dict[str, Any]:
     statement = of_readable_dags(context, statement, DagModel.dag_id, Access(Resource.DAG, "GET"))
     columns = {name: getattr(DagModel, name) for name in ("dag_id", "last_parsed_time", "next_dagrun")}
     rows, total = page_of(context, statement, asked, columns, DagModel.dag_id)
-    return {"dags": [_shown(row) for row in rows], "total_entries": total}
+    return {"dags": [shown(row) for row in rows], "total_entries": total}
 
 
 def of_readable_dags(context: Context, statement: Any, column: Any, access: Access) -> Any:
@@ -217,7 +217,8 @@ def _tag() -> Any:
     return DagTag
 
 
-def _shown(row: Any) -> Dict[str, Any]:
+def shown(row: Any) -> Dict[str, Any]:
+    """Return a row of the table of DAGs as responses show it."""
     return {
         "dag_id": row.dag_id,
         "description": row.description,

@@ -66,7 +66,9 @@ def page_of(
     column = columns[asked["order_by"].lstrip("-")]
     order: Sequence[Any] = (column.desc() if asked["order_by"].startswith("-") else column, *ties)
     page = statement.order_by(*order).limit(_limit(context, asked.get("limit"))).offset(asked["offset"])
-    rows = context.session.execute(page).unique().all()
+    result = context.session.execute(page)
+    # Of columns none needs it, and values of JSON cannot be told apart.
+    rows = (result.unique() if len(result.keys()) == 1 else result).all()
     everything = statement.with_only_columns(*ties, maintain_column_froms=True).subquery()
     total: int = context.session.scalar(select(func.count()).select_from(everything))
     return [row[0] if len(row) == 1 else row for row in rows], total

@@ -65,6 +65,8 @@ class Resource(Enum):
     TASK = ("task", "dag_id")
     TASK_INSTANCE = ("task instance", "dag_id")
     TASK_LOG = ("task log", "dag_id")
+    XCOM = ("XCom", "dag_id")
+    IMPORT_ERROR = ("import error", "import_error_id")
     VARIABLE = ("variable", "key")
     CONNECTION = ("connection", "conn_id")
     POOL = ("pool", "name")
@@ -129,6 +131,10 @@ class Caller(ABC):
 
     def names(self, resource: Resource) -> Optional[Set[str]]:
         """Return what names the things of no DAG that the caller may read; None stands for all."""
+        return None
+
+    def bundles(self) -> Optional[Set[str]]:
+        """Return the names of the bundles of the caller's teams and of no team; None where there are no teams."""
         return None
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import os
 import shutil
@@ -19,6 +20,8 @@ TOKEN = "a-static-token"
 #: Where tests/on_postgres.py says which database to use.
 DATABASE = "NATIVE_API_TESTS_DATABASE"
 COPY = "a_copy"
+#: What is in the names of files whose import errors tests store.
+BROKEN = "broken_by_a_test"
 
 
 def configure() -> None:
@@ -100,7 +103,12 @@ def clean() -> None:
     end_daemons()
     end_jobs()
     forget_deployments()
+    from native_api.adapters.seam import airflow
+
+    error, xcom = airflow().import_error_model(), airflow().xcom_table()
     with session() as opened:
+        opened.execute(xcom.delete())
+        opened.execute(error.__table__.delete().where(error.__table__.c.filename.like(f"%{BROKEN}%")))
         for table in (RenderedTaskInstanceFields, TaskInstance, DagRun, *backfill_tables(), Log, Variable, Connection):
             opened.execute(delete(table).execution_options(synchronize_session=False))
         opened.execute(delete(DagModel).where(DagModel.dag_id == COPY).execution_options(synchronize_session=False))
@@ -202,6 +210,26 @@ def copy_dag(dag_id: str) -> None:
     with session() as opened:
         row = opened.execute(select(table).where(table.c.dag_id == "wire_dag")).one()
         opened.execute(insert(table).values({**row._mapping, "dag_id": dag_id}))
+
+
+def store_import_error(name: str, dag_id: Optional[str] = None) -> str:
+    """Store that a file of that name does not load, which the DAG is said to be in; return the file's name there."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select, update
+
+    from native_api.adapters.seam import airflow
+
+    error, three = airflow().import_error_model(), version() >= (3, 0)
+    filename = f"{BROKEN}/{name}" if three else f"{DAGS}/{BROKEN}/{name}"
+    with session() as opened:
+        bundle = {"bundle_name": opened.scalar(select(DagModel.bundle_name).limit(1))} if three else {}
+        when = datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc)
+        opened.add(error(filename=filename, timestamp=when, stacktrace=f"Traceback of {name}", **bundle))
+        if dag_id:
+            place = {"relative_fileloc": filename, **bundle} if three else {"fileloc": filename}
+            moved = update(DagModel).where(DagModel.dag_id == dag_id).values(**place)
+            opened.execute(moved.execution_options(synchronize_session=False))
+    return filename
 
 
 def store_rendered_fields(dag_id: str, run_id: str, task_id: str, rendered: Any) -> None:

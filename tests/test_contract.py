@@ -16,6 +16,7 @@ from native_api.access import Effect
 from native_api.faces.typed import method_of
 from tests import airflow_under_test, jobs_under_test
 from tests.remembered import Remembered
+from tests.runs_that_were import return_value
 
 EVERY = [pytest.param(operation, id=operation.name) for operation in operations.every()]
 
@@ -31,12 +32,18 @@ OWN_WORLD = {
 }
 
 
+#: Reads whose examples return a secret unmasked.
+DISCLOSING = {"get_connection", "export_connections"}
+
+
 def make_world() -> None:
     """Make the rows that the examples are about."""
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
     airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo extract"})
     airflow_under_test.set_try("wire_dag", "r1", "transform", 1, "success")
     airflow_under_test.copy_dag(airflow_under_test.COPY)
+    airflow_under_test.store_import_error("reports.py")
+    return_value("wire_dag", "r1", "extract", {"rows": 3})
     native_api.call("set_variable", key="greeting", value="hello")
     native_api.call("set_pool", name="narrow", slots=2)
     native_api.call("add_connection", conn_id="warehouse", conn_uri="postgres://ada:p@warehouse/main")
@@ -188,12 +195,12 @@ def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_a_write_leaves_an_audit_row_and_a_read_none(operation: operations.Operation, world: Any) -> None:
-    """The audit log names the operation, the caller and the things concerned."""
+    """The audit log names the operation, the caller and the things concerned; reading a secret is in it as well."""
     before = len(world_audit())
     answer = world.typed(operation.name, login="admin", **example(operation))
     assert answer.status in (200, 201)
     rows = world_audit()[before:]
-    if operation.effect is Effect.READ:
+    if operation.effect is Effect.READ and operation.name not in DISCLOSING:
         assert rows == []
     else:
         assert [(row.event, row.owner) for row in rows] == [(f"native_api.{operation.name}", "admin")]

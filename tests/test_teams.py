@@ -7,7 +7,7 @@ from typing import Any, Iterator
 import pytest
 
 import native_api
-from tests.airflow_under_test import has_fab, session, version
+from tests.airflow_under_test import BROKEN, has_fab, session, store_import_error, version
 from tests.test_contract import is_problem
 
 pytestmark = [
@@ -125,3 +125,33 @@ def test_an_import_into_another_team_is_refused(teams: Any) -> None:
     answer = teams.typed("import_variables", login="op", variables={"a_new": "x", "blues": "x", "common": "x"})
     is_problem(answer, 403)
     assert native_api.call("export_variables")["variables"] == {"common": "v", "blues": "v"}
+
+
+class TestImportErrors:
+    """Those of files without DAGs are the team's of their bundle."""
+
+    def seen(self, teams: Any, login: str) -> Any:
+        answer = teams.typed("list_import_errors", login=login, filename_pattern=BROKEN).json
+        return {error["filename"].rsplit("/", 1)[-1]: error["stack_trace"] for error in answer["import_errors"]}
+
+    @pytest.fixture
+    def bundle(self, teams: Any) -> Any:
+        """Return the bundle of a file without DAGs that does not load; it belongs to no team."""
+        store_import_error("a.py")
+        (error,) = native_api.call("list_import_errors", filename_pattern=BROKEN)["import_errors"]
+        return error["bundle_name"]
+
+    def test_of_no_team(self, teams: Any, bundle: str) -> None:
+        assert self.seen(teams, "op") == self.seen(teams, "admin") == {"a.py": "Traceback of a.py"}
+
+    def test_of_another_team(self, teams: Any, bundle: str) -> None:
+        from airflow.models.team import dag_bundle_team_association_table as table
+
+        with session() as opened:
+            opened.execute(table.insert().values(dag_bundle_name=bundle, team_name="blue"))
+        try:
+            assert self.seen(teams, "op") == {}
+            assert self.seen(teams, "admin") == {"a.py": "Traceback of a.py"}
+        finally:
+            with session() as opened:
+                opened.execute(table.delete())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api.adapters.seam import of_this_version
-from native_api.adapters.seam.airflow3 import Airflow32
+from native_api.adapters.seam.airflow3 import Airflow31
 from native_api.adapters.seam.newest import Lines
 from native_api.errors import NotSupported
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from native_api.adapters.seam.user_code import UserCode
 
 
-class Airflow2(Airflow32):
+class Airflow2(Airflow31):
     """Airflow 2.9 to 2.11."""
 
     # 3.0 renamed the run's date (AIP-83).
@@ -113,6 +114,22 @@ class Airflow2(Airflow32):
         same_hash = DagCode.fileloc_hash == DagCode.dag_fileloc_hash(dag_model.fileloc)
         return session.execute(select(DagCode, null()).where(same_hash)).first()
 
+    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
+        # It was a method of the DAG before 3.1.
+        return dag.get_next_data_interval(dag_model)
+
+    def import_error_model(self) -> Any:
+        # 2.10 renamed it.
+        from airflow.models import errors
+
+        return getattr(errors, "ParseImportError", None) or getattr(errors, "ImportError")  # noqa: B009
+
+    def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
+        return dag_model.fileloc == import_error.filename
+
+    def import_errors_command(self, bundle_name: Optional[str]) -> Optional[List[str]]:
+        return None if bundle_name else super().import_errors_command(bundle_name)
+
     def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
         # 3.0 dropped the option.
         return ["tasks", "list", "--tree", dag_id]
@@ -141,6 +158,20 @@ class Airflow2(Airflow32):
     def clear(self, dag: Any, run: Any, **which: Any) -> None:
         part, which = _among_subdags(dag, which)
         super().clear(part, run, **which)
+
+    def xcom_table(self) -> Any:
+        from airflow.models.xcom import BaseXCom
+
+        return BaseXCom.__table__
+
+    def xcom_size(self, column: Any) -> Any:
+        from sqlalchemy import func
+
+        return func.length(column)
+
+    def xcom_value(self, stored: Any) -> Any:
+        # Up to 2.11 it is the text of a JSON, or a pickle.
+        return None if stored is None else json.loads(bytes(stored).decode())
 
     def dag_of_runs(self, dag_id: str) -> List[str]:
         return ["--dag-id", dag_id]

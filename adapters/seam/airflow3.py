@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from native_api.adapters.seam.newest import Airflow, Lines
+from native_api.adapters.seam.newest import Airflow, Lines, next_run
 from native_api.errors import Refused
 
 
 class Airflow32(Airflow):
-    """Airflow 3.1 and 3.2."""
+    """Airflow 3.2."""
 
     def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
         # Before 3.3 Airflow's own function gives a task instance that has failed, or not run, the run's success, and
@@ -40,7 +40,26 @@ def _is_teardown(dag: Any, instance: Any) -> bool:
     return bool(getattr(dag.task_dict[instance.task_id], "is_teardown", False))
 
 
-class Airflow30(Airflow32):
+class Airflow31(Airflow32):
+    """Airflow 3.1."""
+
+    def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
+        # Runs for partitions, and with them information on runs that is more than an interval, came with 3.2.
+        runs: List[Dict[str, Any]] = []
+        interval, run_after = self._next_interval(dag, dag_model), dag_model.next_dagrun_create_after
+        while interval is not None and len(runs) < count:
+            runs.append(next_run(interval, run_after))
+            info = dag.next_dagrun_info(interval, restricted=False)
+            interval, run_after = (None, None) if info is None else (info.data_interval, info.run_after)
+        return runs
+
+    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
+        from airflow.models.dag import get_next_data_interval
+
+        return get_next_data_interval(dag.timetable, dag_model)
+
+
+class Airflow30(Airflow31):
     """Airflow 3.0."""
 
     # The masker moved to the shared library in 3.1.
@@ -53,9 +72,13 @@ class Airflow30(Airflow32):
         except ValueError as exc:
             raise Refused("Airflow 3.0 cannot follow a marker to another DAG in a run that has not started.") from exc
 
+    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
+        # It was a method of the DAG before 3.1.
+        return dag.get_next_data_interval(dag_model)
+
     def _triggering_user(self, name: str) -> Dict[str, Any]:
         # trigger_dag has no triggering_user_name before 3.1.
         return {}
 
 
-LINES: Lines = (((3, 3), Airflow), ((3, 1), Airflow32), ((3, 0), Airflow30))
+LINES: Lines = (((3, 3), Airflow), ((3, 2), Airflow32), ((3, 1), Airflow31), ((3, 0), Airflow30))

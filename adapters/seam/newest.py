@@ -188,6 +188,30 @@ class Airflow:
             statement = statement.where(DagVersion.version_number == version_number)
         return session.execute(statement.order_by(DagVersion.version_number.desc()).limit(1)).first()
 
+    def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
+        """Return the next runs of the schedule of a stored DAG, as ``airflow dags next-execution`` counts them."""
+        runs: List[Dict[str, Any]] = []
+        info = dag.timetable.next_run_info_from_dag_model(dag_model=dag_model)
+        while info is not None and len(runs) < count:
+            runs.append(next_run(info.data_interval, info.run_after, info.partition_key))
+            info = dag.next_dagrun_info(last_automated_run_info=info, restricted=False)
+        return runs
+
+    def import_error_model(self) -> Any:
+        """Return the model of import errors."""
+        from airflow.models.errors import ParseImportError
+
+        return ParseImportError
+
+    def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
+        """Return the condition that a DAG is one of the file of an import error."""
+        same_path = dag_model.relative_fileloc == import_error.filename
+        return same_path & (dag_model.bundle_name == import_error.bundle_name)
+
+    def import_errors_command(self, bundle_name: Optional[str]) -> Optional[List[str]]:
+        """Return the words after ``airflow`` that list import errors, or None where the command line cannot."""
+        return ["dags", "list-import-errors", *(["--bundle-name", bundle_name] if bundle_name else [])]
+
     def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
         """Return the words after ``airflow`` that show a DAG's tasks as a tree, or None where there are none."""
         return None
@@ -213,6 +237,22 @@ class Airflow:
     def dag_of_runs(self, dag_id: str) -> List[str]:
         """Return how ``airflow dags list-runs`` is told the DAG."""
         return [dag_id]
+
+    def xcom_table(self) -> Any:
+        """Return the table of XComs; reading a row as an object may execute what is pickled in it."""
+        from airflow.models.xcom import XComModel
+
+        return XComModel.__table__
+
+    def xcom_size(self, column: Any) -> Any:
+        """Return the expression for the size of a stored value."""
+        from sqlalchemy import Text, cast, func
+
+        return func.length(cast(column, Text))
+
+    def xcom_value(self, stored: Any) -> Any:
+        """Return what is stored as a value of JSON; raise :class:`ValueError` where it is something else."""
+        return stored
 
     def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
         """Return the words after ``airflow`` that tell a run's state, or None where the command line cannot."""
@@ -410,6 +450,18 @@ class Airflow:
         columns = {column.key for column in Log.__table__.columns}
         known = {name: value for name, value in facts.items() if value is not None and name in columns}
         session.add(Log(known.pop("event"), **known))
+
+
+def next_run(interval: Any, run_after: Any, partition_key: Optional[str] = None) -> Dict[str, Any]:
+    """Return a run that a schedule has next, as responses show it."""
+    start, end = (interval.start, interval.end) if interval else (None, None)
+    return {
+        "logical_date": start,
+        "data_interval_start": start,
+        "data_interval_end": end,
+        "run_after": run_after,
+        "partition_key": partition_key,
+    }
 
 
 Lines = Tuple[Tuple[Tuple[int, int], Type[Airflow]], ...]

@@ -49,6 +49,9 @@ class User(Caller):
         names = self._rights.names(self._user, resource)
         return set() if names is None and not self.may(Access(resource, "GET")) else names
 
+    def bundles(self) -> Optional[Set[str]]:
+        return self._rights.bundles(self._user)
+
 
 #: What the auth managers call the parts of a DAG.
 _ENTITIES = {
@@ -58,6 +61,7 @@ _ENTITIES = {
     Resource.TASK: "TASK",
     Resource.TASK_INSTANCE: "TASK_INSTANCE",
     Resource.TASK_LOG: "TASK_LOGS",
+    Resource.XCOM: "XCOM",
 }
 
 
@@ -158,6 +162,9 @@ class Rights:
 
     def _may_thing(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
         """Return whether the user has the right on a thing of no DAG, whose class and field have the names of ours."""
+        if access.resource is Resource.IMPORT_ERROR:
+            view = self._resource_details().AccessView.IMPORT_ERRORS
+            return bool(self._asked(self._auth_manager().is_authorized_view, access_view=view, user=user))
         noun, argument = access.resource.noun, access.resource.argument
         details = getattr(self._resource_details(), f"{noun.title()}Details")
         about = details(**{argument: identifier}, **self._team_of_thing(access.resource, identifier))
@@ -180,10 +187,28 @@ class Rights:
 
     def names(self, user: Any, resource: Resource) -> Optional[Set[str]]:
         """Return what names the things that the user may read where they belong to teams, else None: all or none."""
-        if not self.multi_team():
+        if resource is Resource.IMPORT_ERROR or not self.multi_team():
             return None
         question = getattr(self._auth_manager(), f"get_authorized_{resource.noun}s")
         return set(self._asked(question, user=user, method="GET"))
+
+    def bundles(self, user: Any) -> Optional[Set[str]]:
+        """Return the names of the bundles of the user's teams and of no team; None where there are no teams."""
+        if not self.multi_team():
+            return None
+        from airflow.models.dagbundle import DagBundleModel
+        from airflow.models.team import Team
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            teams = dict(session.execute(select(DagBundleModel.name, Team.name).outerjoin(DagBundleModel.teams)).all())
+        question, details = self._auth_manager().is_authorized_dag, self._resource_details().DagDetails
+        own = {
+            team: bool(self._asked(question, method="GET", details=details(team_name=team), user=user))
+            for team in set(teams.values())
+        }
+        return {name for name, team in teams.items() if own[team]}
 
     def multi_team(self) -> bool:
         """Return whether things may belong to teams."""

@@ -141,6 +141,8 @@ class Rights27(Rights2):
     def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
         action = {"GET": "can_read", "POST": "can_create", "PUT": "can_edit", "DELETE": "can_delete"}[access.method]
         manager = self._security_manager()
+        if access.resource is Resource.IMPORT_ERROR:
+            return bool(manager.has_access(action, "ImportError", user))
         if not access.resource.of_a_dag:
             return bool(manager.has_access(action, f"{access.resource.noun.title()}s", user))
         dag_action = (
@@ -153,6 +155,7 @@ class Rights27(Rights2):
             Resource.TASK: ["Task Instances"],
             Resource.TASK_INSTANCE: ["DAG Runs", "Task Instances"],
             Resource.TASK_LOG: ["Task Logs"],
+            Resource.XCOM: ["DAG Runs", "Task Instances", "XComs"],
         }[access.resource]
         return self._may_dag(user, dag_action, identifier) and all(
             manager.has_access(action, part, user) for part in parts

@@ -78,6 +78,7 @@ from native_api.errors.missing import (
     TaskNotFound,
     TryNotFound,
     VariableNotFound,
+    XComNotFound,
 )
 from native_api.errors.requests import BadRequest, BodyTooLarge, UnsupportedMediaType
 from native_api.errors.runs import DagPaused, DependenciesUnmet, OthersWouldStart, TaskInstanceBusy
@@ -162,5 +163,6 @@ __all__ = [
     "UserCodeFailed",
     "VariableNotFound",
     "VariablesExist",
+    "XComNotFound",
     "kinds",
 ]

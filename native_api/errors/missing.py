@@ -132,6 +132,26 @@ class NothingRendered(NotFound):
 
 
 @dataclass(eq=False)
+class XComNotFound(NotFound):
+    """The task instance has stored no XCom of that key."""
+
+    code = "xcom_not_found"
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int
+    key: str
+    last_map_index: Optional[int] = None
+
+    def __str__(self) -> str:
+        which = f" with map_index {self.map_index}" if self.map_index >= 0 else ""
+        sentence = f"The task '{self.task_id}'{which} has stored no XCom '{self.key}' in the run '{self.run_id}'."
+        if self.last_map_index is not None:
+            sentence += f" The task is mapped: name a map_index from 0 to {self.last_map_index}."
+        return sentence
+
+
+@dataclass(eq=False)
 class TryNotFound(NotFound):
     """The task instance has no such try."""
 

@@ -1,0 +1,113 @@
+"""Import errors: the files that did not load when Airflow last parsed them."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+from marshmallow import Schema, fields
+
+from native_api.access import Access, Effect, Resource
+from native_api.adapters import texts
+from native_api.adapters.pages import contains, page_fields, page_of
+from native_api.adapters.schemas import DateTime
+from native_api.adapters.seam import airflow
+from native_api.adapters.texts import Text, pattern
+from native_api.errors import Invalid
+from native_api.operations import Context, operation
+
+
+class ListImportErrors(Schema.from_dict(page_fields("id", "timestamp", "filename"))):  # type: ignore[misc]
+    """Which import errors to list."""
+
+    filename_pattern = pattern("Only files whose path contains this")
+    bundle = Text(texts.ID, metadata={"description": "Airflow 3: only files of this bundle."})
+
+
+class ImportError(Schema):
+    """A file that did not load when Airflow last parsed it."""
+
+    import_error_id = fields.Integer(required=True)
+    timestamp = DateTime(required=True, allow_none=True, metadata={"description": "When it was parsed."})
+    filename = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Airflow 2: the whole path; 3: the path in the bundle."},
+    )
+    bundle_name = fields.String(
+        required=True, allow_none=True, metadata={"description": "Airflow 3: the bundle of the file."}
+    )
+    stack_trace = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "null where the file has DAGs that the caller may not read."},
+    )
+
+
+class ImportErrors(Schema):
+    """A page of import errors."""
+
+    import_errors = fields.List(fields.Nested(ImportError), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+@operation(
+    request=ListImportErrors,
+    result=ImportErrors,
+    access=Access(Resource.IMPORT_ERROR, "GET"),
+    effect=Effect.READ,
+    command=lambda arguments: airflow().import_errors_command(arguments.get("bundle")),
+    example={"filename_pattern": "reports"},
+)
+def list_import_errors(
+    context: Context, filename_pattern: Optional[str] = None, bundle: Optional[str] = None, **asked: Any
+) -> Dict[str, Any]:
+    """
+    List the files that did not load when Airflow last parsed them, as it has stored them; nothing is parsed.
+
+    Of a file with DAGs from earlier, those see it who may read one of them, and its stack trace who may read all. A
+    file of which Airflow knows no DAG is for those who may read every DAG, or in multi-team mode its team's.
+    """
+    from sqlalchemy import null, select
+
+    error = airflow().import_error_model()
+    if bundle is not None and not hasattr(error, "bundle_name"):
+        raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})
+    visible, hidden = _rights(context, error)
+    statement = select(
+        error.id.label("import_error_id"),
+        error.timestamp,
+        error.filename,
+        getattr(error, "bundle_name", null()).label("bundle_name"),
+        error.stacktrace.label("stack_trace"),
+        hidden.label("hidden"),
+    ).where(visible)
+    if filename_pattern is not None:
+        statement = statement.where(contains(error.filename, filename_pattern))
+    if bundle is not None:
+        statement = statement.where(error.bundle_name == bundle)
+    columns = {name: getattr(error, name) for name in ("id", "timestamp", "filename")}
+    rows, total = page_of(context, statement, asked, columns, error.id)
+    return {"import_errors": [_shown(row) for row in rows], "total_entries": total}
+
+
+def _rights(context: Context, error: Any) -> Any:
+    """Return the conditions that the caller may see an import error, and that its stack trace is hidden."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import false, select, true
+
+    bundles = context.caller.bundles()
+    dag_ids = context.caller.dag_ids(Access(Resource.DAG, "GET"))
+    if dag_ids is None:
+        return true(), false()
+    of_the_file = select(DagModel.dag_id).where(airflow().of_the_file(DagModel, error))
+    others = DagModel.dag_id.not_in(dag_ids)
+    if bundles is None:
+        sees_the_rest = ~select(DagModel.dag_id).where(others).exists()
+    else:
+        sees_the_rest = error.bundle_name.in_(bundles)
+    of_the_callers = of_the_file.where(DagModel.dag_id.in_(dag_ids)).exists()
+    return of_the_callers | (~of_the_file.exists() & sees_the_rest), of_the_file.where(others).exists()
+
+
+def _shown(row: Any) -> Dict[str, Any]:
+    return {**row._mapping, "stack_trace": None if row.hidden else row.stack_trace}

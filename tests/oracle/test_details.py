@@ -1,0 +1,100 @@
+"""dags details, dags next-execution, dags list-import-errors."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from typing import Any, List
+
+import pytest
+
+import native_api
+from tests.oracle import filler
+from tests.oracle.cli import Failure, in_file, listed, printed
+from tests.oracle.differences import compared
+
+#: The command's name of a field, where it has another one; Airflow 3 has renamed some.
+NAMES = {"next_dagrun_logical_date": "next_dagrun", "next_dagrun_run_after": "next_dagrun_create_after"}
+
+#: What only the command has: internals of Airflow, and Airflow 2's form of the schedule and state of SubDAGs.
+ASIDE = {
+    *(
+        "file_token",
+        "last_expired",
+        "last_pickled",
+        "pickle_id",
+        "scheduler_lock",
+        "default_view",
+        "last_parse_duration",
+    ),
+    *("root_dag_id", "is_subdag", "schedule_interval", "is_backfillable", "allowed_run_types"),
+    *("timetable_partitioned", "timetable_periodic"),
+}
+
+
+def test_dags_details(filled: Any) -> None:
+    """Every DAG, each field that both have; no field of the command is forgotten."""
+    with compared("dags details") as comparison:
+        for dag in filler.dags():
+            dag_id = dag["dag_id"]
+            (theirs,) = listed("dags", "details", dag_id)
+            ours = native_api.call("dag_details", dag_id=dag_id)
+            ours["is_stale"] = not ours["is_active"]
+            for name in set(theirs) - ASIDE:
+                value = ours[NAMES.get(name, name)]
+                if name == "tags":
+                    pair = (sorted(tag["name"] for tag in theirs[name]), value)
+                elif name == "owners":
+                    pair = (sorted(owner.strip() for owner in theirs[name]), sorted(value))
+                else:
+                    # The command prints no number and no truth value, but their texts.
+                    pair = (_tidy(theirs[name]), None if value is None else _tidy(str(value)))
+                comparison.same(name, *pair, dag_id)
+
+
+def _tidy(text: Any) -> Any:
+    """Return a date in one of the spellings that there are."""
+    return re.sub(r"(\d{4}-\d\d-\d\d) (?=\d\d:)", r"\1T", text) if isinstance(text, str) else text
+
+
+def test_dags_next_execution(filled: Any, one_file: Any) -> None:
+    """The next three runs of every DAG."""
+    with compared("dags next-execution") as comparison:
+        for dag in filler.dags():
+            dag_id = dag["dag_id"]
+            theirs = printed("dags", "next-execution", *in_file(dag["fileloc"]), "--num-executions", "3", dag_id)
+            runs = native_api.call("dag_details", dag_id=dag_id, num_executions=3)["next_runs"]
+            lines: List[Any] = [run["partition_key"] or run["logical_date"] for run in runs]
+            # Where there is no run the command prints None, since 3.2 once.
+            missing = 3 - len(runs) if filled.version() < (3, 2) else int(len(runs) < 3)
+            ours = "".join(f"{line}\n" for line in [*lines, *[None] * missing])
+            what = theirs.words if isinstance(theirs, Failure) else "the runs"
+            if not isinstance(theirs, Failure):
+                # A file may write to the log while it is parsed.
+                theirs = "".join(line for line in theirs.splitlines(keepends=True) if line[0] != "[")
+            comparison.same("a SubDAG" if filler.of_a_subdag(dag_id) else what, theirs, ours, dag_id)
+
+
+def test_dags_list_import_errors(filled: Any, one_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stored of a file that does not load; Airflow 2's command parses it."""
+    words = ["--subdir", "DAGS_FOLDER/broken.py"] if filled.version() < (3, 0) else []
+    native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/broken.py")
+    theirs = {(row.get("bundle_name"), row["filepath"]): row["error"] for row in _listed_with_errors(*words)}
+    found = native_api.call("list_import_errors")["import_errors"]
+    ours = {(error["bundle_name"], error["filename"]): error["stack_trace"] for error in found}
+    with compared("dags list-import-errors") as comparison:
+        comparison.same("the files", sorted(theirs), sorted(ours))
+        for place in theirs:
+            comparison.same("the stack trace", theirs[place].strip(), ours[place].strip(), place)
+
+
+def _listed_with_errors(*words: str) -> Any:
+    """Return the rows of the command, which ends with exit code 1 where there are some."""
+    from airflow.cli.cli_parser import get_parser
+
+    arguments = get_parser().parse_args(["dags", "list-import-errors", *words, "-o", "json"])
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        arguments.func(arguments)
+    return json.loads(out.getvalue())
