@@ -116,9 +116,14 @@ EXECUTE_DAG = (Access(Resource.DAG, "PUT"), Access(Resource.DAG_RUN, "POST"))
 
 
 class Caller(ABC):
-    """Whoever asks for an operation."""
+    """
+    Whoever asks for an operation.
+
+    *name* is for people, in the audit log above all; *identity* tells the caller from every other, whatever the name.
+    """
 
     name: str
+    identity: str
     user_id: Any = None
 
     @abstractmethod
@@ -191,6 +196,10 @@ class Caller(ABC):
         """Return whether the caller is an administrator of Airflow."""
         return False
 
+    def oversees(self, effect: Effect) -> bool:
+        """Return whether the caller may see, and end, what others do that has such an effect."""
+        return self.is_administrator()
+
     def require_effect(self, effect: Effect) -> None:
         """
         Raise where the caller may do nothing that has such an effect.
@@ -210,7 +219,7 @@ class Caller(ABC):
 class ThisProcess(Caller):
     """The Python face: code in a process that may do with Airflow what it likes anyway."""
 
-    name = "this process"
+    name = identity = "this process"
 
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
         return True
@@ -232,7 +241,7 @@ THIS_PROCESS = ThisProcess()
 class TokenHolder(Caller):
     """Whoever holds the static token; it stands for no Airflow user and has the effects configured for it."""
 
-    name = "native_api token"
+    name = identity = "native_api token"
 
     def __init__(self, effects: FrozenSet[Effect]) -> None:
         self._effects = effects
@@ -252,6 +261,9 @@ class TokenHolder(Caller):
         if Effect.WRITE not in self._effects:
             raise SensitiveForToken(Effect.WRITE.value, Effect.WRITE.doing, "[native_api] token_effects")
 
+    def oversees(self, effect: Effect) -> bool:
+        return effect in self._effects
+
     def require_effect(self, effect: Effect) -> None:
         self._require_listed(effect)
         super().require_effect(effect)
@@ -259,3 +271,7 @@ class TokenHolder(Caller):
     def _require_listed(self, effect: Effect) -> None:
         if effect not in self._effects:
             raise EffectNotAllowed(effect.value, effect.doing, "[native_api] token_effects")
+
+
+#: The names of callers that are no users of Airflow.
+NAMES_OF_NO_USER = frozenset((ThisProcess.name, TokenHolder.name))

@@ -212,8 +212,9 @@ OPTIONS: Dict[str, Option] = {
         Option(
             "administrators",
             "",
-            "Who may deploy and start daemons where neither FAB nor Simple is the auth manager, names with commas; "
-            "with those it is who has the role Admin.",
+            "Who may deploy and start daemons where neither FAB nor Simple is the auth manager: ids of users, with "
+            "commas, as the auth manager has them (Keycloak: sub; AWS: the id in IAM Identity Center), not their "
+            "display names. With FAB and Simple it is who has the role Admin.",
             _names,
         ),
     )

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Dict
 
 import pytest
+from sqlalchemy import text
 
 import native_api
 from native_api import operations
@@ -87,6 +88,18 @@ OUTCOMES: Dict[str, Dict[str, str]] = {
     "add_connection": {FAB: "201 201 403 403", SIMPLE: "201 201 403 403"},
     "delete_connection": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
 }
+
+
+#: The class that knows users here.
+RIGHTS = "rights2.Rights2" if airflow_under_test.version() < (3, 0) else "rights.Rights"
+
+
+def user_id(login: str) -> str:
+    """Return what the auth manager knows a user by."""
+    if not airflow_under_test.has_fab():
+        return login
+    with airflow_under_test.session() as session:
+        return str(session.scalar(text("SELECT id FROM ab_user WHERE username = :login"), {"login": login}))
 
 
 def test_every_operation_has_its_row() -> None:
@@ -183,9 +196,17 @@ class TestEffects:
         """Its roles are unknown here, so that the deployer names the administrators."""
         mocker.patch("native_api.adapters.seam.rights.Rights._administers", return_value=None)
         is_problem(web.typed("version", login="admin"), 403)
-        monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", "ada, viewer")
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", f"ada, {user_id('viewer')}")
         is_problem(web.typed("version", login="admin"), 403)
         assert web.typed("version", login="viewer").status == 200
+
+    @pytest.mark.parametrize("effect", ["deploy"], indirect=True)
+    def test_an_administrator_is_named_by_id(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
+        """Whoever can choose the name that they are shown by does not become one by it."""
+        mocker.patch("native_api.adapters.seam.rights.Rights._administers", return_value=None)
+        mocker.patch(f"native_api.adapters.seam.{RIGHTS}.name_of", return_value="ada")
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", "ada")
+        is_problem(web.typed("version", login="viewer"), 403)
 
 
 class TestWhatAdministratorsSee:
@@ -226,6 +247,15 @@ class TestWhatAdministratorsSee:
         answer = web.typed("version")
         is_problem(answer, 403)
         assert answer.json["option"] == "[native_api] token_effects"
+
+
+@pytest.mark.parametrize("name", ["native_api token", "this process"])
+def test_the_audit_log_tells_users_from_other_callers(web: Any, mocker: Any, name: str) -> None:
+    """Though one has the name that stands for the static token, or for code in Python."""
+    mocker.patch(f"native_api.adapters.seam.{RIGHTS}.name_of", return_value=name)
+    web.typed("set_variable", login="admin", key="k", value="v")
+    (row,) = airflow_under_test.audit_rows()
+    assert row.owner == f"{name} (user {user_id('admin')})"
 
 
 @pytest.mark.parametrize("pool", ["default_pool", "nowhere"])

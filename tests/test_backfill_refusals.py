@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any, List
 
@@ -9,7 +10,25 @@ import pytest
 
 import native_api
 from native_api import errors
+from native_api.adapters.seam import backfill_rows2
 from tests.test_backfills import ON_2, backfill, finish, runs
+
+
+@pytest.mark.skipif(not ON_2, reason="Airflow 3 has a table of backfills")
+class TestARowOfTheAuditLog:
+    """It holds the ids of a backfill's runs."""
+
+    def test_mysql_has_no_room_for_more(self) -> None:
+        """Cut, it would break every list of backfills."""
+        with pytest.raises(errors.Invalid):
+            backfill_rows2.require_room("x" * 65_536, "mysql")
+        backfill_rows2.require_room("x" * 65_536, "postgresql")
+
+    def test_every_row_is_looked_at(self, fresh: Any, mocker: Any) -> None:
+        looked = mocker.spy(backfill_rows2, "require_room")
+        backfill()
+        (text, _), _ = looked.call_args
+        assert json.loads(text)["dates"] == 3
 
 
 class TestRefused:

@@ -171,6 +171,28 @@ class TestATokenOfNobody:
         self.refused(web, web.credentials("admin")["Authorization"].split()[1])
 
 
+class TestCredentials:
+    def sentence(self, web: Any, **headers: str) -> str:
+        answer = web.request("GET", "/native_api/v1/version", login=None, headers=headers)
+        is_problem(answer, 401)
+        return str(answer.json["detail"])
+
+    def test_wrong_ones_are_told_from_none(self, web: Any) -> None:
+        """Whoever sends a wrong password does not look for the header that was lost on the way."""
+        none = self.sentence(web)
+        assert none.startswith("No credentials were sent: ")
+        basic, bearer = (
+            self.sentence(web, Authorization="Basic YWRtaW46d3Jvbmc="),
+            self.sentence(web, Authorization="Bearer x"),
+        )
+        if airflow_under_test.version() < (3, 0):
+            assert basic == bearer
+            assert basic.startswith("The credentials that were sent are not valid")
+        else:
+            assert basic.startswith("Airflow 3 takes 'Authorization: Bearer <token>' and no other scheme")
+            assert bearer.startswith("The token that was sent is not valid, or has expired")
+
+
 class TestUnforeseen:
     @pytest.fixture
     def broken(self, web: Any, mocker: Any) -> Any:

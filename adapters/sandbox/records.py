@@ -46,7 +46,7 @@ class Record:
 
     @property
     def facts(self) -> Dict[str, Any]:
-        """What was known when the job began: job_id, operation, owner, arguments, created_at and cleanup."""
+        """What was known when the job began: job_id, operation, owner, caller, arguments, created_at, cleanup."""
         facts: Dict[str, Any] = json.loads(self._facts.read_text())
         return facts
 

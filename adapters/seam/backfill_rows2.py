@@ -7,11 +7,15 @@ from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from native_api.adapters.seam.found_backfills import Found
+from native_api.errors import Invalid
 
 #: The event of such a row; calls of the API leave others.
 EVENT = "native_api_backfill"
 #: What a row says of a backfill that is not over, and of one whose runs all bear its own id.
 _UNENDED, _NO_RUN_IDS = '"is_over": false', '"run_ids": []'
+
+#: How long a row may be on MySQL, whose column holds 65,535 bytes.
+_MYSQL_TEXT = 65_000
 
 
 def prefix(backfill_id: int) -> str:
@@ -112,6 +116,16 @@ def take_down(session: Any, backfill_id: int, state: str, **values: Any) -> None
     record = json.loads(row.extra)
     row.extra = json.dumps({**record, **values, "ended": record["ended"] or state})
     session.flush()
+
+
+def require_room(text: str, dialect: str) -> None:
+    """
+    Raise where the column of the database would not hold a backfill's row, and what its end adds to that.
+
+    :raises Invalid: it has too many runs.
+    """
+    if dialect == "mysql" and len(text) > _MYSQL_TEXT:
+        raise Invalid({"to_date": ["MySQL's table 'log' cannot hold the ids of that many runs: name fewer dates."]})
 
 
 def _moment(text: str) -> datetime:

@@ -132,7 +132,9 @@ class Backfills2(Backfills31):
             "ended": None,
             "is_over": False,
         }
-        row = Log(backfill_rows2.EVENT, owner=created_by, dag_id=plan.dag_id, extra=json.dumps(record))
+        text = json.dumps(record)
+        backfill_rows2.require_room(text, session.get_bind().dialect.name)
+        row = Log(backfill_rows2.EVENT, owner=created_by, dag_id=plan.dag_id, extra=text)
         session.add(row)
         session.flush()
         if job_id is None:

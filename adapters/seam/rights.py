@@ -9,13 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
 
 from native_api import settings
-from native_api.access import Access, Caller, Resource
+from native_api.access import NAMES_OF_NO_USER, Access, Caller, Resource
 from native_api.errors import CrossSiteRequest, Unauthorized
 
 if TYPE_CHECKING:
     from flask import Request
 
-SIGN_IN = "No valid credentials were sent: send 'Authorization: Bearer <token>'; POST /auth/token gives a token."
+SIGN_IN = "No credentials were sent: send 'Authorization: Bearer <token>'; POST /auth/token gives a token."
+NO_BEARER = "Airflow 3 takes 'Authorization: Bearer <token>' and no other scheme; POST /auth/token gives a token."
+INVALID = "The token that was sent is not valid, or has expired; POST /auth/token gives another."
 
 
 class User(Caller):
@@ -24,8 +26,10 @@ class User(Caller):
     def __init__(self, rights: Rights, user: Any) -> None:
         self._rights = rights
         self._user = user
-        self.name = rights.name_of(user)
         self.user_id = rights.id_of(user)
+        self.identity = f"user {rights.identifier_of(user)}"
+        name = rights.name_of(user)
+        self.name = f"{name} ({self.identity})" if name in NAMES_OF_NO_USER else name
 
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
         if access.resource.effect is not None:
@@ -81,7 +85,7 @@ class Rights:
         """
         scheme, _, token = request.headers["Authorization"].split(",")[0].strip().partition(" ")
         if scheme.lower() != "bearer":
-            raise Unauthorized(SIGN_IN, "Bearer")
+            raise Unauthorized(NO_BEARER, "Bearer")
         return self._user_of(token.strip())
 
     def by_session(self, request: Request) -> Caller:
@@ -136,7 +140,8 @@ class Rights:
     def is_administrator(self, user: Any) -> bool:
         """Return whether the user is an administrator."""
         has_the_role = self._administers(user)
-        return self.name_of(user) in settings.get("administrators") if has_the_role is None else has_the_role
+        # By id: with some auth managers people choose the names that they are shown by.
+        return self.identifier_of(user) in settings.get("administrators") if has_the_role is None else has_the_role
 
     def _administers(self, user: Any) -> Optional[bool]:
         """Return whether the user has the role Admin; None where the auth manager's roles are unknown."""
@@ -223,8 +228,13 @@ class Rights:
         return {"team_name": name} if name and self.multi_team() else {}
 
     def name_of(self, user: Any) -> str:
-        """Return the name that the user signs in with."""
+        """Return the name that the user is shown by."""
         return str(user.get_name())
+
+    def identifier_of(self, user: Any) -> Optional[str]:
+        """Return what tells the user from every other, as the auth manager has it; None where it is nobody."""
+        identifier = user.get_id()
+        return None if identifier is None else str(identifier)
 
     def id_of(self, user: Any) -> Any:
         """Return the user's id as Airflow's notes keep it."""
@@ -252,10 +262,10 @@ class Rights:
         try:
             user = self._asked(lambda: asyncio.run(self._auth_manager().get_user_from_token(token)))
         except InvalidTokenError as exc:
-            raise Unauthorized(SIGN_IN, 'Bearer error="invalid_token"') from exc
+            raise Unauthorized(INVALID, 'Bearer error="invalid_token"') from exc
         if user is None:
             # FAB's provider 2 gives none where the user was deleted since; provider 3 says that the token is invalid.
-            raise Unauthorized(SIGN_IN, 'Bearer error="invalid_token"')
+            raise Unauthorized(INVALID, 'Bearer error="invalid_token"')
         return User(self, user)
 
     def _public_user(self) -> Any:

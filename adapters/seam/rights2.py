@@ -12,7 +12,8 @@ from native_api.errors import CrossSiteRequest, Unauthorized
 if TYPE_CHECKING:
     from flask import Request, Response
 
-SIGN_IN = "No valid credentials were sent: the ways to send them are those of [api] auth_backends."
+SIGN_IN = "No credentials were sent: the ways to send them are those of [api] auth_backends."
+INVALID = "The credentials that were sent are not valid, or [api] auth_backends takes none of their kind."
 
 
 class Rights2(Rights):
@@ -28,11 +29,11 @@ class Rights2(Rights):
         _forget_login()
         if not request.headers["Authorization"].isascii():
             # The basic backend fails on it.
-            raise Unauthorized(SIGN_IN)
+            raise Unauthorized(INVALID)
         challenge = self._ask([backend for backend in self._backends() if not _is_session(backend)])
         user = self._current_user()
         if _is_nobody(user):
-            raise Unauthorized(SIGN_IN, challenge)
+            raise Unauthorized(INVALID, challenge)
         return User(self, user)
 
     def by_session(self, request: Request) -> Caller:

@@ -186,6 +186,21 @@ def test_only_its_owner_and_administrators_see_a_job(web: Any) -> None:
     assert [job["job_id"] for job in web.typed("list_jobs", login="admin").json["jobs"]] == [job_id]
 
 
+def test_a_job_is_not_that_of_whoever_has_its_owners_name(web: Any, mocker: Any) -> None:
+    """Names may be chosen: a user named as the static token, or as Python's callers, sees none of their jobs."""
+    jobs_under_test.start("sleep")
+    mocker.patch("native_api.adapters.seam.rights.Rights.name_of", lambda self, user: "this process")
+    mocker.patch("native_api.adapters.seam.rights2.Rights2.name_of", lambda self, user: "this process")
+    assert web.typed("list_jobs", login="viewer").json["jobs"] == []
+
+
+def test_the_token_sees_the_jobs_of_its_effects(web: Any, monkeypatch: Any) -> None:
+    jobs_under_test.start("sleep")
+    assert web.typed("list_jobs").json["total_entries"] == 1
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write")
+    assert web.typed("list_jobs").json["total_entries"] == 0
+
+
 def test_jobs_are_listed_by_state_and_operation(fresh: Any) -> None:
     """Those that were waited for are not in the list."""
     ended, running = jobs_under_test.start("add", {"a": 1, "b": 1}), jobs_under_test.start("sleep")
