@@ -260,6 +260,7 @@ class TestRefusals:
         It is told before it asks for a place in the sandbox, where it is seen by then, and there otherwise.
         """
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", slots)
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
         if not is_seen:
             mocker.patch.object(history.History, "is_being_changed", return_value=False)
         loading, go_on = tmp_path / "loading", tmp_path / "go_on"
@@ -293,6 +294,7 @@ class TestRefusals:
     def test_two_files_with_one_dag_at_once(self, tmp_path: Any, monkeypatch: Any) -> None:
         """Both are being loaded when neither is there yet: one wins, and of the other nothing is left."""
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
         go_on, paths = tmp_path / "go_on", ["deployed.py", "deployed_twice.py"]
         with ThreadPoolExecutor() as threads:
             texts = {path: waiting(tmp_path / path, go_on) + one() for path in paths}

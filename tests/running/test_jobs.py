@@ -76,6 +76,7 @@ class TestTwoAtOnce:
     @pytest.fixture(autouse=True)
     def two_places(self, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
 
     @pytest.mark.parametrize("again", range(2))
     @pytest.mark.parametrize(
