@@ -21,7 +21,7 @@ class Somebody(ThisProcess):
     """A caller of another name."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = self.identity = name
 
 
 def run(
