@@ -101,5 +101,7 @@ def _is_defined(context: Context, row: Any) -> bool:
     active = select(DagModel.dag_id).where(DagModel.dag_id == row.dag_id, airflow().is_active(DagModel))
     if context.session.scalar(active) is None:
         return False
+    if os.path.exists(row.fileloc or "") or not os.path.isdir(os.path.dirname(row.fileloc or "")):
+        return True
     # A web server that does not share the DAGs folder cannot see whether the file has gone.
-    return os.path.exists(row.fileloc or "") or not os.path.isdir(os.path.dirname(row.fileloc or ""))
+    return not airflow().syncing.is_shared(row)

@@ -10,7 +10,7 @@ from native_api.access import EXECUTE_DAG, Effect
 from native_api.adapters import jobs, sandbox
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.reports import EVERY_DAG, FilesToParse, ParsedFile, files_to_parse
-from native_api.adapters.schemas import dag_id_field
+from native_api.adapters.schemas import dag_id_field, switch
 from native_api.adapters.seam import airflow
 from native_api.errors import DagNotFound
 from native_api.operations import Context, operation
@@ -20,6 +20,14 @@ class RefreshDag(InBackground):
     """Which DAG's file to read."""
 
     dag_id = dag_id_field()
+
+
+class RefreshAllDags(FilesToParse):
+    """Which files to read, and what becomes of the DAGs of others."""
+
+    remove_missing = switch(
+        "Deactivate the DAGs of files that Airflow does not read on this host: they are not there, or ignored."
+    )
 
 
 class Changes(Schema):
@@ -40,11 +48,28 @@ class RefreshedFile(ParsedFile, Changes):
     )
 
 
+class MissingFile(Schema):
+    """A file that active DAGs are in and that Airflow does not read on this host."""
+
+    file = fields.String(required=True)
+    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    dag_ids = fields.List(fields.String(), required=True)
+
+
 class RefreshedFiles(Changes):
     """What became of files, the slowest first."""
 
     files = fields.List(fields.Nested(RefreshedFile), required=True)
-    total_entries = fields.Integer(required=True, metadata={"description": "How many files were read."})
+    total_entries = fields.Integer(required=True, metadata={"description": "How many files those are."})
+    missing_files = fields.List(
+        fields.Nested(MissingFile),
+        required=True,
+        metadata={
+            "description": "Files that active DAGs are in and that Airflow does not read on this host: they are not "
+            "there, or ignored. Their DAGs stay active, unless remove_missing is set."
+        },
+    )
+    hostname = fields.String(required=True, metadata={"description": "The host whose files were read."})
     import_error_count = fields.Integer(required=True)
     asked_dag_processor = fields.Boolean(
         required=True, metadata={"description": "Whether the DAG processor is to read them next, too."}
@@ -69,16 +94,19 @@ def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[
     """
     Read the file of a DAG now, and write what it defines; then the change is there to be listed and triggered.
 
-    The source of the file's bundle is asked first for what is new. DAGs that are gone from the file are deactivated.
-    The caller must be allowed to execute every DAG of the file.
+    The source of the file's bundle is asked first for what is new. DAGs that are gone from the file are deactivated;
+    where the file is not on this host, nothing is changed and the call is refused with 409. The caller must be allowed
+    to execute every DAG of the file.
     """
     bundle, path = _place_of(context, dag_id)
-    arguments = {"bundles": [bundle], "path": path, "subdir": None, "file_seconds": None}
-    return _refreshed(context, arguments, in_background)
+    job = sandbox.Job(
+        "native_api.adapters.work.syncing:refresh_file", {"bundles": [bundle], "path": path, "dag_id": dag_id}
+    )
+    return jobs.run(context, job, in_background=in_background)
 
 
 @operation(
-    request=FilesToParse,
+    request=RefreshAllDags,
     result=RefreshedFiles,
     accepted=AcceptedJob,
     access=EVERY_DAG,
@@ -86,16 +114,17 @@ def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[
     command=_reserialize_command,
     example={"subdir": "DAGS_FOLDER/example_dag.py"},
 )
-def refresh_all_dags(context: Context, in_background: bool, **which: Any) -> Optional[Dict[str, Any]]:
+def refresh_all_dags(
+    context: Context, in_background: bool, remove_missing: bool, **which: Any
+) -> Optional[Dict[str, Any]]:
     """
-    Read all files of DAGs now, several at once, and write what they define.
+    Read all DAG files of this host now, several at once, and write what they define.
 
-    DAGs whose file Airflow reads no longer are deactivated.
+    DAGs of files that are not on this host stay as they are and are listed; remove_missing deactivates them. Where a
+    bundle, or the folder, has no DAG files at all on this host and active DAGs in the database, the call is refused
+    with 409.
     """
-    return _refreshed(context, {**files_to_parse(**which), "path": None}, in_background)
-
-
-def _refreshed(context: Context, arguments: Dict[str, Any], in_background: bool) -> Optional[Dict[str, Any]]:
+    arguments = {**files_to_parse(**which), "remove_missing": remove_missing}
     job = sandbox.Job("native_api.adapters.work.syncing:refresh", arguments)
     return jobs.run(context, job, in_background=in_background)
 
@@ -106,8 +135,19 @@ def _read(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
         for error in file["import_errors"]:
             last = error["stacktrace"].strip().splitlines()[-1]
             context.warnings.append(f"The file '{error['file']}' does not load: {last}")
+    _warn_of_missing(context, finished.result)
     result: Dict[str, Any] = finished.result
     return result
+
+
+def _warn_of_missing(context: Context, result: Mapping[str, Any]) -> None:
+    removed = set(result["removed"])
+    left = [file for file in result["missing_files"] if not removed.issuperset(file["dag_ids"])]
+    if left:
+        context.warnings.append(
+            f"Airflow does not read {len(left)} file(s) with active DAGs on the host '{result['hostname']}', as "
+            f"{left[0]['file']}: the DAGs stay as they are; 'remove_missing' deactivates them."
+        )
 
 
 def _place_of(context: Context, dag_id: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import os
 from typing import Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
@@ -53,7 +53,7 @@ class ParsedFile(Schema):
         required=True,
         metadata={
             "description": "loaded, import_error, failed (it could not be dealt with), crashed (it ended its process), "
-            "or timeout."
+            "timeout, or missing (its DAGs were deactivated, as remove_missing asks for)."
         },
     )
     exit_code = fields.Integer(
@@ -73,6 +73,7 @@ class ReportedFiles(Schema):
     dag_count = fields.Integer(required=True)
     task_count = fields.Integer(required=True)
     import_error_count = fields.Integer(required=True)
+    hostname = fields.String(required=True, metadata={"description": "The host whose files were read."})
     seconds = fields.Float(required=True, metadata={"description": "How long all of it took; files load in parallel."})
 
 
@@ -94,7 +95,8 @@ def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[
     Parse the files that Airflow reads DAGs from, and tell how each loads; nothing is written.
 
     Each is parsed in a process of its own: one that ends its process, crashes or hangs is reported as such, and the
-    others are still.
+    others are still. Where a bundle, or the folder, has no DAG files on this host and active DAGs in the database, the
+    call is refused with 409.
     """
     job = sandbox.Job("native_api.adapters.work.parsing:report", files_to_parse(**which))
     return jobs.run(context, job, in_background=in_background)
@@ -125,5 +127,5 @@ def _existing(subdir: str) -> str:
     """Return the real path of *subdir*, or raise where it is none that Airflow reads."""
     path = checked_subdir(subdir)
     if not os.path.exists(path):
-        raise Invalid({"subdir": ["There is no such file or folder."]})
+        raise Invalid({"subdir": [f"There is no such file or folder on the host '{os.uname().nodename}'."]})
     return path

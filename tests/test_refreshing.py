@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -51,6 +52,12 @@ def paused(dag_id: str) -> bool:
     return bool(dag["is_paused"])
 
 
+def remove_missing() -> Dict[str, Any]:
+    """Have the DAGs go whose files have gone."""
+    answer: Dict[str, Any] = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER", remove_missing=True)
+    return answer
+
+
 @pytest.fixture
 def file(fresh: Any) -> Iterator[Path]:
     """A file with two DAGs, as Airflow knows it."""
@@ -59,7 +66,7 @@ def file(fresh: Any) -> Iterator[Path]:
     native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
     yield path
     path.unlink(missing_ok=True)
-    native_api.call("refresh_dag", dag_id="refreshed_one")
+    remove_missing()
 
 
 def changes(answer: Dict[str, Any]) -> Dict[str, Any]:
@@ -154,12 +161,113 @@ def test_a_file_that_ends_its_process(file: Path) -> None:
     assert task_ids("refreshed_one") == ["first"]
 
 
-def test_a_file_that_is_gone(file: Path) -> None:
+def test_a_file_that_is_not_on_this_host(web: Any, file: Path) -> None:
+    """409, with the file and the host; another machine may have it, so that its DAGs stay."""
     file.unlink()
-    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
-    assert answer["removed"] == ["refreshed_one", "refreshed_two"]
+    answer = web.typed("refresh_dag", dag_id="refreshed_one")
+    is_problem(answer, 409)
+    assert answer.json["file"] == str(file)
+    assert answer.json["hostname"] == os.uname().nodename
+    assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+    assert web.legacy("refresh_dag", dag_id="refreshed_one").status == 409
+    assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
+
+
+def test_files_that_are_not_on_this_host(web: Any, file: Path) -> None:
+    """All others are read; the DAGs of these stay as they are, and are listed, until the caller has them removed."""
+    file.unlink()
+    missing = {
+        "file": str(file),
+        "bundle_name": None if airflow_under_test.version() < (3, 0) else "dags-folder",
+        "dag_ids": ["refreshed_one", "refreshed_two"],
+    }
+    answer = web.typed("refresh_all_dags", subdir="DAGS_FOLDER").json
+    assert (answer["removed"], answer["missing_files"]) == ([], [missing])
+    assert str(file) not in {entry["file"] for entry in answer["files"]}
+    (warning,) = [text for text in answer["warnings"] if "remove_missing" in text]
+    assert str(file) in warning and os.uname().nodename in warning
+    assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
+    answer = remove_missing()
+    assert (answer["removed"], answer["missing_files"]) == (["refreshed_one", "refreshed_two"], [missing])
+    assert {entry["outcome"] for entry in answer["files"] if entry["file"] == str(file)} == {"missing"}
     with pytest.raises(errors.DagNotFound):
         native_api.call("list_tasks", dag_id="refreshed_one")
+
+
+class TestAHostWithoutFiles:
+    """As Airflow's Helm chart has its web servers: an empty DAGs folder beside a database full of DAGs."""
+
+    @pytest.fixture
+    def active(self, fresh: Any) -> List[str]:
+        return [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]]
+
+    @pytest.fixture(scope="class")
+    def empty(self, airflow: Any, tmp_path_factory: Any) -> Iterator[Path]:
+        """The DAGs folder of another machine: empty, and at another path."""
+        from airflow import settings
+
+        folder: Path = tmp_path_factory.mktemp("dags")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(folder))
+            patch.setattr(settings, "DAGS_FOLDER", str(folder))
+            # The warm process reads the configuration once.
+            jobs_under_test.forget_server()
+            yield folder
+        jobs_under_test.forget_server()
+
+    @pytest.mark.parametrize(
+        ("operation", "how"),
+        [
+            pytest.param("refresh_all_dags", {}, id="refresh"),
+            pytest.param("refresh_all_dags", {"remove_missing": True}, id="refresh and remove"),
+            pytest.param("refresh_all_dags", {"subdir": "DAGS_FOLDER", "remove_missing": True}, id="the folder"),
+            pytest.param("dag_report", {}, id="report"),
+        ],
+    )
+    def test_is_told_so(self, web: Any, active: List[str], empty: Path, operation: str, how: Dict[str, Any]) -> None:
+        """409 with the folder and the host, and every DAG is there still."""
+        if "subdir" in how and airflow_under_test.version() < (3, 0):
+            pytest.skip("Airflow 2 records whole paths: nothing in this folder is active")
+        answer = web.typed(operation, **how)
+        is_problem(answer, 409)
+        assert (answer.json["folder"], answer.json["hostname"]) == (str(empty), os.uname().nodename)
+        assert answer.json["active_dags"] > 0
+        assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
+
+    def test_one_that_lags_behind(self, active: List[str], empty: Path) -> None:
+        """It has one new file: that is read, and all others are left alone."""
+        (empty / "refreshed.py").write_text(text_of("refreshed_one"), encoding="utf-8")
+        answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+        (empty / "refreshed.py").unlink()
+        assert (answer["added"], answer["removed"]) == (["refreshed_one"], [])
+        if airflow_under_test.version() >= (3, 0):
+            assert str(empty / "wire_dag.py") in {file["file"] for file in answer["missing_files"]}
+        native_api.call("delete_dag", dag_id="refreshed_one", force=True)
+        assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
+
+    @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 records whole paths")
+    @pytest.mark.parametrize("operation", ["refresh_dag", "render_task", "test_task"])
+    def test_has_no_file_of_a_dag(self, web: Any, empty: Path, operation: str) -> None:
+        instance = {"task_id": "extract", "logical_date": "2024-01-01"} if operation != "refresh_dag" else {}
+        answer = web.typed(operation, dag_id="wire_dag", **instance)
+        is_problem(answer, 409)
+        assert answer.json["file"] == str(empty / "wire_dag.py")
+        assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+
+
+def test_a_file_at_another_path(file: Path) -> None:
+    """On Airflow 3 a bundle has a path of its own on each machine: its DAGs are the same."""
+    if airflow_under_test.version() < (3, 0):
+        pytest.skip("Airflow 2 records whole paths")
+    from airflow.models.dag import DagModel
+    from sqlalchemy import update
+
+    with airflow_under_test.session() as session:
+        elsewhere = update(DagModel).where(DagModel.dag_id.like("refreshed%")).values(fileloc="/elsewhere/refreshed.py")
+        session.execute(elsewhere.execution_options(synchronize_session=False))
+    file.write_text(text_of("refreshed_one"), encoding="utf-8")
+    answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
+    assert (answer["added"], answer["removed"]) == ([], ["refreshed_two"])
 
 
 def test_all_files(file: Path) -> None:
@@ -168,7 +276,7 @@ def test_all_files(file: Path) -> None:
     moved.write_text(text_of("refreshed_three"), encoding="utf-8")
     file.unlink()
     try:
-        answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+        answer = remove_missing()
         assert (answer["added"], answer["removed"]) == (["refreshed_three"], ["refreshed_one", "refreshed_two"])
         outcomes = {Path(entry["file"]).name: entry["outcome"] for entry in answer["files"]}
         assert outcomes["broken.py"] == "import_error"
@@ -176,7 +284,6 @@ def test_all_files(file: Path) -> None:
         assert answer["total_entries"] == len(outcomes)
     finally:
         moved.unlink()
-        native_api.call("refresh_dag", dag_id="refreshed_three")
 
 
 def test_in_the_background(web: Any, file: Path) -> None:
@@ -227,7 +334,7 @@ def test_the_rights_on_every_dag_of_an_archive(web: Any, fresh: Any, mocker: Any
         ]
     finally:
         path.unlink()
-        native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+        remove_missing()
     assert native_api.call("list_dags", dag_id_pattern="refreshed")["dags"] == []
 
 
@@ -240,7 +347,7 @@ def test_a_dags_folder_with_a_slash_at_its_end(file: Path, monkeypatch: Any) -> 
         patch.setattr("airflow.settings.DAGS_FOLDER", f"{DAGS}/")
         # The warm process reads the configuration once.
         jobs_under_test.forget_server()
-        removed = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")["removed"]
+        removed = remove_missing()["removed"]
     jobs_under_test.forget_server()
     # What is stored of a DAG says which folder it was read from.
     native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")

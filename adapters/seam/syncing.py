@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing_bundles import Bundle, Bundles
@@ -147,18 +147,28 @@ class Syncing(Bundles):
             **self._version_data(bundle),
         )
 
-    def in_file(self, path: str, dag_model: Any) -> Any:
-        """Return the condition that a DAG is in that file, or in the archive."""
-        from sqlalchemy import or_
+    def in_file(self, path: str, dag_model: Any, bundle: Optional[Bundle] = None) -> Any:
+        """
+        Return the condition that a DAG is in that file, or in the archive.
 
-        return or_(dag_model.fileloc == path, dag_model.fileloc.startswith(f"{path}{os.sep}", autoescape=True))
+        :param bundle: the file's; with it, also where another machine has it at another path.
+        """
+        from sqlalchemy import and_, or_
 
-    def marks(self, path: str, session: Any) -> Marks:
+        places = [(dag_model.fileloc, path)]
+        if bundle is not None:
+            places.append((dag_model.relative_fileloc, os.path.relpath(path, bundle.path)))
+        found = [or_(column == name, column.startswith(f"{name}{os.sep}", autoescape=True)) for column, name in places]
+        # The path of one bundle may be that of another elsewhere.
+        return found[0] if bundle is None else or_(found[0], and_(dag_model.bundle_name == bundle.name, found[1]))
+
+    def marks(self, path: str, bundle: Bundle, session: Any) -> Marks:
         """Return the active DAGs of a file, each with what changes when it does."""
         from airflow.models.dag import DagModel
         from sqlalchemy import select
 
-        statement = select(DagModel.dag_id).where(self.in_file(path, DagModel), airflow().is_active(DagModel))
+        in_file = self.in_file(path, DagModel, bundle)
+        statement = select(DagModel.dag_id).where(in_file, airflow().is_active(DagModel))
         dag_ids = session.scalars(statement).all()
         forms, codes = self._hashes(dag_ids, path, session)
         return {dag_id: (forms.get(dag_id), codes.get(dag_id)) for dag_id in dag_ids}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from native_api.adapters.seam.syncing import Bundle, Loaded, Syncing, code_hash
+from native_api.adapters.seam.syncing_bundles import has_files
 from native_api.errors import Invalid
 
 
@@ -37,6 +38,24 @@ class Syncing2(Syncing):
 
     def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
         return None, self.file_of(dag_model)
+
+    def is_shared(self, dag_model: Any) -> bool:
+        return has_files(self.bundle().path)
+
+    def _place(self, dag_model: Any) -> Tuple[Any, ...]:
+        return dag_model.dag_id, dag_model.fileloc
+
+    def _should_be_in(self, bundle: Bundle, dag_model: Any) -> Any:
+        # The DAGs folder may have another path on the machine of the scheduler.
+        from sqlalchemy import and_, not_
+
+        dags_folder, *others = self.bundles()
+        if bundle != dags_folder:
+            return self._in_bundle(bundle, dag_model)
+        return and_(True, *(not_(self._in_bundle(other, dag_model)) for other in others))
+
+    def in_file(self, path: str, dag_model: Any, bundle: Optional[Bundle] = None) -> Any:
+        return super().in_file(path, dag_model)
 
     def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
         return dag_model.fileloc.startswith(f"{bundle.path}{os.sep}", autoescape=True)

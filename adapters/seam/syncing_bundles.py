@@ -98,16 +98,54 @@ class Bundles:
                 return bundle
         raise Refused(f"No bundle that is configured has the file {path} in it.")
 
-    def files_in_use(self, bundle: Bundle, session: Any) -> List[str]:
-        """Return the files of a bundle that active DAGs are in; archives with the modules in them."""
+    def dags_in_use(self, bundle: Bundle, session: Any) -> Dict[str, List[str]]:
+        """
+        Return the active DAGs of a bundle by their file; of an archive, by the module in it.
+
+        The path is where the file would be on this machine, which need not have it.
+        """
         from airflow.models.dag import DagModel
         from sqlalchemy import select
 
-        statement = select(DagModel.fileloc).where(airflow().is_active(DagModel), self._in_bundle(bundle, DagModel))
-        return [os.fspath(fileloc) for fileloc in session.scalars(statement.distinct())]
+        statement = select(*self._place(DagModel)).where(
+            airflow().is_active(DagModel), self._in_bundle(bundle, DagModel)
+        )
+        found: Dict[str, List[str]] = {}
+        for dag_id, *place in session.execute(statement.order_by(DagModel.dag_id)):
+            found.setdefault(self._path_here(bundle, *place), []).append(dag_id)
+        return found
+
+    def active_dags(self, bundle: Bundle, session: Any) -> int:
+        """Return how many active DAGs the database has that should be in the bundle."""
+        from airflow.models.dag import DagModel
+        from sqlalchemy import func, select
+
+        count = select(func.count()).select_from(DagModel)
+        return int(session.scalar(count.where(airflow().is_active(DagModel), self._should_be_in(bundle, DagModel))))
+
+    def is_shared(self, dag_model: Any) -> bool:
+        """Return whether this machine has files of the bundle that a DAG is in."""
+        name = dag_model.bundle_name
+        return any(has_files(bundle.path) for bundle in self.bundles() if name in (None, bundle.name))
+
+    def _place(self, dag_model: Any) -> Tuple[Any, ...]:
+        return dag_model.dag_id, dag_model.fileloc, dag_model.relative_fileloc
+
+    def _path_here(self, bundle: Bundle, fileloc: str, relative: Optional[str] = None) -> str:
+        # The whole path is that of the machine whose DAG processor has read the file.
+        return os.fspath(fileloc) if relative is None else os.path.join(bundle.path, relative)
 
     def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
         return dag_model.bundle_name == bundle.name
+
+    def _should_be_in(self, bundle: Bundle, dag_model: Any) -> Any:
+        return self._in_bundle(bundle, dag_model)
+
+
+def has_files(folder: str) -> bool:
+    """Return whether there are modules or archives in a folder, which Airflow may read or not."""
+    walked = os.walk(folder, followlinks=True)
+    return any(name.endswith((".py", ".zip")) for _, _, names in walked for name in names)
 
 
 def _is_installed(folder: str) -> bool:

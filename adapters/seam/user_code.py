@@ -10,7 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
-from native_api.errors import DagNotLoaded
+from native_api.adapters.seam import airflow
+from native_api.errors import DagFileMissing, DagNotLoaded, Refused
 
 log = logging.getLogger(__name__)
 
@@ -126,19 +127,29 @@ class UserCode:
         """
         Return the DAG as its file defines it now, or as it did in that version of its bundle.
 
+        :raises DagFileMissing: this machine does not have the file.
         :raises DagNotLoaded: the file does not load, or does not define it.
         """
-        path, folder = self.file_of(dag_model, bundle_version)
-        bag = self.dag_bag(path, folder, dag_model.bundle_name)
+        path, folder, bundle_name = self.file_of(dag_model, bundle_version)
+        if not os.path.exists(path):
+            raise DagFileMissing(dag_model.dag_id, path, bundle_name, os.uname().nodename)
+        bag = self.dag_bag(path, folder, bundle_name or "")
         return _dag_in(bag, dag_model.dag_id, path)
 
-    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Any:
-        """Return the whole path of the DAG's file, and that of the bundle it is in."""
+    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
+        """
+        Return the whole path of the DAG's file, and that of the bundle it is in, with the bundle's name.
+
+        :raises Refused: this machine's configuration does not have the bundle.
+        """
         from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-        bundle = DagBundlesManager().get_bundle(dag_model.bundle_name, bundle_version)
+        name, relative = airflow().syncing.place_of(dag_model)
+        if name not in {bundle.name for bundle in airflow().syncing.bundles()}:
+            raise Refused(f"The bundle '{name}' of the DAG '{dag_model.dag_id}' is not in the configuration.")
+        bundle = DagBundlesManager().get_bundle(str(name), bundle_version)
         bundle.initialize()
-        return os.path.join(bundle.path, dag_model.relative_fileloc), str(bundle.path)
+        return os.path.join(bundle.path, relative), str(bundle.path), name
 
     def dag_bag(self, path: str, folder: str, bundle_name: str) -> Any:
         """

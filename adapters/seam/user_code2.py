@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Optional, Tuple
 
-from native_api.adapters.seam.user_code import _OF_PROVIDERS, UserCode, _dag_in
+from native_api.adapters.seam.user_code import _OF_PROVIDERS, UserCode
 
 
 class UserCode2(UserCode):
@@ -49,15 +49,11 @@ class UserCode2(UserCode):
         settings.engine.dispose(close=False)  # type: ignore[union-attr]
         settings.configure_orm(disable_connection_pool=True)
 
-    def dag(self, dag_model: Any, bundle_version: Optional[str] = None) -> Any:
-        path, folder = self.file_of(dag_model)
-        return _dag_in(self.dag_bag(path, folder, ""), dag_model.dag_id, path)
-
-    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Any:
+    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
         from airflow import settings
         from airflow.utils.file import correct_maybe_zipped
 
-        return os.fspath(correct_maybe_zipped(dag_model.fileloc)), settings.DAGS_FOLDER
+        return os.fspath(correct_maybe_zipped(dag_model.fileloc)), settings.DAGS_FOLDER, None
 
     def _dag_bag(self, path: str, folder: Any, bundle_name: str) -> Any:
         from airflow.models.dagbag import DagBag

@@ -14,6 +14,7 @@ from native_api.adapters.sandbox.hiding import hidden
 from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing import Bundle, Loaded
+from native_api.errors import DagFilesMissing
 
 #: A file, and the bundle that it is in.
 File = Tuple[str, Bundle]
@@ -30,7 +31,7 @@ def report(bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Op
     :param file_seconds: how long a file may take; None stands for what Airflow allows.
     """
     begun = time.monotonic()
-    files = [file for bundle in opened(bundles) for file in files_of(bundle, subdir)]
+    files = files_here([*opened(bundles)], subdir)
     entries = [entry_of(file, piece) for file, piece in in_forks(_parsed, files, file_seconds)]
     return {
         "files": slowest_first(entries),
@@ -38,6 +39,7 @@ def report(bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Op
         "dag_count": sum(len(entry["dag_ids"]) for entry in entries),
         "task_count": sum(entry["task_count"] for entry in entries),
         "import_error_count": sum(len(entry["import_errors"]) for entry in entries),
+        "hostname": os.uname().nodename,
         "seconds": round(time.monotonic() - begun, 3),
     }
 
@@ -53,6 +55,33 @@ def files_of(bundle: Bundle, subdir: Optional[str] = None) -> List[File]:
     """Return the files of a bundle that Airflow would read, or those of them in the folder *subdir*."""
     folder = bundle.path if subdir is None else _within(bundle, subdir)
     return [] if folder is None else [(path, bundle) for path in airflow().syncing.files(folder)]
+
+
+def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: bool = False) -> List[File]:
+    """
+    Return the files of bundles, or of the folder *subdir* in them, that Airflow would read.
+
+    :param may_be_gone: a folder in a bundle may have none; the bundle itself may not.
+    :raises DagFilesMissing: there is none where active DAGs should be, so that this machine lacks them.
+    """
+    found = []
+    for bundle in bundles:
+        files = files_of(bundle, subdir)
+        if not files and not (may_be_gone and files_of(bundle)):
+            _require_no_dags(bundle, subdir)
+        found += files
+    return found
+
+
+def _require_no_dags(bundle: Bundle, subdir: Optional[str]) -> None:
+    with airflow().session() as session:
+        if subdir is None:
+            count = airflow().syncing.active_dags(bundle, session)
+        else:
+            in_use = airflow().syncing.dags_in_use(bundle, session)
+            count = sum(len(dag_ids) for path, dag_ids in in_use.items() if is_in((path, bundle), subdir))
+    if count:
+        raise DagFilesMissing(subdir or bundle.path, bundle.name, os.uname().nodename, count)
 
 
 def _within(bundle: Bundle, real_path: str) -> Optional[str]:

@@ -13,34 +13,73 @@ from native_api.adapters import private
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing import Bundle, Loaded
 from native_api.adapters.work import parsing
-from native_api.errors import Refused
+from native_api.errors import DagFileMissing, Refused
 
 
 class Refreshed(NamedTuple):
-    """A file to refresh; *is_read* says whether Airflow reads it still."""
+    """A file to refresh; one that *is_here* is read, another loses its DAGs."""
 
     path: str
     bundle: Bundle
-    is_read: bool
+    is_here: bool
     lock: str
 
 
+class Missing(NamedTuple):
+    """A file that active DAGs are in and that Airflow would not read on this machine."""
+
+    path: str
+    bundle: Bundle
+    dag_ids: List[str]
+
+
+def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[str, Any]:
+    """
+    Get what is behind the bundle of a DAG's file, parse that, and write what it defines.
+
+    :param path: of the file in the bundle, or the whole one.
+    :raises DagFileMissing: this machine does not have it, so that nothing is known of its DAGs.
+    """
+    begun = time.monotonic()
+    opened = list(parsing.opened(bundles, refresh=True))
+    if not opened:
+        raise Refused(f"The bundle '{bundles[0]}' of the file '{path}' is not in the configuration.")
+    bundle = next((bundle for bundle in opened if _is_in(bundle, path)), opened[0])
+    whole = os.path.join(bundle.path, path)
+    if not os.path.exists(whole):
+        raise DagFileMissing(dag_id, whole, bundle.name, os.uname().nodename)
+    return _refreshed([(whole, bundle)], [], None, begun)
+
+
 def refresh(
-    bundles: List[Optional[str]], subdir: Optional[str], path: Optional[str], file_seconds: Optional[float]
+    bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float], remove_missing: bool
 ) -> Dict[str, Any]:
     """
     Get what is behind the bundles, parse their files, and write what they define.
 
     :param subdir: the real path of a folder or file; only what lies there.
-    :param path: only this file; its path in the bundle, or the whole one.
     :param file_seconds: how long a file may take; None stands for what Airflow allows.
+    :param remove_missing: deactivate the DAGs of files that Airflow would not read here.
+    :raises DagFilesMissing: a bundle or the folder has no file, and should.
     """
     begun = time.monotonic()
+    opened = list(parsing.opened(bundles, refresh=True))
+    files = parsing.files_here(opened, subdir, may_be_gone=remove_missing)
+    missing = [file for file in _missing(opened, files) if subdir is None or parsing.is_in(file[:2], subdir)]
+    gone = [file[:2] for file in missing] if remove_missing else []
+    return {**_refreshed(files, gone, file_seconds, begun), "missing_files": [_told(file) for file in missing]}
+
+
+def _refreshed(
+    files: List[parsing.File], gone: List[parsing.File], file_seconds: Optional[float], begun: float
+) -> Dict[str, Any]:
     airflow().syncing.prepare()
     with tempfile.TemporaryDirectory() as folder:
-        files = _files(bundles, subdir, path, os.path.join(folder, "lock"))
-        entries = [parsing.entry_of(file, piece) for file, piece in parsing.in_forks(_refresh_one, files, file_seconds)]
-    asked = [airflow().syncing.ask_processor(file.path, file.bundle) for file in files if file.is_read]
+        lock = os.path.join(folder, "lock")
+        every = [Refreshed(*file, True, lock) for file in files]
+        every += [Refreshed(*file, False, lock) for file in gone]
+        entries = [parsing.entry_of(file, piece) for file, piece in parsing.in_forks(_refresh_one, every, file_seconds)]
+    asked = [airflow().syncing.ask_processor(*file) for file in files]
     entries = [{**_NOTHING, **entry} for entry in parsing.slowest_first(entries)]
     return {
         "files": entries,
@@ -48,6 +87,8 @@ def refresh(
         **{name: sorted(dag_id for entry in entries for dag_id in entry[name]) for name in _NOTHING},
         "import_error_count": sum(len(entry["import_errors"]) for entry in entries),
         "asked_dag_processor": any(asked),
+        "hostname": os.uname().nodename,
+        "missing_files": [],
         "seconds": round(time.monotonic() - begun, 3),
     }
 
@@ -55,37 +96,31 @@ def refresh(
 _NOTHING: Dict[str, Any] = {"added": [], "changed": [], "removed": []}
 
 
-def _files(names: List[Optional[str]], subdir: Optional[str], path: Optional[str], lock: str) -> List[Refreshed]:
-    opened = list(parsing.opened(names, refresh=True))
-    if path is not None:
-        if not opened:
-            raise Refused(f"The bundle '{names[0]}' of the file '{path}' is not in the configuration.")
-        bundle = next((bundle for bundle in opened if _is_in(bundle, path)), opened[0])
-        whole = os.path.join(bundle.path, path)
-        return [Refreshed(whole, bundle, os.path.exists(whole), lock)]
-    read = [file for bundle in opened for file in parsing.files_of(bundle, subdir)]
-    left = [file for file in _left(opened, {path for path, _ in read}) if subdir is None or parsing.is_in(file, subdir)]
-    return [Refreshed(*file, is_read, lock) for files, is_read in ((read, True), (left, False)) for file in files]
-
-
 def _is_in(bundle: Bundle, path: str) -> bool:
     return not os.path.isabs(path) or os.path.commonpath([bundle.path, path]) == bundle.path
 
 
-def _left(opened: List[Bundle], read: Any) -> Iterator[parsing.File]:
-    """Give the files that DAGs are in and that Airflow does not read any longer."""
+def _missing(opened: List[Bundle], files: List[parsing.File]) -> Iterator[Missing]:
+    here = {path for path, _ in files}
+    # Of an archive the database has the modules.
+    folders = tuple(f"{path}{os.sep}" for path in here if not path.endswith(".py"))
     with airflow().session() as session:
         for bundle in opened:
-            for fileloc in airflow().syncing.files_in_use(bundle, session):
-                if not any(fileloc == path or fileloc.startswith(f"{path}{os.sep}") for path in read):
-                    yield fileloc, bundle
+            for path, dag_ids in airflow().syncing.dags_in_use(bundle, session).items():
+                if path not in here and not path.startswith(folders):
+                    yield Missing(path, bundle, dag_ids)
+
+
+def _told(file: Missing) -> Dict[str, Any]:
+    return {"file": file.path, "bundle_name": file.bundle.name, "dag_ids": file.dag_ids}
 
 
 def _refresh_one(file: Refreshed) -> Dict[str, Any]:
-    loaded = parsing.load(file.path, file.bundle) if file.is_read else Loaded(file.path, file.bundle)
+    loaded = parsing.load(file.path, file.bundle) if file.is_here else Loaded(file.path, file.bundle)
     with _alone(file.lock), airflow().session() as session:
         changes = sync(loaded, session)
-    return {**parsing.summary(loaded), **changes, "bundle_version": file.bundle.version}
+    outcome = {} if file.is_here else {"outcome": "missing"}
+    return {**parsing.summary(loaded), **outcome, **changes, "bundle_version": file.bundle.version}
 
 
 @contextmanager
@@ -99,13 +134,13 @@ def _alone(lock: str) -> Iterator[None]:
 def sync(loaded: Loaded, session: Any) -> Dict[str, Any]:
     """Write what a file defines; return the DAGs that are new, those that have changed, and those that are gone."""
     syncing = airflow().syncing
-    before = syncing.marks(loaded.path, session)
+    before = syncing.marks(loaded.path, loaded.bundle, session)
     syncing.write(loaded, session)
     if not loaded.import_errors:
         syncing.deactivate(set(before) - set(loaded.dags), session)
     session.flush()
     session.expire_all()
-    after = syncing.marks(loaded.path, session)
+    after = syncing.marks(loaded.path, loaded.bundle, session)
     return {
         "added": sorted(set(after) - set(before)),
         "changed": sorted(dag_id for dag_id in set(after) & set(before) if after[dag_id] != before[dag_id]),

@@ -167,6 +167,45 @@ class DagNotLoaded(Conflict):
 
 
 @dataclass(eq=False)
+class DagFileMissing(Conflict):
+    """The file of a DAG is not on this host."""
+
+    dag_id: str
+    file: str
+    bundle_name: Optional[str]
+    hostname: str
+
+    def __str__(self) -> str:
+        return (
+            f"The file {self.file}{_of_bundle(self.bundle_name)} of the DAG '{self.dag_id}' is not on the host "
+            f"'{self.hostname}': {_WHERE_FILES_ARE}"
+        )
+
+
+@dataclass(eq=False)
+class DagFilesMissing(Conflict):
+    """A folder that active DAGs are in has no DAG files on this host."""
+
+    folder: str
+    bundle_name: Optional[str]
+    hostname: str
+    active_dags: int
+
+    def __str__(self) -> str:
+        return (
+            f"The folder {self.folder}{_of_bundle(self.bundle_name)} has no DAG files on the host '{self.hostname}', "
+            f"and the database has {self.active_dags} active DAG(s) of it: {_WHERE_FILES_ARE}"
+        )
+
+
+_WHERE_FILES_ARE = "mount the DAG files there, or call a web server that has them."
+
+
+def _of_bundle(bundle_name: Optional[str]) -> str:
+    return "" if bundle_name is None else f" (bundle '{bundle_name}')"
+
+
+@dataclass(eq=False)
 class Invalid(NativeApiError):
     """The request was read and is not valid; *errors* names what is wrong with each field."""
 
