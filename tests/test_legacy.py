@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from werkzeug.datastructures import MultiDict
 
 import native_api
 
@@ -53,6 +54,89 @@ class TestHowItIsSent:
         answer = web.legacy("variables", get="nope", foo="1", bar="2")
         assert stdout(answer) == "None\n"
         assert answer.json["warning"] == "Ignored the argument(s) ['bar', 'foo'], which 'variables' does not have"
+
+    @pytest.mark.parametrize("spelling", ["dry_run", "dryrun", "dry-run"])
+    @pytest.mark.parametrize("tick", ["on", "", "true"])
+    def test_a_dry_run_of_clear(self, web: Any, spelling: str, tick: str) -> None:
+        """The old plugin did not have it; whoever sends it must not lose the states of all tasks."""
+        native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
+        set_state("wire_dag", "r", "extract", "success")
+        answer = web.legacy("clear", dag_id="wire_dag", **{spelling: tick})
+        lines = stdout(answer).splitlines()
+        assert lines[0] == "You are about to delete these 3 tasks:"
+        assert lines[1] == "<TaskInstance: wire_dag.extract r [success]>"
+        assert (answer.json["result"]["dry_run"], answer.json["airflow_cmd"]) == (True, None)
+        assert "warning" not in answer.json
+        assert native_api.call("task_state", dag_id="wire_dag", run_id="r", task_id="extract")["state"] == "success"
+
+    @pytest.mark.parametrize("arguments", [{}, {"dry_run": "off"}])
+    def test_clear_clears_by_default(self, web: Any, arguments: Any) -> None:
+        """As it did, where the typed operation asks for dry_run=false."""
+        native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
+        set_state("wire_dag", "r", "extract", "success")
+        answer = web.legacy("clear", dag_id="wire_dag", task_regex="extract", **arguments)
+        assert (stdout(answer), answer.json["result"]["dry_run"]) == ("", False)
+        assert native_api.call("task_state", dag_id="wire_dag", run_id="r", task_id="extract")["state"] is None
+
+    def test_every_name_understands_a_dry_run(self) -> None:
+        """In each spelling, if its operation has one."""
+        from native_api import operations
+        from native_api.faces.legacy import protocol
+
+        with_one = {name.name for name in operations.every() if "dry_run" in name.request.fields}
+        assert {"clear_tasks", "test_task", "backfill_dag", "deploy_dag"} <= with_one
+        for name, sent in (
+            ("clear", {"dag_id": "x"}),
+            ("test", {"dag_id": "x", "task_id": "y", "run_id": "z"}),
+            ("backfill", {"dag_id": "x", "start_date": "2024-01-01"}),
+        ):
+            for spelling in ("dry_run", "dryrun", "dry-run"):
+                arguments = protocol.Arguments(MultiDict({"api": name, **sent, spelling: "on"}), MultiDict())
+                found = protocol.find(arguments)
+                plan = found.plan(arguments)
+                plan, warnings = plan.completed(found, arguments, operations.get(plan.operation))
+                assert (plan.arguments["dry_run"], warnings) == ("on", [])
+
+    def test_an_argument_in_two_spellings(self, web: Any) -> None:
+        """Neither is taken for the other."""
+        answer = web.legacy("clear", dag_id="wire_dag", dry_run="on", dryrun="off")
+        assert (answer.status, "dry_run" in answer.json["output"]) == (400, True)
+
+    def test_arguments_that_only_the_operation_has(self, web: Any) -> None:
+        """They are passed on: of a query string, a form, more than once, and instead of what is the default."""
+        for key in ("a", "b", "c"):
+            native_api.call("set_variable", key=key, value="v")
+        assert stdout(web.legacy("variables", order_by="-key", limit="2")) == "c\nb\n"
+        for number in (1, 2):
+            native_api.call("trigger_dag", dag_id="wire_dag", run_id=f"r{number}", logical_date=f"2026-11-0{number}")
+        query = {"api": "clear", "dag_id": "wire_dag", "task_ids": ["extract", "load"], "run-id": "r1"}
+        answer = web.request("POST", PATH, query=query, form={"dry_run": "on"})
+        named = [(ti["run_id"], ti["task_id"]) for ti in answer.json["result"]["task_instances"]]
+        assert named == [("r1", "extract"), ("r1", "load")]
+
+    @pytest.mark.parametrize("value, says", [("maybe", "dry_run"), ("2", "dry_run")])
+    def test_one_that_the_operation_does_not_take(self, web: Any, value: str, says: str) -> None:
+        answer = web.legacy("clear", dag_id="wire_dag", dry_run=value)
+        assert (answer.status, says in answer.json["output"]) == (400, True)
+
+    def test_one_that_the_name_has_by_another_word(self, web: Any) -> None:
+        """The word of the old protocol holds, and the other is named as ignored."""
+        answer = web.legacy("pool", cmd="set", pool_name="p", slot_count="1", name="q")
+        assert answer.json["result"]["name"] == "p"
+        assert answer.json["warning"] == "Ignored the argument(s) ['name'], which 'pool' does not have"
+
+    def test_a_run_by_its_logical_date(self, web: Any) -> None:
+        """Which Airflow 3 calls so."""
+        web.legacy("trigger_dag", dag_id="wire_dag", logical_date="2026-11-01")
+        assert stdout(web.legacy("dag_state", dag_id="wire_dag", logical_date="2026-11-01")) == "queued\n"
+
+    def test_secrets_that_are_passed_on_are_not_shown(self, web: Any) -> None:
+        answer = web.legacy(
+            "connections", add="on", conn_id="c", conn_type="http", password="hunter2", extra='{"token": "hunter2"}'
+        )
+        assert answer.status == 200
+        assert "hunter2" not in answer.text
+        assert native_api.call("get_connection", conn_id="c")["password"] == "hunter2"
 
     def test_the_name_may_be_in_capitals_and_have_spaces(self, web: Any) -> None:
         """As it might."""

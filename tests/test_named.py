@@ -82,7 +82,7 @@ def test_a_run_that_is_not_there(fresh: Any) -> None:
 def test_clearing(trigger: Any, stored: str) -> None:
     """The run is found alike, and the audit row has the id that is stored."""
     trigger(stored)
-    assert native_api.call("clear_tasks", **on_the_run(SPACE), task_regex="extract")["total_entries"] == 1
+    assert native_api.call("clear_tasks", **on_the_run(SPACE), task_id="extract", dry_run=False)["total_entries"] == 1
     assert airflow_under_test.audit_rows()[-1].event == "native_api.clear_tasks"
     if hasattr(airflow_under_test.audit_rows()[-1], "run_id"):
         assert airflow_under_test.audit_rows()[-1].run_id == stored

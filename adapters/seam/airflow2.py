@@ -278,9 +278,12 @@ def _among_subdags(dag: Any, which: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]
     if not dag.subdags and dag.parent_dag is None:
         return dag, which
     others = {name: value for name, value in which.items() if name != "task_ids"}
+    task_ids = [task if isinstance(task, str) else task[0] for task in which["task_ids"]]
     if set(which["task_ids"]) == set(dag.task_dict):
         return dag, others
-    return dag.partial_subset(which["task_ids"], include_upstream=False, include_downstream=False), others
+    part = dag.partial_subset(task_ids, include_upstream=False, include_downstream=False)
+    # Of a mapped task the part has all instances.
+    return part, others if task_ids == which["task_ids"] else which
 
 
 class Airflow27(Airflow28):

@@ -26,7 +26,7 @@ def start_runs() -> None:
 
 class TestClear:
     def clear(self, **arguments: Any) -> Any:
-        return native_api.call("clear_tasks", **{"dag_id": "wire_dag", **arguments})
+        return native_api.call("clear_tasks", **{"dag_id": "wire_dag", "dry_run": False, **arguments})
 
     @pytest.mark.parametrize(
         "arguments, expected",
@@ -53,6 +53,15 @@ class TestClear:
             ),
             pytest.param({"start_date": "2026-11-02", "task_regex": "load"}, ["r2.load", "r3.load"], id="from a day"),
             pytest.param({"task_regex": "load"}, ["r1.load", "r2.load", "r3.load"], id="all runs"),
+            pytest.param({"logical_date": "2026-11-02", "task_id": "load"}, ["r2.load"], id="the run of a date"),
+            pytest.param({"execution_date": "2026-11-02", "task_id": "load"}, ["r2.load"], id="by its other name"),
+            pytest.param({"run_id": "r1", "task_id": "load", "map_index": -1}, ["r1.load"], id="an instance"),
+            pytest.param({"run_id": "r1", "task_ids": ["load", "extract"]}, ["r1.extract", "r1.load"], id="tasks"),
+            pytest.param(
+                {"run_id": "r1", "task_id": "transform", "downstream": True},
+                ["r1.load", "r1.transform"],
+                id="a task, and downstream",
+            ),
         ],
     )
     def test_what_is_cleared(self, runs: Any, arguments: Any, expected: List[str]) -> None:
@@ -67,6 +76,35 @@ class TestClear:
             cleared = {name.split(".")[1] for name in expected if name.startswith(run_id)}
             after = {task_id: None if task_id in cleared else state for task_id, state in AS_MADE.items()}
             assert states(run_id) == {**after, "run": "queued" if cleared else "failed"}
+
+    @pytest.mark.parametrize("arguments", [{}, {"run_id": "r1"}, {"task_id": "load", "only_failed": True}])
+    def test_nothing_unless_the_caller_says_so(self, web: Any, runs: Any, arguments: Any) -> None:
+        """As in Airflow's REST API: a call without dry_run clears nothing."""
+        answer = web.typed("clear_tasks", dag_id="wire_dag", **arguments)
+        assert (answer.status, answer.json["dry_run"]) == (200, True)
+        assert answer.json["total_entries"] > 0
+        assert [states(run_id) for run_id in ("r1", "r2", "r3")] == [AS_MADE] * 3
+        assert web.typed("clear_tasks", dag_id="wire_dag", dry_run=False, **arguments).json["dry_run"] is False
+        assert states("r1") != AS_MADE
+
+    @pytest.mark.parametrize(
+        "arguments, words",
+        [
+            ({"task_id": "load"}, ["--task-regex", "^(load)$"]),
+            ({"task_ids": ["a.b", "c"]}, ["--task-regex", "^(a\\.b|c)$"]),
+            (
+                {"logical_date": "2026-11-02"},
+                ["--start-date", "2026-11-02T00:00:00+00:00", "--end-date", "2026-11-02T00:00:00+00:00"],
+            ),
+        ],
+    )
+    def test_the_command(self, fresh: Any, arguments: Any, words: Any) -> None:
+        from native_api import calling, operations
+
+        operation = operations.get("clear_tasks")
+        loaded = calling.load(operation, {"dag_id": "wire_dag", "dry_run": False, **arguments})
+        assert operation.command(loaded) == ["tasks", "clear", "--yes", *words, "wire_dag"]
+        assert operation.command({**loaded, "dry_run": True}) is None
 
     @pytest.mark.parametrize("no_confirm", [True, False])
     def test_nothing_is_asked(self, runs: Any, no_confirm: bool) -> None:
@@ -99,6 +137,15 @@ class TestClear:
             {"run_id": "r1", "start_date": "2026-11-01"},
             {"start_date": "2026-11-02", "end_date": "2026-11-01"},
             {"start_date": "x"},
+            {"run_id": "r1", "logical_date": "2026-11-01"},
+            {"logical_date": "2026-11-01", "execution_date": "2026-11-01"},
+            {"logical_date": "2026-11-01", "end_date": "2026-11-01"},
+            {"task_id": "load", "task_regex": "load"},
+            {"task_id": "load", "task_ids": ["load"]},
+            {"task_ids": []},
+            {"map_index": 0},
+            {"task_ids": ["load"], "map_index": 0},
+            {"task_id": "load", "map_index": -2},
         ],
     )
     def test_bad_arguments(self, runs: Any, arguments: Any) -> None:
@@ -106,7 +153,15 @@ class TestClear:
             self.clear(**arguments)
 
     @pytest.mark.parametrize(
-        "arguments, error", [({"run_id": "nope"}, errors.DagRunNotFound), ({"dag_id": "nope"}, errors.DagNotFound)]
+        "arguments, error",
+        [
+            ({"run_id": "nope"}, errors.DagRunNotFound),
+            ({"logical_date": "2020-01-01"}, errors.DagRunNotFound),
+            ({"dag_id": "nope"}, errors.DagNotFound),
+            ({"task_id": "lo"}, errors.TaskNotFound),
+            ({"task_ids": ["load", "lo"]}, errors.TaskNotFound),
+            ({"run_id": "r1", "task_id": "load", "map_index": 3}, errors.TaskInstanceNotFound),
+        ],
     )
     def test_what_is_not_there(self, runs: Any, arguments: Any, error: Any) -> None:
         with pytest.raises(error):
@@ -174,7 +229,7 @@ class TestClear:
         touched = {ti["dag_id"] for ti in self.clear(dag_id=parent, run_id="r", dry_run=True)["task_instances"]}
         assert touched == {parent, child}
         mocker.patch("native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id == parent)
-        answer = site.typed("clear_tasks", login="user", dag_id=parent, run_id="r")
+        answer = site.typed("clear_tasks", login="user", dag_id=parent, run_id="r", dry_run=False)
         assert answer.status == 403
         # The caller may not know that there is one.
         assert child not in answer.text

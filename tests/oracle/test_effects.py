@@ -94,7 +94,7 @@ def _compare_clearing(
             theirs_after = filler.Snapshot().rows()
             before.put_back()
             for dag_id in dag_ids:
-                native_api.call("clear_tasks", dag_id=dag_id, **arguments)
+                native_api.call("clear_tasks", dag_id=dag_id, dry_run=False, **arguments)
             ours_after = filler.Snapshot().rows()
             before.put_back()
             unlike = filler.unlike(theirs_after, ours_after)

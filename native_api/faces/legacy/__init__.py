@@ -8,6 +8,7 @@ per noun with the arguments and the text of each name.
 from __future__ import annotations
 
 from flask import Response, request
+from werkzeug.datastructures import MultiDict
 
 from native_api import calling, credentials, operations
 from native_api.access import Effect
@@ -25,9 +26,9 @@ __all__ = ["call", "error"]
 
 def _arguments() -> Arguments:
     if request.method in ("GET", "HEAD"):
-        return Arguments(request.args.to_dict(), {})
+        return Arguments(request.args, MultiDict())
     files = {name: Upload(upload.read(), upload.filename or "") for name, upload in request.files.items()}
-    return Arguments(request.args.to_dict(), request.form.to_dict(), files)
+    return Arguments(request.args, request.form, files)
 
 
 @in_shape(error)
@@ -45,7 +46,8 @@ def call() -> Response:
     if request.method == "HEAD" and operation.effect is not Effect.READ:
         raise MethodNotAllowed(operation.name, "GET, POST")
     credentials.require_intent(request, identity, operation.effect)
-    envelope.warn(arguments.ignored(name))
+    plan, warnings = plan.completed(name, arguments, operation)
+    envelope.warn(warnings)
     try:
         answer = calling.call(
             plan.operation,

@@ -24,7 +24,7 @@ STATUSES = {
 }
 
 #: Arguments whose secrets are not known by their name.
-_OWN_MASKS = {"broker_api": masked_uri, "conn_uri": masked_uri, "conn_extra": masked_extra}
+_OWN_MASKS = {"broker_api": masked_uri, "conn_uri": masked_uri, "conn_extra": masked_extra, "extra": masked_extra}
 
 
 def begin(arguments: Arguments) -> None:

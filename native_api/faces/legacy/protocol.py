@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import Any, Callable, Dict, List, Mapping, Optional, Type
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
+
+from marshmallow import fields
+from werkzeug.datastructures import MultiDict
 
 from native_api.errors import BadRequest, NativeApiError
 from native_api.operations import Operation
@@ -13,14 +16,16 @@ from native_api.uploads import Upload
 
 #: The arguments of every name.
 ALWAYS = frozenset(("api", "csrf_token"))
+#: Arguments that have another spelling besides one with hyphens.
+_SPELLINGS = {"dryrun": "dry_run"}
 
 
 @dataclass(frozen=True)
 class Arguments:
     """What a client sent: the query string, and the form and the files of a POST."""
 
-    query: Mapping[str, str]
-    form: Mapping[str, str]
+    query: MultiDict[str, str]
+    form: MultiDict[str, str]
     files: Mapping[str, Upload] = field(default_factory=dict)
 
     def get(self, name: str) -> Optional[str]:
@@ -52,10 +57,18 @@ class Arguments:
         values = {name: self.get(name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
-    def ignored(self, name: LegacyName) -> List[str]:
-        """Return a warning that names what the name does not know."""
-        unknown = sorted({*self.query, *self.form, *self.files} - name.arguments - ALWAYS)
-        return [f"Ignored the argument(s) {unknown}, which '{name.name}' does not have"] if unknown else []
+    def unknown(self, name: LegacyName) -> List[str]:
+        """Return the arguments that the name does not know."""
+        return sorted({*self.query, *self.form, *self.files} - name.arguments - ALWAYS)
+
+    def value(self, name: str, schema_field: Any) -> Any:
+        """Return an argument as the field takes it, or None where it counts as none."""
+        if schema_field.metadata.get("upload"):
+            return self.files.get(name)
+        if isinstance(schema_field, fields.List):
+            return self.query.getlist(name) or self.form.getlist(name) or None
+        # A checkbox is ticked by being there.
+        return self.text(name) if isinstance(schema_field, fields.Boolean) else self.get(name)
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,8 @@ class Plan:
     Which operation a call stands for, how its result reads, and what the command printed that failed in silence.
 
     *begun* is how it reads where the work goes on after the answer. *failure* is what it says on its standard error
-    where the result is that of user code that failed, and None where it is not.
+    where the result is that of user code that failed, and None where it is not. *defaults* are arguments of the
+    operation that the client may set otherwise.
     """
 
     operation: str
@@ -73,6 +87,33 @@ class Plan:
     no_failure: Mapping[Type[NativeApiError], str] = field(default_factory=dict)
     begun: Callable[[Mapping[str, Any]], str] = lambda result: ""
     failure: Callable[[Mapping[str, Any]], Optional[str]] = lambda result: None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def completed(self, name: LegacyName, arguments: Arguments, operation: Operation) -> Tuple[Plan, List[str]]:
+        """
+        Return the plan with what the operation knows of the arguments that the name does not, and a warning of others.
+
+        :raises BadRequest: one was sent twice, spelled in two ways.
+        """
+        known = {
+            request_field.data_key or key: request_field for key, request_field in operation.request.fields.items()
+        }
+        passed: Dict[str, Any] = {}
+        ignored = []
+        for sent in arguments.unknown(name):
+            meant = _SPELLINGS.get(sent, sent.replace("-", "_"))
+            value = arguments.value(sent, known[meant]) if meant in known else None
+            if meant not in known or meant in self.arguments or (sent in arguments.files and value is None):
+                ignored.append(sent)
+            elif passed.setdefault(meant, value) != value:
+                raise BadRequest(f"The argument '{meant}' was sent twice, spelled in two ways")
+        whole = {
+            **self.defaults,
+            **{key: value for key, value in passed.items() if value is not None},
+            **self.arguments,
+        }
+        warning = f"Ignored the argument(s) {ignored}, which '{name.name}' does not have"
+        return replace(self, arguments=whole), [warning] if ignored else []
 
 
 Planner = Callable[[Arguments], Plan]

@@ -19,18 +19,19 @@ COLUMNS = {
     "is_extra_encrypted": "Is Extra Encrypted",
     "extra": "Extra",
 }
+_IN_ORDER = {"order_by": "id"}
 
 
 @legacy_name("connections", "list add delete conn_id conn_uri conn_type conn_extra")
 def connections(arguments: Arguments) -> Plan:
     """What is ticked; where nothing is, nothing is printed."""
     if arguments.flag("list"):
-        return Plan("list_connections", {"order_by": "id"}, _table)
+        return Plan("list_connections", {}, _table, defaults=_IN_ORDER)
     if arguments.flag("delete"):
         return _delete(arguments)
     if arguments.flag("add"):
         return _add(arguments)
-    return Plan("list_connections", {"order_by": "id"})
+    return Plan("list_connections", {}, defaults=_IN_ORDER)
 
 
 def _delete(arguments: Arguments) -> Plan:

@@ -8,17 +8,17 @@ from native_api.errors import BadRequest, DagRunNotFound
 from native_api.faces.legacy.protocol import Arguments, Plan, legacy_name
 
 
-@legacy_name("trigger_dag", "run_id conf exec_date execution_date subdir", required="dag_id")
+@legacy_name("trigger_dag", "run_id conf exec_date execution_date logical_date subdir", required="dag_id")
 def trigger_dag(arguments: Arguments) -> Plan:
     """Create a run."""
     wanted: Dict[str, Any] = dict(arguments.given("dag_id", "run_id", "conf", "subdir"))
-    date = arguments.get("exec_date") or arguments.get("execution_date")
-    if date:
-        wanted["logical_date"] = date
+    dates = arguments.given("exec_date", "execution_date", "logical_date")
+    if dates:
+        wanted["logical_date"] = next(iter(dates.values()))
     return Plan("trigger_dag", wanted, _created)
 
 
-@legacy_name("dag_state", "execution_date run_id subdir", required="dag_id")
+@legacy_name("dag_state", "execution_date logical_date run_id subdir", required="dag_id")
 def dag_state(arguments: Arguments) -> Plan:
     """The state of a run; None where there is none."""
     wanted = {**arguments.given("dag_id", "subdir"), **one_run(arguments)}
@@ -27,7 +27,7 @@ def dag_state(arguments: Arguments) -> Plan:
 
 def one_run(arguments: Arguments) -> Dict[str, Any]:
     """Return which run is meant: the one of the run_id, where that is named besides a date."""
-    named = arguments.given("run_id") or arguments.given("execution_date")
+    named = arguments.given("run_id") or arguments.given("execution_date") or arguments.given("logical_date")
     if not named:
         raise BadRequest("The argument(s) ['execution_date'] are required")
     return dict(named)

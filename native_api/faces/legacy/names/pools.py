@@ -18,7 +18,7 @@ def pool(arguments: Arguments) -> Plan:
         return _about_one("get_pool", str(arguments.get("get")))
     if arguments.get("delete"):
         return _about_one("delete_pool", str(arguments.get("delete")))
-    return Plan("list_pools", {"order_by": "id"}, lambda result: _table(result["pools"]))
+    return Plan("list_pools", {}, lambda result: _table(result["pools"]), defaults={"order_by": "id"})
 
 
 def _wanted(arguments: Arguments) -> Dict[str, Any]:

@@ -20,9 +20,20 @@ def list_tasks(arguments: Arguments) -> Plan:
 
 @legacy_name("clear", f"task_regex start_date end_date no_confirm subdir {' '.join(FLAGS)}", required="dag_id")
 def clear(arguments: Arguments) -> Plan:
-    """Clear task instances; nothing is printed, and nothing is asked."""
+    """Clear task instances, unless it is a dry run, which prints them; nothing is asked."""
     wanted: Dict[str, Any] = dict(arguments.given("dag_id", "task_regex", "start_date", "end_date", "subdir"))
-    return Plan("clear_tasks", {**wanted, **{name: True for name in FLAGS if arguments.flag(name)}})
+    wanted.update({name: True for name in FLAGS if arguments.flag(name)})
+    return Plan("clear_tasks", wanted, _to_clear, defaults={"dry_run": False})
+
+
+def _to_clear(result: Mapping[str, Any]) -> str:
+    if not result["dry_run"]:
+        return ""
+    lines = [
+        f"<TaskInstance: {ti['dag_id']}.{ti['task_id']} {ti['run_id']} [{ti['state']}]>\n"
+        for ti in result["task_instances"]
+    ]
+    return f"You are about to delete these {len(lines)} tasks:\n" + "".join(lines) if lines else "Nothing to clear.\n"
 
 
 def _ids(result: Mapping[str, Any]) -> str:

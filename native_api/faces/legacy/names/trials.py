@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, Optional
 from native_api.faces.legacy.names.dag_runs import one_run
 from native_api.faces.legacy.protocol import Arguments, Plan, legacy_name
 
-INSTANCE = "execution_date run_id map_index subdir async"
+INSTANCE = "execution_date logical_date run_id map_index subdir async"
 
 #: How many lines of the end of a failed task's log its standard error has.
 TAIL = 20
@@ -21,12 +21,10 @@ def render(arguments: Arguments) -> Plan:
     return Plan("render_task", _instance(arguments), _fields)
 
 
-@legacy_name("test", f"{INSTANCE} dry_run dryrun task_params", required="dag_id task_id")
+@legacy_name("test", f"{INSTANCE} task_params", required="dag_id task_id")
 def test(arguments: Arguments) -> Plan:
     """A task run with nothing recorded: its log."""
     wanted = {**_instance(arguments), **arguments.given("task_params")}
-    if arguments.flag("dry_run") or arguments.flag("dryrun"):
-        wanted["dry_run"] = True
     return Plan("test_task", wanted, lambda result: str(result["log"]), failure=_failure)
 
 

@@ -21,7 +21,7 @@ def variables(arguments: Arguments) -> Plan:
         return Plan("import_variables", {"file": arguments.get("import")}, _imported)
     if arguments.get("export"):
         return Plan("save_variables", {"file": arguments.get("export")}, _saved)
-    return Plan("list_variables", {"order_by": "id"}, _keys)
+    return Plan("list_variables", {}, _keys, defaults={"order_by": "id"})
 
 
 def _set(arguments: Arguments) -> Plan:
