@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from native_api.access import EXECUTE_DAG, Access, Effect, Resource
 from native_api.adapters import sandbox
 from native_api.adapters.backfilling import ending, marks, standing
-from native_api.adapters.backfilling.plans import Plan, planned
+from native_api.adapters.backfilling.plans import Plan, later_that_day, planned, require_whole_runs
 from native_api.adapters.backfilling.schemas import (
+    LAST_DAY,
     STATES,
     BackfillDag,
     Backfills,
@@ -25,7 +27,10 @@ from native_api.adapters.pages import slice_of
 from native_api.adapters.pools import require_pool
 from native_api.adapters.seam import airflow
 from native_api.errors import (
+    ArgumentNotSupported,
     BackfillNotFound,
+    Conflict,
+    DagFileMissing,
     DagHasImportErrors,
     Invalid,
     NativeApiError,
@@ -60,13 +65,12 @@ def backfill_dag(
     if wanted.get("pool"):
         require_pool(context, wanted["pool"])
     dag_model = active_dag(context.session, dag_id, subdir)
-    if dag_model.has_import_errors:
-        raise DagHasImportErrors(dag_id)
     if not wanted["dry_run"]:
         _lock(context.session, dag_id)
         ending.take_down_the_ended(context.session, dag_id)
     plan = planned(context.session, dag_model, wanted)
-    context.warnings += [*airflow().backfills.weigh(plan), *_of_no_effect(plan)]
+    context.meant.update(plan.adapted)
+    context.warnings += [*_weighed(plan), *_of_no_effect(plan)]
     if plan.dry_run:
         return plan.shown()
     ending.require_none_active(context.session, dag_id)
@@ -77,6 +81,34 @@ def backfill_dag(
     found = airflow().backfills.create(context.session, plan, context.caller.name)
     marks.apply(context.session, plan, found)
     return _begun(context, plan, found)
+
+
+def _weighed(plan: Plan) -> List[str]:
+    """
+    Return what the caller should know of how the plan is done.
+
+    What the plan could not be done for is raised, but for a dry run, which does nothing.
+    """
+    warnings: List[str] = []
+    weighs: List[Callable[[Plan], Optional[List[str]]]]
+    weighs = [_require_file, require_whole_runs, airflow().backfills.weigh]
+    for weigh in weighs:
+        try:
+            warnings += weigh(plan) or []
+        except (ArgumentNotSupported, Conflict) as exc:
+            if not plan.dry_run:
+                raise
+            warnings.append(f"Without dry_run this is refused: {exc}")
+    return warnings
+
+
+def _require_file(plan: Plan) -> None:
+    if plan.dag_model.has_import_errors:
+        raise DagHasImportErrors(plan.dag_id)
+    if airflow().backfills.is_detached(plan):
+        path = airflow().syncing.file_of(plan.dag_model)
+        if not os.path.exists(path):
+            raise DagFileMissing(plan.dag_id, path, None, os.uname().nodename)
 
 
 def _begun(context: Context, plan: Plan, found: Any) -> Dict[str, Any]:
@@ -102,6 +134,12 @@ def _of_no_effect(plan: Plan) -> List[str]:
         warnings.append("'ignore_dependencies' means nothing without task_regex.")
     if plan.ignore_first_depends_on_past and plan.depends_on_past() is None:
         warnings.append("'ignore_first_depends_on_past' means nothing here: no task has depends_on_past.")
+    later = later_that_day(plan) if LAST_DAY in plan.wanted else None
+    if later is not None:
+        warnings.append(
+            f"'{plan.wanted[LAST_DAY]}' has no time and stands for the midnight before that day: its run of "
+            f"{later.logical_date.isoformat()}, and those after it, are left out. Give a time to have them."
+        )
     return warnings
 
 

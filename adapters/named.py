@@ -94,8 +94,9 @@ def stored_run_id(context: Context, statement: Any, column: Any, run_id: str) ->
         return run_id
     readings = (run_id, with_pluses(run_id))
     found = set(context.session.scalars(statement.with_only_columns(column).where(column.in_(readings)).distinct()))
-    context.meant["run_id"] = next((reading for reading in readings if reading in found), run_id)
-    return context.meant["run_id"]
+    stored = next((reading for reading in readings if reading in found), run_id)
+    context.meant["run_id"] = stored
+    return stored
 
 
 def with_pluses(run_id: str) -> str:

@@ -56,6 +56,13 @@ class DateTime(fields.DateTime):
         return None if value is None else value.isoformat()
 
 
+def is_day(value: Any) -> bool:
+    """Return whether what a caller sent for a :class:`DateTime` is a date alone, which stands for its midnight."""
+    if isinstance(value, str):
+        return not set(value.strip().upper()) & set("T: ")
+    return isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+
+
 class Flag(fields.Boolean):
     """A yes or no; a checkbox of a form that is there and empty is a yes."""
 

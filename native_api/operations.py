@@ -21,8 +21,8 @@ class Context:
     whole_lists: bool = False
     created: bool = False
     warnings: List[str] = field(default_factory=list)
-    #: Arguments that turned out to stand for another text: the id of a run, by the one that is stored.
-    meant: Dict[str, str] = field(default_factory=dict)
+    #: Arguments that turned out to stand for others: the id of a run, by the one that is stored.
+    meant: Dict[str, Any] = field(default_factory=dict)
     #: Names of the things whose secrets the result has unmasked.
     disclosed: List[str] = field(default_factory=list)
     #: What goes on after the answer: the operation that tells how it stands, and its arguments.

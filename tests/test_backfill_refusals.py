@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any, List
+from typing import Any, Iterator, List
 
 import pytest
 
 import native_api
 from native_api import errors
 from native_api.adapters.seam import backfill_rows2
-from tests.test_backfills import ON_2, backfill, finish, runs
+from tests.files_of_dags import dag_file
+from tests.test_backfills import DATES, DAYS, ON_2, backfill, finish, runs, set_state, trigger
 
 
 @pytest.mark.skipif(not ON_2, reason="Airflow 3 has a table of backfills")
@@ -107,10 +108,112 @@ class TestRefused:
             with pytest.raises(errors.ArgumentNotSupported) as caught:
                 backfill("daily_mapped", pool="narrow")
             assert caught.value.argument == "pool"
-            with pytest.raises(errors.ArgumentNotSupported) as caught:
-                backfill("daily_with_past", ignore_first_depends_on_past=True, reprocess_behavior="failed")
-            assert caught.value.argument == "ignore_first_depends_on_past"
         assert runs() == []
+
+    def test_a_dry_run_of_what_is_refused(self, web: Any) -> None:
+        """It is what shows the caller what would be done, and says why it is not."""
+        ways: List[Any] = [("daily_with_past", {})]
+        ways += [("daily", {"max_active_runs": 2})] if ON_2 else [("daily_with_past", {"run_backwards": True})]
+        for dag_id, how in ways:
+            answer = web.typed("backfill_dag", dag_id=dag_id, **DAYS, dry_run=True, **how)
+            assert (answer.status, answer.json["total_entries"]) == (200, 3)
+            (warning,) = answer.json["warnings"]
+            assert warning.startswith("Without dry_run this is refused: ")
+            assert answer.json["tasks"]
+            assert web.typed("backfill_dag", dag_id=dag_id, **DAYS, **how).status in (409, 501)
+        assert runs() == []
+
+    @pytest.mark.skipif(ON_2, reason="Airflow 2 has local for that")
+    def test_the_first_run_of_a_backfill_never_waits(self, fresh: Any) -> None:
+        """On Airflow 3, as if ignore_first_depends_on_past were always set; so that it is no error to say so."""
+        trigger("2023-12-31", "daily_with_past")
+        backfill("daily_with_past", ignore_first_depends_on_past=True, reprocess_behavior="failed")
+        waits = [waits_for_past("daily_with_past", date) for date in DATES]
+        assert waits == [False, True, True]
+
+
+def waits_for_past(dag_id: str, date: str) -> bool:
+    """Return whether a task waits for that of the run before, by Airflow's own rules."""
+    told = native_api.call("task_failed_deps", dag_id=dag_id, task_id="count", logical_date=date)
+    return "Previous Dagrun State" in {dependency["name"] for dependency in told["dependencies"]}
+
+
+class TestDependsOnPast:
+    """Tasks that wait for those of the run before."""
+
+    @pytest.fixture
+    def without_catchup(self, fresh: Any) -> Iterator[str]:
+        text = (
+            "import pendulum\nfrom airflow import DAG\n"
+            "try:\n    from airflow.providers.standard.operators.bash import BashOperator\n"
+            "except ImportError:\n    from airflow.operators.bash import BashOperator\n"
+            "with DAG('past_without_catchup', start_date=pendulum.datetime(2020, 1, 1), schedule='@daily',"
+            " catchup=False, default_args={'depends_on_past': True}):\n"
+            "    BashOperator(task_id='count', bash_command='true')\n"
+        )
+        with dag_file("past_without_catchup", text):
+            yield "past_without_catchup"
+
+    @pytest.mark.skipif(not ON_2, reason="on Airflow 3 they wait in every backfill")
+    def test_manual_runs_wait_for_one_another_without_catchup(self, without_catchup: str) -> None:
+        """So that the scheduler can run them on Airflow 2, too; but the first waits for what was before."""
+        backfill(without_catchup)
+        assert [waits_for_past(without_catchup, date) for date in DATES] == [False, True, True]
+        set_state("success", DATES[0], without_catchup)
+        assert [waits_for_past(without_catchup, date) for date in DATES[1:]] == [False, True]
+
+    @pytest.mark.skipif(not ON_2, reason="Airflow 3 never has the first run wait")
+    def test_the_first_one_waits_without_catchup(self, without_catchup: str) -> None:
+        with pytest.raises(errors.DependsOnPast, match="local"):
+            backfill(without_catchup, ignore_first_depends_on_past=True)
+
+    @pytest.mark.skipif(not ON_2, reason="on Airflow 3 they wait in every backfill")
+    def test_manual_runs_do_not_wait_with_catchup(self, fresh: Any) -> None:
+        """Which is why that is refused."""
+        for date in DATES:
+            trigger(date, "daily_with_past")
+        assert [waits_for_past("daily_with_past", date) for date in DATES] == [False] * 3
+
+    @pytest.mark.parametrize("face", ["old protocol", "typed"])
+    def test_it_is_adapted(self, web: Any, face: str, mocker: Any) -> None:
+        """As the old plugin ran it; what is done otherwise is named."""
+        job = mocker.patch("native_api.adapters.sandbox.run")
+        if face == "typed":
+            answer = web.typed("backfill_dag", dag_id="daily_with_past", **DAYS, on_depends_on_past="adapt")
+            assert answer.status == 202
+            (warning,) = [text for text in answer.json["warnings"] if "depends_on_past" in text]
+        else:
+            answer = web.legacy("backfill", dag_id="daily_with_past", start_date="2024-01-01", end_date="2024-01-03")
+            assert answer.status == 200
+            warning = answer.json["warning"]
+            assert ("--local" if ON_2 else "--reprocess-behavior failed") in answer.json["airflow_cmd"]
+        assert "The task 'count' has depends_on_past: " in warning
+        assert ("local" if ON_2 else "reprocess_behavior is failed") in warning
+        assert job.called is ON_2
+        (backfill,) = native_api.call("list_backfills")["backfills"]
+        assert backfill["local"] is ON_2
+        assert backfill["reprocess_behavior"] == ("none" if ON_2 else "failed")
+        if not ON_2:
+            assert [waits_for_past("daily_with_past", date) for date in DATES] == [False, True, True]
+
+    def test_a_dry_run_of_it_in_the_old_protocol(self, web: Any) -> None:
+        how = {"start_date": "2024-01-01", "end_date": "2024-01-03", "dry_run": "on"}
+        answer = web.legacy("backfill", dag_id="daily_with_past", **how)
+        assert answer.status == 200
+        lines = answer.json["output"]["stdout"].splitlines()
+        assert lines[:2] == [f"Dry run of DAG daily_with_past on {DATES[0]}", "Task count"]
+
+    def test_backwards_it_is_refused_all_the_same(self, web: Any) -> None:
+        """As the old command did."""
+        how = {"start_date": "2024-01-01", "end_date": "2024-01-03", "run_backwards": "on"}
+        assert web.legacy("backfill", dag_id="daily_with_past", **how).status == 409
+
+    def test_an_adapted_one_runs_failed_runs_again(self, fresh: Any) -> None:
+        """On Airflow 3, and says so in the plan; Airflow 2's own job leaves them, and fails."""
+        trigger(DATES[0], "daily_with_past")
+        set_state("failed", DATES[0], "daily_with_past")
+        told = backfill("daily_with_past", on_depends_on_past="adapt", dry_run=True)
+        assert told["runs"][0]["action"] == ("skip" if ON_2 else "reprocess")
 
     def test_what_means_nothing(self, fresh: Any) -> None:
         told = backfill(dry_run=True, ignore_dependencies=True, ignore_first_depends_on_past=True, max_active_runs=9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
@@ -10,6 +10,7 @@ import native_api
 from native_api import errors
 from tests import airflow_under_test
 from tests.deploying_under_test import deploy, forget
+from tests.files_of_dags import dag_file
 
 DAYS = {"from_date": "2024-01-01", "to_date": "2024-01-03"}
 DATES = [f"2024-01-0{day}T00:00:00+00:00" for day in (1, 2, 3)]
@@ -40,6 +41,24 @@ def trigger(date: str, dag_id: str = "daily") -> str:
     return run_id
 
 
+def moment(text: str) -> Any:
+    import pendulum
+
+    return pendulum.parse(text)
+
+
+@pytest.fixture
+def hourly(fresh: Any) -> Iterator[str]:
+    """A DAG that runs every six hours."""
+    text = (
+        "import pendulum\nfrom airflow import DAG\nfrom airflow.timetables.interval import CronDataIntervalTimetable\n"
+        "TABLE = CronDataIntervalTimetable('0 */6 * * *', timezone='UTC')\n"
+        "with DAG('six_hours', start_date=pendulum.datetime(2020, 1, 1), schedule=TABLE, catchup=False):\n    pass\n"
+    )
+    with dag_file("six_hours", text):
+        yield "six_hours"
+
+
 class TestDryRun:
     def test_it_tells_runs_and_tasks_and_makes_none(self, fresh: Any) -> None:
         told = backfill(dry_run=True)
@@ -63,6 +82,55 @@ class TestDryRun:
     def test_backwards(self, fresh: Any) -> None:
         told = backfill(dry_run=True, run_backwards=True)
         assert [run["logical_date"] for run in told["runs"]] == DATES[::-1]
+
+    @pytest.mark.parametrize("behavior", ["none", "completed"])
+    def test_a_run_that_exists_has_its_own_interval(self, fresh: Any, behavior: str) -> None:
+        """A manual run has another than the schedule, and keeps it when it runs again."""
+        from airflow.models.dagrun import DagRun
+        from sqlalchemy import update
+
+        trigger(DATES[0])
+        set_state("success")
+        with airflow_under_test.session() as session:
+            its_own = {"data_interval_start": moment("2023-12-30"), "data_interval_end": moment("2023-12-31")}
+            session.execute(update(DagRun).where(DagRun.dag_id == "daily").values(**its_own))
+        told = backfill(reprocess_behavior=behavior, dry_run=True)["runs"]
+        planned = [(run["data_interval_start"], run["data_interval_end"]) for run in told]
+        assert planned[0] == ("2023-12-30T00:00:00+00:00", "2023-12-31T00:00:00+00:00")
+        assert planned[1] == (DATES[1], DATES[2])
+        backfill(reprocess_behavior=behavior)
+        assert [(run["data_interval_start"], run["data_interval_end"]) for run in runs()] == planned
+
+    @pytest.mark.parametrize(
+        "dates, named",
+        [
+            ({"to_date": "2024-01-02"}, "to_date"),
+            ({"from_date": "2024-01-02"}, "from_date"),
+            ({"start_date": "2024-01-01", "end_date": "2024-01-02"}, "end_date"),
+            ({"from_date": "2024-01-01", "to_date": "20240102"}, "to_date"),
+        ],
+    )
+    def test_runs_later_on_the_last_day(self, hourly: str, dates: Any, named: str) -> None:
+        """A date without a time is its midnight, as for Airflow; whoever means the day is warned."""
+        told = native_api.call("backfill_dag", dag_id=hourly, dry_run=True, **dates)
+        assert told["runs"][-1]["logical_date"] == DATES[1]
+        (warning,) = told["warnings"]
+        assert f"'{named}' has no time" in warning
+        assert "2024-01-02T06:00:00+00:00" in warning
+
+    def test_runs_later_on_the_last_day_in_the_old_protocol(self, web: Any, hourly: str) -> None:
+        how = {"start_date": "2024-01-01", "end_date": "2024-01-02", "dryrun": "on"}
+        assert "'end_date' has no time" in web.legacy("backfill", dag_id=hourly, **how).json["warning"]
+
+    @pytest.mark.parametrize("last", ["2024-01-02T00:00:00", "2024-01-02 12:00", "2024-01-02T23:59:59+00:00"])
+    def test_a_last_date_with_a_time(self, hourly: str, last: str) -> None:
+        assert "warnings" not in native_api.call(
+            "backfill_dag", dag_id=hourly, dry_run=True, from_date="2024-01-01", to_date=last
+        )
+
+    def test_a_last_day_without_later_runs(self, fresh: Any) -> None:
+        assert "warnings" not in backfill(dry_run=True)
+        assert "warnings" not in backfill(dry_run=True, to_date="9999-12-31", from_date="2026-11-01")
 
     @pytest.mark.parametrize("names", [("from_date", "to_date"), ("start_date", "end_date")])
     @pytest.mark.parametrize("given", [0, 1])

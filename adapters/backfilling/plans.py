@@ -25,10 +25,14 @@ class PlannedRun:
 
     def shown(self) -> Dict[str, Any]:
         """Return the run as answers show it."""
+        start, end = self.info.data_interval
+        # A run that exists keeps its interval, which need not be that of the schedule.
+        if self.run is not None and self.run.data_interval_start is not None:
+            start, end = self.run.data_interval_start, self.run.data_interval_end
         return {
             "logical_date": self.info.logical_date,
-            "data_interval_start": self.info.data_interval.start,
-            "data_interval_end": self.info.data_interval.end,
+            "data_interval_start": start,
+            "data_interval_end": end,
             "action": self.action,
             "run_id": None if self.run is None else self.run.run_id,
             "state": None if self.run is None else _state(self.run),
@@ -47,6 +51,8 @@ class Plan:
     task_ids: List[str]
     #: The states that the DAG's other tasks get, since they are not to run.
     left_out: Dict[str, str] = field(default_factory=dict)
+    #: The arguments that are others than the caller's, for tasks that have depends_on_past.
+    adapted: Dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -101,20 +107,40 @@ def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
 
     :raises NoSchedule: the DAG has no dates that follow from one another.
     :raises Invalid: the dates, the configuration or the regular expression do not fit the DAG.
-    :raises ArgumentNotSupported: runs that exist would lose what is not to run again.
     """
     dag = airflow().stored_dag(dag_model.dag_id, session)
     if not dag.timetable.periodic:
         raise NoSchedule(dag_model.dag_id)
     airflow().backfills.require_valid(dag, wanted["conf"])
     infos = _infos(dag, wanted)
-    runs = _with_existing(session, dag_model.dag_id, infos, wanted["reprocess_behavior"])
-    plan = Plan(dag_model, dag, wanted, runs, *_tasks(dag, wanted))
+    plan = Plan(dag_model, dag, wanted, [], *_tasks(dag, wanted))
+    if wanted["on_depends_on_past"] == "adapt":
+        plan.adapted = airflow().backfills.lacking_for_past(plan)
+        plan.wanted = {**wanted, **plan.adapted}
+    plan.runs = _with_existing(session, dag_model.dag_id, infos, plan.reprocess_behavior)
+    return plan
+
+
+def require_whole_runs(plan: Plan) -> None:
+    """Raise where runs that exist would lose what is not to run again."""
     if plan.left_out and plan.that_are(REPROCESS):
         raise ArgumentNotSupported(
             "task_regex", "the runs that exist would forget their other tasks; clear_tasks runs some tasks again."
         )
-    return plan
+
+
+def later_that_day(plan: Plan) -> Optional[Any]:
+    """Return the first date of the schedule that the last day of the range has after its midnight, if it has ended."""
+    import pendulum
+
+    midnight = pendulum.instance(plan.to_date).in_timezone(airflow().default_timezone())
+    now = pendulum.now("UTC")
+    if midnight >= now:
+        return None
+    first = _begin(plan.dag, midnight.add(microseconds=1))
+    last = min(midnight.add(days=1).subtract(microseconds=1), now)
+    infos: Any = islice(plan.dag.iter_dagrun_infos_between(first, last), 1) if first <= last else ()
+    return next((info for info in infos if info.data_interval.end < now), None)
 
 
 def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
@@ -125,10 +151,7 @@ def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
     if first >= now:
         raise Invalid({"from_date": ["Lies in the future; a run is made when its interval has ended."]})
     most: int = settings.get("backfill_runs")
-    starts = [start for start in (dag.start_date, *(task.start_date for task in dag.tasks)) if start is not None]
-    # Airflow 3 has DAGs without any.
-    first_of_all = max(first, min(starts)) if starts else first
-    infos = list(islice(dag.iter_dagrun_infos_between(first_of_all, min(last, now)), most + 1))
+    infos = list(islice(dag.iter_dagrun_infos_between(_begin(dag, first), min(last, now)), most + 1))
     if len(infos) > most:
         raise Invalid(
             {"to_date": [f"Makes more than {most} runs, the option [native_api] backfill_runs; ask for less."]}
@@ -147,6 +170,13 @@ def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
             }
         )
     return ended[::-1] if wanted["run_backwards"] else ended
+
+
+def _begin(dag: Any, first: Any) -> Any:
+    """Return that date, or the later one on which the DAG begins."""
+    starts = [start for start in (dag.start_date, *(task.start_date for task in dag.tasks)) if start is not None]
+    # Airflow 3 has DAGs without any.
+    return max(first, min(starts)) if starts else first
 
 
 def _with_existing(session: Any, dag_id: str, infos: List[Any], behavior: str) -> List[PlannedRun]:

@@ -18,12 +18,17 @@ from native_api.adapters.schemas import (
     Subdir,
     Whole,
     dag_id_field,
+    is_day,
     switch,
 )
 from native_api.adapters.texts import Text
 
 STATES = ("running", "success", "failed", "cancelled")
 REPROCESS = ("none", "failed", "completed")
+
+ON_DEPENDS_ON_PAST = ("refuse", "adapt")
+#: What the loaded arguments have besides: the name of the one whose date without a time is the last of the range.
+LAST_DAY = "last_day"
 
 _OTHER_NAMES = (("start_date", "from_date"), ("end_date", "to_date"))
 
@@ -62,7 +67,9 @@ class BackfillDag(Subdir):
         }
     )
     ignore_dependencies = switch("With task_regex: without the tasks before them.")
-    ignore_first_depends_on_past = switch("Airflow 2, with local: the first run does not wait for the one before it.")
+    ignore_first_depends_on_past = switch(
+        "The first run does not wait for the one before it. Airflow 2: with local; on Airflow 3 it never does."
+    )
     mark_success = switch("Nothing runs: the tasks and runs are marked as success.")
     pool = Text(
         256,
@@ -70,6 +77,14 @@ class BackfillDag(Subdir):
         metadata={"description": "The pool that the tasks run in; Airflow 2: with local."},
     )
     local = switch("Airflow 2: a job on the web server's machine runs it, which needs no scheduler.")
+    on_depends_on_past = fields.String(
+        load_default="refuse",
+        validate=validate.OneOf(ON_DEPENDS_ON_PAST),
+        metadata={
+            "description": "Where tasks have depends_on_past and the runs would not wait for one another: refuse the "
+            "call, or adapt it (Airflow 2: local; Airflow 3: reprocess_behavior=failed) and say so in warnings."
+        },
+    )
     dry_run = switch("Only tell what would be done.")
 
     @validates_schema
@@ -83,8 +98,13 @@ class BackfillDag(Subdir):
         if first is not None and last is not None and first > last:
             raise ValidationError("Must not be before from_date.", "to_date")
 
-    @post_load
-    def _one_name_for_each_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+    @post_load(pass_original=True)
+    def _one_name_for_each_date(
+        self, data: Dict[str, Any], original: Mapping[str, Any], **kwargs: Any
+    ) -> Dict[str, Any]:
+        last = next(name for name in ("to_date", "end_date", "from_date", "start_date") if name in data)
+        if is_day(original[last]):
+            data[LAST_DAY] = last
         for other, name in _OTHER_NAMES:
             if other in data:
                 data[name] = data.pop(other)

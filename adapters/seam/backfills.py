@@ -29,15 +29,35 @@ class Backfills:
         :raises Refused: the DAG forbids it.
         """
         self._require_allowed(plan)
-        waits = plan.depends_on_past()
-        if waits is not None and not plan.mark_success:
-            self._weigh_past(plan, waits)
+        warnings = self._weigh_past(plan)
         if plan.wanted.get("pool") and plan.mapped():
             raise ArgumentNotSupported(
                 "pool",
                 f"the task '{plan.mapped()}' is mapped, and Airflow makes its instances in the pool of the task.",
             )
-        return ["'local' means nothing here: Airflow's scheduler runs the backfill."] if plan.local else []
+        if plan.local:
+            warnings.append("'local' means nothing here: Airflow's scheduler runs the backfill.")
+        return warnings
+
+    def lacking_for_past(self, plan: Any) -> Dict[str, Any]:
+        """Return the arguments that a backfill lacks whose tasks have depends_on_past; none where it lacks nothing."""
+        if plan.depends_on_past() is None or plan.mark_success or plan.reprocess_behavior != "none":
+            return {}
+        return {"reprocess_behavior": "failed"}
+
+    def _weigh_past(self, plan: Any) -> List[str]:
+        """Return what the caller should know of how tasks that have depends_on_past are done, or raise."""
+        waits = plan.depends_on_past()
+        if waits is None or plan.mark_success:
+            return []
+        if plan.run_backwards:
+            raise DependsOnPast(plan.dag_id, waits, "it cannot be backfilled backwards.")
+        if self.lacking_for_past(plan):
+            raise DependsOnPast(plan.dag_id, waits, self._way_past)
+        return [f"The task '{waits}' has depends_on_past: {self._adapted}"] if plan.adapted else []
+
+    _way_past = "say reprocess_behavior failed or completed, for its runs to follow one another."
+    _adapted = "reprocess_behavior is failed, so that runs which have failed run again, too."
 
     def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
         """Raise :class:`Invalid` where the DAG's params refuse the configuration."""
@@ -51,18 +71,6 @@ class Backfills:
         if allowed is not None and "backfill" not in [getattr(kind, "value", kind) for kind in allowed]:
             raise Refused(f"The DAG '{plan.dag_id}' does not allow backfills: see its allowed_run_types.")
 
-    def _weigh_past(self, plan: Any, task_id: str) -> None:
-        if plan.run_backwards:
-            raise DependsOnPast(plan.dag_id, task_id, "it cannot be backfilled backwards.")
-        if plan.reprocess_behavior == "none":
-            raise DependsOnPast(
-                plan.dag_id, task_id, "say reprocess_behavior failed or completed, for its runs to follow one another."
-            )
-        if plan.ignore_first_depends_on_past:
-            raise ArgumentNotSupported(
-                "ignore_first_depends_on_past", "set it on the task in the DAG's file; Airflow 3 has it there only."
-            )
-
     def at_once(self, plan: Any) -> int:
         """Return how many runs run at once."""
         return int(plan.wanted.get("max_active_runs") or _AT_ONCE)
@@ -73,7 +81,7 @@ class Backfills:
 
     def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
         """Return the words after ``airflow`` that do the same, or None where the command line cannot."""
-        others = ("task_regex", "mark_success", "pool", "ignore_first_depends_on_past")
+        others = ("task_regex", "mark_success", "pool")
         if any(arguments.get(name) for name in others):
             return None
         words = ["backfill", "create", "--dag-id", arguments["dag_id"]]

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from native_api.adapters.seam import backfill_rows2
 from native_api.adapters.seam.backfills import Backfills31
 from native_api.adapters.seam.found_backfills import Found
-from native_api.errors import ArgumentNotSupported, DependsOnPast, Refused
+from native_api.errors import ArgumentNotSupported, Refused
 
 
 class Backfills2(Backfills31):
@@ -25,18 +25,21 @@ class Backfills2(Backfills31):
     def weigh(self, plan: Any) -> List[str]:
         if plan.mark_success:
             return []
-        waits = plan.depends_on_past()
-        if waits is not None and plan.run_backwards:
-            raise DependsOnPast(plan.dag_id, waits, "it cannot be backfilled backwards.")
-        if waits is not None and not plan.local:
-            raise DependsOnPast(
-                plan.dag_id, waits, "its runs would not wait for one another; local makes a job that sees to it."
-            )
+        warnings = self._weigh_past(plan)
         if plan.wanted.get("pool") and not plan.local:
             raise ArgumentNotSupported(
                 "pool", "Airflow 2 puts a task back into its own pool when it starts; local makes a job that does it."
             )
-        return self._weigh_runs_at_once(plan)
+        return warnings + self._weigh_runs_at_once(plan)
+
+    def lacking_for_past(self, plan: Any) -> Dict[str, Any]:
+        # With catchup a task waits for that of the last run that is not manual, else for that of the run before it.
+        if plan.depends_on_past() is None or plan.mark_success or plan.local:
+            return {}
+        return {"local": True} if plan.dag.catchup or plan.ignore_first_depends_on_past else {}
+
+    _way_past = "its runs would not wait for one another as asked; local makes a job that sees to it."
+    _adapted = "a job on the web server's host runs the backfill (local), so that its runs wait for one another."
 
     def _weigh_runs_at_once(self, plan: Any) -> List[str]:
         wanted, most = plan.wanted.get("max_active_runs"), self.at_once(plan)

@@ -170,6 +170,7 @@ class DagNotLoaded(Conflict):
 class DagFileMissing(Conflict):
     """The file of a DAG is not on this host."""
 
+    code = "dag_file_missing"
     dag_id: str
     file: str
     bundle_name: Optional[str]
@@ -186,6 +187,7 @@ class DagFileMissing(Conflict):
 class DagFilesMissing(Conflict):
     """A folder that active DAGs are in has no DAG files on this host."""
 
+    code = "dag_files_missing"
     folder: str
     bundle_name: Optional[str]
     hostname: str

@@ -13,7 +13,6 @@ _FLAGS = (
     "ignore_dependencies",
     "ignore_first_depends_on_past",
     "run_backwards",
-    "dry_run",
 )
 #: Airflow has no pickled or ad hoc DAGs any more, so that these change nothing.
 _WITHOUT_EFFECT = ("donot_pickle", "include_adhoc")
@@ -25,7 +24,9 @@ def backfill(arguments: Arguments) -> Plan:
     wanted: Dict[str, Any] = dict(arguments.given("dag_id", *_TEXTS))
     for name in _WITHOUT_EFFECT:
         arguments.flag(name)
-    return Plan("backfill_dag", {**wanted, **{name: True for name in _FLAGS if arguments.flag(name)}}, _dry_run)
+    wanted.update({name: True for name in _FLAGS if arguments.flag(name)})
+    # As the old command: a DAG whose tasks have depends_on_past is no special case to its client.
+    return Plan("backfill_dag", wanted, _dry_run, defaults={"on_depends_on_past": "adapt"})
 
 
 def _dry_run(result: Mapping[str, Any]) -> str:
