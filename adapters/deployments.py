@@ -59,7 +59,7 @@ class DeployDag(OneFile, HowToDeploy):
         required=True,
         metadata={
             "description": "A module (.py) or an archive of modules (.zip); uploaded, or a module's text.",
-            "upload": True,
+            "upload": "file",
             "masked": told_of,
         },
     )
@@ -68,7 +68,7 @@ class DeployDag(OneFile, HowToDeploy):
     @post_load
     def _path(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
         if not data.get("path"):
-            name = data["dag_file"].filename if isinstance(data["dag_file"], Upload) else ""
+            name = data["dag_file"].filename
             if not name or "/" in name:
                 raise ValidationError("Name the file: its upload has no plain name.", "path")
             data["path"] = name
@@ -174,7 +174,7 @@ class Deployments(Schema):
     example={"dag_file": "RATE = 1\n", "path": "new_rates.py", "allow_empty": True, "dry_run": True},
 )
 def deploy_dag(
-    context: Context, dag_file: bytes, path: str, force: bool, bundle: Optional[str] = None, **how: bool
+    context: Context, dag_file: Upload, path: str, force: bool, bundle: Optional[str] = None, **how: bool
 ) -> Dict[str, Any]:
     """
     Put a file of DAGs into the DAGs folder and what it defines into the database, all of it or nothing.
@@ -190,7 +190,7 @@ def deploy_dag(
     upload = receive(dag_file)
     try:
         wanted = {"upload": os.fspath(upload), "force": force}
-        return _done(context, "deploy", target, len(dag_file), {**wanted, "how": _how(context, how)}, upload)
+        return _done(context, "deploy", target, dag_file.size, {**wanted, "how": _how(context, how)}, upload)
     finally:
         with suppress(FileNotFoundError):
             upload.unlink()

@@ -60,6 +60,12 @@ def _moment(date: Any) -> Any:
     return datetime.fromisoformat(date) if isinstance(date, str) else date
 
 
+def hides(name: str, schema_field: Any) -> bool:
+    """Return whether the argument may hold what is masked."""
+    metadata = schema_field.metadata
+    return "named_by" in metadata or "masked" in metadata or airflow().is_sensitive(name)
+
+
 def masked(request: Schema, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     Return the loaded *arguments*, masked; the schema says which field names another, or is masked in its own way.

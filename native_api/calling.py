@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Literal, Mapping, Optional, Tuple
 from marshmallow import RAISE, ValidationError
 
 from native_api import audit, operations
-from native_api.access import Caller, Effect
+from native_api.access import Access, Caller, Effect
 from native_api.adapters.seam import airflow
 from native_api.errors import Invalid
 from native_api.operations import Context, Operation
@@ -53,11 +53,12 @@ def call(
     :raises native_api.errors.NativeApiError: whatever went wrong, Airflow's own errors included.
     """
     operation = operations.get(name)
-    caller.require_effect(operation.effect)
     with airflow().errors_as_ours(), airflow().session() as session:
+        admit(operation, caller)
         loaded = load(operation, arguments, unknown)
         for right in operation.access:
-            caller.require(right, right.identifier(loaded))
+            if _is_of_one(right, operation):
+                caller.require(right, right.identifier(loaded))
         context = Context(session, caller, whole_lists, operation=name, client_is_gone=client_is_gone)
         context.arguments = audit.masked(operation.request, loaded)
         if operation.effect.is_told_before:
@@ -67,6 +68,24 @@ def call(
         if operation.effect is Effect.WRITE or context.disclosed:
             audit.record(context, operation, {**loaded, **context.meant}, result)
     return Answer(operation, {**loaded, **context.meant}, result, context.created, context.followed)
+
+
+def admit(operation: Operation, caller: Caller) -> None:
+    """
+    Raise where the caller may not call the operation, whatever its arguments are.
+
+    :raises native_api.errors.EffectNotAllowed: the configuration forbids it.
+    :raises native_api.errors.Forbidden: the caller's rights do.
+    """
+    caller.require_effect(operation.effect)
+    for right in operation.access:
+        if not _is_of_one(right, operation):
+            caller.require(right)
+
+
+def _is_of_one(right: Access, operation: Operation) -> bool:
+    """Return whether an argument names what the right is asked for."""
+    return right.resource.argument in operation.request.fields
 
 
 def _dumped(operation: Operation, context: Context, given: Any) -> Dict[str, Any]:

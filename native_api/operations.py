@@ -68,6 +68,11 @@ class Operation:
         return inspect.getdoc(self.function) or ""
 
     @property
+    def takes_file(self) -> bool:
+        """Whether it takes an uploaded file as such, which may be larger than what is read into memory."""
+        return any(field.metadata.get("upload") == "file" for field in self.request.fields.values())
+
+    @property
     def noun(self) -> str:
         """The Airflow noun whose module the operation lives in."""
         return self.function.__module__.rsplit(".", 1)[-1]

@@ -70,17 +70,18 @@ def _apps() -> List[Dict[str, Any]]:
     from a2wsgi import WSGIMiddleware
 
     from native_api import settings
+    from native_api.faces.bodies import BodiesFirst, Room
     from native_api.faces.leaving import Watched
     from native_api.faces.web import PREFIX, app, below
 
-    small = app()
+    small, room = app(), Room()
     # Requests that wait for a job must not keep others from being answered.
     threads = 10 + settings.get("job_slots") + settings.get("job_queue")
     return [
         {
             "name": f"native_api at {prefix}",
             "url_prefix": prefix,
-            "app": Watched(WSGIMiddleware(below(prefix, small), workers=threads)),
+            "app": Watched(BodiesFirst(WSGIMiddleware(below(prefix, small), workers=threads), room)),
         }
         for prefix in (PREFIX, settings.get("legacy_prefix"))
         if prefix

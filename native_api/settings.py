@@ -41,6 +41,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _at_least_two(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise ValueError("must be 2 or more")
+    return number
+
+
 def _job_seconds(text: str) -> int:
     return min(_positive(text), _longest_request())
 
@@ -109,7 +116,31 @@ OPTIONS: Dict[str, Option] = {
         Option("page_limit_maximum", "1000", "The largest limit that a caller may name.", _positive),
         Option("backfill_runs", "1000", "How many runs one backfill may have.", _positive),
         Option("body_bytes", "10485760", "The largest request body, in bytes.", _positive),
-        Option("upload_bytes", "52428800", "The largest file of DAGs that may be deployed, in bytes.", _positive),
+        Option(
+            "body_seconds",
+            "30",
+            "How long the body of a request may take to arrive, in seconds.",
+            _positive,
+        ),
+        Option(
+            "bodies",
+            "256",
+            "How many request bodies a web worker of Airflow 3 receives at once; one caller may have half of them.",
+            _at_least_two,
+        ),
+        Option(
+            "bodies_bytes",
+            "268435456",
+            "How many bytes those bodies may have in all; one caller's may have half of them.",
+            _positive,
+        ),
+        Option(
+            "upload_bytes",
+            "52428800",
+            "The largest DAG file that may be deployed, in bytes; only as a multipart upload may it be larger than "
+            "body_bytes.",
+            _positive,
+        ),
         Option("deployments_kept", "5", "How many versions of a deployed file are kept besides the newest.", _count),
         Option(
             "files_dir",

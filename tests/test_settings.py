@@ -63,6 +63,6 @@ def test_the_legacy_face_can_be_moved_or_switched_off(airflow: Any, monkeypatch:
         return {rule.rule for rule in app().url_map.iter_rules()}
 
     monkeypatch.setenv("AIRFLOW__NATIVE_API__LEGACY_PREFIX", "/old/")
-    assert "/old/api" in rules()
+    assert "/old/api/" in rules()
     monkeypatch.setenv("AIRFLOW__NATIVE_API__LEGACY_PREFIX", "")
-    assert not [rule for rule in rules() if rule.endswith("/api")]
+    assert not [rule for rule in rules() if rule.endswith("/api/")]

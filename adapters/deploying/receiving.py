@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from contextlib import suppress
@@ -13,6 +14,7 @@ from marshmallow import ValidationError, fields
 from native_api import settings
 from native_api.adapters import private
 from native_api.adapters.deploying import history
+from native_api.uploads import Upload
 
 #: Seconds after which an upload is nobody's any more.
 _FORGOTTEN_SECONDS = 86400
@@ -21,26 +23,30 @@ _FORGOTTEN_SECONDS = 86400
 class FileOfDags(fields.Raw):
     """What a file holds: an upload, or its text."""
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> bytes:
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Upload:
         if isinstance(value, str):
             try:
                 value = value.encode()
             except UnicodeEncodeError as exc:
                 raise ValidationError("No text: it has half of a surrogate pair in it.") from exc
-        if not isinstance(value, bytes):
+        if isinstance(value, bytes):
+            value = Upload(io.BytesIO(value))
+        if not isinstance(value, Upload):
             raise ValidationError("Not a file: upload one, or give its text.")
         limit = settings.get("upload_bytes")
-        if len(value) > limit:
-            raise ValidationError(f"The file is larger than {limit} bytes.")
+        if value.size > limit:
+            raise ValidationError(
+                f"The file is larger than {limit} bytes, which is what the option [native_api] upload_bytes allows."
+            )
         return value
 
 
-def told_of(content: bytes) -> Dict[str, Any]:
+def told_of(upload: Upload) -> Dict[str, Any]:
     """Return what the audit log says of a file."""
-    return {"sha256": history.checksum(content), "bytes": len(content)}
+    return {"sha256": upload.checksum(), "bytes": upload.size}
 
 
-def receive(content: bytes) -> Path:
+def receive(upload: Upload) -> Path:
     """Write an upload where the sandbox takes it from, and forget those that nobody took."""
     folder = private.folder(history.root().with_name("uploads"))
     for left in folder.iterdir():
@@ -49,5 +55,5 @@ def receive(content: bytes) -> Path:
                 left.unlink()
     path = folder / os.urandom(16).hex()
     with open(path, "xb", opener=private.opened) as opened:
-        opened.write(content)
+        upload.copy_to(opened)
     return path

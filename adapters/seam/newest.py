@@ -29,6 +29,8 @@ class Airflow:
     date_column = "logical_date"
     trigger_date_flag = "--logical-date"
     secrets_masker = "airflow._shared.secrets_masker"
+    #: Airflow's own bound of a request's body, which came with 2.8.1 and went with the Flask app.
+    payload_option = "[webserver] allowed_payload_size"
 
     @property
     def version(self) -> str:

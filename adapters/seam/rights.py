@@ -6,7 +6,8 @@ import asyncio
 import contextvars
 import functools
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set, Tuple
+from urllib.parse import urlsplit
 
 from native_api import settings
 from native_api.access import NAMES_OF_NO_USER, Access, Caller, Resource
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
 SIGN_IN = "No credentials were sent: send 'Authorization: Bearer <token>'; POST /auth/token gives a token."
 NO_BEARER = "Airflow 3 takes 'Authorization: Bearer <token>' and no other scheme; POST /auth/token gives a token."
 INVALID = "The token that was sent is not valid, or has expired; POST /auth/token gives another."
+
+
+#: The scheme, the host and the port of a URL.
+Origin = Tuple[str, str, Optional[int]]
+
+
+def _origin(url: str) -> Optional[Origin]:
+    """Return the origin of a URL, None where it has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None
 
 
 class User(Caller):
@@ -74,6 +89,8 @@ class Rights:
 
     #: The cookie of the session of Airflow's pages.
     session_cookie = "_token"
+    #: Whether what proves that a page of Airflow sent a request may be in its form.
+    proof_is_in_form = False
 
     # Who is calling
 
@@ -121,11 +138,10 @@ class Rights:
 
         :raises CrossSiteRequest: neither ``Sec-Fetch-Site`` nor ``Origin`` says that it comes from Airflow's own pages.
         """
-        fetch_site = request.headers.get("Sec-Fetch-Site")
-        origin = request.headers.get("Origin")
-        if fetch_site == "same-origin" or (
-            fetch_site is None and origin is not None and origin in self._origins(request)
-        ):
+        fetch_site = request.headers.get("Sec-Fetch-Site", "same-origin")
+        # A browser that sends one with a POST sends the other; "same" is the same as the host that it was told.
+        origin = request.headers.get("Origin", request.host_url if "Sec-Fetch-Site" in request.headers else "")
+        if fetch_site == "same-origin" and _origin(origin) == self._own_origin(request):
             return
         raise CrossSiteRequest(
             "Changing something with a credential that browsers send by themselves needs a POST whose Sec-Fetch-Site "
@@ -273,11 +289,15 @@ class Rights:
         build = getattr(self._auth_manager(), "build_public_user", None)
         return self._asked(build) if build else None
 
-    def _origins(self, request: Request) -> Set[str]:
+    def _own_origin(self, request: Request) -> Optional[Origin]:
+        """
+        Return the origin of Airflow's pages: that of its base URL, where it is set.
+
+        The host that the client names is that of another site where this one has made its name mean our address.
+        """
         from airflow.configuration import conf
 
-        base_url = conf.get("api", "base_url", fallback=None) or ""
-        return {"/".join(url.split("/")[:3]) for url in (request.host_url, base_url) if url}
+        return _origin(conf.get("api", "base_url", fallback=None) or "") or _origin(request.host_url)
 
     def _team_of_dag(self, dag_id: Optional[str]) -> Dict[str, Any]:
         if dag_id is None or not self.multi_team():

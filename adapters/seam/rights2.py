@@ -21,6 +21,7 @@ class Rights2(Rights):
 
     #: The cookie of the session of Airflow's pages.
     session_cookie = "session"
+    proof_is_in_form = True
 
     # Who is calling
 

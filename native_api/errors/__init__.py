@@ -82,7 +82,15 @@ from native_api.errors.missing import (
     VariableNotFound,
     XComNotFound,
 )
-from native_api.errors.requests import BadRequest, BodyTooLarge, UnsupportedMediaType
+from native_api.errors.requests import (
+    BadRequest,
+    BodyCutOff,
+    BodyTooLarge,
+    BodyTooSlow,
+    FormTooLarge,
+    TooManyBodies,
+    UnsupportedMediaType,
+)
 from native_api.errors.runs import DagPaused, DependenciesUnmet, OthersWouldStart, TaskInstanceBusy
 from native_api.errors.server import DatabaseUnavailable, NotSupported, Unforeseen
 
@@ -93,7 +101,9 @@ __all__ = [
     "BackfillIsElsewhere",
     "BackfillNotFound",
     "BadRequest",
+    "BodyCutOff",
     "BodyTooLarge",
+    "BodyTooSlow",
     "CodeNotStored",
     "Conflict",
     "ConnectionExists",
@@ -126,6 +136,7 @@ __all__ = [
     "DeploymentRuns",
     "EffectNotAllowed",
     "Forbidden",
+    "FormTooLarge",
     "Invalid",
     "JobCancelled",
     "JobFailed",
@@ -158,6 +169,7 @@ __all__ = [
     "TaskInstanceNotFound",
     "TaskNotFound",
     "TokenRefused",
+    "TooManyBodies",
     "TooManyJobs",
     "TryNotFound",
     "Unauthorized",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Optional
+from typing import Dict, Optional
 
 from native_api.errors.base import NativeApiError
 
@@ -38,12 +38,62 @@ class UnsupportedMediaType(NativeApiError):
 
 @dataclass(eq=False)
 class BodyTooLarge(NativeApiError):
-    """The body is larger than the server allows."""
+    """The body is larger than an option allows."""
 
     code = "body_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    limit_bytes: Optional[int] = None
+    limit_bytes: int
+    option: str
 
     def __str__(self) -> str:
-        limit = "the server allows" if self.limit_bytes is None else f"{self.limit_bytes} bytes"
-        return f"The body is larger than {limit}."
+        return f"The body is larger than {self.limit_bytes} bytes, which is what the option {self.option} allows."
+
+
+@dataclass(eq=False)
+class FormTooLarge(NativeApiError):
+    """A form has too many parts, or too much in them besides its files."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    parts: Optional[int]
+    limit_bytes: int
+    option: str
+
+    def __str__(self) -> str:
+        return (
+            f"The form has more than {self.parts} parts, or besides its files more than {self.limit_bytes} bytes, "
+            f"which is what the option {self.option} allows."
+        )
+
+
+@dataclass(eq=False)
+class BodyCutOff(BadRequest):
+    """The body ended before it was complete, and nothing was done with it."""
+
+    reason: str = field(default="The body ended before it was complete.", metadata={"public": False})
+
+
+@dataclass(eq=False)
+class BodyTooSlow(NativeApiError):
+    """The body did not arrive in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    seconds: int
+    option: str
+
+    def __str__(self) -> str:
+        return f"The body did not arrive within {self.seconds} s, which is what the option {self.option} allows."
+
+
+@dataclass(eq=False)
+class TooManyBodies(NativeApiError):
+    """The server is receiving as many request bodies as an option allows."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    option: str
+    retry_after_seconds: int = 5
+
+    def __str__(self) -> str:
+        return f"The server is receiving as many request bodies as the option {self.option} allows; try again."
+
+    def headers(self) -> Dict[str, str]:
+        return {"Retry-After": str(self.retry_after_seconds)}

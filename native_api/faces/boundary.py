@@ -6,14 +6,16 @@ import json
 import logging
 import uuid
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, Callable, Mapping, Optional
 
 from flask import Response
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from native_api.adapters.seam import airflow
-from native_api.errors import BadRequest, BodyTooLarge, NativeApiError, Unforeseen
+from native_api.errors import BadRequest, NativeApiError, Unforeseen
 from native_api.faces import reading
+from native_api.faces.bodies import BodyWanted
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +31,20 @@ def in_shape(shape: Callable[[NativeApiError], Response]) -> Callable[[View], Vi
             try:
                 with airflow().errors_as_ours():
                     reading.quote_query()
-                    reading.bound_body()
-                    return view(*args, **kwargs)
+                    response = view(*args, **kwargs)
+            except BodyWanted:
+                # The event loop, which asked, receives the body and asks again.
+                return Response(status=HTTPStatus.NO_CONTENT)
             except NativeApiError as exc:
-                return shape(exc)
+                response = shape(exc)
             except HTTPException as exc:
-                return shape(_ours(exc))
+                response = shape(_ours(exc))
             except Exception:
                 error = Unforeseen(uuid.uuid4().hex)
                 log.exception("Unforeseen error %s", error.error_id)
-                return shape(error)
+                response = shape(error)
+            reading.close_well(response)
+            return response
 
         return answer
 
@@ -47,7 +53,9 @@ def in_shape(shape: Callable[[NativeApiError], Response]) -> Callable[[View], Vi
 
 def _ours(exc: HTTPException) -> NativeApiError:
     """Return our error for one of werkzeug's, which come from reading the body."""
-    return BodyTooLarge() if isinstance(exc, RequestEntityTooLarge) else BadRequest(exc.description or exc.name)
+    if isinstance(exc, RequestEntityTooLarge):
+        return reading.too_large_a_form()
+    return BadRequest(exc.description or exc.name)
 
 
 def json_response(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Iterable, List, Tuple, Union
 
 from flask import Response, request
 from marshmallow import EXCLUDE, RAISE, fields
 
-from native_api import calling, credentials, operations
+from native_api import audit, calling, credentials, operations
 from native_api.access import Effect
 from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiError, UnsupportedMediaType
-from native_api.faces import following
+from native_api.faces import following, reading
 from native_api.faces.boundary import in_shape, json_response
 from native_api.faces.leaving import client_is_gone
 from native_api.operations import Operation
@@ -39,8 +39,8 @@ def call(name: str) -> Response:
     operation = operations.get(name)
     if request.method.replace("HEAD", "GET") != method_of(operation):
         raise MethodNotAllowed(name, method_of(operation))
-    credentials.require_intent(request, identity, operation.effect)
-    arguments, unknown = _arguments(operation)
+    calling.admit(operation, identity.caller)
+    arguments, unknown = _arguments(operation, identity)
     answer = calling.call(
         name, arguments, caller=identity.caller, unknown=unknown, client_is_gone=client_is_gone(request)
     )
@@ -51,22 +51,56 @@ def call(name: str) -> Response:
     return json_response(answer.result, status)
 
 
-def _arguments(operation: Operation) -> Tuple[Dict[str, Any], calling.Unknown]:
-    """Return the request's arguments, and what is to become of those that the operation does not have."""
+def _arguments(operation: Operation, identity: credentials.Identity) -> Tuple[Dict[str, Any], calling.Unknown]:
+    """
+    Return the request's arguments, and what is to become of those that the operation does not have.
+
+    A POST may have some in its query string, as clients of airflow-rest-api-plugin send them; none that servers should
+    not log, and none twice.
+    """
+    in_query = _flat(operation, request.args)
     if method_of(operation) == "GET":
-        return _flat(operation, request.args), EXCLUDE
-    if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return {**_flat(operation, request.form), **_files(operation)}, RAISE
-    return _json(), RAISE
+        return in_query, EXCLUDE
+    reading.receive_body(identity, operation)
+    in_body = _body(operation)
+    wrong = {name: ["Send it in the body: servers log query strings."] for name in _confidential(operation, in_query)}
+    wrong.update({name: ["Is in the query string and in the body."] for name in in_query if name in in_body})
+    if wrong:
+        raise Invalid(wrong)
+    return {**in_query, **in_body}, RAISE
 
 
-def _files(operation: Operation) -> Dict[str, bytes]:
-    """Return what the uploaded files hold, by field."""
+def _confidential(operation: Operation, arguments: Iterable[str]) -> List[str]:
+    """Return those of the arguments that may hold a secret: what the audit log masks."""
+    fields_of = operation.request.fields
+    return [name for name in arguments if name in fields_of and audit.hides(name, fields_of[name])]
+
+
+def _body(operation: Operation) -> Dict[str, Any]:
+    if request.mimetype not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return _json()
+    if reading.looks_like_json(request.form):
+        raise BadRequest(
+            f"The body looks like JSON and its Content-Type is '{request.mimetype}': send 'Content-Type: "
+            "application/json'."
+        )
+    return {**_flat(operation, request.form), **_files(operation)}
+
+
+def _files(operation: Operation) -> Dict[str, Union[bytes, Upload]]:
+    """Return the uploaded files by field: what they hold, or the file itself where the operation takes that."""
     fields_of = operation.request.fields
     unwanted = {name for name in request.files if name in fields_of and not fields_of[name].metadata.get("upload")}
     if unwanted:
         raise Invalid({name: ["Takes no file."] for name in sorted(unwanted)})
-    return {name: Upload(upload.read(), upload.filename or "") for name, upload in request.files.items()}
+    return {
+        name: Upload(upload.stream, upload.filename or "") if _takes_file(fields_of.get(name)) else upload.read()
+        for name, upload in request.files.items()
+    }
+
+
+def _takes_file(field: Any) -> bool:
+    return field is not None and field.metadata.get("upload") == "file"
 
 
 def _json() -> Dict[str, Any]:
@@ -76,8 +110,12 @@ def _json() -> Dict[str, Any]:
     if request.mimetype and not request.is_json:
         raise UnsupportedMediaType(request.mimetype)
     try:
-        body = request.get_json(force=True)
+        body = json.loads(text)
         json.dumps(body, ensure_ascii=False).encode()
+    except json.JSONDecodeError as exc:
+        raise BadRequest(f"The body is not JSON: {exc.msg}, at line {exc.lineno}, column {exc.colno}.") from exc
+    except UnicodeDecodeError as exc:
+        raise BadRequest(f"The body is not JSON: it is not UTF-8, at byte {exc.start}.") from exc
     except RecursionError as exc:
         raise BadRequest("The body is nested too deeply.") from exc
     except UnicodeEncodeError as exc:

@@ -5,29 +5,45 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from flask import Blueprint, Flask, Response, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import Rule
 
 from native_api import credentials, settings
-from native_api.errors import NativeApiError, PageNotFound
-from native_api.faces import legacy, reading, typed
+from native_api.errors import MethodNotAllowed, NativeApiError, PageNotFound
+from native_api.faces import bodies, legacy, typed
 from native_api.faces.boundary import in_shape, json_response
 from native_api.faces.openapi import document
 
 PREFIX = "/native_api"
-ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def blueprint() -> Blueprint:
     """Return the blueprint with every route, named by its full path on both generations of Airflow."""
     routes = Blueprint("native_api", __name__)
     routes.record_once(_exempt_from_csrf)
-    routes.add_url_rule(f"{PREFIX}/v1/<name>", view_func=typed.call, methods=ALL_METHODS, endpoint="call")
-    routes.add_url_rule(f"{PREFIX}/openapi.json", view_func=_openapi, endpoint="openapi")
+    _add(routes, f"{PREFIX}/v1/<name>/", typed.call, "call")
+    _add(routes, f"{PREFIX}/openapi.json", _openapi, "openapi")
     _add_rest(routes, PREFIX, typed.problem)
     prefix = settings.get("legacy_prefix")
     if prefix:
-        routes.add_url_rule(f"{prefix}/api", view_func=legacy.call, methods=ALL_METHODS, endpoint="legacy")
+        _add(routes, f"{prefix}/api/", legacy.call, "legacy")
         _add_rest(routes, prefix, legacy.error)
     return routes
+
+
+def _add(routes: Blueprint, rule: str, view: Callable[..., Response], endpoint: str) -> None:
+    """
+    Have *view* answer every method, those that no standard knows included; a slash at the end makes no difference.
+
+    Flask's own rules are of the methods that they name, and all others get a page of Flask's.
+    """
+
+    def add(state: BlueprintSetupState) -> None:
+        name = f"{state.name}.{endpoint}"
+        state.app.url_map.add(Rule(rule, endpoint=name, strict_slashes=False))
+        state.app.view_functions[name] = view
+
+    routes.record(add)
 
 
 def _add_rest(routes: Blueprint, prefix: str, shape: Callable[[NativeApiError], Response]) -> None:
@@ -39,12 +55,14 @@ def _add_rest(routes: Blueprint, prefix: str, shape: Callable[[NativeApiError], 
         raise PageNotFound(f"{prefix}/{rest}")
 
     for rule in (f"{prefix}/", f"{prefix}/<path:rest>"):
-        routes.add_url_rule(rule, view_func=nothing, methods=ALL_METHODS, endpoint=f"nothing_at_{prefix.strip('/')}")
+        _add(routes, rule, nothing, f"nothing_at_{prefix.strip('/')}")
 
 
 @in_shape(typed.problem)
 def _openapi() -> Response:
     credentials.identify(request)
+    if request.method not in ("GET", "HEAD"):
+        raise MethodNotAllowed("openapi.json", "GET")
     return json_response(document(request.script_root))
 
 
@@ -59,8 +77,6 @@ def _exempt_from_csrf(state: Any) -> None:
 def app() -> Flask:
     """Return an app with nothing but the blueprint, for an Airflow whose own web app is no Flask app."""
     small = Flask("native_api")
-    small.config["MAX_CONTENT_LENGTH"] = max(settings.get("body_bytes"), reading.largest_upload())
-    small.config["MAX_FORM_MEMORY_SIZE"] = settings.get("body_bytes")
     small.register_blueprint(blueprint())
     return small
 
@@ -69,10 +85,9 @@ def below(prefix: str, wsgi_app: Callable[..., Any]) -> Callable[..., Any]:
     """Return *wsgi_app* with the full path: a mount moves its prefix from the path to the script name."""
 
     def full_path(environ: Any, start_response: Any) -> Any:
+        environ.update(bodies.environment(environ["asgi.scope"]))
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "")[: -len(prefix)]
         environ["PATH_INFO"] = prefix + environ.get("PATH_INFO", "")
-        # What an ASGI server gives ends by itself: without this a body that comes in chunks counts as none.
-        environ["wsgi.input_terminated"] = True
         return wsgi_app(environ, start_response)
 
     return full_path

@@ -63,7 +63,7 @@ class TestBodies:
     ) -> None:
         body = make(BODY_BYTES + 1000)
         answer = admin.send("POST", path, body=in_chunks(body) if chunked else body, headers=headers)
-        assert "larger" in answer.refusal(413)
+        assert "[native_api] body_bytes" in answer.refusal(413)
 
 
 @on("2.11")
@@ -75,7 +75,8 @@ def test_airflows_own_limit_holds(server_below_base: Server, path: str, headers:
     """[webserver] allowed_payload_size is 1 MiB and smaller there than ours; to its last bytes a body is read."""
     admin = server_below_base.user("admin")
     admin.send("POST", path, body=make(2**20 - 1000), headers=headers).result()
-    assert "larger" in admin.send("POST", path, body=make(2**20), headers=headers).refusal(413)
+    refused = admin.send("POST", path, body=make(2**20), headers=headers)
+    assert "[webserver] allowed_payload_size" in refused.refusal(413)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +253,6 @@ def test_odd_headers_do_no_harm(admin: Client, headers: Dict[str, str]) -> None:
     assert admin.also(headers).legacy("version").result()["version"]
 
 
-@pytest.mark.parametrize("name", ["nothing", "list_dags/", "list_dags/more", "%2e%2e", LONG, "%FF", "."])
+@pytest.mark.parametrize("name", ["nothing", "list_dags/more", "%2e%2e", LONG, "%FF", "."])
 def test_what_is_not_there_is_not_found(admin: Client, name: str) -> None:
     admin.get(f"{TYPED}{name}").refusal(404)

@@ -7,28 +7,57 @@ per noun with the arguments and the text of each name.
 
 from __future__ import annotations
 
+from typing import Optional
+
 from flask import Response, request
 from werkzeug.datastructures import MultiDict
 
 from native_api import calling, credentials, operations
 from native_api.access import Effect
+from native_api.credentials import Identity
 from native_api.errors import MethodNotAllowed, NativeApiError
-from native_api.faces import following
+from native_api.faces import following, reading
 from native_api.faces.boundary import in_shape
 from native_api.faces.leaving import client_is_gone
 from native_api.faces.legacy import envelope, protocol
 from native_api.faces.legacy.envelope import error
 from native_api.faces.legacy.protocol import Arguments
+from native_api.operations import Operation
 from native_api.uploads import Upload
 
 __all__ = ["call", "error"]
 
 
-def _arguments() -> Arguments:
+def _arguments(identity: Identity) -> Arguments:
+    """
+    Return what the client sent.
+
+    Where the query string names the operation, who may not call it is refused before the body is received.
+    """
+    arguments = Arguments(request.args, MultiDict())
+    envelope.begin(arguments)
+    operation = _admitted(arguments, identity) if arguments.get("api") else None
     if request.method in ("GET", "HEAD"):
-        return Arguments(request.args, MultiDict())
-    files = {name: Upload(upload.read(), upload.filename or "") for name, upload in request.files.items()}
-    return Arguments(request.args, request.form, files)
+        return arguments
+    reading.receive_body(identity, operation)
+    files = {name: Upload(upload.stream, upload.filename or "") for name, upload in request.files.items()}
+    arguments = Arguments(request.args, request.form, files)
+    envelope.begin(arguments)
+    if operation is None:
+        _admitted(arguments, identity)
+    if reading.looks_like_json(request.form) or (request.is_json and request.get_data()):
+        envelope.warn(["Ignored the body, which is JSON: arguments are sent in the query string or as a form"])
+    return arguments
+
+
+def _admitted(arguments: Arguments, identity: Identity) -> Optional[Operation]:
+    """Return the operation that the name of the call always stands for, None where that depends on more."""
+    name = protocol.find(arguments)
+    if not name.operation:
+        return None
+    operation = operations.get(name.operation)
+    calling.admit(operation, identity.caller)
+    return operation
 
 
 @in_shape(error)
@@ -38,8 +67,7 @@ def call() -> Response:
     following.warm_sandbox()
     if request.method not in ("GET", "HEAD", "POST"):
         raise MethodNotAllowed("api", "GET, POST")
-    arguments = _arguments()
-    envelope.begin(arguments)
+    arguments = _arguments(identity)
     name = protocol.find(arguments)
     plan = name.plan(arguments)
     operation = operations.get(plan.operation)

@@ -58,17 +58,22 @@ class Arguments:
         return {name: value for name, value in values.items() if value is not None}
 
     def unknown(self, name: LegacyName) -> List[str]:
-        """Return the arguments that the name does not know."""
-        return sorted({*self.query, *self.form, *self.files} - name.arguments - ALWAYS)
+        """Return the arguments that the name does not know; JSON in the place of a form has none."""
+        sent = {word for word in (*self.query, *self.form, *self.files) if not word.lstrip().startswith("{")}
+        return sorted(sent - name.arguments - ALWAYS)
 
     def value(self, name: str, schema_field: Any) -> Any:
         """Return an argument as the field takes it, or None where it counts as none."""
         if schema_field.metadata.get("upload"):
-            return self.files.get(name)
+            return self._uploaded(name, schema_field)
         if isinstance(schema_field, fields.List):
             return self.query.getlist(name) or self.form.getlist(name) or None
         # A checkbox is ticked by being there.
         return self.text(name) if isinstance(schema_field, fields.Boolean) else self.get(name)
+
+    def _uploaded(self, name: str, schema_field: Any) -> Any:
+        file = self.files.get(name)
+        return file.content() if file is not None and schema_field.metadata["upload"] != "file" else file
 
 
 @dataclass(frozen=True)
@@ -121,12 +126,17 @@ Planner = Callable[[Arguments], Plan]
 
 @dataclass(frozen=True)
 class LegacyName:
-    """A name of the protocol; *prints* says whether its output is what a command printed, or a bare text."""
+    """
+    A name of the protocol; *prints* says whether its output is what a command printed, or a bare text.
+
+    *operation* is what it stands for, or empty where that depends on the arguments.
+    """
 
     name: str
     arguments: frozenset[str]
     required: List[str]
     prints: bool
+    operation: str
     planner: Planner
 
     def plan(self, arguments: Arguments) -> Plan:
@@ -141,13 +151,13 @@ _NAMES: Dict[str, LegacyName] = {}
 
 
 def legacy_name(
-    name: str, arguments: str = "", *, required: str = "", prints: bool = True
+    name: str, arguments: str = "", *, required: str = "", prints: bool = True, operation: str = ""
 ) -> Callable[[Planner], Planner]:
     """Register the planner below for *name*; *arguments* and *required* are names parted by spaces."""
 
     def register(planner: Planner) -> Planner:
         known = frozenset(arguments.split()) | frozenset(required.split())
-        _NAMES[name] = LegacyName(name, known, required.split(), prints, planner)
+        _NAMES[name] = LegacyName(name, known, required.split(), prints, operation, planner)
         return planner
 
     return register

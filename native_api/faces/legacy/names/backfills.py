@@ -18,7 +18,7 @@ _FLAGS = (
 _WITHOUT_EFFECT = ("donot_pickle", "include_adhoc")
 
 
-@legacy_name("backfill", " ".join((*_TEXTS, *_FLAGS, *_WITHOUT_EFFECT)), required="dag_id")
+@legacy_name("backfill", " ".join((*_TEXTS, *_FLAGS, *_WITHOUT_EFFECT)), required="dag_id", operation="backfill_dag")
 def backfill(arguments: Arguments) -> Plan:
     """Run the dates of a range; the answer comes at once, where the old command ran until all was done."""
     wanted: Dict[str, Any] = dict(arguments.given("dag_id", *_TEXTS))

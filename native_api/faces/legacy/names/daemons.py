@@ -38,6 +38,6 @@ def _started(result: Mapping[str, Any]) -> str:
 
 
 for _name, _texts in _TEXTS.items():
-    legacy_name(_name, f"{_texts} {_FLAGS.get(_name, '')} {_FILES}")(
+    legacy_name(_name, f"{_texts} {_FLAGS.get(_name, '')} {_FILES}", operation="start_daemon")(
         lambda arguments, name=_name: _plan(arguments, name)  # type: ignore[misc]
     )

@@ -8,7 +8,12 @@ from native_api.errors import BadRequest, DagRunNotFound
 from native_api.faces.legacy.protocol import Arguments, Plan, legacy_name
 
 
-@legacy_name("trigger_dag", "run_id conf exec_date execution_date logical_date subdir", required="dag_id")
+@legacy_name(
+    "trigger_dag",
+    "run_id conf exec_date execution_date logical_date subdir",
+    required="dag_id",
+    operation="trigger_dag",
+)
 def trigger_dag(arguments: Arguments) -> Plan:
     """Create a run."""
     wanted: Dict[str, Any] = dict(arguments.given("dag_id", "run_id", "conf", "subdir"))
@@ -18,7 +23,7 @@ def trigger_dag(arguments: Arguments) -> Plan:
     return Plan("trigger_dag", wanted, _created)
 
 
-@legacy_name("dag_state", "execution_date logical_date run_id subdir", required="dag_id")
+@legacy_name("dag_state", "execution_date logical_date run_id subdir", required="dag_id", operation="dag_state")
 def dag_state(arguments: Arguments) -> Plan:
     """The state of a run; None where there is none."""
     wanted = {**arguments.given("dag_id", "subdir"), **one_run(arguments)}

@@ -20,13 +20,13 @@ def list_dags(arguments: Arguments) -> Plan:
     return Plan("list_dags", dict(arguments.given("subdir")), _ids)
 
 
-@legacy_name("pause", "subdir", required="dag_id")
+@legacy_name("pause", "subdir", required="dag_id", operation="pause_dag")
 def pause(arguments: Arguments) -> Plan:
     """Pause a DAG."""
     return Plan("pause_dag", dict(arguments.given("dag_id", "subdir")), _paused)
 
 
-@legacy_name("unpause", "subdir", required="dag_id")
+@legacy_name("unpause", "subdir", required="dag_id", operation="unpause_dag")
 def unpause(arguments: Arguments) -> Plan:
     """Unpause a DAG."""
     return Plan("unpause_dag", dict(arguments.given("dag_id", "subdir")), _paused)

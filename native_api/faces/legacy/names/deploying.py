@@ -8,7 +8,7 @@ from native_api.errors import BadRequest
 from native_api.faces.legacy.protocol import Arguments, Plan, legacy_name
 
 
-@legacy_name("deploy_dag", "dag_file force pause unpause", prints=False)
+@legacy_name("deploy_dag", "dag_file force pause unpause", prints=False, operation="deploy_dag")
 def deploy_dag(arguments: Arguments) -> Plan:
     """Deploy an uploaded file of DAGs."""
     upload = arguments.files.get("dag_file")
@@ -24,14 +24,14 @@ def _uploaded(result: Mapping[str, Any]) -> str:
     return f"DAG File [{result['fileloc']}] has been uploaded"
 
 
-@legacy_name("refresh_dag", required="dag_id", prints=False)
+@legacy_name("refresh_dag", required="dag_id", prints=False, operation="refresh_dag")
 def refresh_dag(arguments: Arguments) -> Plan:
     """Read the file of a DAG now."""
     text = f"DAG [{arguments.get('dag_id')}] is now fresh as a daisy"
     return Plan("refresh_dag", dict(arguments.given("dag_id")), lambda result: text)
 
 
-@legacy_name("refresh_all_dags", prints=False)
+@legacy_name("refresh_all_dags", prints=False, operation="refresh_all_dags")
 def refresh_all_dags(arguments: Arguments) -> Plan:
     """Read all files of DAGs now."""
     return Plan("refresh_all_dags", {}, _all)

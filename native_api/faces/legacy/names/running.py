@@ -26,7 +26,12 @@ TAIL = 20
 FAILED = ("failed", "up_for_retry", "upstream_failed")
 
 
-@legacy_name("run", f"execution_date logical_date run_id async {' '.join((*TEXTS, *FLAGS))}", required="dag_id task_id")
+@legacy_name(
+    "run",
+    f"execution_date logical_date run_id async {' '.join((*TEXTS, *FLAGS))}",
+    required="dag_id task_id",
+    operation="run_task",
+)
 def run(arguments: Arguments) -> Plan:
     """One task instance for real: a line that says which, and its log."""
     wanted: Dict[str, Any] = {**arguments.given("dag_id", "task_id", *TEXTS), **one_run(arguments)}

@@ -9,14 +9,24 @@ from native_api.faces.legacy.names.dag_runs import one_run
 from native_api.faces.legacy.protocol import Arguments, Plan, legacy_name
 
 
-@legacy_name("task_state", "execution_date logical_date run_id map_index subdir", required="dag_id task_id")
+@legacy_name(
+    "task_state",
+    "execution_date logical_date run_id map_index subdir",
+    required="dag_id task_id",
+    operation="task_state",
+)
 def task_state(arguments: Arguments) -> Plan:
     """The state of a task instance; None where there is none, or nothing has happened to it."""
     wanted = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
     return Plan("task_state", wanted, _state, {DagRunNotFound: "None\n", TaskInstanceNotFound: "None\n"})
 
 
-@legacy_name("task_failed_deps", "execution_date logical_date run_id map_index subdir", required="dag_id task_id")
+@legacy_name(
+    "task_failed_deps",
+    "execution_date logical_date run_id map_index subdir",
+    required="dag_id task_id",
+    operation="task_failed_deps",
+)
 def task_failed_deps(arguments: Arguments) -> Plan:
     """What keeps a task from starting, a line for each."""
     wanted = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}

@@ -9,7 +9,7 @@ from native_api.faces.legacy.protocol import Arguments, Plan, legacy_name
 FLAGS = ("upstream", "downstream", "only_failed", "only_running", "exclude_subdags", "exclude_parentdag")
 
 
-@legacy_name("list_tasks", "tree subdir", required="dag_id")
+@legacy_name("list_tasks", "tree subdir", required="dag_id", operation="list_tasks")
 def list_tasks(arguments: Arguments) -> Plan:
     """The ids of a DAG's tasks, or their tree."""
     wanted: Dict[str, Any] = dict(arguments.given("dag_id", "subdir"))
@@ -18,7 +18,12 @@ def list_tasks(arguments: Arguments) -> Plan:
     return Plan("list_tasks", wanted, _ids)
 
 
-@legacy_name("clear", f"task_regex start_date end_date no_confirm subdir {' '.join(FLAGS)}", required="dag_id")
+@legacy_name(
+    "clear",
+    f"task_regex start_date end_date no_confirm subdir {' '.join(FLAGS)}",
+    required="dag_id",
+    operation="clear_tasks",
+)
 def clear(arguments: Arguments) -> Plan:
     """Clear task instances, unless it is a dry run, which prints them; nothing is asked."""
     wanted: Dict[str, Any] = dict(arguments.given("dag_id", "task_regex", "start_date", "end_date", "subdir"))

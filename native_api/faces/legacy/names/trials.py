@@ -15,13 +15,13 @@ TAIL = 20
 _RULE = f"# {'-' * 58}\n"
 
 
-@legacy_name("render", INSTANCE, required="dag_id task_id")
+@legacy_name("render", INSTANCE, required="dag_id task_id", operation="render_task")
 def render(arguments: Arguments) -> Plan:
     """The template fields of a task, each below a heading."""
     return Plan("render_task", _instance(arguments), _fields)
 
 
-@legacy_name("test", f"{INSTANCE} task_params", required="dag_id task_id")
+@legacy_name("test", f"{INSTANCE} task_params", required="dag_id task_id", operation="test_task")
 def test(arguments: Arguments) -> Plan:
     """A task run with nothing recorded: its log."""
     wanted = {**_instance(arguments), **arguments.given("task_params")}

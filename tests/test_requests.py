@@ -1,0 +1,121 @@
+"""How requests are read: methods, addresses, and where arguments may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from native_api import operations
+from native_api.access import Effect
+
+LEGACY = "/admin/rest_api/api"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "PUT", "PATCH", "DELETE", "PROPFIND", "ANYTHING"])
+class TestMethods:
+    @pytest.mark.parametrize(
+        "path, allowed",
+        [
+            ("/native_api/v1/list_dags", "GET"),
+            ("/native_api/v1/pause_dag", "POST"),
+            ("/native_api/openapi.json", "GET"),
+            (f"{LEGACY}?api=version", "GET, POST"),
+        ],
+    )
+    def test_others_are_refused(self, web: Any, method: str, path: str, allowed: str) -> None:
+        """Whatever the method, the error is ours and says which one it takes."""
+        answer = web.request(method, path)
+        assert answer.status == 405
+        assert {name.lower(): value for name, value in answer.headers.items()}["allow"] == allowed
+        assert allowed in answer.json["output" if LEGACY in path else "detail"]
+
+    def test_nobody_is_refused_as_nobody(self, web: Any, method: str) -> None:
+        assert web.request(method, "/native_api/v1/list_dags", login=None).status == 401
+        assert web.request(method, "/native_api/nothing").status == 404
+
+
+@pytest.mark.parametrize("path", ["/native_api/v1/version/", f"{LEGACY}/?api=version"])
+def test_a_slash_at_the_end_makes_no_difference(web: Any, path: str) -> None:
+    assert web.request("GET", path).status == 200
+
+
+class TestJson:
+    @pytest.mark.parametrize(
+        "body, where",
+        [
+            pytest.param(b'{"key": "k",\n "value" "v"}', "line 2, column 10", id="a colon is missing"),
+            pytest.param(b"{", "line 1, column 2", id="not closed"),
+            pytest.param(b'{"key": "\xff"}', "byte 9", id="not UTF-8"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, web: Any, body: bytes, where: str) -> None:
+        answer = web.request("POST", "/native_api/v1/set_variable", body=body, headers=JSON)
+        assert answer.status == 400
+        assert answer.json["detail"].startswith("The body is not JSON: ")
+        assert where in answer.json["detail"]
+
+    @pytest.mark.parametrize("text", ['{"key":"k","value":"v"}', ' {"key":"k","value":"a=b"}', '{"key":"a&b"}'])
+    def test_json_that_is_sent_as_a_form_is_said_to_be(self, web: Any, text: str) -> None:
+        """As curl sends it where nothing else is said."""
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = web.request("POST", "/native_api/v1/set_variable", body=text.encode(), headers=form)
+        assert answer.status == 400
+        assert "Content-Type: application/json" in answer.json["detail"]
+
+    @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+    def test_the_old_protocol_ignores_it_and_says_so(self, web: Any, kind: str) -> None:
+        for query, status in (({"api": "version"}, 200), ({"api": "pause"}, 400)):
+            answer = web.request("POST", LEGACY, query=query, body=b'{"dag_id":"x"}', headers={"Content-Type": kind})
+            assert answer.status == status
+            assert answer.json["warning"] == (
+                "Ignored the body, which is JSON: arguments are sent in the query string or as a form"
+            )
+
+
+class TestQueryOfAPost:
+    """Clients of airflow-rest-api-plugin send arguments there."""
+
+    def test_they_are_read(self, web: Any) -> None:
+        answer = web.request("POST", "/native_api/v1/trigger_dag", query={"dag_id": "wire_dag", "run_id": "r"})
+        assert answer.status == 201, answer
+        assert answer.json["run_id"] == "r"
+
+    def test_beside_a_body(self, web: Any) -> None:
+        body = {"conf": {"a": 1}}
+        answer = web.request("POST", "/native_api/v1/trigger_dag", query={"dag_id": "wire_dag"}, json=body)
+        assert answer.json["conf"] == {"a": 1}
+
+    @pytest.mark.parametrize("kind", ["json", "form"])
+    def test_none_may_be_in_both(self, web: Any, kind: str) -> None:
+        """Even where they say the same: whoever reads the log would see but one of them."""
+        web.request("POST", "/native_api/v1/unpause_dag", json={"dag_id": "wire_dag"})
+        same = {kind: {"dag_id": "wire_dag"}}
+        answer = web.request("POST", "/native_api/v1/pause_dag", query={"dag_id": "wire_dag"}, **same)
+        assert answer.status == 422
+        assert answer.json["errors"] == {"dag_id": ["Is in the query string and in the body."]}
+
+    @pytest.mark.parametrize(
+        "operation, query",
+        [
+            ("set_variable", {"key": "k", "value": "v"}),
+            ("add_connection", {"conn_id": "c", "password": "hunter2"}),
+            ("add_connection", {"conn_id": "c", "conn_uri": "http://u:hunter2@host"}),
+            ("import_variables", {"variables": "{}"}),
+        ],
+    )
+    def test_what_may_be_secret_belongs_in_the_body(self, web: Any, operation: str, query: Any) -> None:
+        """Servers and proxies log query strings."""
+        answer = web.request("POST", f"/native_api/v1/{operation}", query=query)
+        *_, secret = query
+        assert answer.status == 422
+        assert answer.json["errors"][secret] == ["Send it in the body: servers log query strings."]
+
+    @pytest.mark.parametrize(
+        "operation", [pytest.param(each, id=each.name) for each in operations.every() if each.effect is not Effect.READ]
+    )
+    def test_what_the_operation_does_not_have_is_refused(self, web: Any, operation: operations.Operation) -> None:
+        answer = web.request("POST", f"/native_api/v1/{operation.name}", query={"no_such": "x"}, login="admin")
+        assert answer.status == 422, answer
+        assert "no_such" in answer.json["errors"]
