@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Dict, Optional
+from typing import Dict
 
 from native_api.errors.base import NativeApiError
 
@@ -53,8 +53,9 @@ class BodyTooLarge(NativeApiError):
 class FormTooLarge(NativeApiError):
     """A form has too many parts, or too much in them besides its files."""
 
+    code = "form_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    parts: Optional[int]
+    parts: int
     limit_bytes: int
     option: str
 
@@ -69,6 +70,7 @@ class FormTooLarge(NativeApiError):
 class BodyCutOff(BadRequest):
     """The body ended before it was complete, and nothing was done with it."""
 
+    code = "body_cut_off"
     reason: str = field(default="The body ended before it was complete.", metadata={"public": False})
 
 
@@ -76,6 +78,7 @@ class BodyCutOff(BadRequest):
 class BodyTooSlow(NativeApiError):
     """The body did not arrive in time."""
 
+    code = "body_too_slow"
     status = HTTPStatus.REQUEST_TIMEOUT
     seconds: int
     option: str
@@ -88,6 +91,7 @@ class BodyTooSlow(NativeApiError):
 class TooManyBodies(NativeApiError):
     """The server is receiving as many request bodies as an option allows."""
 
+    code = "too_many_bodies"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     option: str
     retry_after_seconds: int = 5
