@@ -167,6 +167,7 @@ class TestUploads:
         answer = web.request("POST", DEPLOY, body=upload_of(b"#" * 2000, path="../outside.py"), headers=MULTIPART)
         assert answer.status == 403, answer
 
+    @pytest.mark.skipif(AIRFLOW < (2, 11), reason="Werkzeug 2.2 bounds no field of a multipart form, only the whole")
     def test_and_for_files_alone(self, web: Any) -> None:
         """The fields of a form are read into memory."""
         answer = web.request("POST", DEPLOY, body=upload_of(b"", path="x" * 200_000), headers=MULTIPART)
