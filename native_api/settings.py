@@ -199,6 +199,14 @@ OPTIONS: Dict[str, Option] = {
         Option("job_log_bytes", "67108864", "How much of what a job prints is kept, in bytes; the end is.", _positive),
         Option("job_log_tail_bytes", "262144", "How much of it is given back, in bytes.", _positive),
         Option("jobs_kept_hours", "72", "How long the record of a job in the background is kept, in hours.", _positive),
+        Option("jobs_kept", "1000", "How many of these records are kept; the oldest go first.", _positive),
+        Option(
+            "jobs_kept_bytes",
+            "2147483648",
+            "How much of the disk all jobs may use, in bytes: half for records that are kept, of which the oldest go "
+            "first, and half for jobs that run, whose output and results are cut to their part of it.",
+            _positive,
+        ),
         Option(
             "daemons_dir",
             "$AIRFLOW_HOME/native_api/daemons",

@@ -34,6 +34,12 @@ __all__ = ["Finished", "Job", "finished", "jobs_folder", "run", "run_to_end", "w
 POLL_SECONDS = 0.05
 #: How often a request that waits for a job looks whether its client is there, in seconds.
 LOOK_SECONDS = 0.5
+#: Seconds that taking back a killed job's rows may take.
+CLEANUP_SECONDS = 30
+#: The largest result, in bytes of JSON.
+LARGEST_RESULT = 16 * 1024 * 1024
+#: What is longer of the arguments of a job is not written down with it, in characters of JSON.
+_LONGEST_ARGUMENT = 65536
 #: Seconds that the supervisor may take beyond a job's own, to end it and to take its rows back.
 _BEYOND = 60
 
@@ -170,6 +176,9 @@ def jobs_folder() -> Path:
 def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Dict[str, Any]:
     """Return what the supervisor is told."""
     limit = settings.get("job_seconds_max" if in_background or outlive else "job_seconds")
+    bounds = _bounds()
+    # Each job that runs has its part of half of it, for its output and for its result.
+    room = settings.get("jobs_kept_bytes") // 4 // sum(of_kind.running for of_kind in bounds.values())
     return {
         "function": job.function,
         "arguments": job.arguments,
@@ -190,27 +199,37 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
         "jobs": os.fspath(jobs_folder()),
         "outlive": outlive and not in_background,
         "caller": context.caller.identity,
-        "bounds": _bounds(),
+        "bounds": {kind: astuple(of_kind) for kind, of_kind in bounds.items()},
         "queue_seconds": settings.get("job_queue_seconds"),
         "poll_seconds": POLL_SECONDS,
         "grace_seconds": settings.get("job_grace_seconds"),
         "memory_mb": settings.get("job_memory_mb"),
-        "log_bytes": settings.get("job_log_bytes"),
+        "log_bytes": min(settings.get("job_log_bytes"), room),
+        "result_bytes": min(LARGEST_RESULT, room),
         "tail_bytes": settings.get("job_log_tail_bytes"),
-        "kept_seconds": settings.get("jobs_kept_hours") * 3600,
+        "cleanup_seconds": CLEANUP_SECONDS,
+        "kept": {
+            "seconds": settings.get("jobs_kept_hours") * 3600,
+            "number": settings.get("jobs_kept"),
+            "bytes": settings.get("jobs_kept_bytes") // 2,
+        },
     }
 
 
-def _bounds() -> Dict[str, Tuple[int, ...]]:
+def _bounds() -> Dict[str, Bounds]:
     """Return how many jobs there may be of either kind; of the two only requests hold a web worker."""
     user_code, queue, of_caller = airflow().user_code, settings.get("job_queue"), settings.get("jobs_per_caller")
     configured = settings.get("job_slots")
     requests, background = (configured, configured) if configured else user_code.slots()
     return {
-        "requests": astuple(Bounds.shared(requests, user_code.waiting(queue, requests), of_caller)),
-        "background": astuple(Bounds.shared(background, queue, of_caller)),
+        "requests": Bounds.shared(requests, user_code.waiting(queue, requests), of_caller),
+        "background": Bounds.shared(background, queue, of_caller),
     }
 
 
 def _as_json(arguments: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps(arguments, default=str))
+    texts = {name: json.dumps(value, default=str) for name, value in arguments.items()}
+    return {
+        name: json.loads(text) if len(text) <= _LONGEST_ARGUMENT else f"{len(text)} characters, which are not kept"
+        for name, text in texts.items()
+    }

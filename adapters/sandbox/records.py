@@ -7,13 +7,14 @@ Every web worker of the machine can read it; only the user that Airflow runs as 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from native_api.adapters import private
 from native_api.adapters.sandbox.slots import is_locked, lock
@@ -22,6 +23,13 @@ from native_api.adapters.sandbox.slots import is_locked, lock
 LIVE = ("queued", "running")
 
 _ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Size(NamedTuple):
+    """When a folder has changed last, in seconds of the epoch, and how many bytes are in it."""
+
+    changed: float
+    bytes: int
 
 
 class Record:
@@ -81,6 +89,12 @@ class Record:
     def set_state(self, **standing: Any) -> None:
         """Write down how the job stands."""
         self._write("state.json", standing)
+        if "ended_at" in standing:
+            private.write(self._folder / "ended", "")
+
+    def has_ended(self) -> bool:
+        """Return whether the end of the job is written down."""
+        return (self._folder / "ended").exists()
 
     def is_held(self) -> bool:
         """Return whether the job's supervisor lives."""
@@ -117,11 +131,12 @@ class Record:
         """Return whether the folder is there to be read after the job's end."""
         return (self._folder / "kept").exists()
 
-    def ended_before(self, moment: float) -> bool:
-        """Return whether the job's folder has not changed since *moment*, in seconds of the epoch."""
+    def size(self) -> Size:
+        """Return when the job's folder has changed last, and how much is in it."""
         with suppress(FileNotFoundError):
-            return self._folder.stat().st_mtime < moment
-        return False
+            changed = self._folder.stat().st_mtime
+            return Size(changed, sum(entry.stat().st_size for entry in os.scandir(self._folder)))
+        return Size(math.inf, 0)
 
     def remove(self) -> None:
         """Delete the folder; whoever looks meanwhile finds the whole of it or nothing."""
@@ -157,3 +172,21 @@ def every(jobs: Path) -> Iterator[Record]:
             record = find(jobs, entry.name)
             if record is not None:
                 yield record
+
+
+def beyond(ended: Iterable[Record], *, since: float, number: int, size: int) -> List[Record]:
+    """Return the records that are older than *since*, or more than *number* or *size* bytes, the newest being kept."""
+    gone, kept, left = [], 0, size
+    for (changed, of_one), record in sorted(((record.size(), record) for record in ended), key=_newest_first):
+        left -= of_one
+        if changed < since or kept >= number or left < 0:
+            gone.append(record)
+            # What is older than one that goes, goes too.
+            left = min(left, -1)
+        else:
+            kept += 1
+    return gone
+
+
+def _newest_first(sized: Tuple[Size, Record]) -> float:
+    return -sized[0].changed

@@ -19,9 +19,6 @@ from native_api.adapters.sandbox.process import Process
 from native_api.adapters.sandbox.records import Record
 from native_api.adapters.sandbox.slots import Bounds, Slots
 
-#: Seconds that taking back a killed job's rows may take.
-CLEANUP_SECONDS = 30
-
 
 class Supervisor:
     """
@@ -60,7 +57,7 @@ class Supervisor:
 
     def _begin_record(self) -> Record:
         record = Record.create(self._jobs, self._request["facts"])
-        self._own.append(record.held or 0)
+        self._hold(record.held)
         return record
 
     def _wait_and_work(self) -> None:
@@ -143,8 +140,9 @@ class Supervisor:
         """Take back the rows of a job that could not do so itself."""
         if record.facts["cleanup"]:
             function, arguments = record.facts["cleanup"]
-            started = self._fork(function, arguments, record, CLEANUP_SECONDS)
-            Process(self, started, output, secrets).end(CLEANUP_SECONDS, stubborn=True)
+            seconds = self._request["cleanup_seconds"]
+            started = self._fork(function, arguments, record, seconds)
+            Process(self, started, output, secrets).end(seconds, stubborn=True)
 
     def _fork(
         self, function: str, arguments: Mapping[str, Any], record: Record, seconds: float
@@ -161,6 +159,7 @@ class Supervisor:
                 arguments,
                 result=record.result,
                 secrets_to=secrets_end,
+                result_bytes=self._request["result_bytes"],
                 memory_mb=self._request["memory_mb"],
                 seconds=seconds,
             )
@@ -259,24 +258,36 @@ class Supervisor:
         self._tell({**outcome, "log": log, "log_cut": cut})
 
     def _sweep(self) -> None:
-        """Take away what killed supervisors left, rows included, and the records that are old enough."""
+        """Take away what killed supervisors left, rows included, and the records that are too old or too many."""
+        # This job's own is one of them.
+        self._free(self._record.held)
+        self._record.held = None
+        ended = []
         for record in records.every(self._jobs):
-            if record.take_over():
+            if record.has_ended() and record.is_kept():
+                ended.append(record)
+            elif record.take_over():
                 self._sweep_one(record)
+        kept = self._request["kept"]
+        since = time.time() - kept["seconds"]
+        for record in records.beyond(ended, since=since, number=kept["number"], size=kept["bytes"]):
+            if record.take_over():
+                record.remove()
+                record.let_go()
         for left in self._jobs.glob(".[0-9a-f]*"):
             with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > CLEANUP_SECONDS:
+                if time.time() - left.stat().st_mtime > self._request["cleanup_seconds"]:
                     shutil.rmtree(left, ignore_errors=True)
 
     def _sweep_one(self, record: Record) -> None:
         standing = record.state()
-        if standing["state"] == "lost" and "ended_at" not in standing:
+        if standing["state"] == "lost":
             secrets = Secrets()
             output = Capture(record.log, self._request["log_bytes"], secrets)
             self._clean_up(record, output, secrets)
             output.close()
             record.set_state(**{**standing, "ended_at": time.time()})
-        if not record.is_kept() or record.ended_before(time.time() - self._request["kept_seconds"]):
+        if not record.is_kept():
             record.remove()
         record.let_go()
 

@@ -22,8 +22,6 @@ from native_api.adapters.sandbox.hiding import hidden, learn_secrets
 from native_api.adapters.seam import airflow
 from native_api.errors import NativeApiError
 
-#: The largest result, in bytes of JSON.
-LARGEST_RESULT = 16 * 1024 * 1024
 #: Of a job's seconds those that are left for what it has found out to be put together; of a short one a tenth.
 _TO_TELL = 5
 
@@ -31,12 +29,20 @@ _ends_at = math.inf
 
 
 def work(
-    function: str, arguments: Mapping[str, Any], *, result: Path, secrets_to: int, memory_mb: int, seconds: float
+    function: str,
+    arguments: Mapping[str, Any],
+    *,
+    result: Path,
+    result_bytes: int,
+    secrets_to: int,
+    memory_mb: int,
+    seconds: float,
 ) -> None:
     """
     Run the function, write what it gives to *result* and end the process.
 
     :param function: ``module:function``.
+    :param result_bytes: how large it may be.
     :param secrets_to: the descriptor that secrets are told to as they come to be known.
     :param seconds: when it is ended.
     """
@@ -46,7 +52,7 @@ def work(
         _set_limits(memory_mb)
         _surround()
         learn_secrets(secrets_to)
-        private.write(result, _text_of(outcome_of(function, arguments)))
+        private.write(result, _text_of(outcome_of(function, arguments), result_bytes))
 
 
 def ends_at() -> float:
@@ -109,14 +115,14 @@ def _beyond_ours(exc: BaseException) -> Optional[TracebackType]:
     return begin
 
 
-def _text_of(outcome: Mapping[str, Any]) -> str:
+def _text_of(outcome: Mapping[str, Any], limit: int) -> str:
     try:
         text = json.dumps(outcome, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as exc:
         error = {"exception": type(exc).__name__, "message": f"JSON cannot hold the result: {exc}"}
         return json.dumps({"error": error})
-    if len(text) > LARGEST_RESULT:
-        message = f"The result is larger than {LARGEST_RESULT} bytes."
+    if len(text) > limit:
+        message = f"The result is larger than {limit} bytes."
         return json.dumps({"error": {"exception": "ResultTooLarge", "message": message}})
     return text
 

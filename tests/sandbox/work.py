@@ -151,6 +151,11 @@ def return_too_much() -> str:
     return "x" * 20 * 1024 * 1024
 
 
+def return_much(size: int) -> str:
+    """Return that many characters."""
+    return "x" * size
+
+
 def tell_secrets(key: str, then: str) -> Any:
     """Read a variable, print it, have a subprocess print it, and return it as user code's or raise it."""
     from airflow.models.variable import Variable

@@ -1,0 +1,107 @@
+"""Jobs use no more of the disk than they may, whoever asks for them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+import native_api
+from native_api import errors
+from native_api.access import THIS_PROCESS
+from native_api.adapters import sandbox
+from native_api.adapters.sandbox import records
+from native_api.adapters.sandbox.records import Record
+from native_api.adapters.seam import airflow as seam
+from native_api.operations import Context
+from tests import jobs_under_test
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> List[str]:
+    """Return the ids of jobs that ended at 1, 2, … 5, each with 100 bytes."""
+    ids = [f"{number:032x}" for number in range(1, 6)]
+    for number, job_id in enumerate(ids, 1):
+        folder = tmp_path / job_id
+        folder.mkdir()
+        (folder / "job.json").write_text("x" * 100)
+        os.utime(folder, (number, number))
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("bounds", "gone"),
+    [
+        pytest.param({}, 0, id="none"),
+        pytest.param({"since": 3}, 2, id="by age"),
+        pytest.param({"number": 2}, 3, id="by number"),
+        pytest.param({"size": 450}, 1, id="by size"),
+        pytest.param({"size": 99}, 5, id="none fits"),
+        pytest.param({"since": 2, "number": 4, "size": 350}, 2, id="by whichever is reached first"),
+    ],
+)
+def test_the_oldest_go_first(bounds: Dict[str, int], gone: int, five: List[str], tmp_path: Path) -> None:
+    found = records.beyond(records.every(tmp_path), **{"since": 0, "number": 9, "size": 10**6, **bounds})
+    assert sorted(record._folder.name for record in found) == five[:gone]
+
+
+def test_what_is_older_than_one_that_goes_goes_too(tmp_path: Path, five: List[str]) -> None:
+    """A large one does not go before small ones that are older."""
+    (tmp_path / five[2] / "log").write_text("x" * 1000)
+    os.utime(tmp_path / five[2], (3, 3))
+    found = records.beyond(records.every(tmp_path), since=0, number=9, size=900)
+    assert sorted(record._folder.name for record in found) == five[:3]
+
+
+def ended_job(function: str = "add", **arguments: Any) -> str:
+    """Return the id of a job in the background whose supervisor has swept and is gone."""
+    job_id = jobs_under_test.start(function, arguments or {"a": 1, "b": 2})
+    jobs_under_test.until(lambda: not Record(sandbox.jobs_folder() / job_id).is_held())
+    return job_id
+
+
+def there() -> List[str]:
+    """Return the ids of the jobs that are known, the oldest first."""
+    return [job["job_id"] for job in native_api.call("list_jobs")["jobs"]]
+
+
+def test_no_more_records_are_kept_than_may_be(fresh: Any, monkeypatch: Any) -> None:
+    """One that runs is not counted, and stays."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_KEPT", "2")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "4")
+    running = jobs_under_test.start("sleep")
+    ended = [ended_job() for _ in range(4)]
+    jobs_under_test.until(lambda: there() == [running, *ended[2:]])
+    assert jobs_under_test.wait(running, "running")["state"] == "running"
+
+
+def test_no_more_bytes_are_kept_than_may_be(fresh: Any, monkeypatch: Any) -> None:
+    """The output of a job that runs is cut to its part, and so is its result."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_KEPT_BYTES", "800000")
+    ended = [ended_job("print_much", size=1_000_000) for _ in range(5)]
+    jobs_under_test.until(lambda: there() == ended[-len(there()) :] and len(there()) < 5)
+    logs = [path.stat().st_size for path in sandbox.jobs_folder().rglob("log*")]
+    # Half of half is shared by the slots of requests and that of jobs in the background.
+    assert 50_000 <= sum(logs[:2]) <= 100_000
+    assert used() <= 400_000
+    with pytest.raises(errors.UserCodeFailed, match="larger than 100000 bytes"):
+        jobs_under_test.run("return_much", {"size": 100_000})
+
+
+def used() -> int:
+    """Return how many bytes there are of jobs."""
+    return sum(path.stat().st_size for path in sandbox.jobs_folder().rglob("*") if path.is_file())
+
+
+def test_long_arguments_are_not_kept(fresh: Any) -> None:
+    """They would be written down for each job that waits."""
+    with seam().session() as session:
+        context = Context(session, THIS_PROCESS, operation="a test", arguments={"conf": "x" * 100_000, "dag_id": "d"})
+        job = sandbox.Job("tests.sandbox.work:add", {"a": 1, "b": 1})
+        sandbox.run(context, job, in_background=True)
+    jobs_under_test.wait(job.job_id)
+    (listed,) = native_api.call("list_jobs")["jobs"]
+    assert listed["arguments"] == {"conf": "100002 characters, which are not kept", "dag_id": "d"}
