@@ -9,7 +9,14 @@ from marshmallow import Schema, ValidationError, fields
 from native_api.access import Access, Effect, Resource
 from native_api.adapters import files
 from native_api.adapters.about import Nothing
-from native_api.adapters.connections import AddConnection, built, put_in_place, stored_connections, unmasked
+from native_api.adapters.connections import (
+    AddConnection,
+    built,
+    put_in_place,
+    stored_connections,
+    undecryptable,
+    unmasked,
+)
 from native_api.adapters.imports import (
     Entries,
     EntriesField,
@@ -18,6 +25,7 @@ from native_api.adapters.imports import (
     Imported,
     entries_of_file,
     import_entries,
+    omit,
     read_content,
     read_each,
     refuse_mask,
@@ -72,6 +80,7 @@ class ExportedConnections(Schema):
         required=True,
         metadata={"description": "By conn_id."},
     )
+    warnings = fields.List(fields.String())
 
 
 def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
@@ -145,9 +154,16 @@ def export_connections(context: Context) -> Dict[str, Any]:
     """
     rows = stored_connections(context.session, context.caller.names(Resource.CONNECTION))
     exported: Dict[str, Any] = {}
+    broken, decrypted = [], 0
     for row in sorted(rows, key=lambda row: str(row.conn_id)):
-        true = unmasked(context, row)
+        try:
+            true = unmasked(context, row)
+        except undecryptable():
+            broken.append(str(row.conn_id))
+            continue
+        decrypted += bool(row.is_encrypted or row.is_extra_encrypted)
         exported[str(row.conn_id)] = {name: true[name] for name in EXPORTED}
+    omit(context, "connections", broken, decrypted)
     return {"connections": exported}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
@@ -141,7 +141,7 @@ def list_connections(
     from airflow.models.connection import Connection as AirflowConnection
     from sqlalchemy import select
 
-    statement = select(AirflowConnection)
+    statement = select(_table())
     if conn_id_pattern is not None:
         statement = statement.where(contains(AirflowConnection.conn_id, conn_id_pattern))
     if conn_type is not None:
@@ -211,7 +211,7 @@ def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any)
 )
 def delete_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     """Delete a connection of the metadata database."""
-    context.session.delete(_found(context.session, conn_id))
+    _delete(context.session, [_found(context.session, conn_id)])
     return {"conn_id": conn_id}
 
 
@@ -229,12 +229,16 @@ def _wherever(context: Context, conn_id: str) -> Any:
         return None
 
 
+def _table() -> Any:
+    """Return the table: Airflow's own objects decrypt themselves as they are loaded, and fail where they cannot."""
+    from airflow.models.connection import Connection as AirflowConnection
+
+    return AirflowConnection.__table__
+
+
 def _stored(session: Any, conn_id: str) -> Any:
     """Return the connection's row in the metadata database, or None."""
-    from airflow.models.connection import Connection as AirflowConnection
-    from sqlalchemy import select
-
-    return session.scalars(select(AirflowConnection).where(AirflowConnection.conn_id == conn_id)).first()
+    return next(iter(stored_connections(session, [conn_id])), None)
 
 
 def _found(session: Any, conn_id: str) -> Any:
@@ -247,13 +251,18 @@ def _found(session: Any, conn_id: str) -> Any:
 
 def stored_connections(session: Any, conn_ids: Optional[Collection[str]] = None) -> List[Any]:
     """Return the rows of those ids that are there; None stands for all."""
-    from airflow.models.connection import Connection as AirflowConnection
     from sqlalchemy import select
 
-    statement = select(AirflowConnection)
+    statement = select(_table())
     if conn_ids is not None:
-        statement = statement.where(AirflowConnection.conn_id.in_(conn_ids))
-    return list(session.scalars(statement))
+        statement = statement.where(_table().c.conn_id.in_(conn_ids))
+    return list(session.execute(statement))
+
+
+def _delete(session: Any, rows: Iterable[Any]) -> None:
+    from sqlalchemy import delete
+
+    session.execute(delete(_table()).where(_table().c.id.in_([row.id for row in rows])))
 
 
 def unmasked(context: Context, row: Any) -> Dict[str, Any]:
@@ -302,12 +311,12 @@ def _require_room(row: Any) -> None:
 
 def put_in_place(session: Any, present: Iterable[Any], rows: Mapping[str, Any]) -> None:
     """Store new rows by id; each of the *present* ones gives way to its own, which keeps its primary key and team."""
+    present = list(present)
     for old in present:
         for name in ("id", "team_name"):
             if hasattr(old, name):
                 setattr(rows[old.conn_id], name, getattr(old, name))
-        session.delete(old)
-    session.flush()
+    _delete(session, present)
     # Those with a primary key first, or SQLite gives it to a new one.
     session.add_all(row for row in rows.values() if row.id is not None)
     session.flush()
@@ -317,26 +326,54 @@ def put_in_place(session: Any, present: Iterable[Any], rows: Mapping[str, Any]) 
 
 def _true(row: Any) -> Dict[str, Any]:
     """Return a row as it is."""
-    facts = ("conn_id", "conn_type", "description", "host", "login", "schema", "port", "password")
-    return {
-        **{name: getattr(row, name) for name in facts},
-        "extra": _extra(row),
-        "is_encrypted": row.is_encrypted,
-        "is_extra_encrypted": row.is_extra_encrypted,
-    }
+    return {**_facts(row), "password": _password(row), "extra": _extra(row)}
+
+
+def _facts(row: Any) -> Dict[str, Any]:
+    """Return what is no secret of a row."""
+    facts = ("conn_id", "conn_type", "description", "host", "login", "schema", "port")
+    return {name: getattr(row, name) for name in (*facts, "is_encrypted", "is_extra_encrypted")}
 
 
 def _shown(row: Any) -> Dict[str, Any]:
     """Return a row as lists show it: its password, and what is sensitive in its extra, masked."""
-    true = _true(row)
-    return {**true, "password": MASK if true["password"] else true["password"], "extra": masked_extra(true["extra"])}
+    password, extra = _or_mask(lambda: _password(row)), _or_mask(lambda: _extra(row))
+    return {**_facts(row), "password": MASK if password else password, "extra": masked_extra(extra)}
+
+
+def _or_mask(read: Callable[[], Optional[str]]) -> Optional[str]:
+    """Return what is read, or the mask where nobody can decrypt it: one such row keeps no list from being given."""
+    try:
+        return read()
+    except undecryptable():
+        return MASK
+
+
+def undecryptable() -> Tuple[Type[Exception], ...]:
+    """Return what is raised where a password or an extra was encrypted with another key, or is no such text."""
+    from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
+    from cryptography.fernet import InvalidToken
+
+    return InvalidToken, AirflowException, UnicodeDecodeError
+
+
+def _password(row: Any) -> Optional[str]:
+    return _decrypted(getattr(row, "_password", None) or row.password, row.is_encrypted)
 
 
 def _extra(row: Any) -> Optional[str]:
     # Airflow 3 refuses to give an extra that is no JSON object, which an older Airflow may have stored.
-    if not (row._extra and row.is_extra_encrypted):
-        extra: Optional[str] = row._extra
-        return extra
-    from airflow.models.crypto import get_fernet
+    return _decrypted(getattr(row, "_extra", None) or row.extra, row.is_extra_encrypted)
 
-    return get_fernet().decrypt(row._extra.encode()).decode()
+
+def _decrypted(stored: Optional[str], is_encrypted: Optional[bool]) -> Optional[str]:
+    if not (stored and is_encrypted):
+        return stored
+    from airflow.models.crypto import get_fernet
+    from cryptography.fernet import InvalidToken
+
+    fernet = get_fernet()
+    if not fernet.is_encrypted:
+        # Without a key Airflow has one that changes nothing.
+        raise InvalidToken
+    return fernet.decrypt(stored.encode()).decode()

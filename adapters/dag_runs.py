@@ -19,6 +19,7 @@ from native_api.adapters.schemas import (
     RunDates,
     RunFilters,
     States,
+    StoredObject,
     Subdir,
     dag_id_field,
     with_logical_date,
@@ -79,7 +80,7 @@ class DagRun(RunDates):
     run_id = fields.String(required=True)
     state = fields.String(required=True)
     run_type = fields.String(required=True)
-    conf = fields.Dict(allow_none=True, metadata={"description": "With what Airflow calls sensitive masked."})
+    conf = StoredObject(allow_none=True, metadata={"description": "With what Airflow calls sensitive masked."})
     data_interval_start = DateTime(allow_none=True)
     data_interval_end = DateTime(allow_none=True)
     queued_at = DateTime(allow_none=True)

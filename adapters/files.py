@@ -7,11 +7,14 @@ import os
 import stat
 import uuid
 from contextlib import contextmanager, suppress
-from typing import Callable, ContextManager, Iterator, List, Tuple
+from typing import Callable, ContextManager, Iterator, List, Optional, Tuple
 
 from native_api import settings
 from native_api.adapters import private
 from native_api.errors import Invalid, NativeApiError, NotInFilesDir, Refused, ServerFileNotFound
+
+#: In bytes; file systems take no more.
+LONGEST_NAME = 255
 
 Outside = Callable[[str], NativeApiError]
 
@@ -46,11 +49,20 @@ def replace(file: str, content: bytes) -> None:
 
     :param file: its path below ``files_dir``, or its whole path; its folder is there already.
     :raises NotInFilesDir: the path leads elsewhere.
+    :raises Invalid: it is no name that a file should have.
+    :raises Refused: the folder has as many files as it may.
     """
-    private.folder(settings.get("files_dir"))
+    root = settings.get("files_dir")
+    with _our_errors(file):
+        wrong = complaint("/".join(_steps(root, file, NotInFilesDir)))
+    if wrong:
+        raise Invalid({"file": [wrong]})
+    private.folder(root)
     with _our_errors(file), _folder_of(file) as (folder, name):
-        with suppress(FileNotFoundError):
+        try:
             _require_regular(file, name, folder)
+        except FileNotFoundError:
+            _require_room(file, folder)
         new = f".{uuid.uuid4().hex}"
         descriptor = private.opened(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=folder)
         try:
@@ -100,6 +112,29 @@ def _steps(root: str, file: str, outside: Outside) -> List[str]:
     if not steps or ".." in steps or "\0" in file or file.endswith(("/", "/.")):
         raise outside(file)
     return steps
+
+
+def complaint(path: str) -> Optional[str]:
+    """Return what is wrong with the path of a file that is to be written, or None where its names are plain."""
+    if any(ord(character) < 32 or character in "\\\x7f" for character in path):
+        return "Has a character in it that no name of a file should have."
+    steps = path.encode().split(b"/")
+    if any(step.startswith(b".") or not step for step in steps):
+        return "No part of it may be empty or begin with a dot: Airflow or others would pass it over."
+    if any(len(step) > LONGEST_NAME for step in steps):
+        return f"No part of it may be longer than {LONGEST_NAME} bytes."
+    return None
+
+
+def _require_room(file: str, folder: int) -> None:
+    most = settings.get("files_kept")
+    with os.scandir(folder) as entries:
+        count = sum(not entry.is_dir(follow_symlinks=False) for entry in entries)
+    if count >= most:
+        raise Refused(
+            f"The folder of '{file}' has {count} files; the option [native_api] files_kept allows {most}: "
+            "replace one, or have some removed."
+        )
 
 
 def _require_regular(file: str, name: str, folder: int) -> None:

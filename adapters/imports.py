@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, ClassVar, Collection, Dict, List, Mapping, Optional, Type
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
+from native_api import settings
 from native_api.access import Access, Resource
 from native_api.adapters import files, strict_json, texts
 from native_api.adapters.seam.masking import MASK
 from native_api.adapters.texts import Text
-from native_api.errors import Invalid, SomeExist
+from native_api.errors import Invalid, Refused, SomeExist
 from native_api.operations import Context
 
 #: How many names the audit row of an import has.
@@ -64,6 +65,11 @@ class Import(Schema):
         validate=validate.OneOf(["overwrite", "fail", "skip"]),
         metadata={"description": "What becomes of an entry whose name is there: overwrite it, fail, or skip it."},
     )
+
+    @pre_load
+    def _of_an_export(self, data: Mapping[str, Any], **kwargs: Any) -> Dict[str, Any]:
+        """Take what an export returned, which may have said besides what it omits."""
+        return {name: value for name, value in data.items() if name != "warnings"}
 
     @validates_schema
     def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
@@ -146,6 +152,9 @@ def read_each(content: Any, read_entry: ReadEntry) -> Entries:
     """
     if not isinstance(content, dict):
         raise ValidationError("Must be a JSON object of names and what they stand for.")
+    most = settings.get("import_entries")
+    if len(content) > most:
+        raise ValidationError(f"Has {len(content)} entries; the option [native_api] import_entries allows {most}.")
     entries, wrong = {}, {}
     for name, said in content.items():
         try:
@@ -159,12 +168,27 @@ def read_each(content: Any, read_entry: ReadEntry) -> Entries:
 
 def unwrapped(content: Any, name: str) -> Any:
     """Return the entries of what an export returned, which has them below *name*, or the content where it is none."""
-    if isinstance(content, dict) and set(content) == {name} and isinstance(content[name], dict):
+    if isinstance(content, dict) and set(content) - {"warnings"} == {name} and isinstance(content[name], dict):
         within = content[name]
         # One entry of that name has fields, which are no objects all.
         if all(isinstance(entry, dict) for entry in within.values()):
             return within
     return content
+
+
+def omit(context: Context, nouns: str, broken: List[str], decrypted: int) -> None:
+    """
+    Warn of what an export omits.
+
+    :param broken: the names of what cannot be decrypted.
+    :param decrypted: how many encrypted things could be.
+    :raises Refused: none could be, so that it is the key that is lost, and an export would look like one of nothing.
+    """
+    named = ", ".join(names_logged(dict.fromkeys(broken)))
+    if broken and not decrypted:
+        raise Refused(f"These {nouns} were encrypted with a key that is not in [core] fernet_key: {named}.")
+    if broken:
+        context.warnings.append(f"Omitted these {nouns}, which cannot be decrypted: {named}.")
 
 
 def refuse_mask(value: Any) -> None:
@@ -189,6 +213,9 @@ def json_or_none(text: str) -> Any:
     """Return what a JSON text says other than a string, None where it is none."""
     try:
         read = strict_json.loads(text)
-    except (ValueError, RecursionError):
+        if "\\u" in text:
+            # Half of a surrogate pair is no text: no import takes it.
+            json.dumps(read, ensure_ascii=False).encode()
+    except ValueError:
         return None
     return None if isinstance(read, str) else read

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
 from typing import Any, Dict, Mapping, Optional
 
 import pendulum
 from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validates_schema
 
-from native_api.adapters import texts
+from native_api.adapters import strict_json, texts
 from native_api.adapters.seam import airflow
+from native_api.adapters.seam.masking import MASK
 from native_api.adapters.texts import Text, Texts
 
 #: A query string turns the plus of an unescaped offset into a space.
@@ -93,12 +93,19 @@ class JSONObject(fields.Dict):
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
             try:
-                value = json.loads(value) if value.strip() else {}
+                value = strict_json.loads(value) if value.strip() else {}
             except ValueError as exc:
                 raise ValidationError(f"Not valid JSON: {exc}") from exc
         if not isinstance(value, dict):
             raise ValidationError("Must be a JSON object.")
         return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class StoredObject(fields.Dict):
+    """A JSON object that Airflow has stored, or whatever else was: nothing keeps a row from being shown."""
+
+    def _serialize(self, value: Any, attr: Optional[str], obj: Any, **kwargs: Any) -> Any:
+        return strict_json.plain(value, MASK)
 
 
 def dag_id_field(**kwargs: Any) -> fields.String:

@@ -11,7 +11,17 @@ from native_api.adapters import texts
 from native_api.adapters.dag_runs import between, known, of_runs
 from native_api.adapters.named import missing_instance, named_instance, of_key, stored_run_id
 from native_api.adapters.pages import page_fields, page_of
-from native_api.adapters.schemas import LARGEST, DateTime, OneRun, RunDates, RunFilters, States, Subdir, Whole
+from native_api.adapters.schemas import (
+    LARGEST,
+    DateTime,
+    OneRun,
+    RunDates,
+    RunFilters,
+    States,
+    StoredObject,
+    Subdir,
+    Whole,
+)
 from native_api.adapters.seam import airflow
 from native_api.adapters.texts import Text
 from native_api.errors import NothingRendered
@@ -148,7 +158,7 @@ class RenderedFields(Schema):
     run_id = fields.String(required=True)
     task_id = fields.String(required=True)
     map_index = fields.Integer(required=True)
-    rendered_fields = fields.Dict(required=True, metadata={"description": "Each template field as it was rendered."})
+    rendered_fields = StoredObject(required=True, metadata={"description": "Each template field as it was rendered."})
 
 
 @operation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from marshmallow import Schema, ValidationError, fields
 
@@ -20,12 +20,13 @@ from native_api.adapters.imports import (
     file_field,
     import_entries,
     json_or_none,
+    omit,
     read_content,
     read_each,
     refuse_mask,
 )
 from native_api.adapters.seam import airflow
-from native_api.adapters.variables import KEY_LENGTH, decrypted, require_unmasked
+from native_api.adapters.variables import KEY_LENGTH, require_unmasked
 from native_api.errors import VariablesExist
 from native_api.operations import Context, operation
 
@@ -57,6 +58,7 @@ class ExportedVariables(Schema):
         required=True,
         metadata={"description": 'A value for each key, or {"value": …, "description": …}.'},
     )
+    warnings = fields.List(fields.String())
 
 
 class SaveVariables(Schema):
@@ -69,6 +71,7 @@ class SavedVariables(SaveVariables):
     """What was written."""
 
     total_entries = fields.Integer(required=True)
+    warnings = fields.List(fields.String())
 
 
 def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
@@ -174,15 +177,65 @@ def entries_of(content: Any) -> Entries:
 
     :raises ValidationError: keyed by what is wrong.
     """
-    return read_each(read_content(content), _entry)
+    return read_each(_unwrapped(read_content(content)), _entry)
+
+
+def _unwrapped(content: Any) -> Any:
+    """
+    Return the variables of what export_variables or save_variables gave, or of another file.
+
+    An export is ``{"variables": {…}}``, which a file of one variable of that name could be too. No file of ours is
+    both: _as_entry writes a variable whose name could mean something else with its value and its description.
+
+    :raises ValidationError: it may be either, or is what another operation gave.
+    """
+    if not isinstance(content, dict):
+        return content
+    nouns = set(content) - {"warnings"}
+    for noun, shapes, field, sentence in _OTHERS:
+        within: Any = content.get(noun)
+        if nouns <= {noun, "total_entries"} and within and isinstance(within, shapes):
+            entries: Any = within.values() if isinstance(within, dict) else within
+            if all(isinstance(entry, dict) and field in entry for entry in entries):
+                raise ValidationError(sentence)
+    within = content.get("variables")
+    if nouns != {"variables"} or not isinstance(within, dict):
+        return content
+    if not _is_entry(within):
+        return within
+    if "description" in within and not isinstance(within["description"], dict):
+        return content
+    if all(_is_entry(entry) and "description" in entry for entry in within.values()):
+        return within
+    raise ValidationError(
+        'It is doubtful whether this is one variable "variables" or an export of others: write each variable as '
+        '{"value": …, "description": …}.'
+    )
+
+
+#: What other operations return: below which name, in what, with which field in each entry; and what to say of it.
+_OTHERS: Tuple[Tuple[str, Tuple[type, ...], str, str], ...] = (
+    (
+        "variables",
+        (list,),
+        "key",
+        "Is a list of variables, whose values are masked; import_variables takes what export_variables returns.",
+    ),
+    ("connections", (dict, list), "conn_type", "These are connections, which import_connections takes."),
+    ("pools", (dict, list), "slots", "These are pools, which import_pools takes."),
+)
+
+
+def _is_entry(said: Any) -> bool:
+    """Return whether an object is the value and the description of one variable."""
+    return isinstance(said, dict) and "value" in said and set(said) <= {"value", "description"}
 
 
 def _entry(key: Any, said: Any) -> Dict[str, Any]:
     """Return one variable; an object is read as value and description where it has nothing else."""
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH:
         raise ValidationError(f"A key is a text of 1 to {KEY_LENGTH} characters.")
-    told = isinstance(said, dict) and "value" in said and set(said) <= {"value", "description"}
-    entry = dict(said) if told else {"value": said}
+    entry = dict(said) if _is_entry(said) else {"value": said}
     if not isinstance(entry.get("description"), (str, type(None))):
         raise ValidationError("The description must be a text.")
     refuse_mask(entry["value"])
@@ -200,19 +253,27 @@ def _exported(context: Context) -> Dict[str, Any]:
     keys = context.caller.names(Resource.VARIABLE)
     if keys is not None:
         statement = statement.where(Variable.key.in_(keys))
-    exported = {}
+    exported, broken, decrypted = {}, [], 0
     for row in context.session.scalars(statement):
-        text = decrypted(row)
+        text = row.val
+        if text is None:
+            broken.append(str(row.key))
+            continue
+        decrypted += bool(row.is_encrypted)
         require_unmasked(context, row.key, text)
-        exported[row.key] = _as_entry(text, row.description)
+        exported[row.key] = _as_entry(row.key, text, row.description)
+    omit(context, "variables", broken, decrypted)
     return exported
 
 
-def _as_entry(text: str, description: Optional[str]) -> Any:
+def _as_entry(key: str, text: str, description: Optional[str]) -> Any:
     """Return a variable as an import takes it, the value as what its JSON says where that loses nothing."""
     value = json_or_none(text)
     if text.strip() != "null" and (value is None or _SPACE.sub(r"\1", json.dumps(value)) != _SPACE.sub(r"\1", text)):
         value = text
-    if description or (isinstance(value, dict) and "value" in value):
+    doubtful = key in ("value", "description") or (
+        isinstance(value, (dict, list)) and key in ("variables", "connections", "pools")
+    )
+    if description or doubtful or (isinstance(value, dict) and "value" in value):
         return {"value": value, "description": description}
     return value

@@ -10,6 +10,7 @@ from marshmallow import RAISE, ValidationError
 from native_api import audit, operations
 from native_api.access import Access, Caller, Effect
 from native_api.adapters.seam import airflow
+from native_api.adapters.strict_json import DEPTH, is_too_deep
 from native_api.errors import Invalid
 from native_api.operations import Context, Operation
 
@@ -104,8 +105,12 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
     """
     Return *arguments* as the operation's request schema loads them, or raise :class:`Invalid`.
 
-    No text may have a NUL in it, wherever in an argument: not every database can hold one.
+    Nothing may be nested deeper than JSON may here. No text may have a NUL in it, wherever in an argument: not every
+    database can hold one.
     """
+    deep = {name: [f"Is nested deeper than {DEPTH} levels."] for name, value in arguments.items() if is_too_deep(value)}
+    if deep:
+        raise Invalid(deep)
     try:
         loaded: Dict[str, Any] = operation.request.load(arguments, unknown=unknown)
     except ValidationError as exc:

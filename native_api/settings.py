@@ -114,6 +114,7 @@ OPTIONS: Dict[str, Option] = {
         ),
         Option("page_limit", "100", "How many entries a list gives where the caller names no limit.", _positive),
         Option("page_limit_maximum", "1000", "The largest limit that a caller may name.", _positive),
+        Option("import_entries", "10000", "How many entries one import may have.", _positive),
         Option("backfill_runs", "1000", "How many runs one backfill may have.", _positive),
         Option("body_bytes", "10485760", "The largest request body, in bytes.", _positive),
         Option(
@@ -148,6 +149,7 @@ OPTIONS: Dict[str, Option] = {
             "The folder of the files on the server that operations read and write; they use no other.",
             _folder,
         ),
+        Option("files_kept", "1000", "How many files a folder below files_dir may have.", _positive),
         Option(
             "job_seconds",
             "60",

@@ -107,9 +107,12 @@ class TestSecrets:
         monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "Tm90IHRoZSBrZXkgdGhhdCB3YXMgdXNlZCBiZWZvcmU=")
         other_key()
         try:
-            answer = web.typed("list_connections")
+            answers = [web.typed("get_connection", conn_id="c"), web.typed("export_connections")]
+            listed = web.typed("list_connections")
         finally:
             monkeypatch.undo()
             other_key()
-        is_problem(answer, 409)
-        assert "fernet_key" in answer.json["detail"]
+        for answer in answers:
+            is_problem(answer, 409)
+            assert "fernet_key" in answer.json["detail"]
+        assert [(row["password"], row["extra"]) for row in listed.json["connections"]] == [("***", "***")]

@@ -253,7 +253,9 @@ class TestUnforeseen:
 class TestBodies:
     PATH = "/native_api/v1/set_variable"
 
-    @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"key": "k", "value": "v"', b"key=k"])
+    @pytest.mark.parametrize(
+        "body", [b"{", b"\xff", b'{"key": "k", "value": "v"', b"key=k", b'{"key": ' + b"9" * 5000 + b"}"]
+    )
     def test_broken_json(self, web: Any, body: bytes) -> None:
         is_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
 

@@ -6,15 +6,16 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Dict
 
 import pytest
 
 import native_api
 from native_api import errors, operations
+from native_api.adapters import files
 from tests.airflow_under_test import audit_rows, version
 from tests.test_contract import is_problem
-from tests.test_variable_imports import put, stored
+from tests.test_variable_imports import MULTIPART, part, put, stored
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ class TestFiles:
         is_problem(web.typed("save_variables", file="nowhere/v.json"), 404)
 
     def test_a_name_that_is_too_long(self, web: Any, folder: Path) -> None:
-        is_problem(web.typed("save_variables", file="x" * 300), 409)
+        is_problem(web.typed("save_variables", file="x" * 300), 422)
 
     def test_a_file_that_is_too_large(self, web: Any, folder: Path, monkeypatch: Any) -> None:
         (folder / "v.json").write_text(json.dumps({"k": "x" * 2000}))
@@ -162,3 +163,132 @@ def test_the_command_of_an_import_is_one_that_this_airflow_has(folder: Path, on_
     else:
         assert words is not None
         get_parser().parse_args(words)
+
+
+#: What a site may have: its names and values are such as could be taken for something else.
+SITES = [
+    pytest.param({"a": "1", "b": '{"x": [1]}'}, id="some variables"),
+    pytest.param({"variables": '{"a": 1}'}, id="one named variables"),
+    pytest.param({"variables": '{"value": {"a": 1}}', "warnings": '["w"]'}, id="variables and warnings"),
+    pytest.param({"variables": '[{"key": "a"}]'}, id="a list named variables"),
+    pytest.param({"variables": "text"}, id="a text named variables"),
+    pytest.param({"value": "1"}, id="one named value"),
+    pytest.param({"value": '{"value": 1, "description": null}'}, id="an entry named value"),
+    pytest.param({"value": "1", "description": "text"}, id="the fields of an entry"),
+    pytest.param({"value": '{"a": 1}', "description": '{"a": 1}'}, id="objects named as the fields"),
+    pytest.param({"connections": '{"c": {"conn_type": "http"}}'}, id="one named connections"),
+    pytest.param({"pools": '{"p": {"slots": 1}}'}, id="one named pools"),
+    pytest.param({}, id="none"),
+]
+
+
+class TestAFileThatWeWrote:
+    """It imports as what it was, in every way of sending it, and a conflict is noticed."""
+
+    @pytest.fixture(params=SITES)
+    def texts(self, request: Any, folder: Path, web: Any) -> Any:
+        for number, (key, text) in enumerate(request.param.items()):
+            native_api.call("set_variable", key=key, value=text, description="d" if number else None)
+        return request.param
+
+    def check(self, texts: Dict[str, str], send: Callable[[str], Any]) -> None:
+        """Import a file where nothing is, and once more where all is there."""
+        before = native_api.call("list_variables")["variables"]
+        for key in texts:
+            native_api.call("delete_variable", key=key)
+        assert send("overwrite") in (200, 201)
+        after = native_api.call("list_variables")["variables"]
+        assert [_plain(row) for row in after] == [_plain(row) for row in before]
+        assert send("fail") == (409 if texts else 200)
+
+    def test_as_a_file(self, web: Any, texts: Any) -> None:
+        exported = web.typed("export_variables").text.encode()
+
+        def send(on_conflict: str) -> int:
+            parts = (part("variables", exported, file=True), part("on_conflict", on_conflict.encode()))
+            status: int = web.request("POST", PATH, body=b"".join(parts) + b"--x--\r\n", headers=MULTIPART).status
+            return status
+
+        self.check(texts, send)
+
+    def test_as_the_body(self, web: Any, texts: Any) -> None:
+        exported = web.typed("export_variables").json
+        self.check(texts, lambda word: web.request("POST", PATH, json={**exported, "on_conflict": word}).status)
+
+    def test_as_an_argument(self, web: Any, texts: Any) -> None:
+        exported = web.typed("export_variables").json
+        self.check(texts, lambda word: web.typed("import_variables", variables=exported, on_conflict=word).status)
+
+    def test_on_the_server(self, web: Any, texts: Any) -> None:
+        """As an export was saved there, and as save_variables wrote it."""
+        files.replace("exported.json", web.typed("export_variables").text.encode())
+        native_api.call("save_variables", file="saved.json")
+        for file in ("exported.json", "saved.json"):
+            sent = {"operation": "import_variables", "file": file}
+            self.check(texts, lambda word, sent=sent: web.typed(**sent, on_conflict=word).status)  # type: ignore[misc]
+
+    def test_by_the_old_protocol(self, web: Any, texts: Any) -> None:
+        before = native_api.call("list_variables")["variables"]
+        files.replace("exported.json", web.typed("export_variables").text.encode())
+        for key in texts:
+            native_api.call("delete_variable", key=key)
+        assert web.legacy("variables", **{"import": "exported.json"}).status == 200
+        after = native_api.call("list_variables")["variables"]
+        assert [_plain(row) for row in after] == [_plain(row) for row in before]
+
+
+def _plain(row: Any) -> Any:
+    """Return what is to stay of a variable: its key, its description, and its value whatever the spaces in its JSON."""
+    try:
+        value = json.loads(row["value"])
+    except ValueError:
+        value = row["value"]
+    return row["key"], value, row["description"]
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        pytest.param({"variables": {"value": 1}}, "doubtful", id="one variable or another"),
+        pytest.param({"variables": [{"key": "a", "value": "***"}], "total_entries": 1}, "masked", id="a list"),
+        pytest.param({"connections": {"c": {"conn_type": "http"}}}, "import_connections", id="connections"),
+        pytest.param({"pools": {"p": {"slots": 1}}}, "import_pools", id="pools"),
+    ],
+)
+def test_a_file_whose_shape_is_doubtful_is_refused(fresh: Any, folder: Path, content: Any, sentence: str) -> None:
+    files.replace("doubtful.json", json.dumps(content).encode())
+    for arguments in ({"file": "doubtful.json"}, {"variables": content}):
+        for on_conflict in ("overwrite", "fail"):
+            with pytest.raises(errors.Invalid, match=sentence):
+                native_api.call("import_variables", on_conflict=on_conflict, **arguments)
+    assert native_api.call("list_variables")["total_entries"] == 0
+
+
+def test_an_import_has_a_bound(fresh: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__IMPORT_ENTRIES", "2")
+    assert native_api.call("import_variables", variables={"a": 1, "b": 2})["total_entries"] == 2
+    for operation in ("import_variables", "import_pools", "import_connections"):
+        with pytest.raises(errors.Invalid, match="import_entries allows 2"):
+            native_api.call(operation, **{operation[7:]: {"a": 1, "b": 2, "c": 3}})
+
+
+PATH = "/native_api/v1/import_variables"
+
+
+class TestNames:
+    """save_variables takes plain names only, as deploying does, and does not fill the folder."""
+
+    @pytest.mark.parametrize("file", [".hidden", "a/.b", "a\\b", "a\nb", "a\x7f", "x" * 256 + ".json"])
+    def test_no_plain_name(self, folder: Path, fresh: Any, file: str) -> None:
+        with pytest.raises(errors.Invalid) as caught:
+            native_api.call("save_variables", file=file)
+        assert list(caught.value.errors) == ["file"]
+        assert [path.name for path in folder.iterdir()] == ["below"]
+
+    def test_the_folder_has_a_bound(self, folder: Path, fresh: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__FILES_KEPT", "2")
+        for file in ("a", "b", "b"):
+            native_api.call("save_variables", file=file)
+        with pytest.raises(errors.Refused, match="files_kept"):
+            native_api.call("save_variables", file="c")
+        assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "below"]

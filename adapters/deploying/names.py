@@ -8,15 +8,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Iterator, List, Optional, Tuple
 
-from native_api.adapters.files import folder_below
+from native_api.adapters.files import complaint, folder_below
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing import Bundle
 from native_api.errors import Invalid, OutsideFolders, Refused
 
 #: What Airflow loads DAGs from: modules, and archives of modules.
 SUFFIXES = (".py", ".zip")
-#: In bytes; file systems take no more.
-_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -102,18 +100,14 @@ def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Targ
 
 def _what_is_wrong(path: str) -> Optional[str]:
     try:
-        steps = path.encode().split(b"/")
+        wrong = complaint(path)
     except UnicodeEncodeError:
         return "No text: it has half of a surrogate pair in it."
-    if any(ord(character) < 32 or character in "\\\x7f" for character in path):
-        return "Has a character in it that no name of a file should have."
+    if wrong:
+        return wrong
     if not path.endswith(SUFFIXES):
         return f"Must end in {' or '.join(SUFFIXES)}."
-    if any(step.startswith(b".") or not step for step in steps):
-        return "No part of it may be empty or begin with a dot: Airflow or others would pass it over."
-    if b"__pycache__" in steps or any(len(step) > _LONGEST_NAME for step in steps):
-        return "No part of it may be __pycache__, or longer than 255 bytes."
-    return None
+    return "No part of it may be __pycache__." if "__pycache__" in path.split("/") else None
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from typing import Any, Callable, Mapping, Optional
 from flask import Response
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from native_api.adapters import strict_json
 from native_api.adapters.seam import airflow
+from native_api.adapters.seam.masking import MASK
 from native_api.errors import BadRequest, NativeApiError, Unforeseen
 from native_api.faces import reading
 from native_api.faces.bodies import BodyWanted
@@ -66,12 +68,16 @@ def json_response(
     headers: Optional[Mapping[str, str]] = None,
 ) -> Response:
     """Return *body* as JSON; the same text on every Airflow, whose web apps have JSON providers of their own."""
-    text = json.dumps(body, ensure_ascii=False, default=str)
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        # What somebody has stored past this API: other keys than text, no number of JSON, or nested too deeply.
+        text = json.dumps(strict_json.plain(body, MASK), ensure_ascii=False, default=str)
     try:
         text.encode()
     except UnicodeEncodeError:
         # Half a surrogate pair, which a conf may have in it.
-        text = json.dumps(body, default=str)
+        text = json.dumps(json.loads(text))
     response = Response(text, status=status, content_type=content_type)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

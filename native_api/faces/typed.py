@@ -120,6 +120,9 @@ def _json() -> Dict[str, Any]:
         raise BadRequest("The body is nested too deeply.") from exc
     except UnicodeEncodeError as exc:
         raise BadRequest("The body has half of a surrogate pair in it, which is no character.") from exc
+    except ValueError as exc:
+        # Python reads no number of more than 4,300 digits.
+        raise BadRequest("The body has a number in it that has too many digits.") from exc
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
     return body
