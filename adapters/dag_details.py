@@ -56,6 +56,11 @@ class DagDetails(Dag):
     timetable_summary = fields.String(
         required=True, allow_none=True, metadata={"description": "The schedule, such as a cron expression; or null."}
     )
+    asset_expression = fields.Raw(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Airflow 2.9 and later: which assets (2: datasets) start it, as Airflow stores it."},
+    )
     timezone = fields.String(required=True)
     catchup = fields.Boolean(required=True)
     start_date = DateTime(required=True, allow_none=True)
@@ -113,6 +118,7 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
         "max_consecutive_failed_dag_runs": getattr(row, "max_consecutive_failed_dag_runs", None),
         # What Airflow calls no schedule.
         "timetable_summary": None if summary == "None" else summary,
+        "asset_expression": getattr(row, "asset_expression", getattr(row, "dataset_expression", None)),
         "timezone": str(getattr(dag.timezone, "name", dag.timezone)),
         "catchup": dag.catchup,
         "start_date": dag.start_date,

@@ -94,6 +94,17 @@ class TestThereAndBack:
         native_api.call("delete_connection", conn_id="warehouse")
         assert web.typed("export_connections", login="viewer").json == {"connections": {"bare": BARE}}
 
+    def test_the_token_needs_the_effect(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read")
+        is_problem(web.typed("export_connections"), 403)
+
+    def test_an_export_is_in_the_audit_log(self, web: Any) -> None:
+        """It names those whose secrets were returned, and no secret."""
+        web.typed("export_connections", login="admin")
+        row = audit_rows()[-1]
+        assert (row.event, row.owner) == ("native_api.export_connections", "admin")
+        assert json.loads(row.extra)["disclosed"] == ["warehouse"]
+
     def test_the_number_of_queries_is_fixed(self) -> None:
         from tests.queries import statements
 

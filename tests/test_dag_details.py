@@ -42,6 +42,13 @@ def test_the_schedule_and_the_limits(fresh: Any) -> None:
     assert details("mapped")["timetable_summary"] is None
 
 
+@pytest.mark.skipif(version() < (2, 9), reason="Airflow 2.9 began to store it.")
+def test_what_assets_start_it(fresh: Any) -> None:
+    dag_id = "asset_consumes_1" if version() >= (3, 0) else "dataset_consumes_1"
+    assert "output_1.txt" in str(details(dag_id)["asset_expression"])
+    assert details()["asset_expression"] is None
+
+
 def test_params_with_their_schema(fresh: Any) -> None:
     expected = {"count": {"value": 1, "description": None, "schema": {"type": "integer", "minimum": 1}}}
     assert details("needs_params")["params"] == expected

@@ -29,6 +29,8 @@ def test_a_run_succeeds_through_the_legacy_face(scheduled: Server) -> None:
     for task_id in ("first", "second"):
         assert admin.post(LEGACY, form={"api": "task_state", "task_id": task_id, **run}).printed() == "success\n"
     assert admin.legacy("dag_state", dag_id="two_tasks", run_id="legacy+face").printed() == "success\n"
+    stored = admin.read("get_xcom", **run, task_id="first").result()
+    assert (stored["value"]["rows"], stored["value"]["password"], stored["is_json"]) == (3, "***", True)
 
 
 def test_a_run_fails_through_the_typed_face(scheduled: Server) -> None:

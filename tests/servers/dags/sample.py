@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any, Dict
 
 try:
     from airflow.sdk import DAG, task
@@ -18,6 +19,12 @@ def succeed() -> None:
     """Do nothing."""
 
 
+@task
+def count() -> Dict[str, Any]:
+    """Return something, a secret in it."""
+    return {"rows": 3, "day": datetime.date(2024, 1, 1), "password": "hunter2"}
+
+
 @task(retries=0)
 def fail() -> None:
     """Fail."""
@@ -25,7 +32,7 @@ def fail() -> None:
 
 
 with DAG("two_tasks", **SETTINGS):
-    succeed.override(task_id="first")() >> succeed.override(task_id="second")()
+    count.override(task_id="first")() >> succeed.override(task_id="second")()
 
 with DAG("broken", **SETTINGS):
     fail.override(task_id="breaks")() >> succeed.override(task_id="follows")()
