@@ -30,11 +30,12 @@ LOGS = ROOT / ".tox" / "logs"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an environment of tox ended."""
+    """How an environment of tox ended; *cpu_seconds* are those of tox and of all that it started and waited for."""
 
     name: str
     status: str
     seconds: float
+    cpu_seconds: float
     log: str
 
     @property
@@ -48,8 +49,16 @@ class Outcome:
         """The lines in which pytest names what went wrong."""
         return [line[:200] for line in re.findall(r"^(?:FAILED|ERROR) tests.*$", self.log, re.M)]
 
+    @property
+    def slowest(self) -> list[str]:
+        """The slowest tests, as pytest lists them."""
+        return [
+            " ".join(line.split()) for line in re.findall(r"^ *\d+\.\d+s (?:call|setup|teardown) .*$", self.log, re.M)
+        ]
+
     def __str__(self) -> str:
-        return f"{self.status:<7} {self.seconds:>4.0f} s  {self.name:<17} {self.summary}".rstrip()
+        times = f"{self.seconds:>4.0f} s {self.cpu_seconds:>4.0f} s CPU"
+        return f"{self.status:<7} {times}  {self.name:<24} {self.summary}".rstrip()
 
 
 def bring_tox() -> None:
@@ -81,13 +90,13 @@ def run_one(name: str) -> Outcome:
     begun = time.monotonic()
     command = [str(TOX), "run", "-e", name, *(["--", "--once"] if name == "demo" else [])]
     with log.open("wb") as output:
-        code = subprocess.run(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        ).returncode
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        _, code, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(code)
     text = log.read_text(errors="replace")
     skipped = re.search(rf"^ +{re.escape(name)}: SKIP", text, re.M)
     status = "SKIPPED" if skipped else "FAILED" if code else "ok"
-    return Outcome(name, status, time.monotonic() - begun, text)
+    return Outcome(name, status, time.monotonic() - begun, used.ru_utime + used.ru_stime, text)
 
 
 def test(names: list[str], jobs: int, skips_allowed: bool) -> int:
@@ -102,12 +111,16 @@ def test(names: list[str], jobs: int, skips_allowed: bool) -> int:
             outcomes.append(outcome)
             if outcome.status != "ok":
                 print(f"----- {outcome.name}\n{outcome.log}-----")
-            print(outcome, flush=True)
+            print(outcome, *outcome.slowest, sep="\n            ", flush=True)
     finally:
         # Ctrl-C goes to tox too; nothing else is to begin then.
         pool.shutdown(cancel_futures=True)
     bad = [outcome for outcome in outcomes if not _is_good(outcome, skips_allowed)]
-    print(f"\n{len(outcomes) - len(bad)} of {len(outcomes)} are as they should be; {time.monotonic() - begun:.0f} s")
+    cpu_seconds = sum(outcome.cpu_seconds for outcome in outcomes)
+    print(
+        f"\n{len(outcomes) - len(bad)} of {len(outcomes)} are as they should be; "
+        f"{time.monotonic() - begun:.0f} s, {cpu_seconds:.0f} s CPU"
+    )
     for outcome in bad:
         print(outcome, *outcome.complaints, sep="\n    ")
     return 1 if bad else 0

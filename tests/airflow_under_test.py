@@ -7,6 +7,7 @@ import datetime
 import io
 import os
 import shutil
+import sqlite3
 import tempfile
 import time
 from pathlib import Path
@@ -90,6 +91,36 @@ def session() -> Any:
 
 def clean() -> None:
     """Forget what a test did: runs, audit rows, variables, connections, pools, pause states, daemons."""
+    end_daemons()
+    end_jobs()
+    forget_deployments()
+    if _CHANGES.since_the_last_look():
+        _clean_tables()
+        _CHANGES.since_the_last_look()
+
+
+class _Changes:
+    """Whether the database has been written to; one that is no SQLite always counts as written."""
+
+    def __init__(self) -> None:
+        self._watch: Optional[sqlite3.Connection] = None
+        self._seen: Any = None
+
+    def since_the_last_look(self) -> bool:
+        if DATABASE in os.environ:
+            return True
+        if self._watch is None:
+            self._watch = sqlite3.connect(f"file:{HOME}/airflow.db?mode=ro", uri=True, check_same_thread=False)
+        # It counts the commits of all other connections.
+        (now,) = self._watch.execute("PRAGMA data_version").fetchone()
+        before, self._seen = self._seen, now
+        return bool(before != now)
+
+
+_CHANGES = _Changes()
+
+
+def _clean_tables() -> None:
     from airflow.models.connection import Connection
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
@@ -100,9 +131,6 @@ def clean() -> None:
     from airflow.models.variable import Variable
     from sqlalchemy import delete, update
 
-    end_daemons()
-    end_jobs()
-    forget_deployments()
     from native_api.adapters.seam import airflow
 
     error, xcom = airflow().import_error_model(), airflow().xcom_table()

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import gc
-from typing import Any, Iterator
+from typing import Any, Iterator, List
 
 import pytest
 
 from tests import airflow_under_test
 
 airflow_under_test.configure()
+
+
+def pytest_addoption(parser: Any) -> None:
+    parser.addoption(
+        "--every-version",
+        action="store_true",
+        help="run also what has the same code on a neighbouring Airflow, which shows it by default",
+    )
+
+
+def pytest_collection_modifyitems(config: Any, items: List[Any]) -> None:
+    """Skip what a neighbouring Airflow shows."""
+    from tests.versions import AIRFLOW, numbers
+
+    if config.getoption("--every-version"):
+        return
+    for item in items:
+        for mark in item.iter_markers("by_default_on"):
+            if AIRFLOW not in map(numbers, mark.args):
+                reason = f"Shown on Airflow {', '.join(mark.args)}, and everywhere with --every-version"
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

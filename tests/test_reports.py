@@ -56,7 +56,7 @@ def folder(airflow: Any) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def reported(folder: Path) -> Dict[str, Any]:
     """The report on that folder."""
-    answer: Dict[str, Any] = native_api.call("dag_report", subdir=str(folder), file_seconds=8)
+    answer: Dict[str, Any] = native_api.call("dag_report", subdir=str(folder), file_seconds=3)
     return answer
 
 
@@ -104,7 +104,7 @@ def test_an_import_error(reported: Dict[str, Any], name: str, says: str) -> None
     [
         ("crashes.py", "crashed", 7, "exit code 7"),
         ("killed.py", "crashed", -9, "signal 9"),
-        ("hangs.py", "timeout", -9, "did not load within 8 s"),
+        ("hangs.py", "timeout", -9, "did not load within 3 s"),
     ],
 )
 def test_a_file_that_ends_its_process(
@@ -156,7 +156,7 @@ def files(**texts: str) -> Iterator[Path]:
 def test_files_that_hang_do_not_take_the_others_with_them(operation: str, monkeypatch: Any, fresh: Any) -> None:
     """All that the job has is not enough for them; those that load are reported though their turn comes last."""
     with files(a=HANGS, b=HANGS, c=HANGS, d=HARD["good.py"]) as folder, monkeypatch.context() as context:
-        context.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "16")
+        context.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "8")
         told = native_api.call(operation, subdir=str(folder))
     outcomes = {Path(file["file"]).stem: file["outcome"] for file in told["files"]}
     assert outcomes == {"a": "timeout", "b": "timeout", "c": "timeout", "d": "loaded"}

@@ -95,7 +95,7 @@ class TestWhatATaskDoes:
         assert tried("leaves_well")["state"] == LEAVES_WELL
 
     def test_it_hangs(self, monkeypatch: Any) -> None:
-        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "10")
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "5")
         answer = tried("hangs")
         assert (answer["state"], answer["exception"]) == ("failed", "JobTimedOut")
         assert answer["exit_code"] != 0

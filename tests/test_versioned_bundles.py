@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
@@ -14,24 +15,38 @@ from native_api.operations import Context
 from tests import airflow_under_test, jobs_under_test
 from tests.deploying_under_test import forget, task_ids
 from tests.test_refreshing import text_of
+from tests.versions import by_default_on
 
-pytestmark = pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
+pytestmark = [
+    pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles"),
+    by_default_on("3.0", "3.3"),
+]
 
 BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 
 
-@pytest.fixture
-def source(fresh: Any, tmp_path: Path, monkeypatch: Any) -> Iterator[Path]:
-    """Where the files of a bundle come from that is configured beside the DAGs folder."""
+@pytest.fixture(scope="module")
+def configured(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A bundle that is configured beside the DAGs folder."""
+    folder = tmp_path_factory.mktemp("bundle")
     local = {"name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {}}
-    kwargs = {"source": str(tmp_path / "source"), "copy": str(tmp_path / "copy")}
+    kwargs = {"source": str(folder / "source"), "copy": str(folder / "copy")}
     copied = {"name": "copied", "classpath": "tests.bundles.Copied", "kwargs": kwargs}
-    monkeypatch.setenv(BUNDLES, json.dumps([local, copied]))
-    (tmp_path / "source").mkdir()
-    # The warm process reads the configuration once.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(BUNDLES, json.dumps([local, copied]))
+        # The warm process reads the configuration once.
+        jobs_under_test.forget_server()
+        yield folder
     jobs_under_test.forget_server()
-    yield tmp_path / "source"
-    jobs_under_test.forget_server()
+
+
+@pytest.fixture
+def source(fresh: Any, configured: Path) -> Iterator[Path]:
+    """Where the files of the bundle come from."""
+    (configured / "source").mkdir()
+    yield configured / "source"
+    shutil.rmtree(configured / "source")
+    shutil.rmtree(configured / "copy", ignore_errors=True)
     forget()
     with airflow_under_test.session() as session:
         from airflow.models.dagbundle import DagBundleModel

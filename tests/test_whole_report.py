@@ -8,8 +8,12 @@ import json
 import os
 from typing import Any, Dict, Set
 
+import pytest
+
 import native_api
 from tests.airflow_under_test import DAGS
+
+pytestmark = pytest.mark.hardening
 
 
 def test_the_whole_folder(fresh: Any) -> None:

@@ -29,6 +29,8 @@ from tests.daemon_processes.stand_ins import (
 )
 from tests.test_contract import is_problem
 
+pytestmark = pytest.mark.hardening
+
 
 class TestApart:
     """A daemon is no child of the web worker and has nothing of it."""

@@ -17,7 +17,7 @@ from tests.daemons.services import PRINCIPAL, KeyDistributionCentre, listens
 from tests.servers.client import Answer
 from tests.servers.deployment import Server, serving
 from tests.servers.processes import eventually, free_port
-from tests.servers.versions import AIRFLOW
+from tests.versions import AIRFLOW
 
 #: What a run takes, in the order of the start. On Airflow 2 the scheduler reads the DAGs itself.
 NEEDED = ("scheduler", "worker", *(("dag_processor",) if AIRFLOW >= (3, 0) else ()))

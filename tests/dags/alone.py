@@ -105,7 +105,7 @@ with DAG("alone", schedule=None, start_date=pendulum.datetime(2020, 1, 1, tz="UT
     fails()
     is_killed()
     sleeps.override(task_id="sleeps_long")(600)
-    sleeps.override(task_id="sleeps_shortly")(3)
+    sleeps.override(task_id="sleeps_shortly")(2)
 
     @task
     def doubles(number):

@@ -1,9 +1,10 @@
 """
-The golden contract: requests, sent one after the other, and their answers on every Airflow and in both faces.
+The golden contract: requests whose responses are not the same on every Airflow, and those that they build upon.
 
-``contract.json`` has the requests and the answers; ``differences.json`` has what is otherwise on some versions, with
-Airflow's reason. To change them, add or edit requests in ``contract.json`` (an answer may be left out), let each
-supported Airflow write down its answers, and merge them::
+``contract.json`` has the requests and their responses on the newest Airflow; ``differences.json`` has what differs on
+older ones, with Airflow's reason. That all else is the same everywhere is what test_contract.py, test_wire.py and the
+operations' own tests show, on each Airflow. To change the files, add or edit requests in ``contract.json`` (a response
+may be omitted), let each supported Airflow write its responses, and merge them::
 
     GOLDEN_ANSWERS=/tmp/answers tox run -e airflow27,airflow28,… -- tests/golden
     python -m tests.golden.rewrite /tmp/answers

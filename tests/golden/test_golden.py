@@ -10,7 +10,6 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 import native_api
-from native_api import operations
 from tests import airflow_under_test, jobs_under_test
 from tests.golden import playing
 from tests.oracle.filler import Snapshot
@@ -73,27 +72,6 @@ def test_a_row_has_a_reason_and_differs(row: Dict[str, Any]) -> None:
     said = {"status": entry["status"], "body": entry["body"]}
     assert playing.unlike(said, playing.changed(said, row["changes"])) == row["changes"]
     assert row["reason"].endswith(".")
-
-
-def test_every_operation_is_in_it() -> None:
-    """Each one answers, refuses a caller, and says what is missing or wrong; the package's text says how to add one."""
-    statuses: Dict[str, Any] = {}
-    for entry in CONTRACT:
-        if "operation" in entry:
-            statuses.setdefault(entry["operation"], set()).add(entry["status"])
-    registered = {operation.name: operation for operation in operations.every()}
-    assert sorted(set(registered) - set(statuses)) == []
-    # A job that runs is another one each time; tests/sandbox ends some.
-    assert [name for name in statuses if not statuses[name] & {200, 201, 202}] == ["cancel_job"]
-    guarded = [name for name, operation in registered.items() if operation.access]
-    assert [name for name in guarded if not statuses[name] & {401, 403}] == []
-
-
-def test_every_name_of_the_old_protocol_is_in_it() -> None:
-    from native_api.faces.legacy import protocol
-
-    sent = {entry["api"] for entry in CONTRACT if "api" in entry}
-    assert sorted(set(protocol.every()) - sent) == []
 
 
 def test_its_titles_are_told_apart() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 import json
 import sqlite3
 import uuid
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, FrozenSet, List, Optional
 
 import native_api
 from tests import airflow_under_test
@@ -69,6 +70,29 @@ def dags() -> List[Dict[str, Any]]:
     """Return every DAG."""
     found: List[Dict[str, Any]] = native_api.call("list_dags", limit=1000)["dags"]
     return found
+
+
+def is_ours(dag_id: str) -> bool:
+    """Return whether the DAG is one of tests/dags, each of a shape of its own, and none of Airflow's examples."""
+    return dag_id in _ours()
+
+
+@functools.lru_cache(maxsize=None)
+def _ours() -> FrozenSet[str]:
+    return frozenset(dag["dag_id"] for dag in dags() if dag["fileloc"].startswith(str(airflow_under_test.DAGS)))
+
+
+def one_of_each_kind(instances: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """
+    Return the task instances, of those that are alike one.
+
+    Of our own DAGs those of one task in one state are alike, mapped or not; of Airflow's examples those of one DAG.
+    """
+    kinds: Dict[Any, Dict[str, Any]] = {}
+    for ti in instances:
+        what = (ti["task_id"], ti["state"], ti["map_index"] >= 0) if is_ours(ti["dag_id"]) else ()
+        kinds.setdefault((ti["dag_id"], *what), ti)
+    return list(kinds.values())
 
 
 def of_a_subdag(dag_id: str) -> bool:

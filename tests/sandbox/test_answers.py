@@ -70,15 +70,15 @@ def test_a_test_that_ends_its_process(fresh: Any) -> None:
 
 def test_a_test_that_does_not_end(monkeypatch: Any, fresh: Any) -> None:
     """Of which it is not said that async would give it longer."""
-    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "6")
-    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "6")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "2")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "2")
     arguments = {**TRIAL, "task_id": "hangs"}
     answer = native_api.call("test_task", **arguments)
     result = result_of("test_task", arguments, "timeout")
     assert without(result) == without(answer)
-    assert answer["message"] == "The code did not end within 6 s and was stopped; async gives it longer."
-    assert result["message"] == "The code did not end within 6 s and was stopped."
-    assert result["seconds"] >= 6
+    assert answer["message"] == "The code did not end within 2 s and was stopped; async gives it longer."
+    assert result["message"] == "The code did not end within 2 s and was stopped."
+    assert result["seconds"] >= 2
 
 
 def test_a_test_whose_supervisor_is_killed_is_a_problem(fresh: Any) -> None:

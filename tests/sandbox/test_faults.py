@@ -24,6 +24,8 @@ from tests import airflow_under_test, jobs_under_test
 from tests.jobs_under_test import running_supervisors
 from tests.sandbox.work import own_connection
 
+pytestmark = pytest.mark.hardening
+
 
 @pytest.fixture(autouse=True)
 def no_record_is_left(fresh: Any) -> Any:

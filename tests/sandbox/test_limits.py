@@ -12,6 +12,8 @@ from native_api import errors
 from native_api.adapters.seam import airflow as seam
 from tests import jobs_under_test
 
+pytestmark = pytest.mark.hardening
+
 
 @pytest.fixture(autouse=True)
 def one_place(monkeypatch: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Dict, Iterator, Sequence, Tuple
 
 import pytest
 
-from tests.servers.deployment import TOKEN, Deployment, Server, prepared, running, serving
-from tests.servers.versions import AIRFLOW, HAS_FAB
+from tests.servers.deployment import TOKEN, Deployment, Server, prepared, serving
+from tests.versions import HAS_FAB
 
 BASIC = "airflow.api.auth.backend.basic_auth"
 SESSION = "airflow.api.auth.backend.session"
@@ -15,36 +17,66 @@ BACKENDS = "AIRFLOW__API__AUTH_BACKENDS"
 STATIC_TOKEN = "AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """An Airflow with DAGs and users and without processes, for the others to copy."""
     return prepared(tmp_path_factory.mktemp("airflow") / "prepared")
 
 
-@pytest.fixture(scope="session")
-def server(deployment: Deployment) -> Iterator[Server]:
-    """An Airflow as it is usually set up, with a static token."""
-    options = {BACKENDS: f"{BASIC},{SESSION}", STATIC_TOKEN: TOKEN}
-    with serving(deployment.copy(deployment.home.with_name("usual"), **options)) as started:
-        yield started
+@pytest.fixture(scope="package")
+def servers(deployment: Deployment, request: pytest.FixtureRequest) -> Iterator[Dict[str, Server]]:
+    """The web servers that the tests ask for, by their fixtures; they start side by side."""
+    wanted = {name for item in request.session.items if not _is_skipped(item) for name in _fixtures_of(item)}
+    configured = {name: configure(deployment) for name, configure in CONFIGURED.items() if name in wanted}
+    with ExitStack() as stack, ThreadPoolExecutor() as threads:
+        started = {name: threads.submit(stack.enter_context, serving(*args)) for name, args in configured.items()}
+        yield {name: future.result() for name, future in started.items()}
 
 
-@pytest.fixture(scope="module")
-def scheduled(server: Server) -> Iterator[Server]:
-    """The usual Airflow, with all that runs tasks."""
-    commands = ("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",)
-    with running(server.deployment, *commands):
-        yield server
+def _is_skipped(item: pytest.Item) -> bool:
+    return any(mark.name == "skip" or (mark.name == "skipif" and mark.args[0]) for mark in item.iter_markers())
 
 
-@pytest.fixture(scope="session")
-def server_below_base(deployment: Deployment) -> Iterator[Server]:
+def _fixtures_of(item: pytest.Item) -> Sequence[str]:
+    names: Sequence[str] = getattr(item, "fixturenames", ())
+    return names
+
+
+@pytest.fixture(scope="package")
+def server(servers: Dict[str, Server]) -> Server:
+    """An Airflow as it is usually set up, with a static token; it may be deployed to."""
+    return servers["server"]
+
+
+@pytest.fixture(scope="package")
+def server_below_base(servers: Dict[str, Server]) -> Server:
     """
     An Airflow below a base path, and the other way in all else.
 
     Its static token only reads, gunicorn lets headers with underscores through, and our limit of
     a body is larger than Airflow's own.
     """
+    return servers["server_below_base"]
+
+
+@pytest.fixture(scope="package")
+def public_server(servers: Dict[str, Server]) -> Server:
+    """An Airflow that its deployer made public: by FAB's public role, or by Simple's all-admins mode."""
+    return servers["public_server"]
+
+
+def _usual(deployment: Deployment) -> Tuple[Deployment, str]:
+    options = {
+        BACKENDS: f"{BASIC},{SESSION}",
+        STATIC_TOKEN: TOKEN,
+        "AIRFLOW__NATIVE_API__ALLOW_DEPLOY": "True",
+        # Airflow 2's scheduler looks for a DAG's new version every 10 seconds otherwise.
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL": "0",
+    }
+    return deployment.copy(deployment.home.with_name("usual"), **options), ""
+
+
+def _below_base(deployment: Deployment) -> Tuple[Deployment, str]:
     options = {
         BACKENDS: BASIC,
         STATIC_TOKEN: TOKEN,
@@ -52,13 +84,10 @@ def server_below_base(deployment: Deployment) -> Iterator[Server]:
         "AIRFLOW__NATIVE_API__BODY_BYTES": "10000000",
         "GUNICORN_CMD_ARGS": "--header-map dangerous",
     }
-    with serving(deployment.copy(deployment.home.with_name("below_base"), **options), "/base") as started:
-        yield started
+    return deployment.copy(deployment.home.with_name("below_base"), **options), "/base"
 
 
-@pytest.fixture(scope="session")
-def public_server(deployment: Deployment) -> Iterator[Server]:
-    """An Airflow that its deployer made public: by FAB's public role, or by Simple's all-admins mode."""
+def _public(deployment: Deployment) -> Tuple[Deployment, str]:
     options = {BACKENDS: f"{BASIC},{SESSION}", STATIC_TOKEN: TOKEN}
     if HAS_FAB:
         options["AIRFLOW__FAB__AUTH_ROLE_PUBLIC"] = "Viewer"
@@ -67,5 +96,7 @@ def public_server(deployment: Deployment) -> Iterator[Server]:
     copy = deployment.copy(deployment.home.with_name("public"), **options)
     # Where Airflow 2 reads the public role.
     (copy.home / "webserver_config.py").write_text("AUTH_ROLE_PUBLIC = 'Viewer'\nWTF_CSRF_ENABLED = True\n")
-    with serving(copy) as started:
-        yield started
+    return copy, ""
+
+
+CONFIGURED = {"server": _usual, "server_below_base": _below_base, "public_server": _public}

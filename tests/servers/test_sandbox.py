@@ -13,9 +13,9 @@ import pytest
 from tests.servers.client import LEGACY, TYPED
 from tests.servers.deployment import TOKEN, Deployment, Server, serving
 from tests.servers.processes import eventually
-from tests.servers.versions import AIRFLOW, on
+from tests.versions import AIRFLOW, on
 
-pytestmark = on("2.11", "3.3")
+pytestmark = [on("2.11", "3.3"), pytest.mark.hardening]
 
 WAITED_FOR, IN_BACKGROUND, ABORTED, LEFT = "2024-03-04", "2024-03-05", "2024-03-06", "2024-03-07"
 #: Airflow 2's web server ends a worker that takes longer than this.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Tuple
 
 import pytest
 
@@ -13,11 +14,20 @@ AIRFLOW = version()
 HAS_FAB = AIRFLOW < (3, 0) or (find_spec("airflow.providers.fab") is not None)
 
 
+def numbers(minor: str) -> Tuple[int, ...]:
+    """Return a minor version, such as 2.11, as numbers."""
+    return tuple(int(number) for number in minor.split("."))
+
+
 def on(*minors: str, fab: bool = False) -> pytest.MarkDecorator:
     """Skip on other minors than these, where the tests in process say the same in less time."""
-    wanted = {tuple(int(number) for number in minor.split(".")) for minor in minors}
-    here = AIRFLOW in wanted and (HAS_FAB or not fab)
+    here = AIRFLOW in map(numbers, minors) and (HAS_FAB or not fab)
     with_fab = " with the FAB provider" if fab and AIRFLOW >= (3, 0) else ""
     return pytest.mark.skipif(
         not here, reason=f"Real servers are started for this on Airflow {', '.join(minors)}{with_fab} only"
     )
+
+
+def by_default_on(*minors: str) -> pytest.MarkDecorator:
+    """Skip on other minors, which have a neighbour's code for it, unless ``--every-version`` is given."""
+    return pytest.mark.by_default_on(*minors)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Dict, Iterator
-
-import pytest
+from typing import Any, Dict
 
 from tests.servers.client import LEGACY, Answer, Client
-from tests.servers.deployment import Deployment, Server, running, serving
+from tests.servers.deployment import Server
 from tests.servers.processes import eventually
-from tests.servers.versions import AIRFLOW, on
+from tests.versions import on
 
 pytestmark = on("2.11", "3.3")
 
@@ -34,20 +32,6 @@ with DAG("over_http", schedule=None, start_date=datetime.datetime(2024, 1, 1), c
 
 def text_of(word: str) -> bytes:
     return TEXT.replace("WORD", word).encode()
-
-
-@pytest.fixture(scope="module")
-def site(deployment: Deployment) -> Iterator[Server]:
-    """An Airflow that may be deployed to, with all that runs tasks."""
-    own = deployment.copy(deployment.home.with_name("deployed_to"), AIRFLOW__NATIVE_API__ALLOW_DEPLOY="True")
-    own.dags = deployment.home.with_name("dags_deployed_to")
-    own.dags.mkdir()
-    own.options["AIRFLOW__API__AUTH_BACKENDS"] = "airflow.api.auth.backend.basic_auth"
-    # Airflow 2's scheduler looks for a DAG's new version every 10 seconds otherwise.
-    own.options["AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL"] = "0"
-    commands = ("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",)
-    with serving(own) as server, running(own, *commands):
-        yield server
 
 
 def upload(client: Client, path: str, word: str, query: Any = None, **form: str) -> Answer:
@@ -74,9 +58,9 @@ def run_to_its_end(admin: Client, task_id: str) -> None:
     assert admin.read("task_state", **run, task_id=task_id).result()["state"] == "success"
 
 
-def test_from_the_first_deployment_to_the_last(site: Server) -> None:
+def test_from_the_first_deployment_to_the_last(scheduled: Server) -> None:
     """Deploy, run, deploy again, run, go back, run, delete."""
-    admin = site.user("admin")
+    admin = scheduled.user("admin")
     first = upload(admin, "/native_api/v1/deploy_dag", "first", unpause="on").result(201)
     assert first["added"] == ["over_http"]
     assert first["checksum"] == hashlib.sha256(text_of("first")).hexdigest()
@@ -85,7 +69,7 @@ def test_from_the_first_deployment_to_the_last(site: Server) -> None:
 
     assert "already exists" in upload(admin, "/native_api/v1/deploy_dag", "second").refusal(409)
     old = upload(admin, LEGACY, "second", query={"api": "deploy_dag"}, force="on").json()
-    assert old["output"] == f"DAG File [{site.deployment.dags / 'over_http.py'}] has been uploaded"
+    assert old["output"] == f"DAG File [{scheduled.deployment.dags / 'over_http.py'}] has been uploaded"
     assert old["result"]["changed"] == ["over_http"]
     run_to_its_end(admin, "second")
 
@@ -93,16 +77,16 @@ def test_from_the_first_deployment_to_the_last(site: Server) -> None:
     run_to_its_end(admin, "first")
 
     assert admin.write("delete_dag_file", path="over_http.py").result()["removed"] == ["over_http"]
-    assert list(site.deployment.dags.glob("*.py")) == []
+    assert not (scheduled.deployment.dags / "over_http.py").exists()
     assert admin.read("list_dags", dag_id_pattern="over_http").result()["dags"] == []
     numbers = [entry["number"] for entry in admin.read("list_deployments").result()["deployments"]]
     assert numbers == [1, 2, 3, 4]
 
 
-def test_what_the_scheduler_reads_is_never_half_a_deployment(site: Server) -> None:
+def test_what_the_scheduler_reads_is_never_half_a_deployment(scheduled: Server) -> None:
     """It has found no import error meanwhile."""
-    assert site.deployment.rows("SELECT filename FROM import_error") == []
+    assert scheduled.deployment.rows("SELECT filename FROM import_error") == []
 
 
-def test_only_administrators_deploy(site: Server) -> None:
-    assert "administrator" in upload(site.user("viewer"), "/native_api/v1/deploy_dag", "first").refusal(403)
+def test_only_administrators_deploy(scheduled: Server) -> None:
+    assert "administrator" in upload(scheduled.user("viewer"), "/native_api/v1/deploy_dag", "first").refusal(403)

@@ -7,7 +7,7 @@ from typing import Any, Dict
 from tests.servers.client import Client
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
-from tests.servers.versions import AIRFLOW, on
+from tests.versions import AIRFLOW, on
 
 pytestmark = on("2.11", "3.3")
 

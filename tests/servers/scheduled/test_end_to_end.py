@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.servers.client import LEGACY
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
-from tests.servers.versions import on
+from tests.versions import on
 
 pytestmark = on("2.11", "3.3")
 

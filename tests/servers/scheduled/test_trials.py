@@ -7,7 +7,7 @@ from typing import Any, Set, Tuple
 
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
-from tests.servers.versions import on
+from tests.versions import on
 
 pytestmark = on("2.11", "3.3")
 

@@ -1,0 +1,17 @@
+"""The usual Airflow, with all that runs tasks: started once for what needs it."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import pytest
+
+from tests.servers.deployment import Server, running
+from tests.versions import AIRFLOW
+
+
+@pytest.fixture(scope="package")
+def scheduled(server: Server) -> Iterator[Server]:
+    commands = ("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",)
+    with running(server.deployment, *commands):
+        yield server
