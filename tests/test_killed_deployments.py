@@ -16,7 +16,7 @@ from tests.airflow_under_test import HOME
 from tests.deploying_under_test import deploy, forget, kept, listed, loose_ends, on_disk, one, path_of, paused, task_ids
 from tests.test_refreshing import text_of
 
-pytestmark = pytest.mark.hardening
+pytestmark = pytest.mark.slow
 
 #: What a deployment does to the disk and the database, by the functions that do it.
 STEPS = (

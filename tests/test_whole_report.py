@@ -13,7 +13,7 @@ import pytest
 import native_api
 from tests.airflow_under_test import DAGS
 
-pytestmark = pytest.mark.hardening
+pytestmark = pytest.mark.slow
 
 
 def test_the_whole_folder(fresh: Any) -> None:

@@ -29,7 +29,7 @@ from tests.daemon_processes.stand_ins import (
 )
 from tests.test_contract import is_problem
 
-pytestmark = pytest.mark.hardening
+pytestmark = pytest.mark.slow
 
 
 class TestApart:

@@ -24,7 +24,7 @@ from tests import airflow_under_test, jobs_under_test
 from tests.jobs_under_test import running_supervisors
 from tests.sandbox.work import own_connection
 
-pytestmark = pytest.mark.hardening
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -92,6 +92,7 @@ def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path)
     assert {*states, native_api.call("job_state", job_id=job_id)["state"]} == {"lost"}
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_job_whose_supervisor_is_killed_hears_of_it_when_nothing_is_left(fresh: Any) -> None:
     """Also where the web worker's warm process, which both were forked from, was killed before."""
     with ThreadPoolExecutor(1) as threads:
@@ -125,6 +126,7 @@ def status_of(process: psutil.Process) -> str:
         return str(psutil.STATUS_ZOMBIE)
 
 
+@pytest.mark.slow
 def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) -> None:
     """Each of many looks at once sees that it is lost."""
     job_id = jobs_under_test.start("sleep")
@@ -161,6 +163,7 @@ def _supervisor() -> psutil.Process:
     return jobs_under_test.running_supervisors()[0]
 
 
+@pytest.mark.slow
 def test_a_job_outlives_the_web_worker_that_started_it(fresh: Any) -> None:
     """Another worker follows it to its end."""
     job_id = jobs_under_test.start("sleep", {"seconds": 1})

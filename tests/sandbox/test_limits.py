@@ -12,7 +12,7 @@ from native_api import errors
 from native_api.adapters.seam import airflow as seam
 from tests import jobs_under_test
 
-pytestmark = pytest.mark.hardening
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from tests.servers.deployment import Deployment, Server
 from tests.servers.processes import eventually
 from tests.versions import AIRFLOW, HAS_FAB, on
 
-pytestmark = [on("2.11", "3.3"), pytest.mark.hardening]
+pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tests.servers.deployment import TOKEN, Deployment, Server, serving
 from tests.servers.processes import eventually
 from tests.versions import AIRFLOW, on
 
-pytestmark = [on("2.11", "3.3"), pytest.mark.hardening]
+pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 
 WAITED_FOR, IN_BACKGROUND, ABORTED, LEFT = "2024-03-04", "2024-03-05", "2024-03-06", "2024-03-07"
 #: Airflow 2's web server ends a worker that takes longer than this.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
+import pytest
+
 from tests.servers.client import Client
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
 from tests.versions import on
 
-pytestmark = on("2.11", "3.3")
+pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 
 #: With SQLite Airflow 2 runs one task at a time, and starts an Airflow for each.
 SECONDS = 300

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Dict
 
+import pytest
+
 from tests.servers.client import LEGACY, Answer, Client
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
 from tests.versions import on
 
-pytestmark = on("2.11", "3.3")
+pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 
 RUN_SECONDS = 240
 TEXT = """

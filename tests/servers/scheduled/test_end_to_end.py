@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.servers.client import LEGACY
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
 from tests.versions import on
 
-pytestmark = on("2.11", "3.3")
+pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 
 RUN_SECONDS = 240
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+import pytest
+
 from tests.servers.client import Client
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
 from tests.versions import AIRFLOW, on
 
-pytestmark = on("2.11", "3.3")
+pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 
 RUN_SECONDS = 240
 HERE, BY_SCHEDULER = "2024-02-01T00:00:00+00:00", "2024-02-02T00:00:00+00:00"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Set, Tuple
 
+import pytest
+
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
 from tests.versions import on
 
-pytestmark = on("2.11", "3.3")
+pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 
 RUNS = "SELECT run_id, state FROM dag_run WHERE dag_id = 'tried'"
 INSTANCES = "SELECT task_id, state FROM task_instance WHERE dag_id = 'tried' AND run_id LIKE '__airflow_temporary%'"
