@@ -116,9 +116,21 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
     except ValidationError as exc:
         raise Invalid(exc.normalized_messages()) from exc
     wrong = {name: ["Has a NUL character in it."] for name, value in loaded.items() if _holds_nul(value)}
+    wrong.update({name: ["Has half of a character in it."] for name, value in loaded.items() if _is_no_text(value)})
     if wrong:
         raise Invalid(wrong)
     return loaded
+
+
+def _is_no_text(value: Any) -> bool:
+    """Return whether a text, or one of a list, has half of a surrogate pair in it; databases take what JSON escapes."""
+    try:
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _holds_nul(value: Any) -> bool:

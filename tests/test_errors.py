@@ -128,6 +128,59 @@ class TestValuesThatNoDatabaseHolds:
             pytest.skip("SQLite holds it")
         is_problem(web.typed("trigger_dag", dag_id="wire_dag", conf='{"a": "\\ud800"}'), 422)
 
+    @pytest.mark.parametrize(
+        "said, status",
+        [
+            pytest.param("LIKE or GLOB pattern too complex", 422, id="SQLite's pattern"),
+            pytest.param("too many SQL variables", 422, id="SQLite's variables"),
+            pytest.param("database is locked", 503, id="SQLite locked"),
+            pytest.param("no such table: variable", 503, id="SQLite without tables"),
+            pytest.param((1153, "Got a packet bigger than 'max_allowed_packet' bytes"), 422, id="MySQL's packet"),
+            pytest.param((1366, "Incorrect string value"), 422, id="MySQL's characters"),
+            pytest.param((2006, "MySQL server has gone away"), 503, id="MySQL gone"),
+            pytest.param((1205, "Lock wait timeout exceeded"), 503, id="MySQL locked"),
+            pytest.param({"pgcode": "54001"}, 422, id="PostgreSQL's stack"),
+            pytest.param({"sqlstate": "54000"}, 422, id="psycopg 3's limit"),
+            pytest.param({"pgcode": "57P01"}, 503, id="PostgreSQL shut down"),
+            pytest.param({"pgcode": "40P01"}, 503, id="PostgreSQL's deadlock"),
+            pytest.param("the number of query arguments cannot exceed 32767", 422, id="asyncpg's parameters"),
+        ],
+    )
+    def test_what_a_driver_raises(self, web: Any, mocker: Any, said: Any, status: int) -> None:
+        """What is wrong with a value is the caller's error, and never told as a database that does not answer."""
+        from sqlalchemy.exc import OperationalError
+
+        cause: Any = Exception(*said) if isinstance(said, tuple) else Exception(said)
+        if isinstance(said, dict):
+            cause = type("DriverError", (Exception,), said)("a failure")
+        failure = OperationalError("SELECT 1", {}, cause)
+        mocker.patch("sqlalchemy.engine.default.DefaultDialect.do_execute", side_effect=failure)
+        is_problem(web.typed("list_variables"), status)
+
+    def test_a_pattern_that_sqlite_refuses(self, fresh: Any, monkeypatch: Any) -> None:
+        """Were it let through: the bound of the argument is lifted here."""
+        if airflow_under_test.DATABASE in os.environ:
+            pytest.skip("PostgreSQL takes it")
+        field = operations.get("list_variables").request.fields["key_pattern"]
+        monkeypatch.setattr(field.length, "max", 10**6)
+        native_api.call("set_variable", key="k", value="v")
+        with pytest.raises(errors.Invalid):
+            native_api.call("list_variables", key_pattern="a" * 60_000)
+
+    @pytest.mark.parametrize("name", ["OverflowError", "UnicodeEncodeError"])
+    def test_no_value_that_drivers_refuse_by_themselves(self, web: Any, name: str) -> None:
+        """They raise no error of the database: numbers have ranges, and what is no text is refused when it is read."""
+        if name == "OverflowError":
+            answers = [web.typed("list_variables", offset=10**30), web.typed("list_variables", limit=10**30)]
+        else:
+            answers = [web.request("GET", "/native_api/v1/get_variable", query="key=%ED%A0%80")]
+            with pytest.raises(errors.Invalid):
+                native_api.call("get_variable", key="\ud800")
+            with pytest.raises(errors.Invalid):
+                native_api.call("list_dags", tags=["\ud800"])
+        for answer in answers:
+            assert 400 <= answer.status < 500
+
     def test_what_the_database_itself_refuses(self, web: Any, mocker: Any) -> None:
         from sqlalchemy.exc import DataError
 

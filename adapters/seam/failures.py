@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 from importlib import import_module
-from typing import Callable, Iterator, Optional, Tuple, Type
+from typing import Any, Callable, Iterator, Optional, Tuple, Type
 
 from native_api.errors import DatabaseUnavailable, Invalid, Missing, NativeApiError, Refused
 
 log = logging.getLogger(__name__)
 
-Translation = Callable[[BaseException], NativeApiError]
+Translation = Callable[[BaseException], Optional[NativeApiError]]
 
 #: The first row whose class the exception is an instance of decides. A class is looked for in the places that it has
 #: had, the newest first; one that this Airflow lacks is passed over.
@@ -27,12 +27,55 @@ TABLE: Tuple[Tuple[str, Translation], ...] = (
         "cryptography.fernet:InvalidToken",
         lambda exc: Refused("What is stored was encrypted with a key that is not in [core] fernet_key."),
     ),
-    ("sqlalchemy.exc:DataError", lambda exc: Invalid({"arguments": ["The database cannot hold one of the values."]})),
+    ("sqlalchemy.exc:DataError", lambda exc: _cannot_take()),
     ("sqlalchemy.exc:IntegrityError", lambda exc: Refused("Another call has written the same thing meanwhile.")),
-    ("sqlalchemy.exc:OperationalError", lambda exc: DatabaseUnavailable()),
-    ("sqlalchemy.exc:InterfaceError", lambda exc: DatabaseUnavailable()),
+    ("sqlalchemy.exc:DBAPIError", lambda exc: _cannot_take() if _is_about_values(exc) else _unavailable(exc)),
     ("sqlalchemy.exc:TimeoutError", lambda exc: DatabaseUnavailable()),
 )
+
+#: How drivers say that a value, or the number of values, is more than the database takes. They raise the same class for
+#: it as for a server that is gone: SQLite and psycopg say it in words, PostgreSQL by SQLSTATE, MySQL by a number.
+_OF_VALUES = (
+    "pattern too complex",
+    "too many sql variables",
+    "too many terms",
+    "expression tree is too large",
+    "parser stack overflow",
+    "string or blob too big",
+    "integer overflow",
+    "binding parameter",
+    "number of parameters",
+    "number of query arguments",
+)
+#: 22: data exception; 54: program limit exceeded.
+_STATES_OF_VALUES = ("22", "54")
+#: Too large a packet, out of range, no such character, too long, too many placeholders, no JSON, no pattern.
+_NUMBERS_OF_VALUES = frozenset(
+    (1139, 1153, 1264, 1292, 1366, 1390, 1406, 1436, 2020, *range(3140, 3160), *range(3685, 3700))
+)
+
+
+def _cannot_take() -> Invalid:
+    return Invalid({"arguments": ["The database cannot take one of the values, or so many of them."]})
+
+
+def _is_about_values(exc: BaseException) -> bool:
+    """Return whether a driver refused what the caller sent, rather than being without its server."""
+    if getattr(exc, "connection_invalidated", False):
+        return False
+    cause: Any = getattr(exc, "orig", None)
+    state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+    if state:
+        return str(state)[:2] in _STATES_OF_VALUES
+    if isinstance(cause, BaseException) and cause.args and isinstance(cause.args[0], int):
+        return cause.args[0] in _NUMBERS_OF_VALUES
+    return any(words in str(cause).lower() for words in _OF_VALUES)
+
+
+def _unavailable(exc: BaseException) -> Optional[NativeApiError]:
+    """Return our error for a database that is gone, None for a statement that is wrong, which is ours to mend."""
+    unavailable = (_load(f"sqlalchemy.exc:{name}") for name in ("OperationalError", "InterfaceError"))
+    return DatabaseUnavailable() if any(found and isinstance(exc, found) for found in unavailable) else None
 
 
 #: What the database says of a statement that failed; its text has the statement's parameters in it.
