@@ -57,6 +57,15 @@ DIFFERENCES: List[Difference] = [
         until=(2, 11),
     ),
     Difference(
+        "dags next-execution",
+        "a run after the last one",
+        "prints ``None`` after the one run of ``@once``, and then a date again",
+        "the list of next runs ends with the last one",
+        "The command asks the timetable for the run after ``None``, which is the first one.",
+        since=(3, 1),
+        until=(3, 1),
+    ),
+    Difference(
         "dags state",
         "a secret in conf",
         "prints the run's conf as it is",
@@ -229,8 +238,9 @@ def document() -> str:
         "================================================\n\n"
         "The tests compare the operations with Airflow's own command line on every supported Airflow, on a database\n"
         "with runs and task instances in every state:\n\n"
-        "* ``dags list``, ``dags list-runs``, ``dags state``, ``dags delete``, ``tasks list``, ``tasks state`` and\n"
-        "  ``tasks states-for-dag-run`` for all of Airflow's example DAGs, and the tests' own;\n"
+        "* ``dags list``, ``dags details``, ``dags next-execution``, ``dags list-runs``, ``dags state``,\n"
+        "  ``dags delete``, ``tasks list``, ``tasks state`` and ``tasks states-for-dag-run`` for all of Airflow's\n"
+        "  example DAGs, and the tests' own; ``dags list-import-errors`` for a file of the tests' own;\n"
         "* ``tasks failed-deps`` for the same, but on 3.0, where it takes seconds a call, for the tests' own alone;\n"
         "* ``tasks clear`` for some of them, which have mapped tasks, task groups, markers, setups or SubDAGs;\n"
         "* ``variables``, ``connections`` and ``pools`` for some of each kind.\n\n"

@@ -74,6 +74,7 @@ def test_dags_next_execution(filled: Any, one_file: Any) -> None:
             if not isinstance(theirs, Failure):
                 # A file may write to the log while it is parsed.
                 theirs = "".join(line for line in theirs.splitlines(keepends=True) if line[0] != "[")
+                what = "a run after the last one" if re.search(r"None\n\d", theirs) else what
             comparison.same("a SubDAG" if filler.of_a_subdag(dag_id) else what, theirs, ours, dag_id)
 
 
