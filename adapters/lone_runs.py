@@ -17,6 +17,16 @@ from native_api.errors import (
     TaskInstanceNotFound,
 )
 
+#: What makes dependencies be ignored, the least first.
+_WAYS = (
+    ("force",),
+    ("ignore_depends_on_past",),
+    ("ignore_dependencies",),
+    ("force", "ignore_depends_on_past"),
+    ("force", "ignore_dependencies"),
+    ("ignore_all_dependencies",),
+    ("force", "ignore_all_dependencies"),
+)
 #: What a task instance has for the id of its executor that is skipped only since another was to run alone.
 LEFT_ALONE = "native_api:left alone"
 
@@ -116,7 +126,16 @@ def require_ready(lone: Lone, options: Mapping[str, Any], waits: bool, session: 
         lone.instance.pool = options["pool"]
     found = unmet(lone.instance, airflow().running.dependencies(options, waits), session)
     if found:
-        raise DependenciesUnmet(**lone.key, dependencies=found)
+        raise DependenciesUnmet(**lone.key, dependencies=found, arguments=_in_spite_of(lone, options, waits, session))
+
+
+def _in_spite_of(lone: Lone, options: Mapping[str, Any], waits: bool, session: Any) -> Optional[List[str]]:
+    """Return the arguments that ignore no more than is unmet, or None where not all of it can be ignored."""
+    for names in _WAYS:
+        ignoring = airflow().running.dependencies({**options, **dict.fromkeys(names, True)}, waits)
+        if not unmet(lone.instance, ignoring, session):
+            return [*names]
+    return None
 
 
 def require_idle(lone: Lone) -> None:

@@ -128,6 +128,9 @@ class Subdir(Schema):
 class OneRun(Subdir):
     """Names one run of a DAG, by ``run_id`` or by ``logical_date``."""
 
+    #: Whether the operation can do nothing where no run is named.
+    needs_a_run = True
+
     dag_id = dag_id_field()
     run_id = Text(texts.ID, metadata={"description": "The id of the run."})
     logical_date = DateTime(metadata={"description": "The run's logical date, in place of run_id."})
@@ -136,7 +139,7 @@ class OneRun(Subdir):
     @validates_schema
     def _names_a_run(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         given = [name for name in ("run_id", "logical_date", "execution_date") if data.get(name) is not None]
-        if not given:
+        if not given and self.needs_a_run:
             raise ValidationError("Name the run by run_id or by logical_date.", "run_id")
         if len(given) > 1:
             raise ValidationError(f"Name the run once, not by {' and by '.join(given)}.", given[-1])

@@ -8,7 +8,8 @@ import uuid
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional
 
-from marshmallow import fields
+import pendulum
+from marshmallow import fields, post_load
 
 from native_api.access import EXECUTE_DAG, Effect
 from native_api.adapters import jobs, sandbox
@@ -25,12 +26,20 @@ TEMPORARY = "__airflow_temporary_run_native_api_"
 
 
 class TestTask(InBackground, OneTaskInstance):
-    """Which task instance to test, and how; there need be no run for the date."""
+    """Which task instance to test, and how; there need be no run for the date, which is the present by default."""
+
+    needs_a_run = False
 
     dry_run = switch("Only say what the task would do: its template fields are rendered.")
     task_params = JSONObject(
         load_default=dict, metadata={"description": "Params for the task, a JSON object, over those of its file."}
     )
+
+    @post_load
+    def _at_present(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+        if not {"run_id", "logical_date", "execution_date"} & {*data}:
+            data["logical_date"] = pendulum.now("UTC")
+        return data
 
 
 class TestedTask(OnTrial):
@@ -87,7 +96,8 @@ def test_task(
     """
     Run a task as its file has it now, whatever the tasks before it did, and record nothing of it.
 
-    No run is made or changed that anybody else sees, whether there is one for the date or not. The XComs of a run that
+    Where neither a date nor a run is named, it is tested for the present moment. No run is made or changed that
+    anybody else sees, whether there is one for the date or not. The XComs of a run that
     exists are there for the task; what it pushes itself is not kept. A task that fails is an answer, not an error.
     """
     named = instance_on_trial(context, **instance)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator
 
+import pendulum
 import pytest
 
 import native_api
@@ -115,6 +117,17 @@ class TestWhatATaskDoes:
         answer = tried("moment")
         assert answer["return_value_is_repr"] is True
         assert answer["return_value"].startswith("datetime.datetime(2026, 11, 1, 0, 0")
+
+
+def test_without_a_date(fresh: Any) -> None:
+    """It is tested for the present moment, which the answer and the audit log name."""
+    before = pendulum.now("UTC")
+    with unchanged():
+        answer = native_api.call("test_task", dag_id="trials", task_id="pushes")
+    assert before <= pendulum.parse(answer["logical_date"]) <= pendulum.now("UTC")
+    assert (answer["state"], answer["run_id"], answer["execution_date"]) == ("success", None, answer["logical_date"])
+    (row,) = airflow_under_test.audit_rows()
+    assert json.loads(row.extra)["logical_date"] == str(pendulum.parse(answer["logical_date"]))
 
 
 class TestMapped:
@@ -243,6 +256,12 @@ class TestBackground:
 
 
 class TestOldClients:
+    def test_without_a_date(self, web: Any) -> None:
+        """The command that does the same names the moment that was taken."""
+        answer = web.legacy("test", dag_id="trials", task_id="pushes").json
+        assert (answer["status"], answer["result"]["state"]) == ("OK", "success")
+        assert answer["airflow_cmd"].endswith(answer["result"]["logical_date"])
+
     def test_the_log_is_on_stdout(self, web: Any) -> None:
         moment = "2026-11-01T00:00:00"
         answer = web.legacy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from native_api.errors.conflicts import Conflict
 
@@ -36,10 +36,15 @@ class DependenciesUnmet(Conflict):
     task_id: str
     map_index: int
     dependencies: List[Dict[str, str]]
+    #: Those that have it run all the same; None where there are none.
+    arguments: Optional[List[str]]
 
     def __str__(self) -> str:
         unmet = " ".join(f"{dependency['name']}: {dependency['reason']}" for dependency in self.dependencies)
-        return f"The task '{self.task_id}' has unmet dependencies; force, or ignore_*, runs it all the same. {unmet}"
+        way = "no argument has it run all the same"
+        if self.arguments:
+            way = f"to run it all the same, use {' and '.join(self.arguments)}"
+        return f"The task '{self.task_id}' has unmet dependencies; {way}. {unmet}"
 
 
 @dataclass(eq=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List, Optional
 
 import pytest
 
 import native_api
+from native_api.adapters.running import IGNORED
 from native_api.errors import (
     DagRunNotFound,
     DependenciesUnmet,
@@ -126,6 +127,48 @@ class TestInARunThatHasEnded:
             run("first", run_id="r")
         assert [dependency["name"] for dependency in caught.value.dependencies] == ["Task Instance State"]
         assert states("r")["first"] == "success"
+
+    @pytest.mark.parametrize(
+        ("task_id", "before", "arguments"),
+        [
+            pytest.param("first", "success", ["force"], id="it has run"),
+            pytest.param("second", None, ["ignore_dependencies"], id="the task before it has failed"),
+            pytest.param("second", "success", ["force", "ignore_dependencies"], id="both"),
+        ],
+    )
+    def test_the_error_names_what_has_it_run_all_the_same(
+        self, task_id: str, before: Optional[str], arguments: List[str]
+    ) -> None:
+        """And nothing less does."""
+        finished_run()
+        airflow_under_test.set_try("alone", "r", "first", 1, "failed" if task_id == "second" else "success")
+        airflow_under_test.set_try("alone", "r", task_id, 1, before)
+        for given in ({}, *({name: True} for name in IGNORED if name not in (*arguments, "ignore_all_dependencies"))):
+            with pytest.raises(DependenciesUnmet, match=f"to run it all the same, use {' and '.join(arguments)}\\."):
+                run(task_id, run_id="r", **given)
+        assert run(task_id, run_id="r", **dict.fromkeys(arguments, True))["state"] == "success"
+
+    def test_the_error_names_what_ignores_the_run_before(self) -> None:
+        from airflow.models.dagrun import DagRun
+
+        native_api.call("trigger_dag", dag_id="daily_with_past", run_id="before", logical_date=DATE)
+        with airflow_under_test.session() as session:
+            # With catchup, only a scheduled run is the one before.
+            session.execute(DagRun.__table__.update().values(run_type="scheduled"))
+        airflow_under_test.set_try("daily_with_past", "before", "count", 1, "failed")
+        asked = {"dag_id": "daily_with_past", "task_id": "count", "logical_date": "2026-03-02", "local": True}
+        with pytest.raises(DependenciesUnmet) as caught:
+            native_api.call("run_task", **asked, force=True)
+        assert caught.value.arguments == ["ignore_depends_on_past"]
+        assert native_api.call("run_task", **asked, ignore_depends_on_past=True)["state"] == "success"
+
+    def test_what_no_argument_ignores(self, mocker: Any) -> None:
+        """It is said so, rather than that one does."""
+        unmet = [{"name": "A dependency", "reason": "of a later Airflow."}]
+        mocker.patch("native_api.adapters.lone_runs.unmet", return_value=unmet)
+        with pytest.raises(DependenciesUnmet, match="no argument has it run") as caught:
+            run("first")
+        assert caught.value.arguments is None
 
     @pytest.mark.parametrize("state", ["running", "queued", "deferred", "restarting"])
     def test_not_twice_at_once(self, state: str) -> None:

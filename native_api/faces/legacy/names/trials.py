@@ -18,18 +18,20 @@ _RULE = f"# {'-' * 58}\n"
 @legacy_name("render", INSTANCE, required="dag_id task_id", operation="render_task")
 def render(arguments: Arguments) -> Plan:
     """The template fields of a task, each below a heading."""
-    return Plan("render_task", _instance(arguments), _fields)
+    return Plan("render_task", {**_task(arguments), **one_run(arguments)}, _fields)
 
 
 @legacy_name("test", f"{INSTANCE} task_params", required="dag_id task_id", operation="test_task")
 def test(arguments: Arguments) -> Plan:
     """A task run with nothing recorded: its log."""
-    wanted = {**_instance(arguments), **arguments.given("task_params")}
+    wanted = {**_task(arguments), **arguments.given("task_params")}
+    if arguments.given("run_id", "execution_date", "logical_date"):
+        wanted.update(one_run(arguments))
     return Plan("test_task", wanted, lambda result: str(result["log"]), failure=_failure)
 
 
-def _instance(arguments: Arguments) -> Dict[str, Any]:
-    wanted: Dict[str, Any] = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
+def _task(arguments: Arguments) -> Dict[str, Any]:
+    wanted: Dict[str, Any] = dict(arguments.given("dag_id", "task_id", "map_index", "subdir"))
     if arguments.flag("async"):
         wanted["async"] = True
     return wanted
