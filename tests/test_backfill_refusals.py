@@ -11,6 +11,7 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters.seam import backfill_rows2
+from tests.airflow_under_test import DAGS
 from tests.files_of_dags import dag_file
 from tests.test_backfills import DATES, DAYS, ON_2, backfill, finish, runs, set_state, trigger
 
@@ -166,6 +167,21 @@ class TestDependsOnPast:
     def test_the_first_one_waits_without_catchup(self, without_catchup: str) -> None:
         with pytest.raises(errors.DependsOnPast, match="local"):
             backfill(without_catchup, ignore_first_depends_on_past=True)
+
+    @pytest.mark.skipif(not ON_2, reason="Airflow 3 has its own backfills only")
+    def test_a_local_one_without_the_file(self, without_catchup: str) -> None:
+        """It is refused before anything is made: the job could not run it."""
+        path = DAGS / f"{without_catchup}.py"
+        text = path.read_text(encoding="utf-8")
+        path.unlink()
+        try:
+            with pytest.raises(errors.DagFileMissing):
+                backfill(without_catchup, local=True)
+            (warning,) = backfill(without_catchup, local=True, dry_run=True)["warnings"]
+        finally:
+            path.write_text(text, encoding="utf-8")
+        assert "is not on the host" in warning
+        assert native_api.call("list_backfills")["backfills"] == []
 
     @pytest.mark.skipif(not ON_2, reason="on Airflow 3 they wait in every backfill")
     def test_manual_runs_do_not_wait_with_catchup(self, fresh: Any) -> None:

@@ -350,6 +350,12 @@ class TestTheFaces:
         assert answer.json["warning"] == "Both options pause and unpause were given. Skipping"
         assert task_ids() == ["other"]
 
+    def test_a_dry_run_in_the_old_protocol(self, web: Any) -> None:
+        """It did not have one; whoever asks for one must not deploy."""
+        answer = self.old(web, "deployed.py", one(), dryrun="on")
+        assert answer.json["output"] == f"DAG File [{path_of()}] would be uploaded"
+        assert (answer.json["result"]["added"], on_disk()) == (["deployed_one"], {})
+
     def test_the_old_protocol_refuses(self, web: Any) -> None:
         assert web.legacy("deploy_dag").json["output"] == "dag_file should be provided"
         assert self.old(web, "", one()).json["output"] == "dag_file should be provided"

@@ -173,6 +173,21 @@ def test_a_file_that_is_not_on_this_host(web: Any, file: Path) -> None:
     assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
 
 
+@pytest.mark.parametrize(
+    ("operation", "how"),
+    [("render_task", {}), ("test_task", {}), ("test_task", {"dry_run": True}), ("run_task", {"local": True})],
+)
+def test_a_task_whose_file_is_not_on_this_host(web: Any, file: Path, operation: str, how: Dict[str, Any]) -> None:
+    """The same, and nothing is left of it: no run that was made for the task."""
+    file.unlink()
+    instance = {"dag_id": "refreshed_one", "task_id": "first", "logical_date": "2024-01-01"}
+    answer = web.typed(operation, **instance, **how)
+    is_problem(answer, 409)
+    assert (answer.json["code"], answer.json["file"]) == ("dag_file_missing", str(file))
+    assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+    assert native_api.call("list_dag_runs", dag_id="refreshed_one")["dag_runs"] == []
+
+
 def test_files_that_are_not_on_this_host(web: Any, file: Path) -> None:
     """All others are read; the DAGs of these stay as they are, and are listed, until the caller has them removed."""
     file.unlink()
@@ -244,6 +259,18 @@ class TestAHostWithoutFiles:
             assert str(empty / "wire_dag.py") in {file["file"] for file in answer["missing_files"]}
         native_api.call("delete_dag", dag_id="refreshed_one", force=True)
         assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
+
+    def test_takes_no_dag_for_gone(self, fresh: Any, empty: Path) -> None:
+        """delete_dag needs force there: where there are no files, none has gone."""
+        from airflow.models.dag import DagModel
+        from sqlalchemy import update
+
+        fresh.copy_dag(fresh.COPY)
+        with fresh.session() as session:
+            gone = update(DagModel).where(DagModel.dag_id == fresh.COPY).values(fileloc=str(empty / "gone.py"))
+            session.execute(gone.execution_options(synchronize_session=False))
+        with pytest.raises(errors.DagIsDefined):
+            native_api.call("delete_dag", dag_id=fresh.COPY)
 
     @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 records whole paths")
     @pytest.mark.parametrize("operation", ["refresh_dag", "render_task", "test_task"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import Any, Dict, Iterator
 
 import pytest
@@ -74,6 +75,26 @@ def test_a_run_that_is_there(known: Any, named: Any) -> None:
 def test_an_xcom_of_a_date_that_never_ran(known: Any) -> None:
     fields = rendered(dag_id="trials", task_id="pulls", logical_date=DATE)
     assert fields["bash_command"]["value"] == "echo None"
+
+
+def test_a_dag_in_an_archive(known: Any) -> None:
+    text = (
+        "import pendulum\nfrom airflow import DAG\n"
+        "try:\n    from airflow.providers.standard.operators.bash import BashOperator\n"
+        "except ImportError:\n    from airflow.operators.bash import BashOperator\n"
+        "with DAG('zipped', start_date=pendulum.datetime(2024, 1, 1), schedule=None):\n"
+        "    BashOperator(task_id='says', bash_command='echo {{ var.value.trial }}')\n"
+    )
+    path = airflow_under_test.DAGS / "zipped.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("inside.py", text)
+    try:
+        native_api.call("refresh_all_dags", subdir=str(path))
+        fields = rendered(dag_id="zipped", task_id="says", logical_date=DATE)
+        assert fields["bash_command"]["value"] == "echo Yes"
+    finally:
+        path.unlink()
+        native_api.call("delete_dag", dag_id="zipped", force=True)
 
 
 def test_a_value_that_json_cannot_hold(known: Any) -> None:

@@ -21,7 +21,8 @@ def deploy_dag(arguments: Arguments) -> Plan:
 
 
 def _uploaded(result: Mapping[str, Any]) -> str:
-    return f"DAG File [{result['fileloc']}] has been uploaded"
+    done = "would be" if result["dry_run"] else "has been"
+    return f"DAG File [{result['fileloc']}] {done} uploaded"
 
 
 @legacy_name("refresh_dag", required="dag_id", prints=False, operation="refresh_dag")
