@@ -209,6 +209,22 @@ def test_files_that_are_not_on_this_host(web: Any, file: Path) -> None:
         native_api.call("list_tasks", dag_id="refreshed_one")
 
 
+@pytest.mark.parametrize("how", [{}, {"remove_missing": True}])
+def test_a_file_that_was_renamed(file: Path, how: Dict[str, Any]) -> None:
+    """Its DAGs are there by the new name: none of them is missing, or gone."""
+    moved = file.with_name("refreshed_anew.py")
+    file.rename(moved)
+    try:
+        answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER", **how)
+        assert (answer["added"], answer["removed"], answer["missing_files"]) == (
+            ["refreshed_one", "refreshed_two"],
+            [],
+            [],
+        )
+    finally:
+        moved.unlink()
+
+
 class TestAHostWithoutFiles:
     """As Airflow's Helm chart has its web servers: an empty DAGs folder beside a database full of DAGs."""
 

@@ -48,7 +48,8 @@ def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[s
     whole = os.path.join(bundle.path, path)
     if not os.path.exists(whole):
         raise DagFileMissing(dag_id, whole, bundle.name, os.uname().nodename)
-    return _refreshed([(whole, bundle)], [], None, begun)
+    files = [(whole, bundle)]
+    return _answer(_entries(files, None), files, begun)
 
 
 def refresh(
@@ -65,20 +66,24 @@ def refresh(
     begun = time.monotonic()
     opened = list(parsing.opened(bundles, refresh=True))
     files = parsing.files_here(opened, subdir, may_be_gone=remove_missing)
+    entries = _entries(files, file_seconds)
+    # Another file may define by now what was in a file that is not here.
     missing = [file for file in _missing(opened, files) if subdir is None or parsing.is_in(file[:2], subdir)]
-    gone = [file[:2] for file in missing] if remove_missing else []
-    return {**_refreshed(files, gone, file_seconds, begun), "missing_files": [_told(file) for file in missing]}
+    if remove_missing:
+        entries += _entries([file[:2] for file in missing], None, are_here=False)
+    return {**_answer(entries, files, begun), "missing_files": [_shown(file) for file in missing]}
 
 
-def _refreshed(
-    files: List[parsing.File], gone: List[parsing.File], file_seconds: Optional[float], begun: float
-) -> Dict[str, Any]:
+def _entries(
+    files: List[parsing.File], file_seconds: Optional[float], *, are_here: bool = True
+) -> List[Dict[str, Any]]:
     airflow().syncing.prepare()
     with tempfile.TemporaryDirectory() as folder:
-        lock = os.path.join(folder, "lock")
-        every = [Refreshed(*file, True, lock) for file in files]
-        every += [Refreshed(*file, False, lock) for file in gone]
-        entries = [parsing.entry_of(file, piece) for file, piece in parsing.in_forks(_refresh_one, every, file_seconds)]
+        some = [Refreshed(*file, are_here, os.path.join(folder, "lock")) for file in files]
+        return [parsing.entry_of(file, piece) for file, piece in parsing.in_forks(_refresh_one, some, file_seconds)]
+
+
+def _answer(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, Any]:
     asked = [airflow().syncing.ask_processor(*file) for file in files]
     entries = [{**_NOTHING, **entry} for entry in parsing.slowest_first(entries)]
     return {
@@ -111,7 +116,7 @@ def _missing(opened: List[Bundle], files: List[parsing.File]) -> Iterator[Missin
                     yield Missing(path, bundle, dag_ids)
 
 
-def _told(file: Missing) -> Dict[str, Any]:
+def _shown(file: Missing) -> Dict[str, Any]:
     return {"file": file.path, "bundle_name": file.bundle.name, "dag_ids": file.dag_ids}
 
 

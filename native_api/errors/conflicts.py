@@ -179,7 +179,8 @@ class DagFileMissing(Conflict):
     def __str__(self) -> str:
         return (
             f"The file {self.file}{_of_bundle(self.bundle_name)} of the DAG '{self.dag_id}' is not on the host "
-            f"'{self.hostname}': {_WHERE_FILES_ARE}"
+            f"'{self.hostname}'. {_WHERE_FILES_ARE} refresh_all_dags with remove_missing deactivates the DAGs of files "
+            "that are gone for good."
         )
 
 
@@ -196,11 +197,11 @@ class DagFilesMissing(Conflict):
     def __str__(self) -> str:
         return (
             f"The folder {self.folder}{_of_bundle(self.bundle_name)} has no DAG files on the host '{self.hostname}', "
-            f"and the database has {self.active_dags} active DAG(s) of it: {_WHERE_FILES_ARE}"
+            f"and the database has {self.active_dags} active DAG(s) of it. {_WHERE_FILES_ARE}"
         )
 
 
-_WHERE_FILES_ARE = "mount the DAG files there, or call a web server that has them."
+_WHERE_FILES_ARE = "Mount the DAG files there, or call a web server that has them."
 
 
 def _of_bundle(bundle_name: Optional[str]) -> str:
