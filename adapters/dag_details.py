@@ -8,9 +8,11 @@ from typing import Any, Dict
 from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
+from native_api.adapters import strict_json
 from native_api.adapters.dags import Dag, OneDag, active_dag, shown
 from native_api.adapters.schemas import DateTime, Whole
 from native_api.adapters.seam import airflow
+from native_api.adapters.seam.masking import MASK
 from native_api.operations import Context, operation
 
 
@@ -118,7 +120,7 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
         "max_consecutive_failed_dag_runs": getattr(row, "max_consecutive_failed_dag_runs", None),
         # What Airflow calls no schedule.
         "timetable_summary": None if summary == "None" else summary,
-        "asset_expression": getattr(row, "asset_expression", getattr(row, "dataset_expression", None)),
+        "asset_expression": _plain(getattr(row, "asset_expression", getattr(row, "dataset_expression", None))),
         "timezone": str(getattr(dag.timezone, "name", dag.timezone)),
         "catchup": dag.catchup,
         "start_date": dag.start_date,
@@ -133,6 +135,10 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
 
 
 def _param(name: str, dumped: Dict[str, Any]) -> Dict[str, Any]:
-    # What is no JSON, as older Airflows let it pass, is shown as text.
-    value, schema = (json.loads(json.dumps(dumped[field], default=str)) for field in ("value", "schema"))
+    value, schema = (_plain(dumped[field]) for field in ("value", "schema"))
     return {"value": airflow().masked(value, name), "description": dumped["description"], "schema": schema}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON; what is none, as older Airflows let it pass, as text."""
+    return json.loads(json.dumps(strict_json.plain(value, MASK), default=str))

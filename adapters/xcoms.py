@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Dict, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters import texts
+from native_api.adapters import strict_json, texts
 from native_api.adapters.dag_runs import between, of_runs
 from native_api.adapters.named import missing_instance, named_instance, of_key, stored_run_id
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import LARGEST, DateTime, Flag, RunDates, RunFilters, Subdir, Whole
 from native_api.adapters.seam import airflow
+from native_api.adapters.seam.masking import MASK
 from native_api.adapters.task_instances import OneTaskInstance
 from native_api.adapters.texts import Text, pattern
 from native_api.errors import XComNotFound
@@ -185,19 +185,10 @@ def _with_value(row: Mapping[str, Any]) -> Dict[str, Any]:
     if shown["truncated"]:
         return {**shown, "value": None, "is_json": None}
     try:
-        value = airflow().masked(_finite(airflow().xcom_value(row["value"])), row["key"])
-        return {**shown, "value": value, "is_json": True}
+        value = airflow().masked(airflow().xcom_value(row["value"]), row["key"])
+        return {**shown, "value": strict_json.plain(value, MASK), "is_json": True}
     except (ValueError, RecursionError):
         return {**shown, "value": None, "is_json": False}
-
-
-def _finite(value: Any) -> Any:
-    """Return a value whose numbers are those of JSON; Python writes NaN and Infinity besides."""
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _missing(session: Any, names: Mapping[str, Any], key: str) -> Exception:

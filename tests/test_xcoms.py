@@ -124,6 +124,17 @@ class TestGet:
         store({"n": [number]})
         assert web.typed("get_xcom", **RUN, task_id="extract").json["value"] == {"n": [str(number)]}
 
+    def test_one_that_is_nested_deeply(self, web: Any) -> None:
+        """What lies deeper than anybody nests it is masked, and no list breaks."""
+        value: Any = 1
+        for _ in range(560):
+            value = [value]
+        store(value)
+        answer = web.typed("get_xcom", **RUN, task_id="extract")
+        assert answer.status == 200, answer.text
+        assert "***" in answer.text
+        assert web.typed("list_xcoms", **RUN, values="true").json["xcom_entries"] == [answer.json]
+
     def test_one_that_is_too_large(self, web: Any) -> None:
         """It is not read from the database."""
         store("x" * xcoms.VALUE_SIZE)
