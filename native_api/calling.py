@@ -61,7 +61,7 @@ def call(
             if _is_of_one(right, operation):
                 caller.require(right, right.identifier(loaded))
         context = Context(session, caller, whole_lists, operation=name, client_is_gone=client_is_gone)
-        context.arguments = audit.masked(operation.request, loaded)
+        context.arguments = _as_asked(operation, audit.masked(operation.request, loaded))
         if operation.effect.is_told_before:
             audit.record(context, operation, loaded, {})
             session.commit()
@@ -69,6 +69,12 @@ def call(
         if operation.effect is Effect.WRITE or context.disclosed:
             audit.record(context, operation, {**loaded, **context.meant}, result)
     return Answer(operation, {**loaded, **context.meant}, result, context.created, context.followed)
+
+
+def _as_asked(operation: Operation, loaded: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return loaded arguments by the names that callers give them."""
+    fields = operation.request.fields
+    return {(fields[name].data_key if name in fields else None) or name: value for name, value in loaded.items()}
 
 
 def admit(operation: Operation, caller: Caller) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from marshmallow import Schema
@@ -142,3 +145,19 @@ def every() -> List[Operation]:
     """Return all operations by name."""
     load()
     return [_OPERATIONS[name] for name in sorted(_OPERATIONS)]
+
+
+class _Listing(ModuleType):
+    """This module, which is called for the list of operations: ``native_api.operations()``."""
+
+    def __call__(self) -> List[Dict[str, Any]]:
+        """Return each operation by name: what it does, its effect, and its arguments."""
+        return _described()
+
+
+def _described() -> List[Dict[str, Any]]:
+    described: List[Dict[str, Any]] = import_module("native_api.faces.python").described()
+    return described
+
+
+sys.modules[__name__].__class__ = _Listing
