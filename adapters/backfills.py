@@ -64,7 +64,7 @@ def backfill_dag(
     """
     if wanted.get("pool"):
         require_pool(context, wanted["pool"])
-    dag_model = active_dag(context.session, dag_id, subdir)
+    dag_model = active_dag(context, dag_id, subdir)
     if not wanted["dry_run"]:
         _lock(context.session, dag_id)
         ending.take_down_the_ended(context.session, dag_id)
@@ -104,7 +104,7 @@ def _weighed(plan: Plan) -> List[str]:
 
 def _require_file(plan: Plan) -> None:
     if plan.dag_model.has_import_errors:
-        raise DagHasImportErrors(plan.dag_id)
+        raise DagHasImportErrors(plan.dag_id, plan.dag_model.fileloc)
     if airflow().backfills.is_detached(plan):
         path = airflow().syncing.file_of(plan.dag_model)
         if not os.path.exists(path):
@@ -244,7 +244,7 @@ def list_backfills(
 ) -> Dict[str, Any]:
     """List the backfills of the DAGs that the caller may read, the oldest first."""
     if dag_id is not None:
-        active_dag(context.session, dag_id)
+        active_dag(context, dag_id)
     unknown = sorted(set(state or ()) - set(STATES))
     if unknown:
         raise Invalid({"state": [f"A backfill is never {', '.join(unknown)}; it is {', '.join(STATES)}."]})

@@ -154,7 +154,7 @@ def clear_tasks(
     that markers lead to included.
     """
     session = context.session
-    active_dag(session, dag_id, subdir)
+    active_dag(context, dag_id, subdir)
     run = None if run_id is None and logical_date is None else named_run(context, dag_id, run_id, logical_date)
     dag = airflow().stored_dag(dag_id, session)
     names = task_ids if task_id is None else [task_id]

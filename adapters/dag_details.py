@@ -102,7 +102,7 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
 
     All of it is what Airflow has stored; no file is parsed. A paused DAG has next runs too, which wait.
     """
-    row = active_dag(context.session, **which)
+    row = active_dag(context, **which)
     dag = airflow().stored_dag(row.dag_id, context.session)
     summary = str(dag.timetable.summary)
     columns = (

@@ -27,6 +27,7 @@ from native_api.adapters.schemas import (
 from native_api.adapters.seam import airflow, text_of
 from native_api.adapters.texts import Text, Texts
 from native_api.errors import DagHasImportErrors, DagRunExists, Invalid
+from native_api.nearest import question
 from native_api.operations import Context, operation
 
 #: What lists of runs are ordered by, besides the order they were made in.
@@ -133,10 +134,10 @@ def trigger_dag(
     """
     import pendulum
 
-    dag_model = active_dag(context.session, dag_id, subdir)
+    dag_model = active_dag(context, dag_id, subdir)
     is_paused = dag_model.is_paused
     if dag_model.has_import_errors:
-        raise DagHasImportErrors(dag_id)
+        raise DagHasImportErrors(dag_id, dag_model.fileloc)
     if run_id is not None and not airflow().allows_run_id(run_id):
         raise Invalid({"run_id": [f"Airflow does not accept '{run_id}' as the id of a run that is asked for."]})
     _require_no_run(context.session, dag_id, run_id, logical_date)
@@ -222,7 +223,7 @@ def of_runs(
     from sqlalchemy import select
 
     if dag_id is not None:
-        active_dag(context.session, dag_id, subdir)
+        active_dag(context, dag_id, subdir)
         return statement.where(column == dag_id)
     if subdir is not None:
         statement = statement.where(column.in_(select(DagModel.dag_id).where(file_in(subdir))))
@@ -242,7 +243,9 @@ def known(name: str, words: List[str], enum: Any) -> List[Any]:
     words = [word.strip().lower() for word in words]
     unknown = sorted(set(words) - {member.value for member in enum})
     if unknown:
-        raise Invalid({name: [f"Airflow has no {', '.join(unknown)}; it has {', '.join(m.value for m in enum)}."]})
+        values = [member.value for member in enum]
+        meant = question(unknown[0], values) or "."
+        raise Invalid({name: [f"Airflow has no {', '.join(unknown)}; it has {', '.join(values)}{meant}"]})
     return words
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
-from native_api.adapters import texts
+from native_api.adapters import import_errors, texts
 from native_api.adapters.pages import contains, page_fields, page_of
 from native_api.adapters.schemas import DateTime, Flag, Subdir, dag_id_field
 from native_api.adapters.seam import airflow
@@ -128,7 +128,7 @@ def _set_paused(context: Context, dag_id: str, subdir: Optional[str], *, is_paus
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
-    active_dag(context.session, dag_id, subdir)
+    active_dag(context, dag_id, subdir)
     context.session.execute(
         update(DagModel)
         .where(airflow().with_its_parts(DagModel, dag_id))
@@ -138,24 +138,29 @@ def _set_paused(context: Context, dag_id: str, subdir: Optional[str], *, is_paus
     return {"dag_id": dag_id, "is_paused": is_paused}
 
 
-def active_dag(session: Any, dag_id: str, subdir: Optional[str] = None) -> Any:
+def active_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Any:
     """
     Return the row of an active DAG.
 
-    :raises DagNotFound: there is none of that id.
+    :raises DagNotFound: there is none of that id; it says which file may have it that does not load.
     :raises DagNotBelow: its file does not lie below *subdir*.
     :raises OutsideFolders: *subdir* leads out of the folders that Airflow reads.
     """
-    from airflow.models.dag import DagModel
-    from sqlalchemy import select
-
     folder = None if subdir is None else checked_subdir(subdir)
-    row = session.scalars(select(DagModel).where(DagModel.dag_id == dag_id, airflow().is_active(DagModel))).first()
+    row = find_active(context.session, dag_id)
     if row is None:
-        raise DagNotFound(dag_id)
+        raise DagNotFound(dag_id, import_errors.file_naming(context, dag_id))
     if folder is not None and not _lies_in(os.path.realpath(row.fileloc or ""), folder):
         raise DagNotBelow(dag_id, str(subdir))
     return row
+
+
+def find_active(session: Any, dag_id: str) -> Any:
+    """Return the row of an active DAG, None where there is none of that id."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    return session.scalars(select(DagModel).where(DagModel.dag_id == dag_id, airflow().is_active(DagModel))).first()
 
 
 def checked_subdir(subdir: str) -> str:

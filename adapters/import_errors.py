@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import Any, Dict, Optional
 
 from marshmallow import Schema, fields
@@ -14,6 +16,9 @@ from native_api.adapters.seam import airflow
 from native_api.adapters.texts import Text, pattern
 from native_api.errors import Invalid
 from native_api.operations import Context, operation
+
+#: How many files with import errors are looked through for a DAG that is not found, and how much of each, in bytes.
+FILES_READ, BYTES_READ = 20, 262144
 
 
 class ListImportErrors(Schema.from_dict(page_fields("id", "timestamp", "filename"))):  # type: ignore[misc]
@@ -88,6 +93,43 @@ def list_import_errors(
     columns = {name: getattr(error, name) for name in ("id", "timestamp", "filename")}
     rows, total = page_of(context, statement, asked, columns, error.id)
     return {"import_errors": [_shown(row) for row in rows], "total_entries": total}
+
+
+def file_naming(context: Context, dag_id: str) -> Optional[str]:
+    """
+    Return the file with an import error that a DAG is in, None where none is known or the caller may not see it.
+
+    It is the file that Airflow knows the DAG by, or else one on this host in whose text the DAG's id stands.
+    """
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+    from sqlalchemy.orm import aliased
+
+    if not context.caller.may(Access(Resource.IMPORT_ERROR, "GET"), None):
+        return None
+    error = airflow().import_error_model()
+    visible, _ = _rights(context, error)
+    # An alias, since the conditions have the table in selects of their own.
+    dag = aliased(DagModel)
+    of_the_dag = select(error.filename).join(dag, airflow().of_the_file(dag, error))
+    known = context.session.scalar(of_the_dag.where(visible, dag.dag_id == dag_id).limit(1))
+    if known is not None:
+        return str(known)
+    latest = select(error.filename).where(visible).order_by(error.timestamp.desc()).limit(FILES_READ)
+    return next((str(file) for file in context.session.scalars(latest) if _names(file, dag_id)), None)
+
+
+def _names(file: str, dag_id: str) -> bool:
+    """Return whether a file has the DAG's id in quotes in its text, as far as it is read."""
+    words = [quote + dag_id.encode("utf-8", "replace") + quote for quote in (b"'", b'"')]
+    for folder in airflow().folders():
+        path = os.path.join(folder, file)
+        with suppress(OSError):
+            if os.path.isfile(path):
+                with open(path, "rb") as opened:
+                    text = opened.read(BYTES_READ)
+                return any(word in text for word in words)
+    return False
 
 
 def _rights(context: Context, error: Any) -> Any:

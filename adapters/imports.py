@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, ClassVar, Collection, Dict, List, Mapping, Optional, Type
 
-from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, pre_load, validates_schema
 
 from native_api import settings
 from native_api.access import Access, Resource
 from native_api.adapters import files, strict_json, texts
 from native_api.adapters.seam.masking import MASK
-from native_api.adapters.texts import Text
+from native_api.adapters.texts import OneOf, Text
 from native_api.errors import Invalid, Refused, SomeExist
 from native_api.operations import Context
 
@@ -62,7 +62,7 @@ class Import(Schema):
     file = file_field()
     on_conflict = fields.String(
         load_default="overwrite",
-        validate=validate.OneOf(["overwrite", "fail", "skip"]),
+        validate=OneOf(["overwrite", "fail", "skip"]),
         metadata={"description": "What becomes of an entry whose name is there: overwrite it, fail, or skip it."},
     )
 

@@ -38,7 +38,7 @@ def named_run(
     :raises DagNotBelow: its file does not lie below *subdir*.
     :raises DagRunNotFound: the DAG has no such run.
     """
-    active_dag(context.session, dag_id, subdir)
+    active_dag(context, dag_id, subdir)
     row = find_run(context.session, dag_id, run_id, logical_date)
     if run_id is not None:
         context.meant["run_id"] = row.run_id

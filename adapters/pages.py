@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields, validate
 
 from native_api import settings
 from native_api.adapters.schemas import LARGEST, Whole
+from native_api.adapters.texts import OneOf
 from native_api.operations import Context
 
 
@@ -40,7 +41,7 @@ def page_fields(*order_by: str) -> Dict[str, Any]:
         ),
         "order_by": fields.String(
             load_default=order_by[0],
-            validate=validate.OneOf(directions),
+            validate=OneOf(directions),
             metadata={"description": "The field to order by; a minus before it turns the order round."},
         ),
     }

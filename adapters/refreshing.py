@@ -8,6 +8,7 @@ from marshmallow import Schema, fields
 
 from native_api.access import EXECUTE_DAG, Effect
 from native_api.adapters import jobs, sandbox
+from native_api.adapters.import_errors import file_naming
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.reports import EVERY_DAG, FilesToParse, ParsedFile, files_to_parse
 from native_api.adapters.schemas import dag_id_field, switch
@@ -158,7 +159,7 @@ def _place_of(context: Context, dag_id: str) -> Any:
     # One that is not active is in a file that did not load when Airflow last read it.
     row = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
     if row is None:
-        raise DagNotFound(dag_id)
+        raise DagNotFound(dag_id, file_naming(context, dag_id))
     bundle, path = airflow().syncing.place_of(row)
     # Of an archive all is read, not only the module that has the DAG.
     for other in _in_file(context, airflow().syncing.file_of(row)):

@@ -48,7 +48,7 @@ def dag_source(
 
     The caller must be allowed to read every DAG of the file.
     """
-    dag_model = active_dag(context.session, dag_id, subdir)
+    dag_model = active_dag(context, dag_id, subdir)
     _require_whole_file(context, dag_model.fileloc)
     found = airflow().stored_code(dag_model, version_number, context.session)
     if found is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
 from native_api.access import Access, Effect, Resource
 from native_api.adapters.named import dag_with_task, named_instance, named_run
 from native_api.adapters.schemas import OneRun, switch
 from native_api.adapters.seam import airflow, text_of
 from native_api.adapters.task_instances import OneTaskInstance
+from native_api.adapters.texts import OneOf
 from native_api.errors import TaskInstanceNotFound
 from native_api.operations import Context, operation
 
@@ -20,7 +21,7 @@ class SetTaskState(OneTaskInstance):
 
     state = fields.String(
         required=True,
-        validate=validate.OneOf(["success", "failed", "skipped"]),
+        validate=OneOf(["success", "failed", "skipped"]),
         metadata={"description": "success, failed or skipped."},
     )
     upstream = switch("The tasks before it too.")
@@ -34,7 +35,7 @@ class SetDagRunState(OneRun):
 
     state = fields.String(
         required=True,
-        validate=validate.OneOf(["success", "failed", "queued"]),
+        validate=OneOf(["success", "failed", "queued"]),
         metadata={"description": "success, failed or queued."},
     )
 

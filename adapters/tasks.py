@@ -79,7 +79,7 @@ def list_tasks(
     **asked: Any,
 ) -> Dict[str, Any]:
     """List the tasks of a DAG, as a list and as a tree."""
-    active_dag(context.session, dag_id, subdir)
+    active_dag(context, dag_id, subdir)
     tasks = _tasks(airflow().stored_tasks(dag_id, context.session))
     wanted = [task for task in tasks if (task_id_pattern or "").lower() in task["task_id"].lower()]
     result = {

@@ -6,6 +6,8 @@ from typing import Any, Optional
 
 from marshmallow import fields, validate
 
+from native_api.nearest import question
+
 #: The longest texts of each kind, in characters: Airflow's columns of ids, what a file system takes for a path, and
 #: what is enough for a pattern, and for a word on a command line.
 ID, PATH, PATTERN, WORD = 250, 4096, 1000, 1000
@@ -15,6 +17,13 @@ TOKEN, DESCRIPTION = 8192, 5000
 NUMBER = 100
 #: How many texts a list may have.
 LIST = 100
+
+
+class OneOf(validate.OneOf):
+    """One of some words; the refusal of another has the nearest of them."""
+
+    def _format_error(self, value: Any) -> str:
+        return super()._format_error(value).rstrip(".") + (question(str(value), map(str, self.choices)) or ".")
 
 
 class Text(fields.String):

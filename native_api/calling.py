@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Callable, Dict, List, Literal, Mapping, Optional, Tuple
 
 from marshmallow import RAISE, ValidationError
@@ -12,6 +13,7 @@ from native_api.access import Access, Caller, Effect
 from native_api.adapters.seam import airflow
 from native_api.adapters.strict_json import DEPTH, is_too_deep
 from native_api.errors import Invalid
+from native_api.nearest import question
 from native_api.operations import Context, Operation
 
 #: What becomes of arguments that the schema does not have.
@@ -120,12 +122,19 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
     try:
         loaded: Dict[str, Any] = operation.request.load(arguments, unknown=unknown)
     except ValidationError as exc:
-        raise Invalid(exc.normalized_messages()) from exc
+        raise Invalid({**exc.normalized_messages(), **_meant(operation, arguments)}) from exc
     wrong = {name: ["Has a NUL character in it."] for name, value in loaded.items() if _holds_nul(value)}
     wrong.update({name: ["Has half of a character in it."] for name, value in loaded.items() if _is_no_text(value)})
     if wrong:
         raise Invalid(wrong)
     return loaded
+
+
+def _meant(operation: Operation, arguments: Mapping[str, Any]) -> Dict[str, List[str]]:
+    """Return what to say of unknown arguments that are like a known one, also where unknown ones are ignored."""
+    known = [field.data_key or name for name, field in operation.request.fields.items()]
+    asked = {name: question(name, known) for name in islice(set(arguments) - set(known), len(known))}
+    return {name: [f"Unknown field{meant}"] for name, meant in asked.items() if meant}
 
 
 def _is_no_text(value: Any) -> bool:

@@ -13,6 +13,7 @@ from marshmallow import Schema
 
 from native_api.access import Access, Caller, Effect
 from native_api.errors import OperationNotFound
+from native_api.nearest import nearest
 
 
 @dataclass
@@ -138,7 +139,7 @@ def get(name: str) -> Operation:
     load()
     if name in _OPERATIONS:
         return _OPERATIONS[name]
-    raise OperationNotFound(name)
+    raise OperationNotFound(name, nearest(name, _OPERATIONS))
 
 
 def every() -> List[Operation]:

@@ -21,7 +21,7 @@ from native_api.adapters.schemas import (
     is_day,
     switch,
 )
-from native_api.adapters.texts import Text
+from native_api.adapters.texts import OneOf, Text
 
 STATES = ("running", "success", "failed", "cancelled")
 REPROCESS = ("none", "failed", "completed")
@@ -46,7 +46,7 @@ class BackfillDag(Subdir):
     )
     reprocess_behavior = fields.String(
         load_default="none",
-        validate=validate.OneOf(REPROCESS),
+        validate=OneOf(REPROCESS),
         metadata={
             "description": "What becomes of runs that exist and have ended: none leaves them, failed runs the failed "
             "ones again, completed all of them."
@@ -79,7 +79,7 @@ class BackfillDag(Subdir):
     local = switch("Airflow 2: a job on the web server's machine runs it, which needs no scheduler.")
     on_depends_on_past = fields.String(
         load_default="refuse",
-        validate=validate.OneOf(ON_DEPENDS_ON_PAST),
+        validate=OneOf(ON_DEPENDS_ON_PAST),
         metadata={
             "description": "Where tasks have depends_on_past and the runs would not wait for one another: refuse the "
             "call, or adapt it (Airflow 2: local; Airflow 3: reprocess_behavior=failed) and say so in warnings."

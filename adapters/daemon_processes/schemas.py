@@ -10,7 +10,7 @@ from native_api.adapters import texts
 from native_api.adapters.daemon_processes import commands, log_files
 from native_api.adapters.daemon_processes.commands import DAEMONS
 from native_api.adapters.schemas import LARGEST, Whole, switch
-from native_api.adapters.texts import Text
+from native_api.adapters.texts import OneOf, Text
 from native_api.adapters.uris import masked_uri
 
 #: A name is a file's too.
@@ -47,7 +47,7 @@ class StartDaemon(Schema):
     """Which daemon to start, and what to give it on its command line."""
 
     daemon = fields.String(
-        required=True, validate=validate.OneOf(list(DAEMONS)), metadata={"description": "Which daemon to start."}
+        required=True, validate=OneOf(list(DAEMONS)), metadata={"description": "Which daemon to start."}
     )
     name = Text(NAME_LENGTH, NAME, metadata={"description": "Its name; left out, which one it is."})
     principal = _word("kerberos: the principal.")
@@ -141,7 +141,7 @@ class AskedDaemonLog(OneDaemon):
 
     stream = fields.String(
         load_default="log_file",
-        validate=validate.OneOf(["log_file", "stdout", "stderr"]),
+        validate=OneOf(["log_file", "stdout", "stderr"]),
         metadata={"description": "Which of its files."},
     )
     tail_lines = _number("Only the last lines, that many.")

@@ -6,12 +6,12 @@ from typing import Any, Dict, List, Mapping, Optional
 
 import pendulum
 
-from native_api.adapters.dags import active_dag
+from native_api.adapters.dags import find_active
 from native_api.adapters.sandbox.hiding import hidden
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.trials import Instance
 from native_api.adapters.work.values import held
-from native_api.errors import TaskNotFound
+from native_api.errors import DagNotFound, TaskNotFound
 
 
 def render(**named: Any) -> Dict[str, Any]:
@@ -47,7 +47,9 @@ def task_of(instance: Instance) -> Any:
     :raises TaskNotFound: nor, in the DAG, the task.
     """
     with airflow().session() as session:
-        dag_model = active_dag(session, instance.dag_id)
+        dag_model = find_active(session, instance.dag_id)
+        if dag_model is None:
+            raise DagNotFound(instance.dag_id)
         session.expunge_all()
     dag = airflow().user_code.dag(dag_model)
     if instance.task_id not in dag.task_dict:

@@ -146,9 +146,11 @@ class DagHasImportErrors(Conflict):
 
     code = "dag_has_import_errors"
     dag_id: str
+    fileloc: Optional[str] = None
 
     def __str__(self) -> str:
-        return f"The DAG '{self.dag_id}' has import errors and cannot be triggered."
+        where = f", in {self.fileloc}," if self.fileloc else ""
+        return f"The DAG '{self.dag_id}' has import errors{where} and cannot be triggered; see list_import_errors."
 
 
 @dataclass(eq=False)

@@ -20,7 +20,7 @@ class DagFileExists(Conflict):
     hostname: str
 
     def __str__(self) -> str:
-        return f"The file '{self.path}' already exists on host '{self.hostname}'."
+        return f"The file '{self.path}' already exists on host '{self.hostname}'; force replaces it."
 
 
 @dataclass(eq=False)

@@ -44,9 +44,11 @@ class OperationNotFound(NotFound):
 
     code = "operation_not_found"
     operation: str
+    nearest: Optional[str] = None
 
     def __str__(self) -> str:
-        return f"There is no operation '{self.operation}'; /native_api/openapi.json lists them."
+        meant = f"; did you mean '{self.nearest}'?" if self.nearest else "."
+        return f"There is no operation '{self.operation}'{meant} /native_api/openapi.json lists them."
 
 
 @dataclass(eq=False)
@@ -55,9 +57,13 @@ class DagNotFound(NotFound):
 
     code = "dag_not_found"
     dag_id: str
+    import_error: Optional[str] = None
 
     def __str__(self) -> str:
-        return f"The DAG ID '{self.dag_id}' does not exist"
+        sentence = f"The DAG ID '{self.dag_id}' does not exist"
+        if self.import_error:
+            sentence += f": {self.import_error}, which names it, has an import error; see list_import_errors"
+        return sentence
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from http import HTTPStatus
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Type
 
 from flask import Response, g
 from werkzeug.http import http_date
@@ -21,6 +21,11 @@ STATUSES = {
     DagNotFound: HTTPStatus.BAD_REQUEST,
     DagFileExists: HTTPStatus.BAD_REQUEST,
     TokenRefused: HTTPStatus.FORBIDDEN,
+}
+
+#: Sentences that the old plugin's clients may compare, where ours has a word of advice besides.
+_SENTENCES: Dict[Type[NativeApiError], Callable[[Any], str]] = {
+    DagFileExists: lambda exc: f"The file '{exc.path}' already exists on host '{exc.hostname}'.",
 }
 
 #: Arguments whose secrets are not known by their name.
@@ -66,7 +71,7 @@ def error(exc: NativeApiError) -> Response:
     """Return the answer of a call that did not."""
     status = STATUSES.get(type(exc), exc.status)
     body = _begun("ERROR", status)
-    body["output"] = str(exc)
+    body["output"] = _SENTENCES.get(type(exc), str)(exc)
     body["code"] = exc.code
     return json_response(body, status, headers=exc.headers())
 

@@ -11,6 +11,7 @@ from marshmallow import fields
 from werkzeug.datastructures import MultiDict
 
 from native_api.errors import BadRequest, NativeApiError
+from native_api.nearest import question
 from native_api.operations import Operation
 from native_api.uploads import Upload
 
@@ -117,7 +118,8 @@ class Plan:
             **{key: value for key, value in passed.items() if value is not None},
             **self.arguments,
         }
-        warning = f"Ignored the argument(s) {ignored}, which '{name.name}' does not have"
+        meant = "".join(question(sent, name.arguments) for sent in ignored[:1])
+        warning = f"Ignored the argument(s) {ignored}, which '{name.name}' does not have{meant}"
         return replace(self, arguments=whole), [warning] if ignored else []
 
 
@@ -175,7 +177,7 @@ def find(arguments: Arguments) -> LegacyName:
     if not name:
         raise BadRequest("API should be provided")
     if name not in every():
-        raise BadRequest(f"API '{name}' was not found")
+        raise BadRequest(f"API '{name}' was not found{question(name, every())}")
     return _NAMES[name]
 
 
