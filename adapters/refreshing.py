@@ -8,9 +8,10 @@ from marshmallow import Schema, fields
 
 from native_api.access import EXECUTE_DAG, Effect
 from native_api.adapters import jobs, sandbox
+from native_api.adapters.dag_files import READ_FILE
 from native_api.adapters.import_errors import file_naming
 from native_api.adapters.jobs import AcceptedJob, InBackground
-from native_api.adapters.reports import EVERY_DAG, FilesToParse, ParsedFile, files_to_parse
+from native_api.adapters.reports import FilesToParse, ParsedFile, files_to_parse
 from native_api.adapters.schemas import dag_id_field, switch
 from native_api.adapters.seam import airflow
 from native_api.errors import DagNotFound
@@ -110,7 +111,7 @@ def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[
     request=RefreshAllDags,
     result=RefreshedFiles,
     accepted=AcceptedJob,
-    access=EVERY_DAG,
+    access=READ_FILE,
     effect=Effect.EXECUTE,
     command=_reserialize_command,
     example={"subdir": "DAGS_FOLDER/example_dag.py"},
@@ -123,9 +124,9 @@ def refresh_all_dags(
 
     DAGs of files that are not on this host stay as they are and are listed; remove_missing deactivates them. Where a
     bundle, or the folder, has no DAG files at all on this host and active DAGs in the database, the call is refused
-    with 409.
+    with 409. Files that the caller may not execute are omitted, as dag_report omits them.
     """
-    arguments = {**files_to_parse(**which), "remove_missing": remove_missing}
+    arguments = {**files_to_parse(context, **which), "remove_missing": remove_missing}
     job = sandbox.Job("native_api.adapters.work.syncing:refresh", arguments)
     return jobs.run(context, job, in_background=in_background)
 

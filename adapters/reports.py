@@ -7,17 +7,16 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
 
-from native_api.access import EXECUTE_DAG, Access, Effect, Resource
+from native_api.access import Effect
 from native_api.adapters import jobs, sandbox, texts
+from native_api.adapters.dag_files import READ_FILE, lies_in, readable_bundles, rules_for
 from native_api.adapters.dags import checked_subdir
 from native_api.adapters.jobs import AcceptedJob, InBackground
 from native_api.adapters.seam import airflow
+from native_api.adapters.seam.syncing import Bundle
 from native_api.adapters.texts import Text
-from native_api.errors import Invalid
+from native_api.errors import Invalid, OutsideFolders
 from native_api.operations import Context, operation
-
-#: What the files of all DAGs are about.
-EVERY_DAG = (Access(Resource.DAG, "GET"), *EXECUTE_DAG)
 
 
 class FilesToParse(InBackground):
@@ -85,7 +84,7 @@ def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     request=FilesToParse,
     result=ReportedFiles,
     accepted=AcceptedJob,
-    access=EVERY_DAG,
+    access=READ_FILE,
     effect=Effect.EXECUTE,
     command=_report_command,
     example={"subdir": "DAGS_FOLDER/example_dag.py"},
@@ -95,10 +94,11 @@ def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[
     Parse the files that Airflow reads DAGs from, and tell how each loads; nothing is written.
 
     Each is parsed in a process of its own: one that ends its process, crashes or hangs is reported as such, and the
-    others are still. Where a bundle, or the folder, has no DAG files on this host and active DAGs in the database, the
-    call is refused with 409.
+    others are still. Files that the caller may not execute are omitted: that takes the right on every DAG of a file,
+    and on all DAGs, or all of its bundle's team, where Airflow knows none in it. Where a bundle, or the folder, has no
+    DAG files on this host and active DAGs in the database, the call is refused with 409.
     """
-    job = sandbox.Job("native_api.adapters.work.parsing:report", files_to_parse(**which))
+    job = sandbox.Job("native_api.adapters.work.parsing:report", files_to_parse(context, **which))
     return jobs.run(context, job, in_background=in_background)
 
 
@@ -109,23 +109,29 @@ def _reported(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
 
 
 def files_to_parse(
-    subdir: Optional[str] = None, bundle: Optional[str] = None, file_seconds: Optional[float] = None
+    context: Context,
+    subdir: Optional[str] = None,
+    bundle: Optional[str] = None,
+    file_seconds: Optional[float] = None,
 ) -> Dict[str, Any]:
     """Return which files the sandbox is to parse, for the loaded :class:`FilesToParse`."""
-    folder = None if subdir is None else _existing(subdir)
-    return {"bundles": _bundle_names(bundle), "subdir": folder, "file_seconds": file_seconds}
-
-
-def _bundle_names(bundle: Optional[str]) -> List[Optional[str]]:
-    """Return the names of all bundles, or that of the one that is asked for; Airflow 2's folders have none."""
+    known = airflow().syncing.bundles()
     if bundle is not None:
-        return [airflow().syncing.bundle(bundle).name]
-    return [known.name for known in airflow().syncing.bundles()]
+        airflow().syncing.bundle(bundle)
+    rules = rules_for(context, known)
+    readable = readable_bundles(known, rules)
+    folder = None if subdir is None else _existing(subdir, readable)
+    # One of another team is reported as one that does not exist.
+    wanted = readable if bundle is None else [airflow().syncing.bundle(bundle, among=readable)]
+    names = [one.name for one in wanted]
+    return {"bundles": names, "subdir": folder, "file_seconds": file_seconds, "rules": rules}
 
 
-def _existing(subdir: str) -> str:
-    """Return the real path of *subdir*, or raise where it is none that Airflow reads."""
+def _existing(subdir: str, bundles: List[Bundle]) -> str:
+    """Return the real path of *subdir*, or raise where it is none that Airflow reads, or that the caller may."""
     path = checked_subdir(subdir)
+    if not any(lies_in(path, os.path.realpath(bundle.path)) for bundle in bundles):
+        raise OutsideFolders(subdir)
     if not os.path.exists(path):
         raise Invalid({"subdir": [f"There is no such file or folder on the host '{os.uname().nodename}'."]})
     return path

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, FrozenSet, Mapping, Optional, Set
+from typing import Any, FrozenSet, Iterable, Mapping, Optional, Set
 
 from native_api import settings
 from native_api.errors import EffectNotAllowed, Forbidden, SensitiveForToken, SensitiveValue
@@ -134,6 +134,14 @@ class Caller(ABC):
         """Return the ids of the DAGs for which the caller has the right, a right to read; None stands for all."""
         return None
 
+    def dag_ids_among(self, accesses: Iterable[Access], dag_ids: Set[str]) -> Set[str]:
+        """Return those of the DAGs for which the caller has all of the rights."""
+        return dag_ids
+
+    def may_new(self, access: Access, bundle: Optional[str]) -> bool:
+        """Return whether the caller has the right on any DAG that may yet come, in the bundle; Airflow 2 has none."""
+        return True
+
     def names(self, resource: Resource) -> Optional[Set[str]]:
         """Return what names the things of no DAG that the caller may read; None stands for all."""
         return None
@@ -184,11 +192,11 @@ class Caller(ABC):
         return bool(settings.get("read_secrets_backends")) and _PLAIN_NAME.match(name) is not None
 
     def _may_some(self, access: Access) -> bool:
-        """Return whether the caller may read some of the things that a list is about; the list shows those."""
-        if access.method != "GET":
-            return False
+        """Return whether the caller has the right on some of the things that a call is about; it goes for those."""
         if not access.resource.of_a_dag:
-            return bool(self.names(access.resource))
+            return access.method == "GET" and bool(self.names(access.resource))
+        if access.method != "GET":
+            return bool(self.dag_ids_among((access,), self.dag_ids(Access(Resource.DAG, "GET")) or set()))
         dag_ids = self.dag_ids(access)
         return dag_ids is None or bool(dag_ids)
 

@@ -14,7 +14,6 @@ import native_api
 from native_api import errors
 from tests import airflow_under_test
 from tests.airflow_under_test import DAGS
-from tests.test_contract import is_problem
 
 HARD = {
     "good.py": "from airflow import DAG\nfirst = DAG('report_first')\nsecond = DAG('report_second')\n",
@@ -207,13 +206,6 @@ def test_in_the_background(web: Any) -> None:
     standing = jobs_under_test.wait(answer.json["job_id"])
     assert standing["state"] == "success"
     assert standing["result"]["dag_count"] == 1
-
-
-def test_a_caller_with_some_dags_only_is_refused(web: Any, mocker: Any) -> None:
-    """The files of all DAGs are about all of them."""
-    mocker.patch("native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id == "wire_dag")
-    mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self, access: {"wire_dag"})
-    is_problem(web.typed("dag_report", login="user", subdir="wire_dag.py"), 403)
 
 
 def test_the_legacy_text(web: Any) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Optional, Set, Tuple
 from urllib.parse import urlsplit
 
 from native_api import settings
@@ -59,6 +59,14 @@ class User(Caller):
         dag_ids = self._rights.all_dag_ids() if readable is None else readable
         return {dag_id for dag_id in dag_ids if self.may(access, dag_id)}
 
+    def dag_ids_among(self, accesses: Iterable[Access], dag_ids: Set[str]) -> Set[str]:
+        for access in accesses:
+            dag_ids = self._rights.dag_ids_among(self._user, access, dag_ids)
+        return dag_ids
+
+    def may_new(self, access: Access, bundle: Optional[str]) -> bool:
+        return self._rights.may_new(self._user, access, bundle)
+
     def is_administrator(self) -> bool:
         return self._rights.is_administrator(self._user)
 
@@ -71,6 +79,9 @@ class User(Caller):
     def bundles(self) -> Optional[Set[str]]:
         return self._rights.bundles(self._user)
 
+
+#: What no DAG has for its id.
+NO_DAG = "no DAG has this id"
 
 #: What the auth managers call the parts of a DAG.
 _ENTITIES = {
@@ -162,24 +173,82 @@ class Rights:
     def _administers(self, user: Any) -> Optional[bool]:
         """Return whether the user has the role Admin; None where the auth manager's roles are unknown."""
         # No auth manager says who its administrators are.
-        managers = {kind.__name__ for kind in type(self._auth_manager()).__mro__}
-        if "FabAuthManager" in managers:
+        if self._is_manager("FabAuthManager"):
             return "Admin" in {role.name for role in user.roles}
-        if "SimpleAuthManager" in managers:
+        if self._is_manager("SimpleAuthManager"):
             return str(user.role or "").upper() == "ADMIN"
         return None
+
+    def _is_manager(self, *names: str) -> bool:
+        """Return whether the auth manager is of one of these classes."""
+        return not {kind.__name__ for kind in type(self._auth_manager()).__mro__}.isdisjoint(names)
 
     def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
         """Return whether the user has the right, on the thing with that identifier or on every one."""
         if not access.resource.of_a_dag:
             return self._may_thing(user, access, identifier)
+        return self._may_dag(user, access, identifier, **self._team_of_dag(identifier))
+
+    def _may_dag(self, user: Any, access: Access, dag_id: Optional[str], **team: Any) -> bool:
         manager, details = self._auth_manager(), self._resource_details()
         name = _ENTITIES[access.resource]
         entity = getattr(details.DagAccessEntity, name) if name else None
-        dag = details.DagDetails(id=identifier, **self._team_of_dag(identifier))
+        dag = details.DagDetails(id=dag_id, **team)
         return bool(
             self._asked(manager.is_authorized_dag, method=access.method, access_entity=entity, details=dag, user=user)
         )
+
+    def dag_ids_among(self, user: Any, access: Access, dag_ids: Set[str]) -> Set[str]:
+        """Return those of the DAGs on which the user has the right."""
+        allowed: Set[str] = set()
+        for team, of_team in self._by_team(dag_ids).items():
+            about = {} if team is None else {"team_name": team}
+            if access.resource is Resource.DAG:
+                # AWS answers many at once.
+                question = self._auth_manager().filter_authorized_dag_ids
+                allowed |= self._asked(question, dag_ids=of_team, user=user, method=access.method, **about)
+            else:
+                allowed |= {dag_id for dag_id in of_team if self._may_dag(user, access, dag_id, **about)}
+        return allowed
+
+    def may_new(self, user: Any, access: Access, bundle: Optional[str]) -> bool:
+        """
+        Return whether the user has the right on a DAG of the bundle that nobody has heard of.
+
+        It is asked for by an id that no DAG has: asked about none, FAB is content with the right on a single one, and
+        AWS's and Keycloak's managers with that to list them.
+        """
+        teams = self._teams_of_bundle(bundle)
+        return all(self._may_dag(user, access, NO_DAG, **({"team_name": team} if team else {})) for team in teams)
+
+    def _by_team(self, dag_ids: Set[str]) -> Dict[Optional[str], Set[str]]:
+        """Return the DAGs by the team that they belong to; None for those of no team."""
+        if not self.multi_team():
+            return {None: dag_ids}
+        from airflow.models.dag import DagModel
+
+        teams = DagModel.get_dag_id_to_team_name_mapping(list(dag_ids))
+        grouped: Dict[Optional[str], Set[str]] = {}
+        for dag_id in dag_ids:
+            grouped.setdefault(teams.get(dag_id), set()).add(dag_id)
+        return grouped
+
+    def _teams_of_bundle(self, name: Optional[str]) -> Set[Optional[str]]:
+        """Return the team that a bundle belongs to, or is configured to; None for no team."""
+        if name is None or not self.multi_team():
+            return {None}
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+        from airflow.models.dagbundle import DagBundleModel
+        from airflow.models.team import Team
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        statement = select(Team.name).join(DagBundleModel.teams.of_type(Team)).where(DagBundleModel.name == name)
+        with create_session() as session:
+            stored = set(session.scalars(statement))
+        # The table follows the configuration when the DAG processor starts.
+        configured = DagBundlesManager()._bundle_config[name].team_name
+        return stored | ({configured} if configured or not stored else set())
 
     def _may_thing(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
         """Return whether the user has the right on a thing of no DAG, whose class and field have the names of ours."""
@@ -207,10 +276,13 @@ class Rights:
             return set(session.scalars(select(DagModel.dag_id)))
 
     def names(self, user: Any, resource: Resource) -> Optional[Set[str]]:
-        """Return what names the things that the user may read where they belong to teams, else None: all or none."""
-        if resource is Resource.IMPORT_ERROR or not self.multi_team():
+        """Return what names the things that the user may read; None where the right is on all of them or none."""
+        # FAB and Simple know teams at most; AWS's and Keycloak's managers may give the right on a single thing, and
+        # have Airflow's lists ask for it since 3.2.
+        question = getattr(self._auth_manager(), f"get_authorized_{resource.noun}s", None)
+        gives_single_ones = self.multi_team() or not self._is_manager("FabAuthManager", "SimpleAuthManager")
+        if resource is Resource.IMPORT_ERROR or question is None or not gives_single_ones:
             return None
-        question = getattr(self._auth_manager(), f"get_authorized_{resource.noun}s")
         return set(self._asked(question, user=user, method="GET"))
 
     def bundles(self, user: Any) -> Optional[Set[str]]:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Set
 
 from native_api.access import Access, Caller, Resource
-from native_api.adapters.seam.rights import Rights, User
+from native_api.adapters.seam.rights import NO_DAG, Rights, User
 from native_api.errors import CrossSiteRequest, Unauthorized
 
 if TYPE_CHECKING:
@@ -102,8 +102,15 @@ class Rights2(Rights):
             return self.may(user, Access(Resource.DAG, "GET" if access.method == "GET" else "PUT"), None)
         return super().may(user, access, identifier)
 
+    def dag_ids_among(self, user: Any, access: Access, dag_ids: Set[str]) -> Set[str]:
+        return {dag_id for dag_id in dag_ids if self.may(user, access, dag_id)}
+
+    def may_new(self, user: Any, access: Access, bundle: Optional[str]) -> bool:
+        return self.may(user, access, NO_DAG)
+
     def dag_ids(self, user: Any) -> Optional[Set[str]]:
-        if self.may(user, Access(Resource.DAG, "GET"), None):
+        # Asked about no DAG, AWS's manager says whether they may be listed.
+        if self._is_manager("FabAuthManager") and self.may(user, Access(Resource.DAG, "GET"), None):
             return None
         return set(self._auth_manager().get_permitted_dag_ids(methods=["GET"], user=user))
 
@@ -159,7 +166,7 @@ class Rights27(Rights2):
             Resource.TASK_LOG: ["Task Logs"],
             Resource.XCOM: ["DAG Runs", "Task Instances", "XComs"],
         }[access.resource]
-        return self._may_dag(user, dag_action, identifier) and all(
+        return self._has_access_to_dag(user, dag_action, identifier) and all(
             manager.has_access(action, part, user) for part in parts
         )
 
@@ -168,7 +175,7 @@ class Rights27(Rights2):
             return None
         return set(self._security_manager().get_readable_dag_ids(user))
 
-    def _may_dag(self, user: Any, action: str, dag_id: Optional[str]) -> bool:
+    def _has_access_to_dag(self, user: Any, action: str, dag_id: Optional[str]) -> bool:
         manager = self._security_manager()
         if manager.has_access(action, "DAGs", user):
             return True

@@ -24,7 +24,7 @@ class Syncing2(Syncing):
         # As Airflow names the files in it: without a slash at its end.
         return [Bundle(os.fspath(Path(path))) for path in (DAGS_FOLDER, *examples)]
 
-    def bundle(self, name: Optional[str] = None) -> Bundle:
+    def bundle(self, name: Optional[str] = None, among: Optional[List[Bundle]] = None) -> Bundle:
         # Bundles came with 3.0 (AIP-66).
         if name is not None:
             raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})

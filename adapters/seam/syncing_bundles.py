@@ -30,13 +30,15 @@ class Bundles:
 
         return [Bundle(str(bundle.path), bundle.name) for bundle in DagBundlesManager().get_all_dag_bundles()]
 
-    def bundle(self, name: Optional[str] = None) -> Bundle:
+    def bundle(self, name: Optional[str] = None, among: Optional[List[Bundle]] = None) -> Bundle:
         """
         Return the bundle of that name as it is configured.
 
+        :param among: only one of these.
         :raises Invalid: there is none.
         """
-        found = [bundle for bundle in self.bundles() if name in (None, bundle.name)]
+        known = self.bundles() if among is None else among
+        found = [bundle for bundle in known if name in (None, bundle.name)]
         if not found:
             raise Invalid({"bundle": [f"There is no bundle '{name}'."]})
         return found[0]

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from native_api.adapters.dag_files import Rules, lies_in, readable_files
 from native_api.adapters.sandbox.errors import raised
 from native_api.adapters.sandbox.fan import Piece, fan_out
 from native_api.adapters.sandbox.hiding import hidden
@@ -23,15 +24,18 @@ File = Tuple[str, Bundle]
 _TOLD_TO_END = 128 + signal.SIGTERM
 
 
-def report(bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float]) -> Dict[str, Any]:
+def report(
+    bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float], rules: Optional[Rules] = None
+) -> Dict[str, Any]:
     """
     Parse the files of some bundles; nothing is written.
 
     :param subdir: the real path of a folder or file; only what lies there.
     :param file_seconds: how long a file may take; None stands for what Airflow allows.
+    :param rules: which files the caller may have read; None stands for all.
     """
     begun = time.monotonic()
-    files = files_here([*opened(bundles)], subdir)
+    files = readable_files(files_here([*opened(bundles)], subdir), rules)
     entries = [entry_of(file, piece) for file, piece in in_forks(_parsed, files, file_seconds)]
     return {
         "files": slowest_first(entries),
@@ -87,18 +91,14 @@ def _require_no_dags(bundle: Bundle, subdir: Optional[str]) -> None:
 def _within(bundle: Bundle, real_path: str) -> Optional[str]:
     """Return a real path as one of the bundle's, whose own path may lead over links; None where it is not in it."""
     root = os.path.realpath(bundle.path)
-    if not _lies_in(real_path, root):
+    if not lies_in(real_path, root):
         return None
     return os.path.normpath(os.path.join(bundle.path, os.path.relpath(real_path, root)))
 
 
 def is_in(file: File, real_path: str) -> bool:
     """Return whether a file lies at, or below, a real path."""
-    return _lies_in(os.path.realpath(file[0]), real_path)
-
-
-def _lies_in(path: str, folder: str) -> bool:
-    return os.path.commonpath([folder, path]) == folder
+    return lies_in(os.path.realpath(file[0]), real_path)
 
 
 def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, Piece]]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 from native_api.adapters import private
+from native_api.adapters.dag_files import Rules, readable_files
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.syncing import Bundle, Loaded
 from native_api.adapters.work import parsing
@@ -53,7 +54,11 @@ def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[s
 
 
 def refresh(
-    bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float], remove_missing: bool
+    bundles: List[Optional[str]],
+    subdir: Optional[str],
+    file_seconds: Optional[float],
+    remove_missing: bool,
+    rules: Optional[Rules] = None,
 ) -> Dict[str, Any]:
     """
     Get what is behind the bundles, parse their files, and write what they define.
@@ -61,14 +66,17 @@ def refresh(
     :param subdir: the real path of a folder or file; only what lies there.
     :param file_seconds: how long a file may take; None stands for what Airflow allows.
     :param remove_missing: deactivate the DAGs of files that Airflow would not read here.
+    :param rules: which files the caller may have read; None stands for all.
     :raises DagFilesMissing: a bundle or the folder has no file, and should.
     """
     begun = time.monotonic()
     opened = list(parsing.opened(bundles, refresh=True))
-    files = parsing.files_here(opened, subdir, may_be_gone=remove_missing)
+    here = parsing.files_here(opened, subdir, may_be_gone=remove_missing)
+    files = readable_files(here, rules)
     entries = _entries(files, file_seconds)
     # Another file may define by now what was in a file that is not here.
-    missing = [file for file in _missing(opened, files) if subdir is None or parsing.is_in(file[:2], subdir)]
+    gone = [file for file in _missing(opened, here) if subdir is None or parsing.is_in(file[:2], subdir)]
+    missing = readable_files(gone, rules)
     if remove_missing:
         entries += _entries([file[:2] for file in missing], None, are_here=False)
     return {**_answer(entries, files, begun), "missing_files": [_shown(file) for file in missing]}
