@@ -8,6 +8,7 @@ import pytest
 
 import native_api
 from native_api import errors, operations
+from native_api.adapters.seam import airflow
 from tests.airflow_under_test import BROKEN, copy_dag, session, store_import_error, version
 from tests.queries import statements
 
@@ -63,6 +64,18 @@ def test_of_a_bundle_where_there_are_none(fresh: Any) -> None:
     with pytest.raises(errors.Invalid) as caught:
         listed(bundle="dags-folder")
     assert list(caught.value.errors) == ["bundle"]
+
+
+@pytest.mark.skipif(version() < (2, 8), reason="The auth manager has no is_authorized_* before 2.8.")
+def test_it_takes_airflows_own_right(web: Any, mocker: Any) -> None:
+    """That on the view of import errors, and on no other."""
+    manager = type(airflow().rights._auth_manager())
+    asked = mocker.patch.object(manager, "is_authorized_view", side_effect=lambda **about: allowed)
+    for allowed in (True, False):
+        answer = web.typed("list_import_errors", login="viewer")
+        assert {call.kwargs["access_view"].name for call in asked.call_args_list} == {"IMPORT_ERRORS"}
+        assert answer.status == (200 if allowed else 403)
+    assert answer.json["permission"] == "read the import errors"
 
 
 class TestWhoMayReadSomeDags:

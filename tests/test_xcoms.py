@@ -179,6 +179,26 @@ class TestGet:
         assert answer.json["detail"] == "The task 'extract' has stored no XCom 'nope' in the run 'r1'."
 
 
+def test_they_take_airflows_own_right(web: Any, mocker: Any) -> None:
+    """That on XComs: who may read the DAG, its runs and task instances may not read what they have stored."""
+    store(1)
+    if version() < (2, 8):
+        _without_fabs_right(web, mocker, "XComs")
+    else:
+        manager = type(seam().rights._auth_manager())
+        real = manager.is_authorized_dag
+
+        def without_xcoms(self: Any, **about: Any) -> bool:
+            entity = about.get("access_entity")
+            return getattr(entity, "name", None) != "XCOM" and bool(real(self, **about))
+
+        mocker.patch.object(manager, "is_authorized_dag", without_xcoms)
+    assert web.typed("task_state", login="viewer", **RUN, task_id="extract").status == 200
+    is_problem(web.typed("get_xcom", login="viewer", **RUN, task_id="extract"), 403)
+    is_problem(web.typed("list_xcoms", login="viewer", **RUN), 403)
+    is_problem(web.typed("list_xcoms", login="viewer"), 403)
+
+
 class TestList:
     @pytest.fixture(autouse=True)
     def some(self) -> None:
@@ -255,6 +275,17 @@ class TestList:
         with statements() as seen:
             assert len(listed(run_id="r1", values=values)) == 23
         assert len(seen) == 2
+
+
+def _without_fabs_right(web: Any, mocker: Any, resource: str) -> None:
+    """Have nobody a right on the resource, as Airflow 2.7 asks FAB for it."""
+    manager = type(web.app.appbuilder.sm)
+    real = manager.has_access
+
+    def without(self: Any, action: str, name: str, user: Any = None) -> bool:
+        return name != resource and bool(real(self, action, name, user))
+
+    mocker.patch.object(manager, "has_access", without)
 
 
 def _expand(dag_id: str, run_id: str, task_id: str, count: int) -> None:
