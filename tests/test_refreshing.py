@@ -276,6 +276,16 @@ class TestAHostWithoutFiles:
         native_api.call("delete_dag", dag_id="refreshed_one", force=True)
         assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
 
+    def test_knows_what_it_lacks(self, empty: Path) -> None:
+        """Also where the path that is recorded is that of another machine."""
+        from native_api.adapters.seam import airflow
+
+        with airflow_under_test.session() as session:
+            lacking = airflow().syncing.dags_in_use(airflow().syncing.bundle(), session)
+        (path,) = [path for path, dag_ids in lacking.items() if "wire_dag" in dag_ids]
+        assert path == str((DAGS if airflow_under_test.version() < (3, 0) else empty) / "wire_dag.py")
+        assert not [path for path in lacking if "example_dags" in path]
+
     def test_takes_no_dag_for_gone(self, fresh: Any, empty: Path) -> None:
         """delete_dag needs force there: where there are no files, none has gone."""
         from airflow.models.dag import DagModel

@@ -45,20 +45,17 @@ class Syncing2(Syncing):
     def _place(self, dag_model: Any) -> Tuple[Any, ...]:
         return dag_model.dag_id, dag_model.fileloc
 
-    def _should_be_in(self, bundle: Bundle, dag_model: Any) -> Any:
-        # The DAGs folder may have another path on the machine of the scheduler.
-        from sqlalchemy import and_, not_
-
-        dags_folder, *others = self.bundles()
-        if bundle != dags_folder:
-            return self._in_bundle(bundle, dag_model)
-        return and_(True, *(not_(self._in_bundle(other, dag_model)) for other in others))
-
     def in_file(self, path: str, dag_model: Any, bundle: Optional[Bundle] = None) -> Any:
         return super().in_file(path, dag_model)
 
     def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
-        return dag_model.fileloc.startswith(f"{bundle.path}{os.sep}", autoescape=True)
+        from sqlalchemy import and_, not_, true
+
+        dags_folder, *examples = self.bundles()
+        if bundle != dags_folder:
+            return _lies_in(bundle, dag_model)
+        # The machine of the scheduler may have the DAGs folder at another path.
+        return and_(true(), *(not_(_lies_in(other, dag_model)) for other in examples))
 
     def files(self, folder: str) -> List[str]:
         from airflow.utils.file import list_py_file_paths
@@ -163,6 +160,10 @@ class Syncing27(Syncing29):
 
 
 LINES = (((2, 10), Syncing2), ((2, 8), Syncing29), ((2, 7), Syncing27))
+
+
+def _lies_in(bundle: Bundle, dag_model: Any) -> Any:
+    return dag_model.fileloc.startswith(f"{bundle.path}{os.sep}", autoescape=True)
 
 
 def _as_scheduler() -> Dict[str, Any]:

@@ -117,14 +117,6 @@ class Bundles:
             found.setdefault(self._path_here(bundle, *place), []).append(dag_id)
         return found
 
-    def active_dags(self, bundle: Bundle, session: Any) -> int:
-        """Return how many active DAGs the database has that should be in the bundle."""
-        from airflow.models.dag import DagModel
-        from sqlalchemy import func, select
-
-        count = select(func.count()).select_from(DagModel)
-        return int(session.scalar(count.where(airflow().is_active(DagModel), self._should_be_in(bundle, DagModel))))
-
     def is_shared(self, dag_model: Any) -> bool:
         """Return whether this machine has files of the bundle that a DAG is in."""
         name = dag_model.bundle_name
@@ -139,9 +131,6 @@ class Bundles:
 
     def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
         return dag_model.bundle_name == bundle.name
-
-    def _should_be_in(self, bundle: Bundle, dag_model: Any) -> Any:
-        return self._in_bundle(bundle, dag_model)
 
 
 def has_files(folder: str) -> bool:

@@ -79,11 +79,9 @@ def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: boo
 
 def _require_no_dags(bundle: Bundle, subdir: Optional[str]) -> None:
     with airflow().session() as session:
-        if subdir is None:
-            count = airflow().syncing.active_dags(bundle, session)
-        else:
-            in_use = airflow().syncing.dags_in_use(bundle, session)
-            count = sum(len(dag_ids) for path, dag_ids in in_use.items() if is_in((path, bundle), subdir))
+        in_use = airflow().syncing.dags_in_use(bundle, session)
+    here = (path for path in in_use if subdir is None or is_in((path, bundle), subdir))
+    count = sum(len(in_use[path]) for path in here)
     if count:
         raise DagFilesMissing(subdir or bundle.path, bundle.name, os.uname().nodename, count)
 

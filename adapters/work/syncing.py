@@ -78,7 +78,9 @@ def refresh(
     gone = [file for file in _missing(opened, here) if subdir is None or parsing.is_in(file[:2], subdir)]
     missing = readable_files(gone, rules)
     if remove_missing:
-        entries += _entries([file[:2] for file in missing], None, are_here=False)
+        # On Airflow 2 a file at another path may be that of another DAGs folder.
+        gone = [file[:2] for file in missing if _is_in(file.bundle, file.path)]
+        entries += _entries(gone, None, are_here=False)
     return {**_answer(entries, files, begun), "missing_files": [_shown(file) for file in missing]}
 
 
