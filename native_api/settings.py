@@ -48,8 +48,15 @@ def _at_least_two(text: str) -> int:
     return number
 
 
-def _job_seconds(text: str) -> int:
-    return min(_positive(text), _longest_request())
+def _job_seconds(text: str) -> float:
+    return min(_some_seconds(text), _longest_request())
+
+
+def _some_seconds(text: str) -> float:
+    number = _seconds(text)
+    if not number:
+        raise ValueError("must be more than 0")
+    return int(number) if number.is_integer() else number
 
 
 def _longest_request() -> int:
@@ -158,7 +165,10 @@ OPTIONS: Dict[str, Option] = {
             _job_seconds,
         ),
         Option(
-            "job_seconds_max", "86400", "How long user code may run in the background (async), in seconds.", _positive
+            "job_seconds_max",
+            "86400",
+            "How long user code may run in the background (async), in seconds.",
+            _some_seconds,
         ),
         Option(
             "job_grace_seconds",
@@ -190,7 +200,7 @@ OPTIONS: Dict[str, Option] = {
             "worker always stays free.",
             _count,
         ),
-        Option("job_queue_seconds", "10", "How long a request waits for a slot, in seconds.", _positive),
+        Option("job_queue_seconds", "10", "How long a request waits for a slot, in seconds.", _some_seconds),
         Option(
             "job_environment_without",
             "",

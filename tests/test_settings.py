@@ -66,3 +66,15 @@ def test_the_legacy_face_can_be_moved_or_switched_off(airflow: Any, monkeypatch:
     assert "/old/api/" in rules()
     monkeypatch.setenv("AIRFLOW__NATIVE_API__LEGACY_PREFIX", "")
     assert not [rule for rule in rules() if rule.endswith("/api/")]
+
+
+def test_seconds_may_be_less_than_one(airflow: Any, monkeypatch: Any) -> None:
+    """Those of jobs; whole ones are shown as such."""
+    for name in ("job_seconds", "job_seconds_max", "job_queue_seconds"):
+        monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{name.upper()}", "0.5")
+        assert settings.get(name) == 0.5
+        monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{name.upper()}", "7")
+        assert repr(settings.get(name)) == "7"
+        monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{name.upper()}", "0")
+        with pytest.raises(settings.BadSetting, match="more than 0"):
+            settings.get(name)

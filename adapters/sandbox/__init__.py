@@ -32,6 +32,8 @@ __all__ = ["Finished", "Job", "finished", "jobs_folder", "run", "run_to_end", "w
 
 #: How often a job that waits looks for a slot, in seconds.
 POLL_SECONDS = 0.05
+#: How often a job that runs is looked at: whether it is to end, in seconds.
+WATCH_SECONDS = 0.25
 #: How often a request that waits for a job looks whether its client is there, in seconds.
 LOOK_SECONDS = 0.5
 #: Seconds that taking back a killed job's rows may take.
@@ -202,6 +204,7 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
         "bounds": {kind: astuple(of_kind) for kind, of_kind in bounds.items()},
         "queue_seconds": settings.get("job_queue_seconds"),
         "poll_seconds": POLL_SECONDS,
+        "watch_seconds": WATCH_SECONDS,
         "grace_seconds": settings.get("job_grace_seconds"),
         "memory_mb": settings.get("job_memory_mb"),
         "log_bytes": min(settings.get("job_log_bytes"), room),

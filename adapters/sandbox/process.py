@@ -36,7 +36,7 @@ class Process:
         begun = time.monotonic()
         reason: Optional[str] = None
         while reason is None and self._is_running():
-            self._take(self._watch.look(0.25, self._open))
+            self._take(self._watch.look(self._watch.watch_seconds, self._open))
             if seconds is not None and time.monotonic() - begun > seconds:
                 reason = "timeout"
             elif not stubborn:

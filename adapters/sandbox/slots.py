@@ -85,6 +85,13 @@ class Slots:
         with self._alone():
             return self._next_slot()
 
+    def is_for_others(self) -> bool:
+        """Return whether a slot that is free is not for this caller, who has as many as one may."""
+        with self._alone():
+            running = [one.caller for one in _held(self._running)]
+        mine = running.count(self._me.caller)
+        return len(running) < self._bounds.running and mine >= self._bounds.running_of_caller
+
     def reserve(self) -> Optional[int]:
         """Return the descriptor of a part of the caller's share that needs no slot, or None where it has all of it."""
         with self._alone():

@@ -55,6 +55,12 @@ class Supervisor:
         seconds: float = self._request["grace_seconds"]
         return seconds
 
+    @property
+    def watch_seconds(self) -> float:
+        """How often it looks whether somebody has asked to end the job, and for the time."""
+        seconds: float = self._request["watch_seconds"]
+        return seconds
+
     def _begin_record(self) -> Record:
         record = Record.create(self._jobs, self._request["facts"])
         self._hold(record.held)
@@ -89,7 +95,7 @@ class Supervisor:
         if entered.turn is not None:
             self._slot = self._hold(self._wait_in_queue(slots))
             os.close(entered.turn)
-        return {"state": self.reason_to_end() or "refused", "caller_is_full": False}
+        return {"state": self.reason_to_end() or "refused", "caller_is_full": slots.is_for_others()}
 
     def _wait_in_queue(self, slots: Slots) -> Optional[int]:
         until = None if self._in_background else time.monotonic() + self._request["queue_seconds"]

@@ -84,16 +84,12 @@ class TooManyJobs(NativeApiError):
     retry_after_seconds: int = 10
 
     def __str__(self) -> str:
+        who, cancel, options = "As many jobs run and wait on this machine as may", "", "job_slots or job_queue"
         if self.of_caller:
-            return (
-                "You have as many jobs on this machine as one caller may, which the option [native_api] "
-                "jobs_per_caller sets. Try again when one has ended, or cancel one by cancel_job."
-            )
-        ways = "" if self.in_background else " with async, where the operation has it, since such jobs wait longer;"
-        return (
-            f"As many jobs run and wait on this machine as may. Try again;{ways} or have the options [native_api] "
-            "job_slots or job_queue raised."
-        )
+            who = "You have as many jobs on this machine as one caller may"
+            cancel, options = " cancel one by cancel_job;", "jobs_per_caller or job_slots"
+        other = "" if self.in_background else " with async, where the operation has it, since such jobs wait longer;"
+        return f"{who}. Try again;{other}{cancel} or have the options [native_api] {options} raised."
 
     def headers(self) -> Dict[str, str]:
         return {"Retry-After": str(self.retry_after_seconds)}

@@ -240,6 +240,7 @@ def test_a_piece_of_work_is_not_begun_too_late(fresh: Any) -> None:
 def test_the_call_after_the_server_was_killed_works(monkeypatch: Any, fresh: Any, tmp_path: Path) -> None:
     """A new one is started; what ran in the old one goes on to its end, whether it is waited for or not."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
     end = {"path": str(tmp_path / "end")}
     _, supervisor = jobs_under_test.run("process_ids").result
     server = client.warm()._process.pid

@@ -52,9 +52,10 @@ def test_beyond_the_queue_a_job_is_refused(fresh: Any) -> None:
     assert int(refused.headers()["Retry-After"]) > 0
 
 
-def test_who_waits_too_long_is_refused(fresh: Any) -> None:
+def test_who_waits_too_long_is_refused(monkeypatch: Any, fresh: Any) -> None:
     """The queue is no place to stay: the web worker is needed."""
-    given = in_threads(2, 4)
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE_SECONDS", "0.3")
+    given = in_threads(2, 1.5)
     assert sorted(map(str, given)) == [str(errors.TooManyJobs()), "slept"]
 
 
@@ -103,16 +104,25 @@ def test_one_caller_does_not_take_all(monkeypatch: Any, fresh: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
     ada, bob = jobs_under_test.Somebody("ada"), jobs_under_test.Somebody("bob")
     mine = [jobs_under_test.start("sleep", caller=ada) for _ in range(2)]
-    with pytest.raises(errors.TooManyJobs, match="jobs_per_caller.*cancel_job") as caught:
+    with pytest.raises(errors.TooManyJobs, match="cancel_job.*jobs_per_caller or job_slots") as caught:
         jobs_under_test.start("sleep", caller=ada)
     assert caught.value.status == 429
     assert jobs_under_test.wait(jobs_under_test.start("add", {"a": 1, "b": 1}, caller=bob))["state"] == "success"
     assert [native_api.call("job_state", job_id=job_id)["state"] for job_id in mine] == ["running", "queued"]
 
 
+def test_who_waits_for_its_own_jobs_is_told_so(monkeypatch: Any, fresh: Any) -> None:
+    """One slot is free, for others: the machine is not full."""
+    monkeypatch.delenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE", "4")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE_SECONDS", "0.3")
+    assert any("jobs_per_caller" in str(given) for given in in_threads(2, 1.5))
+
+
 def test_what_outlives_its_request_leaves_the_slot_to_other_requests(monkeypatch: Any, fresh: Any) -> None:
     """Also where there is none for it in the background: it counts for its caller there."""
-    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "0.2")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "2")
     jobs_under_test.wait(jobs_under_test.start("sleep"), "running")
     assert jobs_under_test.run("sleep", outlive=True) is None
@@ -123,8 +133,11 @@ def test_what_outlives_its_request_leaves_the_slot_to_other_requests(monkeypatch
     assert states == ["running", "running"]
 
 
-def test_a_refusal_names_the_ways_out(fresh: Any) -> None:
-    """Async waits longer, where the operation has it; the options can be raised."""
-    assert "with async" in str(errors.TooManyJobs())
-    assert "with async" not in str(errors.TooManyJobs(in_background=True))
-    assert "job_slots or job_queue" in str(errors.TooManyJobs(in_background=True))
+@pytest.mark.parametrize("of_caller", [False, True])
+@pytest.mark.parametrize("in_background", [False, True])
+def test_a_refusal_names_the_ways_out(in_background: bool, of_caller: bool) -> None:
+    """Async waits longer, where the operation has it; the options can be raised; one's own jobs can be cancelled."""
+    sentence = str(errors.TooManyJobs(in_background, of_caller))
+    assert ("with async" in sentence, "cancel_job" in sentence) == (not in_background, of_caller)
+    assert "job_slots" in sentence
+    assert ("jobs_per_caller" if of_caller else "job_queue") in sentence

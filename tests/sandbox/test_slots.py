@@ -79,6 +79,14 @@ def test_who_may_not_have_a_slot_keeps_nobody_from_it(ask: Any) -> None:
     assert ask("bob").enter().slot is not None
 
 
+def test_a_caller_whose_jobs_keep_it_from_a_free_slot(ask: Any) -> None:
+    """It is told of its own bound, not of the machine's."""
+    assert ask("ada").enter().slot is not None
+    assert (ask("ada").is_for_others(), ask("bob").is_for_others()) == (True, False)
+    assert ask("bob").enter().slot is not None
+    assert (ask("ada").is_for_others(), ask("bob").is_for_others()) == (False, False)
+
+
 def test_what_is_reserved_is_part_of_the_share(ask: Any) -> None:
     """A job that would go on in the background is refused where its caller has as many as it may."""
     reserved = [ask("ada").reserve() for _ in range(5)]
