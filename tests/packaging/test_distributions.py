@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 from typing import Dict, List
 
@@ -61,6 +62,13 @@ def test_an_install_has_one_top_level_name(kind: str, environment: Environment, 
     assert ours == {"native_api"}
     licences = list(site_packages.glob("airflow_native_api-*.dist-info/**/LICENSE"))
     assert [licence.read_text() for licence in licences] == [(ROOT / "LICENSE").read_text()]
+
+
+def test_the_sdist_has_the_documents(sdist: Path) -> None:
+    """Whoever packages it finds how to report a vulnerability, and what has changed."""
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"README.rst", "SECURITY.rst", "CHANGELOG.rst", "LICENSE"} <= names
 
 
 def _files_of_the_checkout() -> Dict[str, int]:
