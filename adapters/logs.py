@@ -161,13 +161,16 @@ def _read(
     goes_on = place.try_number == latest and instance.state in logs.open_states()
     if place.try_number < latest:
         instance = logs.as_it_was(instance, place.try_number, session)
-    part = logs.read(instance, place.try_number, place.metadata, session)
+    of_the_end = min(tail_lines, tail_bytes) < LARGEST
+    # While the task goes on a token is to lead to what follows, which counts from the beginning.
+    part = logs.read(instance, place.try_number, place.metadata, session, end_only=of_the_end and not goes_on)
     following = map(line_of, islice(part.lines, place.lines, None))
-    if min(tail_lines, tail_bytes) == LARGEST:
+    if not of_the_end:
         lines, truncated = head(following)
         count, left = len(lines), truncated
     else:
         lines, truncated, count = tail(following, tail_lines, tail_bytes)
+        truncated = truncated or (part.is_cut and len(lines) == count and tail_bytes > LOG_BYTES)
         left = False
     answer = {
         "content": "".join(f"{line.text}\n" for line in lines),

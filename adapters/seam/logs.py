@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping
 
+from native_api.adapters.seam import log_files
 from native_api.errors import NotSupported
 
 
@@ -16,6 +17,8 @@ class Part:
     sources: List[str]
     lines: Iterable[Mapping[str, Any]]
     metadata: Mapping[str, Any]
+    #: Whether lines before these were not read.
+    is_cut: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -74,10 +77,13 @@ class Logs:
             select(History.state, History.hostname).where(*same, History.try_number == try_number)
         ).first()
 
-    def read(self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any) -> Part:
+    def read(
+        self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
+    ) -> Part:
         """
         Read the part of a log that *metadata* leads to.
 
+        :param end_only: the last lines are enough: of large files nothing else is read.
         :raises NotSupported: the handler that is configured cannot read logs.
         """
         from airflow.utils.log.log_reader import TaskLogReader
@@ -87,7 +93,19 @@ class Logs:
             raise NotSupported(
                 "task_log", "The handler that [logging] task_log_reader names cannot read logs; name one that can."
             )
+        if end_only:
+            with log_files.shortened(reader.log_handler, instance, try_number) as handler:
+                if handler is not None:
+                    return self._end(reader, handler, instance, try_number)
         return self._part(*reader.read_log_chunks(instance, try_number, dict(metadata)))  # type: ignore[arg-type]
+
+    def _end(self, reader: Any, handler: Any, instance: Any, try_number: int) -> Part:
+        """Read the ends of a try's files by a handler that has them in a folder of their own."""
+        folder, place = handler.local_base, reader.log_handler.local_base
+        vars(reader)["log_handler"] = handler
+        part = self._part(*reader.read_log_chunks(instance, try_number, {}))
+        sources = [source.replace(folder, str(place)) for source in part.sources]
+        return Part(sources, list(part.lines), part.metadata, is_cut=True)
 
     def _part(self, found: Any, metadata: Mapping[str, Any]) -> Part:
         messages = iter(found or ())

@@ -21,9 +21,11 @@ class Logs2(Logs):
 
         return str(conf.get_mandatory_value("webserver", "secret_key"))
 
-    def read(self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any) -> Part:
+    def read(
+        self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
+    ) -> Part:
         self._bind_task(instance, session)
-        return super().read(instance, try_number, metadata, session)
+        return super().read(instance, try_number, metadata, session, end_only=end_only)
 
     def _bind_task(self, instance: Any, session: Any) -> None:
         """Give the instance its task where the template of the file's name needs it; a DAG takes time to load."""

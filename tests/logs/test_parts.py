@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any, List
 
 import pytest
 
 from native_api import errors
 from native_api.adapters import log_lines
+from native_api.adapters.seam import log_files
 from tests.logs.one_task import NAMED, RUN, at, log, numbered, store
 from tests.test_contract import is_problem
 
@@ -119,6 +121,61 @@ def test_a_tail(run: Any, asked: Any, content: str) -> None:
     store(numbered(5))
     answer = log(**asked)
     assert (answer["content"], answer["truncated"], answer["end_of_log"]) == (content, False, True)
+
+
+class TestALargeFile:
+    """Its last lines are read from its end: neither time nor memory grows with what is before."""
+
+    LINES = 5000
+
+    @pytest.fixture(autouse=True)
+    def file(self, run: Any, monkeypatch: Any) -> None:
+        monkeypatch.setattr(log_files, "END_BYTES", 8192)
+        at(1, "success")
+        self.path = store(numbered(self.LINES))
+
+    def test_its_last_lines(self) -> None:
+        answer = log(tail_lines=2)
+        assert answer["content"] == f"{self.LINES - 2:08}\n{self.LINES - 1:08}\n"
+        assert (answer["truncated"], answer["end_of_log"], answer["continuation_token"]) == (False, True, None)
+
+    def test_the_memory_that_it_takes(self) -> None:
+        def peak() -> int:
+            tracemalloc.start()
+            try:
+                log(tail_lines=2)
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+        log(tail_lines=2)
+        of_a_small_one = peak()
+        size = len(store(numbered(300_000)).read_bytes())
+        assert peak() - of_a_small_one < size / 2
+
+    def test_where_it_is(self) -> None:
+        """What Airflow says of where it looked does not name the copy that was read."""
+        assert log(tail_lines=2)["sources"] == log()["sources"]
+
+    def test_more_lines_than_are_read(self) -> None:
+        """There are more, and the response says so."""
+        answer = log(tail_lines=self.LINES)
+        assert answer["truncated"]
+        assert answer["content"].endswith(f"{self.LINES - 1:08}\n")
+        assert {len(line) for line in answer["content"].splitlines()} == {8}
+
+    def test_a_file_of_one_line(self) -> None:
+        self.path.write_text("x" + "ü" * 10_000, encoding="utf-8")
+        answer = log(tail_lines=1)
+        assert answer["content"].strip("\n").strip("ü") == ""
+
+    def test_while_the_task_runs(self) -> None:
+        """The token leads on from the end of the whole."""
+        at(1, "running")
+        answer = log(tail_lines=1)
+        with open(self.path, "a", encoding="utf-8") as opened:
+            opened.write("more\n")
+        assert log(continuation_token=answer["continuation_token"])["content"] == "more\n"
 
 
 def test_a_token_of_another_log(run: Any) -> None:

@@ -1,0 +1,62 @@
+"""The files of a log: their ends, where they are so large that Airflow's reader would take all memory for them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+from typing import Any, Iterator, List, Optional
+
+#: How much of the end of a file is read, in bytes: a response has 1 MiB of text, of which a file that Airflow 3 writes
+#: with structure has some times as much.
+END_BYTES = 8 * 1024 * 1024
+
+
+@contextmanager
+def shortened(handler: Any, instance: Any, try_number: int) -> Iterator[Optional[Any]]:
+    """
+    Give a handler like *handler* that finds only the ends of a try's files, or None where these are to be read whole.
+
+    That is so where they are small, and where the handler reads logs from elsewhere too.
+    """
+    files = _files(handler, instance, try_number)
+    if not any(file.stat().st_size > END_BYTES for file in files):
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="native_api_log_") as folder:
+        for file in files:
+            end = Path(folder, file.relative_to(handler.local_base))
+            end.parent.mkdir(parents=True, exist_ok=True)
+            end.write_bytes(_end_of(file))
+        other = copy(handler)
+        other.local_base = folder
+        yield other
+
+
+def _files(handler: Any, instance: Any, try_number: int) -> List[Path]:
+    """Return the files of a try that the handler reads on this host, none where it is of another kind."""
+    from airflow import logging_config
+    from airflow.utils.log.file_task_handler import FileTaskHandler
+
+    # On 2 what reads logs from elsewhere is a handler of its own; 3.0 has a name for it, and later ones a function.
+    get_remote = getattr(logging_config, "get_remote_task_log", None)
+    remote = get_remote() if get_remote else getattr(logging_config, "REMOTE_TASK_LOG", None)
+    if type(handler) is not FileTaskHandler or remote is not None:
+        return []
+    path = Path(handler.local_base, handler._render_filename(instance, try_number))
+    return [file for file in sorted(path.parent.glob(path.name + "*")) if file.is_file()]
+
+
+def _end_of(file: Path) -> bytes:
+    """Return the last lines of a file, whole ones where it has any."""
+    with open(file, "rb") as opened:
+        cut = opened.seek(0, os.SEEK_END) > END_BYTES
+        opened.seek(-END_BYTES if cut else 0, os.SEEK_END if cut else os.SEEK_SET)
+        end = opened.read(END_BYTES)
+    if not cut:
+        return end
+    _, newline, lines = end.partition(b"\n")
+    # What is left of a character that was cut is no character.
+    return lines if newline and lines else end.lstrip(bytes(range(0x80, 0xC0)))
