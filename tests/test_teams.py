@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Iterator
 
 import pytest
 
 import native_api
-from tests.airflow_under_test import BROKEN, has_fab, session, store_import_error, version
+from tests.airflow_under_test import BROKEN, audit_rows, has_fab, session, store_import_error, version
 from tests.test_contract import is_problem
 
 pytestmark = [
@@ -155,3 +156,24 @@ class TestImportErrors:
         finally:
             with session() as opened:
                 opened.execute(table.delete())
+
+
+@pytest.mark.parametrize("login, seen", [("op", {"common_password", "common_token"}), ("admin", None)])
+def test_secrets_that_are_exported(teams: Any, login: str, seen: Any) -> None:
+    """Of each is asked whether the caller may edit it, and one audit row names all that were disclosed."""
+    for key in ("common_password", "common_token", "blue_password"):
+        native_api.call("set_variable", key=key, value="s3cr3t")
+        native_api.call("add_connection", conn_id=key, conn_type="http", password="s3cr3t")
+    with session() as opened:
+        from airflow.models.connection import Connection
+        from airflow.models.variable import Variable
+        from sqlalchemy import update
+
+        for model, column in ((Variable, Variable.key), (Connection, Connection.conn_id)):
+            opened.execute(update(model).where(column == "blue_password").values(team_name="blue"))
+    expected = seen or {"common_password", "common_token", "blue_password"}
+    for operation, noun in (("export_variables", "variables"), ("export_connections", "connections")):
+        answer = teams.typed(operation, login=login)
+        assert answer.status == 200
+        assert {name for name in answer.json[noun] if "_" in name} == expected
+        assert set(json.loads(audit_rows()[-1].extra)["disclosed"]) == expected
