@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime
 import io
@@ -14,6 +15,17 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 HERE = Path(__file__).parent
+MEMORY, ROOM = "/dev/shm", 2**31
+
+
+def _use_memory() -> None:
+    """Have temporary files in memory where there is room: SQLite waits for a disk at each commit."""
+    with contextlib.suppress(OSError):
+        if "TMPDIR" not in os.environ and shutil.disk_usage(MEMORY).free > ROOM and os.access(MEMORY, os.W_OK):
+            os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
+
+
+_use_memory()
 HOME = Path(tempfile.mkdtemp(prefix="native-api-tests-"))
 #: A copy of our own, since tests deploy to it.
 DAGS = HOME / "dags"
@@ -27,6 +39,7 @@ BROKEN = "broken_by_a_test"
 
 def configure() -> None:
     """Point this process at a home of its own; to be called before Airflow is imported."""
+    atexit.register(_remove_home, os.getpid())
     shutil.copytree(HERE / "dags", DAGS, ignore=shutil.ignore_patterns("__pycache__"))
     settings = {
         "AIRFLOW_HOME": str(HOME),
@@ -51,6 +64,11 @@ def configure() -> None:
         "AIRFLOW__NATIVE_API__ALLOW_DAEMONS": "True",
     }
     os.environ.update(settings)
+
+
+def _remove_home(owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(HOME, ignore_errors=True)
 
 
 def version() -> tuple[int, int]:
