@@ -59,6 +59,12 @@ def _some_seconds(text: str) -> float:
     return int(number) if number.is_integer() else number
 
 
+def _body_seconds(text: str) -> int:
+    from native_api.adapters.seam import airflow
+
+    return min(_positive(text), airflow().user_code.longest_body)
+
+
 def _longest_request() -> int:
     from native_api.adapters.seam import airflow
 
@@ -127,8 +133,9 @@ OPTIONS: Dict[str, Option] = {
         Option(
             "body_seconds",
             "30",
-            "How long the body of a request may take to arrive, in seconds.",
-            _positive,
+            "How long the body of a request may take to arrive, in seconds; 20 at most on Airflow 2, where the job of "
+            "the request must end within the time of the same web worker.",
+            _body_seconds,
         ),
         Option(
             "bodies",

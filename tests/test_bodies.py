@@ -204,11 +204,18 @@ class TestUploads:
 
 
 @pytest.mark.skipif(not (2, 8) <= AIRFLOW < (3, 0), reason="Airflow 2.8 to 2.11 have a limit of their own")
-def test_airflows_own_limit_is_named(web: Any, monkeypatch: Any) -> None:
-    monkeypatch.setitem(web.app.config, "MAX_CONTENT_LENGTH", 1000.0)
-    answer = deliver(web, TYPED, headers_of(2000), [], STALLED)
-    assert "1000 bytes" in sentence(answer, 413)
-    assert "[webserver] allowed_payload_size" in sentence(answer, 413)
+@both_ways
+@pytest.mark.parametrize(
+    "path, start", [(TYPED, b"key=k&value="), (LEGACY, b"api=variables&cmd=set&key=k&value=")], ids=["typed", "legacy"]
+)
+def test_airflows_own_limit(web: Any, monkeypatch: Any, chunked: bool, path: str, start: bytes) -> None:
+    """A body of as much is read, a larger one refused with the name of Airflow's option."""
+    monkeypatch.setitem(web.app.config, "MAX_CONTENT_LENGTH", 10000.0)
+    body = start + b"x" * (10_000 - len(start))
+    assert deliver(web, path, headers_of(len(body), chunked), [body[:-5], body[-5:]]).status in (200, 201)
+    said = sentence(deliver(web, path, headers_of(len(body) + 1, chunked), [body, b"x"]), 413)
+    assert "10000 bytes" in said
+    assert "[webserver] allowed_payload_size" in said
 
 
 class TestRoom:

@@ -56,6 +56,11 @@ def test_a_bad_value_leaves_airflow_running(airflow: Any, monkeypatch: Any, capl
         settings.get(name)
 
 
+def test_a_body_leaves_a_web_worker_of_airflow_2_time_for_its_job(airflow: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_SECONDS", "300")
+    assert settings.get("body_seconds") == (20 if airflow.version() < (3, 0) else 300)
+
+
 def test_the_legacy_face_can_be_moved_or_switched_off(airflow: Any, monkeypatch: Any) -> None:
     from native_api.faces.web import app
 

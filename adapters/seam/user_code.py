@@ -65,6 +65,8 @@ class UserCode:
     )
     #: The longest that a request may take, in seconds.
     longest_request = 3600
+    #: How long the body of a request may take to arrive, in seconds.
+    longest_body = 3600
 
     def preload(self) -> None:
         """Import what jobs need; what this Airflow does not have is left out."""

@@ -133,6 +133,8 @@ def _receive_from_wsgi(limit: Limit) -> None:
         stack.pop_all()
     file.seek(0)
     environ.update({"wsgi.input": file, "CONTENT_LENGTH": str(size), _RECEIVED: file})
+    # Werkzeug would make one of its own of it, with Airflow's limit, which is a float and no number of bytes to it.
+    request.stream = file
 
 
 def _copy(source: Any, target: IO[bytes], length: Optional[int], limit: Limit, is_late: threading.Event) -> int:
