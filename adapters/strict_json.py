@@ -35,7 +35,8 @@ def is_too_deep(value: Any) -> bool:
     """Return whether arrays and objects are nested deeper in *value* than they may be."""
     level = [value]
     for _ in range(DEPTH + 1):
-        level = [inner for inner in level if isinstance(inner, (dict, list, tuple))]
+        # Once each: what code makes may have the same thing in it many times, or itself.
+        level = list({id(inner): inner for inner in level if isinstance(inner, (dict, list, tuple))}.values())
         if not level:
             return False
         level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]

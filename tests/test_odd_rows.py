@@ -159,6 +159,22 @@ class TestRuns:
         json.loads(answer.text, parse_constant=pytest.fail)
 
 
+@pytest.mark.parametrize("levels", [300, 100_000])
+def test_what_code_gives_back(airflow: Any, levels: int) -> None:
+    """A value of a task that is nested too deeply is shown as text, its outer levels."""
+    from native_api.adapters.work.rendering import told
+    from native_api.adapters.work.values import held
+
+    value: List[Any] = []
+    for _ in range(levels):
+        value = [value]
+    itself: List[Any] = []
+    itself += [itself, itself]
+    assert held(value) == {"value": "[[[[[[[...]]]]]]]", "value_is_repr": True}
+    assert told({"password": value, "a": itself})[0]["text"] == "***"
+    assert held({"a": [1]}) == {"value": {"a": [1]}, "value_is_repr": False}
+
+
 class TestNestedArguments:
     """They are refused with a sentence, wherever JSON comes in."""
 

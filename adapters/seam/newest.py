@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.seam import failures, masking, of_this_version
+from native_api.adapters.strict_json import is_too_deep
 from native_api.errors import DagNotFound, Invalid, Refused
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Airflow:
 
     def masked(self, value: Any, name: Optional[str] = None) -> Any:
         """Return *value*, which *name* names, with all that Airflow calls sensitive as ``***``, JSON text included."""
-        return masking.masked(value, name, self.is_sensitive)
+        return masking.MASK if is_too_deep(value) else masking.masked(value, name, self.is_sensitive)
 
     # Variables
 

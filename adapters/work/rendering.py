@@ -10,7 +10,7 @@ from native_api.adapters.dags import find_active
 from native_api.adapters.sandbox.hiding import hidden
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.trials import Instance
-from native_api.adapters.work.values import held
+from native_api.adapters.work.values import held, shallow
 from native_api.errors import DagNotFound, TaskNotFound
 
 
@@ -22,7 +22,7 @@ def render(**named: Any) -> Dict[str, Any]:
 
 def told(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """Return template fields as answers have them, what is secret hidden."""
-    shown = {name: hidden(value, name) for name, value in rendered.items()}
+    shown = {name: hidden(shallow(value), name) for name, value in rendered.items()}
     return [{"name": name, **held(value), "text": hidden(str(value))} for name, value in shown.items()]
 
 
