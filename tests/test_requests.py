@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from werkzeug.datastructures import MultiDict
 
 from native_api import operations
 from native_api.access import Effect
+from native_api.faces.legacy import protocol
+from native_api.faces.legacy.protocol import Arguments
+from native_api.uploads import Upload
 
 LEGACY = "/admin/rest_api/api"
 JSON = {"Content-Type": "application/json"}
@@ -119,3 +124,12 @@ class TestQueryOfAPost:
         answer = web.request("POST", f"/native_api/v1/{operation.name}", query={"no_such": "x"}, login="admin")
         assert answer.status == 422, answer
         assert "no_such" in answer.json["errors"]
+
+
+def test_a_name_of_the_old_protocol_stands_for_the_operation_that_it_declares(airflow: Any) -> None:
+    """Who may call it is checked by that, before the arguments are read."""
+    sent = MultiDict({"dag_id": "d", "task_id": "t", "execution_date": "2026-01-01", "start_date": "2026-01-01"})
+    arguments = Arguments(sent, MultiDict(), {"dag_file": Upload(io.BytesIO(b""), "d.py")})
+    declared = {name: each.operation for name, each in protocol.every().items() if each.operation}
+    assert declared == {name: protocol.every()[name].plan(arguments).operation for name in declared}
+    assert set(protocol.every()) - set(declared) == {"variables", "connections", "pool", "list_dags"}
