@@ -150,7 +150,8 @@ def export_connections(context: Context) -> Dict[str, Any]:
     Return all connections of the metadata database unmasked, as import_connections takes them.
 
     A connection with a password, or with something sensitive in its extra, is returned to those who may edit it; for
-    others the whole export is refused.
+    others the whole export is refused. What cannot be decrypted is omitted, with a warning; where nothing can be, the
+    export is refused.
     """
     rows = stored_connections(context.session, context.caller.names(Resource.CONNECTION))
     exported: Dict[str, Any] = {}

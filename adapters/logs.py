@@ -110,7 +110,8 @@ def task_log(
     Give the log of a task that ran or is running, from wherever Airflow is configured to keep it.
 
     An answer has 1 MiB of text at most. While ``end_of_log`` is false, ``continuation_token`` reads on. A task that
-    has not run yet has the try 0, whose log is empty.
+    has not run yet has the try 0, whose log is empty. Once a try has ended, the last lines of a large file are read
+    from its end.
     """
     session = context.session
     _, key = named_instance(context, **instance)

@@ -100,7 +100,8 @@ def import_variables(
     Set many variables: all of them, or none where one cannot be set.
 
     A description that is not named stays as it is. Values that are masked are refused. To overwrite a variable needs
-    the permission to edit it.
+    the permission to edit it. What export_variables returned and what save_variables wrote is imported as what it was;
+    what could be that or something else is refused.
     """
     entries = variables if variables is not None else entries_of_file(str(file), entries_of)
     present = _present(context.session)
@@ -147,7 +148,8 @@ def export_variables(context: Context) -> Dict[str, Any]:
     """
     Give all variables of the metadata database with their true values, as import_variables takes them.
 
-    Where one is sensitive they are given to those who may edit it, and refused to others.
+    Where one is sensitive they are given to those who may edit it, and refused to others. What cannot be decrypted is
+    omitted, with a warning; where nothing can be, the export is refused.
     """
     return {"variables": _exported(context)}
 
@@ -164,7 +166,7 @@ def save_variables(context: Context, file: str) -> Dict[str, Any]:
     """
     Write what export_variables gives to a file on the server, which is replaced whole.
 
-    Only its owner may read it.
+    Only its owner may read it. A folder has as many files as the option files_kept allows.
     """
     exported = _exported(context)
     files.replace(file, json.dumps(exported, sort_keys=True, indent=4).encode())
