@@ -38,6 +38,12 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and self._folder == other._folder
+
+    def __hash__(self) -> int:
+        return hash(self._folder)
+
     @classmethod
     def create(cls, jobs: Path, facts: Mapping[str, Any]) -> Record:
         """Make the folder of a new job, which this process holds until it ends."""

@@ -265,9 +265,6 @@ class Supervisor:
 
     def _sweep(self) -> None:
         """Take away what killed supervisors left, rows included, and the records that are too old or too many."""
-        # This job's own is one of them.
-        self._free(self._record.held)
-        self._record.held = None
         ended = []
         for record in records.every(self._jobs):
             if record.has_ended() and record.is_kept():
@@ -277,7 +274,10 @@ class Supervisor:
         kept = self._request["kept"]
         since = time.time() - kept["seconds"]
         for record in records.beyond(ended, since=since, number=kept["number"], size=kept["bytes"]):
-            if record.take_over():
+            # This job's own, which is one of them, is held until all is done.
+            if record == self._record:
+                record.remove()
+            elif record.take_over():
                 record.remove()
                 record.let_go()
         for left in self._jobs.glob(".[0-9a-f]*"):
