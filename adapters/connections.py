@@ -14,7 +14,7 @@ from native_api.adapters.schemas import Flag, Whole
 from native_api.adapters.seam import airflow
 from native_api.adapters.seam.masking import MASK
 from native_api.adapters.texts import Text, pattern
-from native_api.adapters.uris import Extra, Uri, masked_extra, masked_uri
+from native_api.adapters.uris import LONGEST_URI, Extra, Uri, masked_extra, masked_uri
 from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid
 from native_api.operations import Context, operation
 
@@ -45,8 +45,8 @@ class AddConnection(Schema):
     conn_type = _text("The type of the connection; needed where there is no conn_uri.", 500)
     description = _text("What the connection is for.", 5000)
     host = _text("The host.", 500)
-    login = _text("The login.", 5000)
-    password = _text("The password.", 5000)
+    login = _text("The login.", LONGEST_URI)
+    password = _text("The password.", LONGEST_URI)
     schema = _text("The schema, or the database's name.", 500)
     port = Whole(allow_none=True, validate=validate.Range(min=0, max=65535), metadata={"description": "The port."})
     extra = Extra(

@@ -114,6 +114,18 @@ class TestConnections:
         self.break_it(_password=stored, is_encrypted=True)
         assert web.typed("delete_connection", conn_id="odd").status == 200
 
+    def test_a_long_password(self, web: Any) -> None:
+        """What the column holds is exported and imported: certificates are passwords too."""
+        from airflow.models.connection import Connection
+
+        if getattr(Connection.__table__.c.password.type, "length", None):
+            pytest.skip("the column of this Airflow is shorter")
+        native_api.call("add_connection", conn_id="long", conn_type="http", password="p" * 20_000)
+        exported = native_api.call("export_connections")["connections"]
+        native_api.call("delete_connection", conn_id="long")
+        native_api.call("import_connections", connections=exported)
+        assert native_api.call("get_connection", conn_id="long")["password"] == "p" * 20_000
+
     def test_no_type(self, web: Any) -> None:
         self.store(conn_type="", port=None, _password="", _extra="")
         self.lists(web)
