@@ -79,8 +79,8 @@ def refresh(
     missing = readable_files(gone, rules)
     if remove_missing:
         # On Airflow 2 a file at another path may be that of another DAGs folder.
-        gone = [file[:2] for file in missing if _is_in(file.bundle, file.path)]
-        entries += _entries(gone, None, are_here=False)
+        removed = [(file.path, file.bundle) for file in missing if _is_in(file.bundle, file.path)]
+        entries += _entries(removed, None, are_here=False)
     return {**_answer(entries, files, begun), "missing_files": [_shown(file) for file in missing]}
 
 
