@@ -72,7 +72,11 @@ class Link:
     def take_over(self) -> Optional[Tuple[Link, bytes]]:
         """Return the link that the far end passes on, and its word, or None where it is closed."""
         descriptors = array.array("i")
-        word, ancillary, *_ = self._end.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
+        try:
+            word, ancillary, *_ = self._end.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
+        except ConnectionError:
+            # It was closed before it had read all that was sent to it.
+            return None
         for level, kind, passed in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 descriptors.frombytes(passed)

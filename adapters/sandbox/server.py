@@ -33,8 +33,11 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     control = Link.of(descriptor)
     _import_airflow()
-    hiding.of_configuration(control.receive())
-    control.send(READY)
+    try:
+        hiding.of_configuration(control.receive())
+        control.send(READY)
+    except (EOFError, ConnectionError):
+        return
     while True:
         readable, _, _ = select.select([control], [], [], 1)
         _reap()

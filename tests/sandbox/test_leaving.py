@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Awaitable, Callable, Dict, List
+from typing import Any, Awaitable, Callable, Dict, List, Tuple
 
 import pytest
 from flask import Flask, request
@@ -14,6 +15,8 @@ from flask import Flask, request
 import native_api
 from native_api import errors
 from native_api.adapters import sandbox
+from native_api.adapters.sandbox import server
+from native_api.adapters.sandbox.link import Link
 from native_api.faces.leaving import Watched, client_is_gone
 from tests import jobs_under_test
 
@@ -66,6 +69,35 @@ def test_a_task_that_runs_for_real_goes_on(soon: None, fresh: Any) -> None:
         assert waits.result(60) is None
     (job,) = native_api.call("list_jobs")["jobs"]
     assert jobs_under_test.wait(job["job_id"], "success")["result"] == "slept"
+
+
+class TestTheServerOfJobs:
+    """The process that jobs are forked from ends without a word when the web worker is gone."""
+
+    @pytest.fixture
+    def ends(self, mocker: Any) -> Tuple[Link, int]:
+        """Return the web worker's end of a link, and the descriptor of the other; the process is this one."""
+        for name in ("signal.signal", "_import_airflow", "_make_api", "_reap", "hiding.of_configuration"):
+            mocker.patch(f"{server.__name__}.{name}")
+        ours, theirs = Link.pair()
+        descriptor = os.dup(theirs.fileno())
+        theirs.close()
+        return ours, descriptor
+
+    def test_before_it_is_ready(self, ends: Tuple[Link, int]) -> None:
+        ours, descriptor = ends
+        ours.close()
+        server.main(descriptor)
+
+    def test_with_something_unread(self, ends: Tuple[Link, int]) -> None:
+        """The system reports that as a reset of the connection, not as its end."""
+        ours, descriptor = ends
+        ours.send([])
+        with ThreadPoolExecutor(1) as threads:
+            ended = threads.submit(server.main, descriptor)
+            assert ours.has_more(60)
+            ours.close()
+            ended.result(60)
 
 
 @pytest.mark.parametrize("name", ["gunicorn.socket", "werkzeug.socket"])
