@@ -41,7 +41,7 @@ def bounded(facts: Mapping[str, Any], size: int = EXTRA_BYTES) -> str:
     if len(text) <= size:
         return text
     room = size // len(facts) - _NAME_BYTES
-    return json.dumps({name: _cut(value, room) for name, value in facts.items()})
+    return json.dumps({name: _cut(value, room) for name, value in facts.items()}, default=str)
 
 
 def _cut(value: Any, size: int) -> Any:

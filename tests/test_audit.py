@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -27,11 +28,12 @@ LONG = 100_000
 @pytest.mark.parametrize("count", [1, 20])
 def test_a_row_is_cut(value: Any, count: int) -> None:
     """It is JSON still, and every argument is in it."""
-    text = bounded({**{f"argument_{number}": value for number in range(count)}, "small": 1})
+    date = datetime(2024, 1, 1)
+    text = bounded({**{f"argument_{number}": value for number in range(count)}, "small": 1, "date": date})
     assert len(text) <= EXTRA_BYTES
     read = json.loads(text)
-    assert len(read) == count + 1
-    assert read["small"] == 1
+    assert len(read) == count + 2
+    assert (read["small"], read["date"]) == (1, str(date))
     assert "characters)" in read["argument_0"]
 
 
@@ -45,3 +47,12 @@ def test_a_call_with_much_in_it(web: Any) -> None:
     (row,) = airflow_under_test.audit_rows()
     assert len(row.extra) <= EXTRA_BYTES
     assert json.loads(row.extra)["description"] == "why"
+
+
+def test_a_call_with_much_in_it_and_a_date(web: Any) -> None:
+    """A long configuration and a logical date go together."""
+    date, conf = "2024-01-01T00:00:00+00:00", {"a": "v" * LONG}
+    assert web.typed("trigger_dag", dag_id="wire_dag", logical_date=date, conf=conf).status == 201
+    (row,) = airflow_under_test.audit_rows()
+    assert len(row.extra) <= EXTRA_BYTES
+    assert json.loads(row.extra)["logical_date"].startswith("2024-01-01")
