@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from typing import Dict, Iterator, Sequence, Tuple
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import ContextManager, Dict, Iterator, Sequence, Tuple
 
 import pytest
 
@@ -28,9 +29,32 @@ def servers(deployment: Deployment, request: pytest.FixtureRequest) -> Iterator[
     """The web servers that the tests ask for, by their fixtures; they start side by side."""
     wanted = {name for item in request.session.items if not _is_skipped(item) for name in _fixtures_of(item)}
     configured = {name: configure(deployment) for name, configure in CONFIGURED.items() if name in wanted}
-    with ExitStack() as stack, ThreadPoolExecutor() as threads:
-        started = {name: threads.submit(stack.enter_context, serving(*args)) for name, args in configured.items()}
+    ended = threading.Event()
+    with ThreadPoolExecutor(len(CONFIGURED)) as threads, _set_in_the_end(ended):
+        started = {name: Future() for name in configured}
+        for name, args in configured.items():
+            threads.submit(_serve, serving(*args), started[name], ended)
         yield {name: future.result() for name, future in started.items()}
+
+
+@contextmanager
+def _set_in_the_end(event: threading.Event) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        event.set()
+
+
+def _serve(server: ContextManager[Server], started: Future[Server], ended: threading.Event) -> None:
+    """Start a server and stop it in the end; each in a thread of its own, since both take seconds."""
+    try:
+        with server as running:
+            started.set_result(running)
+            ended.wait()
+    except BaseException as exc:
+        if started.done():
+            raise
+        started.set_exception(exc)
 
 
 def _is_skipped(item: pytest.Item) -> bool:

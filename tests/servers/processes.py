@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Mapping, Optional, Sequence, TypeVar
 
@@ -75,7 +76,10 @@ class Process:
         """End the process and all that it has started."""
         family = self._family()
         self._signal(signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=15)
+        with suppress(subprocess.TimeoutExpired):
+            self._started.wait(15)
+        # A warm process that still imports Airflow hears of the end only then.
+        _, alive = psutil.wait_procs(family, timeout=1)
         for process in alive:
             try:
                 process.kill()
