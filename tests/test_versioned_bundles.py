@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Optional
 
 import pytest
 
@@ -51,7 +51,9 @@ def source(fresh: Any, configured: Path) -> Iterator[Path]:
     with airflow_under_test.session() as session:
         from airflow.models.dagbundle import DagBundleModel
 
-        session.delete(session.get(DagBundleModel, "copied"))
+        stored = session.get(DagBundleModel, "copied")
+        if stored is not None:
+            session.delete(stored)
 
 
 def publish(source: Path, version: str) -> None:
@@ -59,12 +61,12 @@ def publish(source: Path, version: str) -> None:
     (source / "VERSION").write_text(version)
 
 
-def refreshed(**what: Any) -> Dict[str, Any]:
+def refreshed(path: Optional[str] = None) -> Dict[str, Any]:
     """Refresh in the sandbox, whose warm process has been started with the configuration of this test."""
+    which = {"path": path, "dag_id": "deployed_one"} if path else {"subdir": None, "file_seconds": 30}
     with airflow_under_test.session() as session:
-        job = sandbox.Job(
-            "native_api.adapters.work.syncing:refresh", {"subdir": None, "path": None, "file_seconds": 30, **what}
-        )
+        function, how = ("refresh_file", {}) if path else ("refresh", {"remove_missing": False})
+        job = sandbox.Job(f"native_api.adapters.work.syncing:{function}", {"bundles": ["copied"], **which, **how})
         finished = sandbox.run(Context(session, THIS_PROCESS, operation="a test"), job)
     assert finished is not None
     return dict(finished.result)
@@ -81,12 +83,12 @@ def stored_version() -> str:
 def test_its_new_version_is_fetched_and_passed_on(source: Path) -> None:
     """By one DAG's file, and by all."""
     publish(source, "v1")
-    answer = refreshed(bundles=["copied"])
+    answer = refreshed()
     assert answer["added"] == ["deployed_one"]
     assert (answer["files"][0]["bundle_name"], answer["files"][0]["bundle_version"]) == ("copied", "v1")
     assert (stored_version(), task_ids()) == ("v1", ["v1"])
     publish(source, "v2")
-    answer = refreshed(bundles=["copied"], path="dags.py")
+    answer = refreshed("dags.py")
     assert (answer["changed"], answer["files"][0]["bundle_version"]) == (["deployed_one"], "v2")
     assert (stored_version(), task_ids()) == ("v2", ["v2"])
 
@@ -97,6 +99,6 @@ def test_a_deployment_to_it_is_refused(source: Path) -> None:
     from native_api import errors
 
     publish(source, "v1")
-    refreshed(bundles=["copied"])
+    refreshed()
     with pytest.raises(errors.Refused, match="no local folder"):
         native_api.call("deploy_dag", dag_file=text_of("deployed_one"), path="dags.py", bundle="copied", force=True)
