@@ -59,6 +59,7 @@ def forget_server() -> None:
     """Have the next job's warm process read the configuration again."""
     if client._server is not None:
         client._server._process.kill()
+        client._server._process.wait()
 
 
 def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
