@@ -17,7 +17,10 @@ from native_api.faces import bodies
 from native_api.faces.bodies import Room
 from tests import airflow_under_test
 from tests.delivery import CUT_OFF, FORM, STALLED, TOKEN_HEADER, deliver
+from tests.versions import by_default_on
 from tests.web_site import TOKEN, Answer
+
+pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 AIRFLOW = airflow_under_test.version()
 TYPED = "/native_api/v1/set_variable"

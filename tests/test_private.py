@@ -15,6 +15,9 @@ from native_api.adapters import private, sandbox
 from native_api.adapters.daemon_processes import folder as daemons
 from native_api.adapters.deploying import history, names
 from tests import jobs_under_test
+from tests.versions import by_default_on
+
+pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 
 @pytest.fixture(params=[0o000, 0o277], ids=["umask 000", "umask 277"])

@@ -14,6 +14,7 @@ from native_api import errors
 from tests import airflow_under_test, jobs_under_test
 from tests.airflow_under_test import DAGS
 from tests.test_contract import is_problem
+from tests.versions import by_default_on
 
 ASKS_PROCESSOR = airflow_under_test.version() >= (2, 10)
 TASK = (
@@ -225,6 +226,7 @@ def test_a_file_that_was_renamed(file: Path, how: Dict[str, Any]) -> None:
         moved.unlink()
 
 
+@by_default_on("2.7", "2.11", "3.0", "3.3")
 class TestAHostWithoutFiles:
     """As Airflow's Helm chart has its web servers: an empty DAGs folder beside a database full of DAGs."""
 

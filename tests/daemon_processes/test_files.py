@@ -14,6 +14,9 @@ from native_api.adapters.daemon_processes import folder, log_files
 from tests import airflow_under_test
 from tests.daemon_processes.stand_ins import SLEEPS
 from tests.test_contract import is_problem
+from tests.versions import by_default_on
+
+pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 
 class TestPaths:

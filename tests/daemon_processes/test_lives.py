@@ -28,8 +28,9 @@ from tests.daemon_processes.stand_ins import (
     state,
 )
 from tests.test_contract import is_problem
+from tests.versions import by_default_on
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, by_default_on("2.7", "2.11", "3.0", "3.3")]
 
 
 class TestApart:

@@ -17,6 +17,9 @@ from native_api.adapters.sandbox.records import Record
 from native_api.adapters.seam import airflow as seam
 from native_api.operations import Context
 from tests import jobs_under_test
+from tests.versions import by_default_on
+
+pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ import pytest
 from native_api.adapters.sandbox import environment
 from native_api.adapters.seam import airflow as seam
 from tests import airflow_under_test, jobs_under_test
+from tests.versions import by_default_on
+
+pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 TOKEN = "the-static-token-of-a-test"
 #: Set for the web server; the code of DAGs needs none of them.

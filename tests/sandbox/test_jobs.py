@@ -21,6 +21,9 @@ from native_api.adapters import sandbox
 from native_api.adapters.sandbox import client, records
 from native_api.adapters.sandbox.records import Record
 from tests import jobs_under_test
+from tests.versions import by_default_on
+
+pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 
 def test_a_job_is_followed_to_its_end(fresh: Any) -> None:

@@ -19,6 +19,9 @@ from native_api.adapters.sandbox import server
 from native_api.adapters.sandbox.link import Link
 from native_api.faces.leaving import Watched, client_is_gone
 from tests import jobs_under_test
+from tests.versions import by_default_on
+
+pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 
 @pytest.fixture

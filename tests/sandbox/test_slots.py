@@ -11,6 +11,9 @@ import pytest
 from native_api import settings
 from native_api.adapters.sandbox.slots import Bounds, Slots
 from native_api.adapters.seam import airflow as seam
+from tests.versions import by_default_on
+
+pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 TWO_SLOTS = Bounds.shared(2, 8, 0)
 
