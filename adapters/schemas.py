@@ -87,6 +87,10 @@ class Whole(fields.Integer):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+#: The most entries of a configuration: Airflow makes a param of each and validates that, which takes a millisecond.
+_ENTRIES = 1000
+
+
 class JSONObject(fields.Dict):
     """A JSON object, as an object or as text."""
 
@@ -98,6 +102,8 @@ class JSONObject(fields.Dict):
                 raise ValidationError(f"Not valid JSON: {exc}") from exc
         if not isinstance(value, dict):
             raise ValidationError("Must be a JSON object.")
+        if len(value) > _ENTRIES:
+            raise ValidationError(f"Has more than {_ENTRIES} entries; one of them may have as many as you like.")
         return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
 
 

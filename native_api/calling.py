@@ -16,6 +16,9 @@ from native_api.errors import Invalid
 from native_api.nearest import question
 from native_api.operations import Context, Operation
 
+#: How many unknown arguments an error names.
+_UNKNOWN = 100
+
 #: What becomes of arguments that the schema does not have.
 Unknown = Literal["raise", "exclude"]
 
@@ -116,6 +119,7 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
     Nothing may be nested deeper than JSON may here. No text may have a NUL in it, wherever in an argument: not every
     database can hold one.
     """
+    arguments = _with_few_unknown(operation, arguments)
     deep = {name: [f"Is nested deeper than {DEPTH} levels."] for name, value in arguments.items() if is_too_deep(value)}
     if deep:
         raise Invalid(deep)
@@ -128,6 +132,13 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
     if wrong:
         raise Invalid(wrong)
     return loaded
+
+
+def _with_few_unknown(operation: Operation, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the arguments with few that are unknown; a body of 10 MiB may have a million, and its error 40 MB."""
+    known = {field.data_key or name for name, field in operation.request.fields.items()}
+    few = set(islice((name for name in arguments if name not in known), _UNKNOWN))
+    return {name: value for name, value in arguments.items() if name in known or name in few}
 
 
 def _meant(operation: Operation, arguments: Mapping[str, Any]) -> Dict[str, List[str]]:

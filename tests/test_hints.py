@@ -36,6 +36,14 @@ class TestWhatWasMeant:
         is_problem(answer, 422)
         assert answer.json["errors"]["dag-id"] == ["Unknown field; did you mean 'dag_id'?"]
 
+    def test_of_very_many_some_are_named(self, web: Any) -> None:
+        """A body may have a million arguments, which costs no more than to read them."""
+        unknown = {f"k{number}": number for number in range(5000)}
+        answer = web.typed("pause_dag", dag_id="wire_dag", **unknown)
+        is_problem(answer, 422)
+        assert 1 < len(answer.json["errors"]) <= 100
+        assert set(answer.json["errors"]) <= set(unknown)
+
     def test_an_argument_of_a_query_where_another_is_missing(self, web: Any) -> None:
         answer = web.typed("dag_state", dag_id="wire_dag", **{"execution-date": "2026-11-01", "other": "x"})
         is_problem(answer, 422)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from typing import Any
 
 import pytest
@@ -105,3 +106,13 @@ def test_no_number(value: Any) -> None:
 @pytest.mark.parametrize("value", ['{"a": [1]}', {"a": [1]}])
 def test_an_object(value: Any) -> None:
     assert load(object=value) == {"a": [1]}
+
+
+def test_a_configuration_has_bounded_entries(airflow: Any) -> None:
+    """Airflow makes a param of each; what is below one of them it does not look at."""
+    many = {str(number): number for number in range(1000)}
+    assert load(object=many) == many
+    assert load(object={"nested": {**many, "more": 1}})
+    for larger in ({**many, "more": 1}, json.dumps({**many, "more": 1})):
+        with pytest.raises(ValidationError, match="more than 1000 entries"):
+            load(object=larger)
