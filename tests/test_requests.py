@@ -133,3 +133,11 @@ def test_a_name_of_the_old_protocol_stands_for_the_operation_that_it_declares(ai
     declared = {name: each.operation for name, each in protocol.every().items() if each.operation}
     assert declared == {name: protocol.every()[name].plan(arguments).operation for name in declared}
     assert set(protocol.every()) - set(declared) == {"variables", "connections", "pool", "list_dags"}
+
+
+@pytest.mark.parametrize("path", ["/native_api/v1/pause_dag", f"{LEGACY}?api=version"])
+def test_a_form_has_bounded_fields(web: Any, path: str) -> None:
+    """The old protocol gives each back, masked where need be: a viewer's form of 10 MiB would take a minute."""
+    for count, expected in ((1000, (200, 422)), (1001, (413,))):
+        answer = web.request("POST", path, form={f"k{number}": number for number in range(count)})
+        assert answer.status in expected

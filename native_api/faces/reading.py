@@ -12,6 +12,7 @@ from typing import IO, Any, Iterator, Mapping, Optional
 from urllib.parse import quote
 
 from flask import Response, request
+from werkzeug.datastructures import MultiDict
 
 from native_api import credentials, settings
 from native_api.access import Caller
@@ -75,6 +76,13 @@ def _receive(caller: Caller, operation: Optional[Operation]) -> None:
     # Werkzeug's own limit is half a megabyte. It counts what it has read and not yet looked at, of files too.
     request.max_form_memory_size = settings.get("body_bytes") + 2 * _PIECE_BYTES
     request.max_form_parts = _PARTS
+
+
+def form() -> MultiDict[str, str]:
+    """Return the fields of the form: of one that is urlencoded as many as werkzeug takes of a multipart one."""
+    if len(request.form) > _PARTS:
+        raise too_large_a_form()
+    return request.form
 
 
 def too_large_a_form() -> FormTooLarge:

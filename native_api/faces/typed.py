@@ -79,12 +79,13 @@ def _confidential(operation: Operation, arguments: Iterable[str]) -> List[str]:
 def _body(operation: Operation) -> Dict[str, Any]:
     if request.mimetype not in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return _json()
-    if reading.looks_like_json(request.form):
+    form = reading.form()
+    if reading.looks_like_json(form):
         raise BadRequest(
             f"The body looks like JSON and its Content-Type is '{request.mimetype}': send 'Content-Type: "
             "application/json'."
         )
-    return {**_flat(operation, request.form), **_files(operation)}
+    return {**_flat(operation, form), **_files(operation)}
 
 
 def _files(operation: Operation) -> Dict[str, Union[bytes, Upload]]:

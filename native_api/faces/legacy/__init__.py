@@ -41,11 +41,12 @@ def _arguments(identity: Identity) -> Arguments:
         return arguments
     reading.receive_body(identity, operation)
     files = {name: Upload(upload.stream, upload.filename or "") for name, upload in request.files.items()}
-    arguments = Arguments(request.args, request.form, files)
+    form = reading.form()
+    arguments = Arguments(request.args, form, files)
     envelope.begin(arguments)
     if operation is None:
         _admitted(arguments, identity)
-    if reading.looks_like_json(request.form) or (request.is_json and request.get_data()):
+    if reading.looks_like_json(form) or (request.is_json and request.get_data()):
         envelope.warn(["Ignored the body, which is JSON: arguments are sent in the query string or as a form"])
     return arguments
 
