@@ -96,6 +96,14 @@ class TestTrigger:
         assert list(caught.value.errors) == ["conf"]
         assert run_ids() == []
 
+    @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31T23:59:59.999999+00:00"])
+    def test_a_date_at_the_end_of_time(self, fresh: Any, date: str) -> None:
+        """Not every schedule has a data interval for it."""
+        try:
+            assert trigger(dag_id="daily", logical_date=date)["logical_date"].startswith(date[:10])
+        except errors.Invalid:
+            assert run_ids() == []
+
     def test_conf_is_validated_by_the_params(self, fresh: Any) -> None:
         """As Airflow does, and no run is left behind."""
         with pytest.raises(errors.Invalid) as caught:

@@ -402,6 +402,8 @@ class Airflow:
         """
         try:
             return self._trigger_dag(dag_id, **wanted)
+        except OverflowError as exc:
+            raise Invalid({"logical_date": [f"The schedule of the DAG cannot reckon with it: {exc}."]}) from exc
         except ValueError as exc:
             # 3.2 says so of params too, where other versions have an exception for them.
             field = "conf" if str(exc).startswith("Invalid input for param") else "dag_run"
