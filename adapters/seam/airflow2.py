@@ -208,7 +208,7 @@ class Airflow2(Airflow31):
         return dag.create_dagrun(
             run_id=run_id,
             execution_date=logical_date,
-            data_interval=dag.timetable.infer_manual_data_interval(run_after=logical_date),
+            data_interval=self.manual_interval(dag, logical_date),
             run_type=DagRunType.MANUAL,
             state=DagRunState.RUNNING,
             session=session,

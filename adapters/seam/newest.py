@@ -275,6 +275,17 @@ class Airflow:
             raise DagNotFound(dag_id)
         return dag
 
+    def manual_interval(self, dag: Any, logical_date: datetime) -> Any:
+        """
+        Return the data interval of a run that a person asks for.
+
+        :raises Invalid: the DAG's schedule cannot reckon with the date, at either end of time.
+        """
+        try:
+            return dag.timetable.infer_manual_data_interval(run_after=logical_date)
+        except (OverflowError, ValueError) as exc:
+            raise Invalid({"logical_date": [f"The schedule of the DAG cannot reckon with it: {exc}."]}) from exc
+
     def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
         """Add a run of a stored DAG, with its task instances, to the session; it is not committed."""
         from airflow.utils.state import DagRunState
@@ -284,7 +295,7 @@ class Airflow:
             run_id=run_id,
             logical_date=logical_date,
             run_after=logical_date,
-            data_interval=dag.timetable.infer_manual_data_interval(run_after=logical_date),
+            data_interval=self.manual_interval(dag, logical_date),
             run_type=DagRunType.MANUAL,
             triggered_by=DagRunTriggeredByType.REST_API,
             state=DagRunState.RUNNING,
