@@ -80,7 +80,7 @@ def demo(once: bool) -> None:
 
 def every_name() -> list[str]:
     """Return the environments of tox.ini, and the demo."""
-    listed = subprocess.run([TOX, "list", "--no-desc", "-q"], cwd=ROOT, check=True, capture_output=True, text=True)
+    listed = subprocess.run([TOX, "list", "-d", "--no-desc", "-q"], cwd=ROOT, check=True, capture_output=True, text=True)
     return [*listed.stdout.split(), "demo"]
 
 
