@@ -80,7 +80,8 @@ def demo(once: bool) -> None:
 
 def every_name() -> list[str]:
     """Return the environments of tox.ini, and the demo."""
-    listed = subprocess.run([TOX, "list", "-d", "--no-desc", "-q"], cwd=ROOT, check=True, capture_output=True, text=True)
+    command = [TOX, "list", "-d", "--no-desc", "-q"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return [*listed.stdout.split(), "demo"]
 
 
