@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, Iterable, Iterator, List, Sequence, Set
 
 if TYPE_CHECKING:
-    from native_api.faces.legacy.protocol import LegacyName
+    from native_api.http.legacy.protocol import LegacyName
 
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.rst"
@@ -22,8 +22,8 @@ BEGIN, END = ".. begin {}\n", ".. end {}\n"
 
 def operations() -> str:
     """Return the table of operations."""
-    from native_api import operations as registry
-    from native_api.faces.typed import method_of
+    from native_api import registry
+    from native_api.http.typed import method_of
 
     legacy = _legacy_names()
     rows = [
@@ -57,7 +57,7 @@ def options() -> str:
 def errors() -> str:
     """Return the table of errors."""
     from native_api.errors import kinds
-    from native_api.faces.legacy.envelope import STATUSES
+    from native_api.http.legacy.envelope import STATUSES
 
     rows = [
         (
@@ -105,7 +105,7 @@ def _legacy_names() -> Dict[str, Set[str]]:
 
     :raises ValueError: nothing that was tried leads from a name to an operation.
     """
-    from native_api.faces.legacy import protocol
+    from native_api.http.legacy import protocol
 
     found: Dict[str, Set[str]] = {}
     for name in protocol.every().values():
@@ -119,7 +119,7 @@ def _legacy_names() -> Dict[str, Set[str]]:
 
 def _planned(name: LegacyName) -> Iterator[str]:
     from native_api.errors import NativeApiError
-    from native_api.faces.legacy.protocol import Arguments
+    from native_api.http.legacy.protocol import Arguments
     from native_api.uploads import Upload
 
     files = {"dag_file": Upload(b"", "a.py")}

@@ -8,8 +8,8 @@ from typing import Any, Mapping
 
 from marshmallow import Schema
 
-from native_api.adapters.seam import airflow
-from native_api.operations import Context, Operation
+from native_api.adapters.compat import airflow
+from native_api.registry import Context, Operation
 
 #: How long a row's text may be; MySQL's column holds 64 KiB.
 EXTRA_BYTES = 8192

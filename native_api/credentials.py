@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from native_api import settings
-from native_api.access import Caller, Effect, TokenHolder
-from native_api.adapters.seam import airflow
+from native_api.adapters.compat import airflow
+from native_api.effects import Effect
 from native_api.errors import CrossSiteRequest, TokenRefused, Unauthorized
+from native_api.permissions import Caller, TokenHolder
 
 if TYPE_CHECKING:
     from flask import Request

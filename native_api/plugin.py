@@ -24,7 +24,7 @@ class NativeApiPlugin(AirflowPlugin):
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
         """Say so where this Airflow cannot be served, and leave it running."""
-        from native_api.adapters.seam import refusal
+        from native_api.adapters.compat import refusal
 
         sentence = refusal()
         if sentence:
@@ -42,7 +42,7 @@ class NativeApiPlugin(AirflowPlugin):
 
 
 def _has_fastapi() -> bool:
-    from native_api.adapters.seam import version
+    from native_api.adapters.compat import version
 
     return version() >= (3, 0)
 
@@ -50,7 +50,7 @@ def _has_fastapi() -> bool:
 def _is_off() -> bool:
     """Return whether this Airflow cannot be served, or the configuration cannot be read."""
     from native_api import settings
-    from native_api.adapters.seam import refusal
+    from native_api.adapters.compat import refusal
 
     if refusal():
         return True
@@ -61,7 +61,7 @@ def _is_off() -> bool:
 
 
 def _blueprints() -> List[Any]:
-    from native_api.faces.web import blueprint
+    from native_api.http.app import blueprint
 
     return [blueprint()]
 
@@ -70,9 +70,9 @@ def _apps() -> List[Dict[str, Any]]:
     from a2wsgi import WSGIMiddleware
 
     from native_api import settings
-    from native_api.faces.bodies import BodiesFirst, Room
-    from native_api.faces.leaving import Watched
-    from native_api.faces.web import PREFIX, app, below
+    from native_api.http.app import PREFIX, app, below
+    from native_api.http.disconnects import Watched
+    from native_api.http.request_body import BodiesFirst, Room
 
     small, room = app(), Room()
     # Requests that wait for a job must not keep others from being answered.

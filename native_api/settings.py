@@ -60,13 +60,13 @@ def _some_seconds(text: str) -> float:
 
 
 def _body_seconds(text: str) -> int:
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     return min(_positive(text), airflow().user_code.longest_body)
 
 
 def _longest_request() -> int:
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     return airflow().user_code.longest_request
 
@@ -111,7 +111,7 @@ def _list(text: str) -> Any:
 
 
 def _effects(text: str) -> Any:
-    from native_api.access import Effect
+    from native_api.effects import Effect
 
     return frozenset(Effect(word.strip()) for word in text.split(",") if word.strip())
 

@@ -149,7 +149,7 @@ def _clean_tables() -> None:
     from airflow.models.variable import Variable
     from sqlalchemy import delete, update
 
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     error, xcom = airflow().import_error_model(), airflow().xcom_table()
     with session() as opened:
@@ -168,9 +168,9 @@ def _clean_tables() -> None:
 def end_jobs() -> None:
     """End what a test has left running in the sandbox, and forget its records."""
     from native_api.adapters import sandbox
-    from native_api.adapters.sandbox import records
+    from native_api.adapters.sandbox import job_store
 
-    for record in records.every(sandbox.jobs_folder()):
+    for record in job_store.every(sandbox.jobs_folder()):
         record.ask_to_end()
         while record.is_held():
             time.sleep(0.01)
@@ -179,7 +179,7 @@ def end_jobs() -> None:
 
 def forget_deployments() -> None:
     """Forget what was deployed, and the file that :func:`store_deployments` made."""
-    from native_api.adapters.deploying import history
+    from native_api.adapters.deployments import history
 
     shutil.rmtree(history.root(), ignore_errors=True)
     (DAGS / "rates.py").unlink(missing_ok=True)
@@ -187,10 +187,10 @@ def forget_deployments() -> None:
 
 def store_deployments(path: str) -> None:
     """Write down two deployments of a module, and the module."""
-    from native_api.adapters.deploying import history, names
+    from native_api.adapters.deployments import history, targets
 
     forget_deployments()
-    target = names.target(path)
+    target = targets.target(path)
     versions = history.of(target)
     versions.folder.mkdir(parents=True)
     for number, text in enumerate(("RATE = 1\n", "RATE = 2\n"), 1):
@@ -205,7 +205,7 @@ def store_deployments(path: str) -> None:
 def end_daemons() -> None:
     """Kill what a test has started, and forget its files."""
     from native_api import settings
-    from native_api.adapters.daemon_processes import folder, processes
+    from native_api.adapters.daemons import folder, processes
 
     for record in filter(None, map(folder.read_record, folder.names())):
         process = processes.find(record)
@@ -217,7 +217,7 @@ def end_daemons() -> None:
 def store_daemon(name: str) -> None:
     """Write down that a scheduler was started under that name; it has ended since."""
     from native_api import settings
-    from native_api.adapters.daemon_processes import folder, processes
+    from native_api.adapters.daemons import folder, processes
 
     folder.create()
     files = {file: f"{settings.get('daemons_dir')}/{name}.log" for file in ("log_file", "stdout", "stderr")}
@@ -263,7 +263,7 @@ def store_import_error(name: str, dag_id: Optional[str] = None) -> str:
     from airflow.models.dag import DagModel
     from sqlalchemy import select, update
 
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     error, three = airflow().import_error_model(), version() >= (3, 0)
     filename = f"{BROKEN}/{name}" if three else f"{DAGS}/{BROKEN}/{name}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import native_api
-from native_api.adapters.deploying import history
+from native_api.adapters.deployments import history
 from tests import airflow_under_test
 from tests.airflow_under_test import DAGS
 from tests.test_refreshing import text_of
@@ -96,7 +96,7 @@ def forget() -> None:
         session.execute(ended.execution_options(synchronize_session=False))
     for dag_id in dag_rows():
         with airflow_under_test.session() as session:
-            from native_api.adapters.seam import airflow
+            from native_api.adapters.compat import airflow
 
             # A SubDAG goes with its parent.
             if session.get(DagModel, dag_id):

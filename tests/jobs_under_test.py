@@ -7,14 +7,15 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import psutil
 
-from native_api.access import THIS_PROCESS, Caller, ThisProcess
 from native_api.adapters import sandbox
-from native_api.adapters.sandbox import client, records
-from native_api.adapters.sandbox.records import LIVE
-from native_api.adapters.seam import airflow
-from native_api.operations import Context
+from native_api.adapters.compat import airflow
+from native_api.adapters.sandbox import client, job_store
+from native_api.adapters.sandbox.job_store import LIVE
+from native_api.permissions import THIS_PROCESS, Caller, ThisProcess
+from native_api.registry import Context
+from tests.sandbox import work
 
-Cleanup = Optional[Tuple[str, Mapping[str, Any]]]
+Cleanup = Optional[Tuple[Callable[..., Any], Mapping[str, Any]]]
 
 
 class Somebody(ThisProcess):
@@ -36,7 +37,7 @@ def run(
     """Run a function of tests/sandbox/work.py, and return what the sandbox gives."""
     with airflow().session() as session:
         context = Context(session, caller, operation="a test", client_is_gone=client_is_gone)
-        job = sandbox.Job(f"tests.sandbox.work:{function}", arguments or {}, cleanup, has_task=has_task)
+        job = sandbox.Job(getattr(work, function), arguments or {}, cleanup, has_task=has_task)
         return sandbox.run(context, job, **how)
 
 
@@ -49,7 +50,7 @@ def start(
 ) -> str:
     """Start a function of tests/sandbox/work.py in the background, and return the job's id when it runs."""
     given = {} if job_id is None else {"job_id": job_id}
-    job = sandbox.Job(f"tests.sandbox.work:{function}", arguments or {}, cleanup, **given)
+    job = sandbox.Job(getattr(work, function), arguments or {}, cleanup, **given)
     with airflow().session() as session:
         sandbox.run(Context(session, caller, operation="a test"), job, in_background=True)
     return job.job_id
@@ -66,7 +67,7 @@ def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
     """Return how the job stands as soon as it has one of the states, or has ended."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        record = records.find(sandbox.jobs_folder(), job_id)
+        record = job_store.find(sandbox.jobs_folder(), job_id)
         assert record is not None
         standing = record.state()
         if standing["state"] in states or standing["state"] not in LIVE:
@@ -77,7 +78,7 @@ def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
 
 def forget(job_id: str) -> None:
     """Delete the record of a job that has ended."""
-    record = records.find(sandbox.jobs_folder(), job_id)
+    record = job_store.find(sandbox.jobs_folder(), job_id)
     assert record is not None
     until(lambda: not record.is_held())
     record.remove()

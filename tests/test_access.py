@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 
 import native_api
-from native_api import operations
-from native_api.access import Access, Effect, Resource
+from native_api import registry
+from native_api.effects import Effect
+from native_api.permissions import Access, Resource
 from tests import airflow_under_test
 from tests.test_contract import example, is_problem, world  # noqa: F401
 
@@ -103,7 +104,7 @@ def user_id(login: str) -> str:
 
 
 def test_every_operation_has_its_row() -> None:
-    assert set(OUTCOMES) == {operation.name for operation in operations.every()}
+    assert set(OUTCOMES) == {operation.name for operation in registry.every()}
 
 
 @pytest.mark.parametrize("place, login", enumerate(["admin", "op", "user", "viewer"]))
@@ -114,7 +115,7 @@ def test_a_role(world: Any, name: str, place: int, login: str) -> None:  # noqa:
     if airflow_under_test.version() == (2, 7) and FAB_27 in OUTCOMES[name]:
         manager = FAB_27
     expected = int(OUTCOMES[name][manager].split()[place])
-    answer = world.typed(name, login=login, **example(operations.get(name)))
+    answer = world.typed(name, login=login, **example(registry.get(name)))
     if expected == 403:
         is_problem(answer, 403)
         assert answer.json["permission"] in answer.json["detail"]
@@ -139,7 +140,7 @@ def test_a_refused_write_changes_nothing(web: Any) -> None:
 def test_setting_a_new_variable_needs_the_right_to_create(web: Any, mocker: Any) -> None:
     """Who may edit and not create sets what is there only."""
     mocker.patch(
-        "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "PUT"
+        "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "PUT"
     )
     native_api.call("set_variable", key="old", value="1")
     assert web.typed("set_variable", login="user", key="old", value="2").status == 200
@@ -154,8 +155,8 @@ class TestEffects:
     @pytest.fixture(params=["execute", "deploy", "daemon"])
     def effect(self, request: Any, monkeypatch: Any) -> Effect:
         effect = Effect(request.param)
-        registered = dataclasses.replace(operations.get("version"), effect=effect)
-        monkeypatch.setitem(operations._OPERATIONS, "version", registered)
+        registered = dataclasses.replace(registry.get("version"), effect=effect)
+        monkeypatch.setitem(registry._OPERATIONS, "version", registered)
         return effect
 
     #: The statuses for the token, admin, op, user, viewer; the same with every auth manager.
@@ -194,7 +195,7 @@ class TestEffects:
     @pytest.mark.parametrize("effect", ["deploy", "daemon"], indirect=True)
     def test_another_auth_manager(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
         """Its roles are unknown here, so that the deployer names the administrators."""
-        mocker.patch("native_api.adapters.seam.rights.Rights._administers", return_value=None)
+        mocker.patch("native_api.adapters.compat.rights.Rights._administers", return_value=None)
         is_problem(web.typed("version", login="admin"), 403)
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", f"ada, {user_id('viewer')}")
         is_problem(web.typed("version", login="admin"), 403)
@@ -203,8 +204,8 @@ class TestEffects:
     @pytest.mark.parametrize("effect", ["deploy"], indirect=True)
     def test_an_administrator_is_named_by_id(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
         """Whoever can choose the name that they are shown by does not become one by it."""
-        mocker.patch("native_api.adapters.seam.rights.Rights._administers", return_value=None)
-        mocker.patch(f"native_api.adapters.seam.{RIGHTS}.name_of", return_value="ada")
+        mocker.patch("native_api.adapters.compat.rights.Rights._administers", return_value=None)
+        mocker.patch(f"native_api.adapters.compat.{RIGHTS}.name_of", return_value="ada")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", "ada")
         is_problem(web.typed("version", login="viewer"), 403)
 
@@ -214,8 +215,8 @@ class TestWhatAdministratorsSee:
 
     @pytest.fixture(params=[Resource.DAEMON, Resource.DEPLOYMENT], autouse=True)
     def resource(self, request: Any, monkeypatch: Any) -> Resource:
-        registered = dataclasses.replace(operations.get("version"), access=(Access(request.param, "GET"),))
-        monkeypatch.setitem(operations._OPERATIONS, "version", registered)
+        registered = dataclasses.replace(registry.get("version"), access=(Access(request.param, "GET"),))
+        monkeypatch.setitem(registry._OPERATIONS, "version", registered)
         resource: Resource = request.param
         return resource
 
@@ -252,7 +253,7 @@ class TestWhatAdministratorsSee:
 @pytest.mark.parametrize("name", ["native_api token", "this process"])
 def test_the_audit_log_tells_users_from_other_callers(web: Any, mocker: Any, name: str) -> None:
     """Though one has the name that stands for the static token, or for code in Python."""
-    mocker.patch(f"native_api.adapters.seam.{RIGHTS}.name_of", return_value=name)
+    mocker.patch(f"native_api.adapters.compat.{RIGHTS}.name_of", return_value=name)
     web.typed("set_variable", login="admin", key="k", value="v")
     (row,) = airflow_under_test.audit_rows()
     assert row.owner == f"{name} (user {user_id('admin')})"
@@ -262,7 +263,7 @@ def test_the_audit_log_tells_users_from_other_callers(web: Any, mocker: Any, nam
 def test_running_a_task_in_a_pool_needs_the_right_to_read_that(web: Any, mocker: Any, pool: str) -> None:
     """Whether there is one is for those who may."""
     mocker.patch(
-        "native_api.adapters.seam.rights.User.may",
+        "native_api.adapters.compat.rights.User.may",
         lambda self, access, identifier=None: access.resource is not Resource.POOL,
     )
     named = {"dag_id": "wire_dag", "task_id": "t", "logical_date": "2026-11-01", "pool": pool}
@@ -277,8 +278,8 @@ class TestSomeDagsOnly:
     @pytest.fixture
     def restricted(self, web: Any, mocker: Any) -> Any:
         allowed = {"wire_dag", "mapped"}
-        mocker.patch("native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id in allowed)
-        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self, access: allowed)
+        mocker.patch("native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id in allowed)
+        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda self, access: allowed)
         return web
 
     def test_lists_show_those_only(self, restricted: Any) -> None:
@@ -290,7 +291,7 @@ class TestSomeDagsOnly:
         )
 
     def test_a_list_of_nothing_is_refused(self, restricted: Any, mocker: Any) -> None:
-        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda self, access: set())
+        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda self, access: set())
         is_problem(restricted.typed("list_dags", login="viewer"), 403)
 
     def test_a_dag_that_is_hidden_and_one_that_is_not_there_look_alike(self, restricted: Any) -> None:

@@ -107,7 +107,7 @@ def test_cancelling_ends_the_job(fresh: Any) -> None:
 @only_on_2
 def test_runs_that_exist_are_left_or_taken_over(fresh: Any) -> None:
     """The dates of those that are left are no part of it."""
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     kept = trigger(DATES[1], "daily_with_past")
     set_state("success", DATES[1], "daily_with_past")

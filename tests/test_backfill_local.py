@@ -10,9 +10,9 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters import sandbox
-from native_api.adapters.sandbox.records import Record
-from native_api.adapters.seam import airflow
-from native_api.adapters.work import backfills as work
+from native_api.adapters.backfills import job as work
+from native_api.adapters.compat import airflow
+from native_api.adapters.sandbox.job_store import Record
 from tests import airflow_under_test, jobs_under_test
 from tests.test_backfill_states import state_of
 from tests.test_backfills import DATES, ON_2, backfill, finish, runs, set_state
@@ -136,7 +136,7 @@ class TestCancelled:
         assert (state_of(first)["total_runs"], state_of(second)["runs"]) == (0, {"running": 1})
 
     def test_a_job_that_has_not_begun_runs_nothing(self, unbegun: None, mocker: Any) -> None:
-        begins = mocker.patch("native_api.adapters.seam.backfills2.Backfills2.run")
+        begins = mocker.patch("native_api.adapters.compat.backfills2.Backfills2.run")
         first = begun()
         native_api.call("cancel_backfill", backfill_id=first)
         work.run(first, None, [], conf=None, ignore_first_depends_on_past=False)
@@ -152,7 +152,7 @@ class TestCancelled:
             with airflow_under_test.session() as session:
                 airflow().backfills.cancel(session, airflow().backfills.found(session, [first])[0])
 
-        begins = mocker.patch("native_api.adapters.seam.backfills2.Backfills2.run", autospec=True, side_effect=run)
+        begins = mocker.patch("native_api.adapters.compat.backfills2.Backfills2.run", autospec=True, side_effect=run)
         work.run(first, None, [], conf=None, ignore_first_depends_on_past=True)
         assert len(begins.call_args_list) == 1
 
@@ -260,7 +260,7 @@ class TestWhatRunsAgain:
             told.append((first.isoformat(), last.isoformat(), how["conf"], how["ignore_first_depends_on_past"]))
             return BackfillUnfinished(f"the one of {first}", None)
 
-        mocker.patch("native_api.adapters.seam.backfills2.Backfills2.run", run)
+        mocker.patch("native_api.adapters.compat.backfills2.Backfills2.run", run)
         with pytest.raises(BackfillUnfinished, match="2024-01-01"):
             work.run(first, None, runs_before, conf=given, ignore_first_depends_on_past=True)
         assert told == [

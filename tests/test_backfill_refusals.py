@@ -10,7 +10,7 @@ import pytest
 
 import native_api
 from native_api import errors
-from native_api.adapters.seam import backfill_rows2
+from native_api.adapters.compat import backfill_rows2
 from tests.airflow_under_test import DAGS
 from tests.files_of_dags import dag_file
 from tests.test_backfills import DATES, DAYS, ON_2, backfill, finish, runs, set_state, trigger

@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from native_api.errors import TooManyBodies
-from native_api.faces import bodies
-from native_api.faces.bodies import Room
+from native_api.http import request_body
+from native_api.http.request_body import Room
 from tests import airflow_under_test
 from tests.delivery import CUT_OFF, FORM, STALLED, TOKEN_HEADER, deliver
 from tests.versions import by_default_on
@@ -63,7 +63,7 @@ def sentence(answer: Answer, status: int) -> str:
 def short_farewells(request: Any, monkeypatch: Any) -> None:
     """The clients of these tests do not send on, but for one."""
     if "may_finish" not in request.node.name:
-        monkeypatch.setattr(bodies, "LINGER_SECONDS", 0.1)
+        monkeypatch.setattr(request_body, "LINGER_SECONDS", 0.1)
 
 
 @both_faces
@@ -190,7 +190,9 @@ class TestUploads:
     @pytest.mark.parametrize("path", [DEPLOY, f"{LEGACY}?api=deploy_dag"])
     def test_the_file_is_never_in_memory_as_a_whole(self, web: Any, mocker: Any, path: str) -> None:
         """The client's own copy is, in this process; so it is delivered in pieces, from one that is there before."""
-        mocker.patch("native_api.adapters.deployments.sandbox.run", side_effect=TooManyBodies("stands for any"))
+        mocker.patch(
+            "native_api.adapters.deployments.operations.sandbox.run", side_effect=TooManyBodies("stands for any")
+        )
         body = upload_of(b"#" * 9_000_000, path="large.py")
         pieces = [body[start : start + 65536] for start in range(0, len(body), 65536)]
         headers = {**TOKEN_HEADER, **MULTIPART, "Content-Length": str(len(body))}
@@ -229,7 +231,7 @@ class TestRoom:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODIES", "4")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODIES_BYTES", "400")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__UPLOAD_BYTES", "1")
-        monkeypatch.setattr(bodies, "MEMORY_BYTES", 0)
+        monkeypatch.setattr(request_body, "MEMORY_BYTES", 0)
 
     def test_a_caller_has_half_of_the_bodies(self) -> None:
         room = Room()

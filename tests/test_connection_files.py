@@ -9,7 +9,7 @@ from typing import Any, Dict
 import pytest
 
 import native_api
-from native_api import errors, operations
+from native_api import errors, registry
 from tests.airflow_under_test import audit_rows, version
 from tests.test_contract import is_problem
 from tests.test_variable_files import folder  # noqa: F401
@@ -86,7 +86,7 @@ class TestThereAndBack:
 
     def test_who_may_read_but_not_edit(self, web: Any, mocker: Any) -> None:
         mocker.patch(
-            "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
+            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
         )
         answer = web.typed("export_connections", login="viewer")
         is_problem(answer, 403)
@@ -189,7 +189,7 @@ def test_what_is_no_object(fresh: Any, content: str) -> None:
 def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
     bring({"old": "fs://"})
     mocker.patch(
-        "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
+        "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
     )
     assert web.typed("import_connections", login="user", connections={"new": "fs://"}).status == 201
     answer = web.typed("import_connections", login="user", connections={"newer": "fs://", "old": "http://x"})
@@ -209,7 +209,7 @@ def test_the_audit_row_names_the_ids_and_no_value(web: Any) -> None:
 def test_the_command(folder: Path, on_conflict: str, flags: Any) -> None:  # noqa: F811
     from airflow.cli.cli_parser import get_parser
 
-    operation = operations.get("import_connections")
+    operation = registry.get("import_connections")
     words = operation.command(operation.request.load({"file": "c.json", "on_conflict": on_conflict}))
     assert words == (None if flags is None else ["connections", "import", *flags, f"{folder}/c.json"])
     if words:

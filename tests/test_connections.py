@@ -194,7 +194,7 @@ class TestReplace:
     def test_who_may_create_and_not_edit(self, web: Any, mocker: Any) -> None:
         add(**FIELDS)
         mocker.patch(
-            "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
+            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
         )
         assert web.typed("add_connection", login="user", conn_id="new", conn_type="http").status == 201
         answer = web.typed("add_connection", login="user", conn_id="c", conn_type="http", replace=True)

@@ -11,14 +11,14 @@ import pytest
 from marshmallow import Schema, fields, validate
 
 import native_api
-from native_api import calling, errors, operations, settings
-from native_api.access import Effect
-from native_api.faces.typed import method_of
+from native_api import dispatch, errors, registry, settings
+from native_api.effects import Effect
+from native_api.http.typed import method_of
 from tests import airflow_under_test, jobs_under_test
 from tests.remembered import Remembered
 from tests.runs_that_were import return_value
 
-EVERY = [pytest.param(operation, id=operation.name) for operation in operations.every()]
+EVERY = [pytest.param(operation, id=operation.name) for operation in registry.every()]
 
 #: What must be there for an operation's example to succeed.
 JOB = "0123456789abcdef" * 2
@@ -67,11 +67,11 @@ def world(web: Any, request: Any, remembered: Remembered) -> Any:
 def operation_of(request: Any, argument: str) -> bool:
     """Return whether the test is about an operation whose example has that argument."""
     given = request.node.callspec.params
-    operation = given["operation"] if "operation" in given else operations.get(given["name"])
+    operation = given["operation"] if "operation" in given else registry.get(given["name"])
     return argument in operation.example
 
 
-def example(operation: operations.Operation) -> Dict[str, Any]:
+def example(operation: registry.Operation) -> Dict[str, Any]:
     """Return the operation's example, about things of the tests' world."""
     world = {**WORLD, **OWN_WORLD.get(operation.name, {})}
     return {name: world.get(name, value) for name, value in operation.example.items()}
@@ -95,7 +95,7 @@ def is_problem(answer: Any, status: int) -> None:
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_declaration_is_complete(operation: operations.Operation) -> None:
+def test_the_declaration_is_complete(operation: registry.Operation) -> None:
     """Every operation says in words what it does, and its schemas load the example and name every field."""
     assert operation.summary.endswith(".")
     assert operation.request.load(dict(operation.example)) is not None
@@ -105,7 +105,7 @@ def test_the_declaration_is_complete(operation: operations.Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_every_argument_is_bounded(operation: operations.Operation) -> None:
+def test_every_argument_is_bounded(operation: registry.Operation) -> None:
     """A text has a maximum length, a list a maximum of entries, a number a range; what is longer is refused as such."""
     for name, field in operation.request.fields.items():
         lists = isinstance(field, fields.List)
@@ -117,18 +117,18 @@ def test_every_argument_is_bounded(operation: operations.Operation) -> None:
             (longest,) = [rule.max for rule in text.validators if isinstance(rule, validate.Length)]
             too_long = "x" * (longest + 1)
             with pytest.raises(errors.Invalid) as caught:
-                calling.load(operation, {**operation.example, name: [too_long] if lists else too_long})
+                dispatch.load(operation, {**operation.example, name: [too_long] if lists else too_long})
             assert re.search(rf"(maximum length|and) {longest}\.", str(caught.value.errors[name]))
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_python_face_answers_as_documented(operation: operations.Operation, world: Any) -> None:
+def test_the_python_face_answers_as_documented(operation: registry.Operation, world: Any) -> None:
     """native_api.call gives what the result schema says."""
     validated(operation.result, native_api.call(operation.name, **example(operation)))
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_typed_face_answers_as_documented(operation: operations.Operation, world: Any) -> None:
+def test_the_typed_face_answers_as_documented(operation: registry.Operation, world: Any) -> None:
     """The typed face gives the same as the Python face, as JSON."""
     answer = world.typed(operation.name, **example(operation))
     assert answer.status in ((200, 201) if operation.creates else (200,)), answer.text
@@ -137,7 +137,7 @@ def test_the_typed_face_answers_as_documented(operation: operations.Operation, w
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_an_anonymous_caller_is_refused(operation: operations.Operation, world: Any) -> None:
+def test_an_anonymous_caller_is_refused(operation: registry.Operation, world: Any) -> None:
     """Without credentials there is no answer, and nothing happens."""
     before = len(world_audit())
     answer = world.typed(operation.name, login=None, **example(operation))
@@ -146,7 +146,7 @@ def test_an_anonymous_caller_is_refused(operation: operations.Operation, world: 
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_a_wrong_token_is_refused(operation: operations.Operation, world: Any) -> None:
+def test_a_wrong_token_is_refused(operation: registry.Operation, world: Any) -> None:
     """A static token that is present and wrong decides alone."""
     answer = world.request(
         method_of(operation),
@@ -158,10 +158,10 @@ def test_a_wrong_token_is_refused(operation: operations.Operation, world: Any) -
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_a_caller_without_rights_is_refused(operation: operations.Operation, world: Any, mocker: Any) -> None:
+def test_a_caller_without_rights_is_refused(operation: registry.Operation, world: Any, mocker: Any) -> None:
     """Every operation asks for its right; one that needs none answers any known caller."""
-    mocker.patch("native_api.adapters.seam.rights.User.may", return_value=False)
-    mocker.patch("native_api.adapters.seam.rights.User.dag_ids", return_value=set())
+    mocker.patch("native_api.adapters.compat.rights.User.may", return_value=False)
+    mocker.patch("native_api.adapters.compat.rights.User.dag_ids", return_value=set())
     answer = world.typed(operation.name, login="admin", **example(operation))
     if not operation.access:
         assert answer.status == 200
@@ -171,7 +171,7 @@ def test_a_caller_without_rights_is_refused(operation: operations.Operation, wor
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_other_method_is_refused(operation: operations.Operation, web: Any) -> None:
+def test_the_other_method_is_refused(operation: registry.Operation, web: Any) -> None:
     """An operation has one method, and the refusal names it."""
     other = "POST" if method_of(operation) == "GET" else "GET"
     answer = web.request(other, f"/native_api/v1/{operation.name}")
@@ -180,9 +180,7 @@ def test_the_other_method_is_refused(operation: operations.Operation, web: Any) 
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(
-    operation: operations.Operation, world: Any
-) -> None:
+def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(operation: registry.Operation, world: Any) -> None:
     """A body says exactly what is wanted; a query string may carry more."""
     arguments = {**example(operation), "no_such_field": "1"}
     answer = world.typed(operation.name, **arguments)
@@ -194,7 +192,7 @@ def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_a_write_leaves_an_audit_row_and_a_read_none(operation: operations.Operation, world: Any) -> None:
+def test_a_write_leaves_an_audit_row_and_a_read_none(operation: registry.Operation, world: Any) -> None:
     """The audit log names the operation, the caller and the things concerned; reading a secret is in it as well."""
     before = len(world_audit())
     answer = world.typed(operation.name, login="admin", **example(operation))
@@ -208,7 +206,7 @@ def test_a_write_leaves_an_audit_row_and_a_read_none(operation: operations.Opera
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_command_line_is_one_that_this_airflow_has(operation: operations.Operation, airflow: Any) -> None:
+def test_the_command_line_is_one_that_this_airflow_has(operation: registry.Operation, airflow: Any) -> None:
     """The equivalent command parses on the installed Airflow."""
     from airflow.cli.cli_parser import get_parser
 

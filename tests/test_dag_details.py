@@ -59,11 +59,11 @@ def test_params_with_their_schema(fresh: Any) -> None:
 
 
 def test_params_are_masked_by_their_names(web: Any, mocker: Any) -> None:
-    from native_api.adapters import dag_details
+    from native_api.adapters.dags import details
 
     dumped = {"value": {"password": "hunter2", "a": {1}}, "description": "d", "schema": {}}
-    assert dag_details._param("x", dumped)["value"] == {"password": "***", "a": "{1}"}
-    assert dag_details._param("api_key", dumped)["value"] == "***"
+    assert details._param("x", dumped)["value"] == {"password": "***", "a": "{1}"}
+    assert details._param("api_key", dumped)["value"] == "***"
 
 
 class TestNextRuns:

@@ -10,7 +10,7 @@ import pytest
 
 import native_api
 from native_api import errors
-from native_api.adapters.deploying import history
+from native_api.adapters.deployments import history
 from tests import airflow_under_test
 from tests.airflow_under_test import DAGS
 from tests.deploying_under_test import (

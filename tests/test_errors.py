@@ -11,7 +11,7 @@ from airflow import settings as airflow_settings
 from sqlalchemy import event
 
 import native_api
-from native_api import errors, operations
+from native_api import errors, registry
 from tests import airflow_under_test
 from tests.test_contract import is_problem
 
@@ -160,7 +160,7 @@ class TestValuesThatNoDatabaseHolds:
         """Were it let through: the bound of the argument is lifted here."""
         if airflow_under_test.DATABASE in os.environ:
             pytest.skip("PostgreSQL takes it")
-        field = operations.get("list_variables").request.fields["key_pattern"]
+        field = registry.get("list_variables").request.fields["key_pattern"]
         monkeypatch.setattr(field.length, "max", 10**6)
         native_api.call("set_variable", key="k", value="v")
         with pytest.raises(errors.Invalid):
@@ -248,7 +248,7 @@ class TestCredentials:
 class TestUnforeseen:
     @pytest.fixture
     def broken(self, web: Any, mocker: Any) -> Any:
-        mocker.patch("native_api.adapters.variables._stored", side_effect=RuntimeError("an inner secret"))
+        mocker.patch("native_api.adapters.variables.operations._stored", side_effect=RuntimeError("an inner secret"))
         return web
 
     def check(self, answer: Any, error_id: str, caplog: Any) -> None:
@@ -398,7 +398,7 @@ class TestLongArguments:
         document = web.request("GET", "/native_api/openapi.json").json
         arguments = [
             (name, described)
-            for operation in operations.every()
+            for operation in registry.every()
             for name, described in _described(document, operation).items()
             if described.get("type") == "string" and "format" not in described
         ]
@@ -406,7 +406,7 @@ class TestLongArguments:
         assert [name for name, described in arguments if not {"maxLength", "enum"} & set(described)] == []
 
 
-def _described(document: Any, operation: operations.Operation) -> Any:
+def _described(document: Any, operation: registry.Operation) -> Any:
     """Return what the document says of an operation's arguments."""
     (described,) = document["paths"][f"/{operation.name}"].values()
     if "parameters" in described:

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 import native_api
-from native_api.adapters.seam import airflow
+from native_api.adapters.compat import airflow
 from tests import airflow_under_test, jobs_under_test
 from tests.airflow_under_test import DAGS
 from tests.auth_managers import stand_in, with_rights_on

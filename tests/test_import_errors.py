@@ -7,8 +7,8 @@ from typing import Any, Iterator
 import pytest
 
 import native_api
-from native_api import errors, operations
-from native_api.adapters.seam import airflow
+from native_api import errors, registry
+from native_api.adapters.compat import airflow
 from tests.airflow_under_test import BROKEN, copy_dag, session, store_import_error, version
 from tests.queries import statements
 
@@ -55,7 +55,7 @@ def test_of_a_bundle(fresh: Any) -> None:
     (error,) = listed()
     assert listed(bundle=error["bundle_name"]) == [error]
     assert listed(bundle="another") == []
-    words = operations.get("list_import_errors").command({"bundle": "another"})
+    words = registry.get("list_import_errors").command({"bundle": "another"})
     assert words == ["dags", "list-import-errors", "--bundle-name", "another"]
 
 
@@ -90,7 +90,7 @@ class TestWhoMayReadSomeDags:
         store_import_error("none.py")
         _move("others_too", "shared")
         self.allowed = {"own", "shared"}
-        mocker.patch("native_api.adapters.seam.rights.User.dag_ids", lambda user, access: self.allowed)
+        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda user, access: self.allowed)
         yield
         from airflow.models.dag import DagModel
         from sqlalchemy import delete

@@ -9,9 +9,8 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
 
-from native_api.adapters.deploying import history, names
-from native_api.adapters.seam import airflow as seam
-from native_api.adapters.work import deploying
+from native_api.adapters.compat import airflow as seam
+from native_api.adapters.deployments import history, job, targets
 from tests.airflow_under_test import HOME
 from tests.deploying_under_test import deploy, forget, kept, listed, loose_ends, on_disk, one, path_of, paused, task_ids
 from tests.test_refreshing import text_of
@@ -85,33 +84,33 @@ def _count(step: int, tell: int) -> None:
 
 def redeploy(text: str, path: str = "deployed.py", paused: Optional[bool] = None) -> Callable[[], Any]:
     """Return a deployment as the sandbox does it, of a file that has been received."""
-    target = names.target(path)
+    target = targets.target(path)
     upload = HOME / f"upload-{uuid.uuid4().hex}"
     upload.write_text(text)
     record = history.new_record(target, uuid.uuid4().hex, "deploy", "ada", len(text))
     how: Any = {"dry_run": False, "allow_empty": False, "paused": paused, "kept": 5}
-    return lambda: deploying.deploy(record, str(upload), True, how)
+    return lambda: job.deploy(record, str(upload), True, how)
 
 
 def rolled_back(path: str = "deployed.py") -> Callable[[], Any]:
     """Return a rollback to the first version, as the sandbox does it."""
-    target = names.target(path)
+    target = targets.target(path)
     record = history.new_record(target, uuid.uuid4().hex, "rollback", "ada", 0)
     how: Any = {"dry_run": False, "allow_empty": False, "paused": False, "kept": 5}
     first = history.of(target).records()[0]["deployment_id"]
-    return lambda: deploying.roll_back(record, first, how)
+    return lambda: job.roll_back(record, first, how)
 
 
 def deleted(path: str = "deployed.py") -> Callable[[], Any]:
     """Return the deletion of a file, as the sandbox does it."""
-    record = history.new_record(names.target(path), uuid.uuid4().hex, "delete", "ada", 0)
-    return lambda: deploying.delete(record, False, 5)
+    record = history.new_record(targets.target(path), uuid.uuid4().hex, "delete", "ada", 0)
+    return lambda: job.delete(record, False, 5)
 
 
 def recover(path: str = "deployed.py") -> None:
     """Do what the sandbox does after a job that did not come to its end."""
-    target = names.target(path)
-    deploying.recover(history.new_record(target, "0" * 32, "deploy", "ada", 0))
+    target = targets.target(path)
+    job.recover(history.new_record(target, "0" * 32, "deploy", "ada", 0))
 
 
 def steps_of(work: Callable[[], Any]) -> List[str]:

@@ -80,10 +80,10 @@ class TestHowItIsSent:
 
     def test_every_name_understands_a_dry_run(self) -> None:
         """In each spelling, if its operation has one."""
-        from native_api import operations
-        from native_api.faces.legacy import protocol
+        from native_api import registry
+        from native_api.http.legacy import protocol
 
-        with_one = {name.name for name in operations.every() if "dry_run" in name.request.fields}
+        with_one = {name.name for name in registry.every() if "dry_run" in name.request.fields}
         assert {"clear_tasks", "test_task", "backfill_dag", "deploy_dag"} <= with_one
         for name, sent in (
             ("clear", {"dag_id": "x"}),
@@ -94,7 +94,7 @@ class TestHowItIsSent:
                 arguments = protocol.Arguments(MultiDict({"api": name, **sent, spelling: "on"}), MultiDict())
                 found = protocol.find(arguments)
                 plan = found.plan(arguments)
-                plan, warnings = plan.completed(found, arguments, operations.get(plan.operation))
+                plan, warnings = plan.completed(found, arguments, registry.get(plan.operation))
                 assert (plan.arguments["dry_run"], warnings) == ("on", [])
 
     def test_an_argument_in_two_spellings(self, web: Any) -> None:

@@ -15,7 +15,7 @@ from tests.test_wire import EXCHANGES
 class TestLegacy:
     def test_the_list_is_the_recorded_table(self, airflow: Any) -> None:
         """Box, widths, and texts that are cut in their middle."""
-        from native_api.faces.legacy.names.connections import COLUMNS, _table
+        from native_api.http.legacy.names.connections import COLUMNS, _table
 
         recorded = EXCHANGES[17]["stdout"].replace("'<path>   ", "'/tmp/sqlite_default.db'  ".ljust(27))
         lines = recorded.splitlines()[3::2]
@@ -64,9 +64,9 @@ def test_the_command_is_one_that_this_airflow_has(airflow: Any) -> None:
     """Whatever the arguments are."""
     from airflow.cli.cli_parser import get_parser
 
-    from native_api import operations
+    from native_api import registry
 
-    operation = operations.get("add_connection")
+    operation = registry.get("add_connection")
     for said in (FIELDS, {"conn_uri": "http://u:p@h", "description": "d", "extra": {"a": 1}}):
         words = operation.command(operation.request.load({"conn_id": "c", **said}))
         assert words is not None

@@ -174,8 +174,8 @@ class TestRuns:
 @pytest.mark.parametrize("levels", [300, 100_000])
 def test_what_code_gives_back(airflow: Any, levels: int) -> None:
     """A value of a task that is nested too deeply is shown as text, its outer levels."""
-    from native_api.adapters.work.rendering import told
-    from native_api.adapters.work.values import held
+    from native_api.adapters.sandbox.json_values import held
+    from native_api.adapters.task_execution.render_job import told
 
     value: List[Any] = []
     for _ in range(levels):
@@ -211,9 +211,9 @@ class TestNestedArguments:
 
     @pytest.mark.parametrize("levels", [101, 5000, 100_000])
     def test_files(self, web: Any, levels: int) -> None:
-        from native_api.adapters import files
+        from native_api.adapters import server_files
 
-        files.replace("deep.json", f'{{"k": {nested(levels)}}}'.encode())
+        server_files.replace("deep.json", f'{{"k": {nested(levels)}}}'.encode())
         with pytest.raises(errors.Invalid, match="nested"):
             native_api.call("import_variables", file="deep.json")
 

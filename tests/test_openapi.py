@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Set
 
-from native_api import operations
-from native_api.access import Effect
+from native_api import registry
+from native_api.effects import Effect
 from tests.airflow_under_test import version
 from tests.test_contract import is_problem
 
@@ -26,13 +26,13 @@ def test_it_has_every_operation(web: Any) -> None:
     assert answer.status == 200
     document = answer.json
     assert document["openapi"].startswith("3.0")
-    for operation in operations.every():
+    for operation in registry.every():
         method = "get" if operation.effect is Effect.READ else "post"
         (described,) = document["paths"][f"/{operation.name}"].items()
         assert described[0] == method
         assert described[1]["operationId"] == operation.name
         assert described[1]["summary"] == operation.summary
-    assert len(document["paths"]) == len(operations.every())
+    assert len(document["paths"]) == len(registry.every())
 
 
 def test_its_references_lead_somewhere(web: Any) -> None:

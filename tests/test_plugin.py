@@ -28,7 +28,7 @@ def test_a_process_that_is_no_web_server_imports_next_to_nothing(airflow: Any) -
     """A scheduler or a task that loads the plugin gets four small modules, and not Flask for our sake."""
     loaded = subprocess.run([sys.executable, "-W", "ignore", "-c", LOADS], capture_output=True, text=True, check=True)
     own, ours = json.loads(loaded.stdout.splitlines()[-1])
-    assert own == ours == ["native_api", "native_api.adapters", "native_api.adapters.seam", "native_api.plugin"]
+    assert own == ours == ["native_api", "native_api.adapters", "native_api.adapters.compat", "native_api.plugin"]
 
 
 def test_one_mount_on_each_generation(airflow: Any) -> None:
@@ -65,28 +65,29 @@ def test_an_airflow_that_is_newer_than_all_known(
     airflow: Any, mocker: Any, version: str, lines: str, place: int
 ) -> None:
     """It gets the newest implementation of its generation; the lines begin with that."""
-    from native_api.adapters import seam
-    from native_api.adapters.seam import airflow2, airflow3
+    from native_api.adapters import compat
+    from native_api.adapters.compat import airflow2, airflow3
 
     mocker.patch("airflow.__version__", version)
     known = {"airflow2": airflow2.LINES, "airflow3": airflow3.LINES}[lines]
     assert known == tuple(sorted(known, key=lambda line: line[0], reverse=True))
-    seam.airflow.cache_clear()
+    compat.airflow.cache_clear()
     try:
-        assert type(seam.airflow()) is known[place][1]
+        assert type(compat.airflow()) is known[place][1]
     finally:
-        seam.airflow.cache_clear()
+        compat.airflow.cache_clear()
 
 
 def test_adapters_are_imported_by_one_name_only(airflow: Any) -> None:
     """The registry refuses a second registration, as of a copy imported by another name."""
-    from native_api import operations
+    from native_api import registry
 
-    existing = operations.get("version")
+    existing = registry.get("version")
     with pytest.raises(ValueError, match="registered twice"):
-        operations.operation(
+        registry.operation(
             request=type(existing.request),
             result=type(existing.result),
             access=None,
             effect=existing.effect,
+            tag=existing.tag,
         )(existing.function)

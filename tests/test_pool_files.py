@@ -9,7 +9,7 @@ from typing import Any, Dict
 import pytest
 
 import native_api
-from native_api import errors, operations
+from native_api import errors, registry
 from tests.airflow_under_test import audit_rows
 from tests.test_connection_files import send
 from tests.test_contract import is_problem
@@ -103,7 +103,7 @@ def test_what_is_refused(fresh: Any, pools: Any, wrong: str) -> None:
 
 def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
     mocker.patch(
-        "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
+        "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
     )
     assert web.typed("import_pools", login="user", pools={"new": HEAVY}).status == 201
     answer = web.typed("import_pools", login="user", pools={"newer": HEAVY, "new": ENDLESS})
@@ -121,6 +121,6 @@ def test_the_audit_row_has_the_names(web: Any) -> None:
 @pytest.mark.parametrize("on_conflict", ["overwrite", "skip", "fail"])
 def test_the_command(folder: Path, on_conflict: str) -> None:  # noqa: F811
     """It overwrites, and cannot be told otherwise."""
-    operation = operations.get("import_pools")
+    operation = registry.get("import_pools")
     words = operation.command(operation.request.load({"file": "p.json", "on_conflict": on_conflict}))
     assert words == (["pools", "import", f"{folder}/p.json"] if on_conflict == "overwrite" else None)

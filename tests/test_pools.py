@@ -85,7 +85,7 @@ class TestSet:
     def test_a_new_one_needs_the_right_to_create(self, web: Any, mocker: Any) -> None:
         put("old")
         mocker.patch(
-            "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "PUT"
+            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "PUT"
         )
         assert web.typed("set_pool", login="user", name="old", slots=1).status == 200
         answer = web.typed("set_pool", login="user", name="new", slots=1)

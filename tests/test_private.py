@@ -11,9 +11,9 @@ import pytest
 
 import native_api
 from native_api import settings
-from native_api.adapters import private, sandbox
-from native_api.adapters.daemon_processes import folder as daemons
-from native_api.adapters.deploying import history, names
+from native_api.adapters import private_files, sandbox
+from native_api.adapters.daemons import folder as daemons
+from native_api.adapters.deployments import history, targets
 from tests import jobs_under_test
 from tests.versions import by_default_on
 
@@ -42,8 +42,8 @@ def mode(path: Path) -> int:
 
 def test_folders_and_files(tmp_path: Path, umask: None) -> None:
     """Those above a folder too, which are created for it."""
-    created = private.folder(tmp_path / "a" / "b")
-    private.write(created / "file", "text")
+    created = private_files.folder(tmp_path / "a" / "b")
+    private_files.write(created / "file", "text")
     assert (mode(tmp_path / "a"), wide(tmp_path / "a"), (created / "file").read_text()) == (0o700, [], "text")
 
 
@@ -53,8 +53,8 @@ def test_what_was_there_with_other_rights(tmp_path: Path) -> None:
     (tmp_path / "a").chmod(0o2777)
     (tmp_path / "a" / "lock").touch()
     (tmp_path / "a" / "lock").chmod(0o666)
-    private.folder(tmp_path / "a")
-    os.close(private.opened(tmp_path / "a" / "lock", os.O_RDWR))
+    private_files.folder(tmp_path / "a")
+    os.close(private_files.opened(tmp_path / "a" / "lock", os.O_RDWR))
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) & ~stat.S_ISGID == 0o700
     assert mode(tmp_path / "a" / "lock") == 0o600
 
@@ -63,7 +63,7 @@ def test_a_folder_of_another_user_is_used_as_it_is(tmp_path: Path, mocker: Any) 
     """Whoever configured it has given it its rights."""
     tmp_path.chmod(0o755)
     mocker.patch("os.chmod", side_effect=PermissionError)
-    assert private.folder(tmp_path) == tmp_path
+    assert private_files.folder(tmp_path) == tmp_path
 
 
 def test_of_jobs(fresh: Any, umask: None) -> None:
@@ -79,10 +79,10 @@ def test_of_jobs(fresh: Any, umask: None) -> None:
 
 def test_of_deployments(fresh: Any, umask: None) -> None:
     """The versions of files and the locks of their changes; the DAGs folder is Airflow's."""
-    root = private.folder(history.root())
+    root = private_files.folder(history.root())
     root.chmod(0o755)
     root.parent.chmod(0o755)
-    versions = history.of(names.target("a_module.py"))
+    versions = history.of(targets.target("a_module.py"))
     with versions.alone("a_module.py"), history.one_at_a_time():
         versions.keep("0" * 32, b"RATE = 1")
         assert [wide(versions.folder), wide(root.with_name("deployments.lock"))] == [[], []]

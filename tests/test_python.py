@@ -13,8 +13,7 @@ from typing import Any, Dict
 import pytest
 
 import native_api
-from native_api import calling, errors
-from native_api import operations as registry
+from native_api import dispatch, errors, registry
 from tests import jobs_under_test
 
 DATE = "2026-03-01T00:00:00+00:00"
@@ -22,7 +21,7 @@ DATE = "2026-03-01T00:00:00+00:00"
 
 def listed() -> Dict[str, Any]:
     """Return the operations as they are listed, by name."""
-    return {operation["name"]: operation for operation in native_api.operations()}  # type: ignore[operator]
+    return {operation["name"]: operation for operation in native_api.operations()}
 
 
 def test_operations_are_listed(airflow: Any) -> None:
@@ -35,7 +34,7 @@ def test_operations_are_listed(airflow: Any) -> None:
     assert (dag_id["type"], dag_id["required"], dag_id["description"]) == ("string", True, "The id of the DAG.")
     background = next(argument for argument in found["test_task"]["arguments"] if argument["name"] == "in_background")
     assert (background["type"], background["required"], background["default"]) == ("boolean", False, False)
-    assert json.loads(json.dumps(native_api.operations())) == native_api.operations()  # type: ignore[operator]
+    assert json.loads(json.dumps(native_api.operations())) == native_api.operations()
 
 
 def test_the_arguments_that_are_listed_are_those_that_are_taken(airflow: Any) -> None:
@@ -50,7 +49,7 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     """Airflow loads the plugin in each of its processes."""
     script = (
         "import sys, native_api; before = {*sys.modules}; native_api.operations; "
-        "print([name for name in ('marshmallow', 'native_api.operations') if name in before]); "
+        "print([name for name in ('marshmallow', 'native_api.registry') if name in before]); "
         "print(callable(native_api.operations), hasattr(native_api, 'nothing'))"
     )
     printed = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE).stdout.decode()
@@ -130,7 +129,7 @@ def test_the_arguments_of_a_job_load_again(airflow: Any) -> None:
     for operation in registry.every():
         if "in_background" in operation.request.fields:
             shown = json.loads(
-                json.dumps(calling._as_asked(operation, calling.load(operation, operation.example)), default=str)
+                json.dumps(dispatch._as_asked(operation, dispatch.load(operation, operation.example)), default=str)
             )
             assert "in_background" not in shown
-            calling.load(operation, shown)
+            dispatch.load(operation, shown)

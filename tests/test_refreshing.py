@@ -282,7 +282,7 @@ class TestAHostWithoutFiles:
 
     def test_knows_what_it_lacks(self, empty: Path) -> None:
         """Also where the path that is recorded is that of another machine."""
-        from native_api.adapters.seam import airflow
+        from native_api.adapters.compat import airflow
 
         with airflow_under_test.session() as session:
             lacking = airflow().syncing.dags_in_use(airflow().syncing.bundle(), session)
@@ -361,7 +361,7 @@ def test_an_unknown_dag(fresh: Any) -> None:
 def test_the_rights_on_every_dag_of_the_file(web: Any, file: Path, mocker: Any, reads: bool) -> None:
     """Reading a file runs the code of all its DAGs; another is named to those who may read it."""
     mocker.patch(
-        "native_api.adapters.seam.rights.User.may",
+        "native_api.adapters.compat.rights.User.may",
         lambda self, access, dag_id=None: dag_id == "refreshed_one" or (reads and access.method == "GET"),
     )
     answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
@@ -379,7 +379,7 @@ def test_the_rights_on_every_dag_of_an_archive(web: Any, fresh: Any, mocker: Any
     try:
         native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.zip")
         mocker.patch(
-            "native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id == "refreshed_one"
+            "native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id == "refreshed_one"
         )
         answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
         is_problem(answer, 403)

@@ -15,7 +15,7 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters import sandbox
-from native_api.adapters.deploying import archives, history
+from native_api.adapters.deployments import archives, history
 from tests import airflow_under_test
 from tests.airflow_under_test import DAGS
 from tests.deploying_under_test import (
@@ -30,6 +30,7 @@ from tests.deploying_under_test import (
     paused,
     task_ids,
 )
+from tests.sandbox import work
 from tests.test_refreshing import import_errors, text_of
 
 pytestmark = pytest.mark.usefixtures("no_loose_ends")
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("no_loose_ends")
 
 #: What has a deployment fail when what the file defines has been written.
 FAILS = (
-    "from native_api.adapters.deploying.history import History\n"
+    "from native_api.adapters.deployments.history import History\n"
     "def fails(*args, **kwargs):\n    raise OSError('no space left')\n"
     "History.commit = fails\n"
 )
@@ -47,8 +48,8 @@ _run = sandbox.run
 
 def run_as_its_owner(context: Any, job: Any) -> Any:
     """Run a job with the rights that the file modes give, also where the tests are root's."""
-    arguments = {"function": job.function, "arguments": job.arguments}
-    return _run(context, sandbox.Job("tests.sandbox.work:as_its_owner", arguments, job.cleanup, job.job_id))
+    arguments = {"function": f"{job.function.__module__}:{job.function.__name__}", "arguments": job.arguments}
+    return _run(context, sandbox.Job(work.as_its_owner, arguments, job.cleanup, job.job_id))
 
 
 def waiting(loading: Path, go_on: Path) -> str:
@@ -145,7 +146,7 @@ class TestRefusals:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__DEPLOYMENTS_KEPT", kept_versions)
         deploy(one("old"))
         locked = (
-            "from sqlalchemy.exc import OperationalError\nfrom native_api.adapters.seam import airflow\n"
+            "from sqlalchemy.exc import OperationalError\nfrom native_api.adapters.compat import airflow\n"
             "def locked(*args):\n    raise OperationalError('INSERT', {}, Exception('database is locked'))\n"
             "type(airflow().syncing).ask_processor = locked\n"
         )
@@ -227,12 +228,12 @@ class TestRefusals:
 
     def test_a_missing_folder(self, mocker: Any) -> None:
         """As on a web server that does not share the DAGs folder."""
-        from native_api.adapters.seam.syncing import Bundle
+        from native_api.adapters.compat.syncing import Bundle
 
-        mocker.patch("native_api.adapters.seam.syncing.Syncing.bundles", return_value=[Bundle("/no/such", None)])
-        mocker.patch("native_api.adapters.deploying.names.airflow").return_value.syncing.bundle.return_value = Bundle(
-            "/no/such", None
-        )
+        mocker.patch("native_api.adapters.compat.syncing.Syncing.bundles", return_value=[Bundle("/no/such", None)])
+        mocker.patch(
+            "native_api.adapters.deployments.targets.airflow"
+        ).return_value.syncing.bundle.return_value = Bundle("/no/such", None)
         with pytest.raises(errors.Refused, match="does not share the DAGs folder"):
             deploy(one())
 

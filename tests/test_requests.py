@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from native_api import operations
-from native_api.access import Effect
-from native_api.faces.legacy import protocol
-from native_api.faces.legacy.protocol import Arguments
+from native_api import registry
+from native_api.effects import Effect
+from native_api.http.legacy import protocol
+from native_api.http.legacy.protocol import Arguments
 from native_api.uploads import Upload
 
 LEGACY = "/admin/rest_api/api"
@@ -118,9 +118,9 @@ class TestQueryOfAPost:
         assert answer.json["errors"][secret] == ["Send it in the body: servers log query strings."]
 
     @pytest.mark.parametrize(
-        "operation", [pytest.param(each, id=each.name) for each in operations.every() if each.effect is not Effect.READ]
+        "operation", [pytest.param(each, id=each.name) for each in registry.every() if each.effect is not Effect.READ]
     )
-    def test_what_the_operation_does_not_have_is_refused(self, web: Any, operation: operations.Operation) -> None:
+    def test_what_the_operation_does_not_have_is_refused(self, web: Any, operation: registry.Operation) -> None:
         answer = web.request("POST", f"/native_api/v1/{operation.name}", query={"no_such": "x"}, login="admin")
         assert answer.status == 422, answer
         assert "no_such" in answer.json["errors"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from marshmallow import Schema, ValidationError
 
-from native_api.adapters.schemas import DateTime, Flag, JSONObject, Whole
+from native_api.adapters.fields.common import DateTime, Flag, JSONObject, Whole
 
 UTC = datetime.timezone.utc
 

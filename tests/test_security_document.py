@@ -9,7 +9,7 @@ from typing import Set
 import pytest
 
 from native_api import settings
-from native_api.access import Effect
+from native_api.effects import Effect
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What is no option of ours, and is written as they are.

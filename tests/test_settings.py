@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from native_api import settings
-from native_api.access import Effect
+from native_api.effects import Effect
 
 
 @pytest.mark.parametrize("option", [pytest.param(option, id=name) for name, option in settings.OPTIONS.items()])
@@ -62,7 +62,7 @@ def test_a_body_leaves_a_web_worker_of_airflow_2_time_for_its_job(airflow: Any, 
 
 
 def test_the_legacy_face_can_be_moved_or_switched_off(airflow: Any, monkeypatch: Any) -> None:
-    from native_api.faces.web import app
+    from native_api.http.app import app
 
     def rules() -> Any:
         return {rule.rule for rule in app().url_map.iter_rules()}

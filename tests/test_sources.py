@@ -8,8 +8,8 @@ import pytest
 
 import native_api
 from native_api import errors
-from native_api.access import Caller
-from native_api.calling import call
+from native_api.dispatch import call
+from native_api.permissions import Caller
 from tests import airflow_under_test
 
 WIRE_DAG = airflow_under_test.DAGS / "wire_dag.py"

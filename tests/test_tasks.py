@@ -8,7 +8,7 @@ import pytest
 
 import native_api
 from native_api import errors
-from native_api.adapters import tasks
+from native_api.adapters.tasks import operations as tasks
 from tests.queries import statements
 
 

@@ -73,7 +73,7 @@ class TestExport:
     def test_who_may_read_but_not_edit(self, web: Any, mocker: Any) -> None:
         put("greeting", "open")
         mocker.patch(
-            "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
+            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
         )
         assert web.typed("export_variables", login="viewer").json == {"variables": {"greeting": "open"}}
         put("db_password", "hunter2")

@@ -11,8 +11,8 @@ from typing import Any, Callable, Dict
 import pytest
 
 import native_api
-from native_api import errors, operations
-from native_api.adapters import files
+from native_api import errors, registry
+from native_api.adapters import server_files
 from tests.airflow_under_test import audit_rows, version
 from tests.test_contract import is_problem
 from tests.test_variable_imports import MULTIPART, part, put, stored
@@ -156,7 +156,7 @@ class TestLegacy:
 def test_the_command_of_an_import_is_one_that_this_airflow_has(folder: Path, on_conflict: str) -> None:
     from airflow.cli.cli_parser import get_parser
 
-    operation = operations.get("import_variables")
+    operation = registry.get("import_variables")
     words = operation.command(operation.request.load({"file": "v.json", "on_conflict": on_conflict}))
     if version() == (2, 7) and on_conflict != "overwrite":
         assert words is None
@@ -221,7 +221,7 @@ class TestAFileThatWeWrote:
 
     def test_on_the_server(self, web: Any, texts: Any) -> None:
         """As an export was saved there, and as save_variables wrote it."""
-        files.replace("exported.json", web.typed("export_variables").text.encode())
+        server_files.replace("exported.json", web.typed("export_variables").text.encode())
         native_api.call("save_variables", file="saved.json")
         for file in ("exported.json", "saved.json"):
             sent = {"operation": "import_variables", "file": file}
@@ -229,7 +229,7 @@ class TestAFileThatWeWrote:
 
     def test_by_the_old_protocol(self, web: Any, texts: Any) -> None:
         before = native_api.call("list_variables")["variables"]
-        files.replace("exported.json", web.typed("export_variables").text.encode())
+        server_files.replace("exported.json", web.typed("export_variables").text.encode())
         for key in texts:
             native_api.call("delete_variable", key=key)
         assert web.legacy("variables", **{"import": "exported.json"}).status == 200
@@ -256,7 +256,7 @@ def _plain(row: Any) -> Any:
     ],
 )
 def test_a_file_whose_shape_is_doubtful_is_refused(fresh: Any, folder: Path, content: Any, sentence: str) -> None:
-    files.replace("doubtful.json", json.dumps(content).encode())
+    server_files.replace("doubtful.json", json.dumps(content).encode())
     for arguments in ({"file": "doubtful.json"}, {"variables": content}):
         for on_conflict in ("overwrite", "fail"):
             with pytest.raises(errors.Invalid, match=sentence):

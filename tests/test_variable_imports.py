@@ -8,7 +8,7 @@ from typing import Any, Dict
 import pytest
 
 import native_api
-from native_api import errors, operations
+from native_api import errors, registry
 from tests.airflow_under_test import audit_rows
 from tests.test_contract import is_problem
 
@@ -150,7 +150,7 @@ class TestImport:
     def test_who_may_create_and_not_edit(self, web: Any, mocker: Any) -> None:
         put("old", "1")
         mocker.patch(
-            "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
+            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
         )
         assert web.typed("import_variables", login="user", variables={"new": "1"}).status == 201
         answer = web.typed("import_variables", login="user", variables={"newer": "1", "old": "2"})
@@ -191,6 +191,6 @@ class TestUpload:
     def test_it_is_documented(self, web: Any) -> None:
         paths = web.request("GET", "/native_api/openapi.json").json["paths"]
         content = paths["/import_variables"]["post"]["requestBody"]["content"]["multipart/form-data"]
-        description = operations.get("import_variables").request.fields["variables"].metadata["description"]
+        description = registry.get("import_variables").request.fields["variables"].metadata["description"]
         file = {"type": "string", "format": "binary", "description": description}
         assert content["schema"]["properties"]["variables"] == file

@@ -135,7 +135,7 @@ class TestSecrets:
         put("hunter2", key="db_password")
         put("open", key="greeting")
         mocker.patch(
-            "native_api.adapters.seam.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
+            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
         )
         assert web.typed("get_variable", login="viewer", key="greeting").json["value"] == "open"
         answer = web.typed("get_variable", login="viewer", key="db_password")

@@ -9,9 +9,10 @@ from typing import Any, Dict, Iterator, Optional
 
 import pytest
 
-from native_api.access import THIS_PROCESS
 from native_api.adapters import sandbox
-from native_api.operations import Context
+from native_api.adapters.dags import sync
+from native_api.permissions import THIS_PROCESS
+from native_api.registry import Context
 from tests import airflow_under_test, jobs_under_test
 from tests.deploying_under_test import forget, task_ids
 from tests.test_refreshing import text_of
@@ -66,7 +67,7 @@ def refreshed(path: Optional[str] = None) -> Dict[str, Any]:
     which = {"path": path, "dag_id": "deployed_one"} if path else {"subdir": None, "file_seconds": 30}
     with airflow_under_test.session() as session:
         function, how = ("refresh_file", {}) if path else ("refresh", {"remove_missing": False})
-        job = sandbox.Job(f"native_api.adapters.work.syncing:{function}", {"bundles": ["copied"], **which, **how})
+        job = sandbox.Job(getattr(sync, function), {"bundles": ["copied"], **which, **how})
         finished = sandbox.run(Context(session, THIS_PROCESS, operation="a test"), job)
     assert finished is not None
     return dict(finished.result)

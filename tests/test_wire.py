@@ -12,7 +12,7 @@ import pytest
 
 import native_api
 from native_api import settings
-from native_api.adapters import files
+from native_api.adapters import server_files
 from tests import airflow_under_test
 
 RECORDED = json.loads((Path(__file__).parent / "wire" / "rest_api_plugin_1.0.9.json").read_text(encoding="utf-8"))
@@ -64,7 +64,7 @@ DELETED_FIRST = {74: {"dag_id": "wire_dag", "logical_date": "2026-11-01T00:00:00
 def answers(site: Any) -> Dict[int, Any]:
     """Send the exchanges in their order, and return the answers by number."""
     airflow_under_test.clean()
-    files.replace("vars_import.json", b'{"imp1": "one", "imp2": {"b": 2}}')
+    server_files.replace("vars_import.json", b'{"imp1": "one", "imp2": {"b": 2}}')
     sent = {}
     for number, exchange in enumerate(EXCHANGES):
         if number in NOT_SENT:

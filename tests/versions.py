@@ -7,7 +7,7 @@ from typing import Tuple
 
 import pytest
 
-from native_api.adapters.seam import version
+from native_api.adapters.compat import version
 
 AIRFLOW = version()
 #: Airflow 2 always has FAB; Airflow 3 where the provider is installed.

@@ -65,10 +65,10 @@ class Site:
 
     def typed(self, operation: str, login: Optional[str] = "token", **arguments: Any) -> Answer:
         """Call an operation by the typed face."""
-        from native_api import operations
-        from native_api.access import Effect
+        from native_api import registry
+        from native_api.effects import Effect
 
-        if operations.get(operation).effect is Effect.READ:
+        if registry.get(operation).effect is Effect.READ:
             return self.request("GET", f"/native_api/v1/{operation}", login=login, query=arguments)
         return self.request("POST", f"/native_api/v1/{operation}", login=login, json=arguments)
 

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from native_api import settings
+from native_api.adapters.compat import airflow
 from native_api.adapters.sandbox import client
 from native_api.adapters.sandbox.client import Begun, Unwanted, warm
 from native_api.adapters.sandbox.errors import error_of
 from native_api.adapters.sandbox.slots import Bounds
-from native_api.adapters.seam import airflow
 from native_api.errors import NativeApiError, TooManyJobs
-from native_api.operations import Context
+from native_api.registry import Context
 
 __all__ = ["Finished", "Job", "finished", "jobs_folder", "run", "run_to_end", "warm"]
 
@@ -51,16 +51,16 @@ class Job:
     """
     A function for the sandbox.
 
-    :param function: ``module:function``; its keyword arguments and what it returns are what JSON can hold.
+    :param function: one of a module; its keyword arguments and what it returns are what JSON can hold.
     :param cleanup: a function and its arguments that take back what the job left where it ended in any way but by
         returning or raising.
     :param about: what its operation wants to be told at the job's end; what JSON can hold.
     :param has_task: a task runs in it, or is rendered, and may ask Airflow for something.
     """
 
-    function: str
+    function: Callable[..., Any]
     arguments: Mapping[str, Any]
-    cleanup: Optional[Tuple[str, Mapping[str, Any]]] = None
+    cleanup: Optional[Tuple[Callable[..., Any], Mapping[str, Any]]] = None
     job_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     about: Mapping[str, Any] = field(default_factory=dict)
     has_task: bool = False
@@ -182,7 +182,7 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
     # Each job that runs has its part of half of it, for its output and for its result.
     room = settings.get("jobs_kept_bytes") // 4 // sum(of_kind.running for of_kind in bounds.values())
     return {
-        "function": job.function,
+        "function": _name_of(job.function),
         "arguments": job.arguments,
         "facts": {
             "job_id": job.job_id,
@@ -191,7 +191,7 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
             "caller": context.caller.identity,
             "arguments": _as_json(context.arguments),
             "created_at": datetime.now(timezone.utc).timestamp(),
-            "cleanup": job.cleanup,
+            "cleanup": job.cleanup and (_name_of(job.cleanup[0]), job.cleanup[1]),
             "about": job.about,
             "warnings": context.warnings,
             "limit_seconds": limit,
@@ -217,6 +217,11 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
             "bytes": settings.get("jobs_kept_bytes") // 2,
         },
     }
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """Return how the process that runs the job finds its function."""
+    return f"{function.__module__}:{function.__qualname__}"
 
 
 def _bounds() -> Dict[str, Bounds]:

@@ -9,7 +9,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Iterable, Optional, Pattern, Set, Tuple
 
-from native_api.adapters import private
+from native_api.adapters import private_files
 
 #: A line that does not end is written in parts of this size.
 _LINE = 65536
@@ -64,7 +64,7 @@ class Capture:
         self._file.close()
 
     def _opened(self, how: int) -> FileIO:
-        return FileIO(private.opened(self._path, os.O_WRONLY | os.O_CREAT | how), "ab")
+        return FileIO(private_files.opened(self._path, os.O_WRONLY | os.O_CREAT | how), "ab")
 
     def _put(self, data: bytes) -> None:
         while data:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Callable, Dict, List, Optional
 
 from native_api.adapters.sandbox import environment
-from native_api.adapters.sandbox.link import Link
+from native_api.adapters.sandbox.channel import Link
 from native_api.adapters.sandbox.server import ANY, WITH_TASK
 from native_api.errors import SandboxUnavailable
 
@@ -27,7 +27,7 @@ _PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0)
 _COMMAND = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[2])
-from native_api.adapters.sandbox.server import main
+from native_api.adapters.warm_process import main
 main(int(sys.argv[1]))
 """
 

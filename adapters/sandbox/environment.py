@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Dict, List, Set, Tuple
 
 from native_api import settings
-from native_api.adapters.seam import airflow
+from native_api.adapters.compat import airflow
 
 #: Of Airflow's own settings those that start threads on import, which no fork survives, or keep DAGs from being parsed.
 _OTHERS = {"AIRFLOW__TRACES__OTEL_ON": "False", "AIRFLOW__METRICS__OTEL_ON": "False"}

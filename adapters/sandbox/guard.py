@@ -6,14 +6,14 @@ import os
 import signal
 from typing import Callable, NoReturn
 
-from native_api.adapters.sandbox import tree
+from native_api.adapters.sandbox import process_tree
 
 
 def guarded(supervise: Callable[[], None]) -> NoReturn:
     """Run the function in a process of its own and end when that has, with nothing of it left."""
     os.setsid()
     _be_silent()
-    tree.adopt_orphans()
+    process_tree.adopt_orphans()
     supervisor = os.fork()
     if supervisor == 0:
         _run(supervise)
@@ -22,7 +22,7 @@ def guarded(supervise: Callable[[], None]) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     _, status = os.waitpid(supervisor, 0)
     if status:
-        tree.kill_descendants()
+        process_tree.kill_descendants()
     os._exit(0)
 
 

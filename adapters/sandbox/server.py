@@ -13,11 +13,9 @@ import os
 import select
 import signal
 from functools import lru_cache
-from importlib import import_module
-from pkgutil import iter_modules
 
-from native_api.adapters.sandbox import hiding
-from native_api.adapters.sandbox.link import Link
+from native_api.adapters.sandbox import redaction
+from native_api.adapters.sandbox.channel import Link
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +32,7 @@ def main(descriptor: int) -> None:
     control = Link.of(descriptor)
     _import_airflow()
     try:
-        hiding.of_configuration(control.receive())
+        redaction.of_configuration(control.receive())
         control.send(READY)
     except (EOFError, ConnectionError):
         return
@@ -57,20 +55,17 @@ def main(descriptor: int) -> None:
 
 
 def _import_airflow() -> None:
-    from native_api.adapters import work
+    from native_api.adapters.compat import airflow
     from native_api.adapters.sandbox import guard, supervisor, worker  # noqa: F401
-    from native_api.adapters.seam import airflow
 
     airflow().user_code.preload()
-    for module in iter_modules(work.__path__, f"{work.__name__}."):
-        import_module(module.name)
     _share()
 
 
 @lru_cache(maxsize=None)
 def _make_api() -> None:
     """Make what tasks ask things of, once: when there is nothing else to do, or a task needs it; it takes seconds."""
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     try:
         airflow().user_code.make_api()

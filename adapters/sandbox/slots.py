@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional
 
-from native_api.adapters import private
+from native_api.adapters import private_files
 
 #: More jobs than this cannot have gone beyond the slots: each has begun in a request.
 _MOST_BEYOND = 1000
@@ -115,7 +115,7 @@ class Slots:
         return self._lock_one(self._running, self._bounds.running) if first == self._me else None
 
     def _lock_one(self, folder: Path, count: int) -> Optional[int]:
-        private.folder(folder)
+        private_files.folder(folder)
         for number in range(count):
             descriptor = lock(folder / str(number))
             if descriptor is not None:
@@ -127,7 +127,7 @@ class Slots:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep others from looking, since a look locks, and from taking anything meanwhile."""
-        descriptor = private.opened(private.folder(self._folder) / "lock", os.O_RDWR | os.O_CREAT)
+        descriptor = private_files.opened(private_files.folder(self._folder) / "lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -144,7 +144,7 @@ def _held(folder: Path) -> List[_Held]:
 
 def lock(path: Path, flags: int = os.O_CREAT) -> Optional[int]:
     """Return the descriptor of the file, locked, or None where another process has it locked."""
-    descriptor = private.opened(path, os.O_RDWR | flags)
+    descriptor = private_files.opened(path, os.O_RDWR | flags)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

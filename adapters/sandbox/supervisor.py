@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from native_api.adapters.sandbox import records, tree, worker
+from native_api.adapters.sandbox import job_store, process_tree, worker
 from native_api.adapters.sandbox.capture import Capture, Secrets, tail
-from native_api.adapters.sandbox.link import Link
-from native_api.adapters.sandbox.process import Process
-from native_api.adapters.sandbox.records import Record
+from native_api.adapters.sandbox.channel import Link
+from native_api.adapters.sandbox.job_store import Record
 from native_api.adapters.sandbox.slots import Bounds, Slots
+from native_api.adapters.sandbox.watched_process import Process
 
 
 class Supervisor:
@@ -39,7 +39,7 @@ class Supervisor:
     def run(self) -> None:
         """Do all of it."""
         os.setsid()
-        tree.adopt_orphans()
+        process_tree.adopt_orphans()
         self._woken = self._watch_signals()
         self._request: Dict[str, Any] = self._link.receive(10) if self._link else {}
         self._in_background: bool = self._request["in_background"]
@@ -175,7 +175,7 @@ class Supervisor:
 
     def _become_worker(self, parent: int, output: int, others: List[int]) -> None:
         os.setsid()
-        tree.die_with_parent(parent)
+        process_tree.die_with_parent(parent)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for descriptor in (1, 2):
@@ -266,14 +266,14 @@ class Supervisor:
     def _sweep(self) -> None:
         """Take away what killed supervisors left, rows included, and the records that are too old or too many."""
         ended = []
-        for record in records.every(self._jobs):
+        for record in job_store.every(self._jobs):
             if record.has_ended() and record.is_kept():
                 ended.append(record)
             elif record.take_over():
                 self._sweep_one(record)
         kept = self._request["kept"]
         since = time.time() - kept["seconds"]
-        for record in records.beyond(ended, since=since, number=kept["number"], size=kept["bytes"]):
+        for record in job_store.beyond(ended, since=since, number=kept["number"], size=kept["bytes"]):
             # This job's own, which is one of them, is held until all is done.
             if record == self._record:
                 record.remove()

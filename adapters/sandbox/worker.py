@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, TextIO
 
-from native_api.adapters import private
-from native_api.adapters.sandbox.hiding import hidden, learn_secrets
-from native_api.adapters.seam import airflow
+from native_api.adapters import private_files
+from native_api.adapters.compat import airflow
+from native_api.adapters.sandbox.redaction import hidden, learn_secrets
 from native_api.errors import NativeApiError
 
 #: Of a job's seconds those that are left for what it has found out to be put together; of a short one a tenth.
@@ -52,7 +52,7 @@ def work(
         _set_limits(memory_mb)
         _surround()
         learn_secrets(secrets_to)
-        private.write(result, _text_of(outcome_of(function, arguments), result_bytes))
+        private_files.write(result, _text_of(outcome_of(function, arguments), result_bytes))
 
 
 def ends_at() -> float:

@@ -99,10 +99,10 @@ class TestClear:
         ],
     )
     def test_the_command(self, fresh: Any, arguments: Any, words: Any) -> None:
-        from native_api import calling, operations
+        from native_api import dispatch, registry
 
-        operation = operations.get("clear_tasks")
-        loaded = calling.load(operation, {"dag_id": "wire_dag", "dry_run": False, **arguments})
+        operation = registry.get("clear_tasks")
+        loaded = dispatch.load(operation, {"dag_id": "wire_dag", "dry_run": False, **arguments})
         assert operation.command(loaded) == ["tasks", "clear", "--yes", *words, "wire_dag"]
         assert operation.command({**loaded, "dry_run": True}) is None
 
@@ -228,7 +228,7 @@ class TestClear:
         start_runs()
         touched = {ti["dag_id"] for ti in self.clear(dag_id=parent, run_id="r", dry_run=True)["task_instances"]}
         assert touched == {parent, child}
-        mocker.patch("native_api.adapters.seam.rights.User.may", lambda self, access, dag_id=None: dag_id == parent)
+        mocker.patch("native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id == parent)
         answer = site.typed("clear_tasks", login="user", dag_id=parent, run_id="r", dry_run=False)
         assert answer.status == 403
         # The caller may not know that there is one.

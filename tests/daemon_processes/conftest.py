@@ -7,15 +7,15 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-from native_api.adapters.daemon_processes import commands
-from native_api.adapters.sandbox import tree
+from native_api.adapters.daemons import commands
+from native_api.adapters.sandbox import process_tree
 from tests.daemon_processes.stand_ins import eventually, read_log, start
 
 
 @pytest.fixture(autouse=True)
 def no_orphans_come_here() -> None:
     """Be as a web worker is: not the one who adopts orphans, which work of the sandbox done here makes of a process."""
-    tree._prctl(tree._PR_SET_CHILD_SUBREAPER, 0)
+    process_tree._prctl(process_tree._PR_SET_CHILD_SUBREAPER, 0)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any, Dict, List
 import pytest
 
 import native_api
-from native_api.adapters.daemon_processes import folder
-from native_api.adapters.seam import airflow
+from native_api.adapters.compat import airflow
+from native_api.adapters.daemons import folder
 from tests import airflow_under_test
 from tests.daemon_processes.stand_ins import read_log, start
 from tests.test_contract import is_problem
@@ -105,7 +105,7 @@ class TestWords:
         seam = type(airflow().daemons)
         mocker.patch.object(seam, "flags", return_value=["--broker-api"])
         mocker.patch.object(seam, "missing_package", return_value=None)
-        mocker.patch("native_api.adapters.daemons.monotonic", side_effect=[0, 100])
+        mocker.patch("native_api.adapters.daemons.operations.monotonic", side_effect=[0, 100])
         answer = web.legacy("flower", broker_api="http://ada:hunter2@broker/api")
         mocker.stopall()
         assert "hunter2" not in answer.text

@@ -10,7 +10,7 @@ import pytest
 
 import native_api
 from native_api import settings
-from native_api.adapters.daemon_processes import folder, log_files
+from native_api.adapters.daemons import folder, log_files
 from tests import airflow_under_test
 from tests.daemon_processes.stand_ins import SLEEPS
 from tests.test_contract import is_problem

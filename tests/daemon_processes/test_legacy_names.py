@@ -9,7 +9,7 @@ import pytest
 
 import native_api
 from native_api import settings
-from native_api.adapters.daemon_processes import commands
+from native_api.adapters.daemons import commands
 from tests.daemon_processes.stand_ins import SLEEPS
 
 
@@ -18,7 +18,7 @@ class TestLegacy:
     def test_a_name(self, web: Any, mocker: Any, name: str) -> None:
         """The shape of a command's answer, with the pid and the log in stdout."""
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
-        mocker.patch("native_api.adapters.daemons.monotonic", side_effect=[0, 100])
+        mocker.patch("native_api.adapters.daemons.operations.monotonic", side_effect=[0, 100])
         answer = web.legacy(name, daemon="on", pid=f"{name}.pid", **{"log-file": f"my_{name}.log"})
         assert answer.status == 200, answer.text
         body = answer.json
@@ -33,7 +33,7 @@ class TestLegacy:
 
     def test_what_is_gone_is_named(self, web: Any, mocker: Any) -> None:
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
-        mocker.patch("native_api.adapters.daemons.monotonic", side_effect=[0, 100])
+        mocker.patch("native_api.adapters.daemons.operations.monotonic", side_effect=[0, 100])
         answer = web.legacy("scheduler", **{"run-duration": "9", "dag_id": "d", "do_pickle": "off", "x": "y"})
         assert "'run_duration'" in answer.json["warning"]
         assert "'dag_id'" in answer.json["warning"]

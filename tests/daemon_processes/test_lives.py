@@ -16,7 +16,7 @@ import pytest
 
 import native_api
 from native_api import errors, settings
-from native_api.adapters.daemon_processes import commands, folder, processes
+from native_api.adapters.daemons import commands, folder, processes
 from tests.daemon_processes.stand_ins import (
     DEADLINE_SECONDS,
     DEAF,

@@ -7,7 +7,7 @@ from typing import Any, List
 import pytest
 
 from native_api import errors
-from native_api.adapters import log_lines
+from native_api.adapters.task_logs import lines
 from tests.logs.one_task import OLD, at, log
 
 
@@ -54,7 +54,7 @@ class TestAHandlerThatGivesParts:
         assert handler.asked == [{}, {"offset": 1, "end_of_log": False}, {"offset": 2, "end_of_log": False}]
 
     def test_a_bound_within_a_part(self, handler: Any, mocker: Any) -> None:
-        mocker.patch.object(log_lines, "LOG_BYTES", 4)
+        mocker.patch.object(lines, "LOG_BYTES", 4)
         contents, answer = [], log()
         while not answer["end_of_log"]:
             contents.append(answer["content"])

@@ -8,8 +8,8 @@ from typing import Any, List
 import pytest
 
 from native_api import errors
-from native_api.adapters import log_lines
-from native_api.adapters.seam import log_files
+from native_api.adapters.compat import log_files
+from native_api.adapters.task_logs import lines
 from tests.logs.one_task import NAMED, RUN, at, log, numbered, store
 from tests.test_contract import is_problem
 
@@ -60,7 +60,7 @@ class TestATaskThatRuns:
 class TestTheBound:
     def test_part_by_part(self, run: Any, mocker: Any) -> None:
         """Whatever the size of the parts, they make the whole log up."""
-        mocker.patch.object(log_lines, "LOG_BYTES", 90)
+        mocker.patch.object(lines, "LOG_BYTES", 90)
         at(1, "success")
         store(numbered(25))
         parts: List[str] = []
@@ -96,7 +96,7 @@ class TestTheBound:
 
     def test_a_line_that_is_longer(self, run: Any, mocker: Any) -> None:
         """It is cut, between characters, and the next part begins with the next line."""
-        mocker.patch.object(log_lines, "LOG_BYTES", 16)
+        mocker.patch.object(lines, "LOG_BYTES", 16)
         at(1, "success")
         store("ü" * 100 + "\nshort\n")
         answer = log()

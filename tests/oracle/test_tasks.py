@@ -21,7 +21,7 @@ def parsed(filled: Any) -> Dict[str, Any]:
 
     The command parses a whole folder for each DAG, seconds on Airflow 3, and takes a DAG that is parsed already too.
     """
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     try:
         from airflow.dag_processing.dagbag import DagBag

@@ -25,7 +25,7 @@ def walk(folder, path=""):
         elif "__pycache__" not in name:
             yield name, len(entry.read_bytes())
 
-import native_api, native_api.adapters.seam
+import native_api, native_api.adapters.compat
 from native_api import operations
 from airflow import plugins_manager
 found = [point for point in distribution("airflow-native-api").entry_points if point.group == "airflow.plugins"]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import native_api
-from native_api import operations
-from native_api.adapters.seam import airflow as seam
-from native_api.adapters.work import running as work
+from native_api import registry
+from native_api.adapters.compat import airflow as seam
+from native_api.adapters.task_execution import run_job as work
 from native_api.errors import DagPaused, OthersWouldStart, TaskInstanceBusy
 from tests import airflow_under_test
 from tests.running.alone import DATE, ONLY_2, ONLY_3, RUN, finished_run, run, states
@@ -90,7 +90,7 @@ class TestByTheExecutor:
         from tests import recording_executor
 
         recording_executor.use(monkeypatch, broken=True)
-        options = dict.fromkeys(operations.get("run_task").request.fields, False)
+        options = dict.fromkeys(registry.get("run_task").request.fields, False)
         options["pool"] = None
         key = {"dag_id": "alone", "run_id": RUN, "task_id": "first", "map_index": -1}
         with pytest.raises(ConnectionError):

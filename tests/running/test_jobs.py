@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 
 import native_api
-from native_api.adapters.work import running as work
+from native_api.adapters.task_execution import run_job as work
 from native_api.errors import Refused, TaskInstanceBusy
 from tests import airflow_under_test, jobs_under_test
 from tests.jobs_under_test import until

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 import native_api
-from native_api.adapters.running import IGNORED
+from native_api.adapters.task_execution.run import IGNORED
 from native_api.errors import (
     DagRunNotFound,
     DependenciesUnmet,
@@ -165,7 +165,7 @@ class TestInARunThatHasEnded:
     def test_what_no_argument_ignores(self, mocker: Any) -> None:
         """It is said so, rather than that one does."""
         unmet = [{"name": "A dependency", "reason": "of a later Airflow."}]
-        mocker.patch("native_api.adapters.lone_runs.unmet", return_value=unmet)
+        mocker.patch("native_api.adapters.task_execution.single_task_run.unmet", return_value=unmet)
         with pytest.raises(DependenciesUnmet, match="no argument has it run") as caught:
             run("first")
         assert caught.value.arguments is None

@@ -7,7 +7,7 @@ from typing import Any, Dict
 import pytest
 
 import native_api
-from native_api import operations
+from native_api import registry
 from tests import jobs_under_test
 from tests.test_contract import validated
 
@@ -20,7 +20,7 @@ VARYING = ("seconds", "log", "files", "message")
 
 def test_no_operation_is_left_out() -> None:
     """Whatever goes on in the background at its caller's wish is tried here."""
-    wished = {operation.name for operation in operations.every() if "in_background" in operation.request.fields}
+    wished = {operation.name for operation in registry.every() if "in_background" in operation.request.fields}
     assert wished == {"dag_report", "refresh_all_dags", "refresh_dag", "render_task", "run_task", "test_task"}
 
 
@@ -49,10 +49,10 @@ def test_a_run_in_the_background(fresh: Any) -> None:
     named = {"dag_id": "alone", "task_id": "first", "local": True, "ship_dag": True}
     answer = native_api.call("run_task", logical_date=DATE, **named)
     accepted = native_api.call("run_task", logical_date=OTHER_DATE, **named, **{"async": True})
-    validated(operations.get("run_task").accepted, accepted)
+    validated(registry.get("run_task").accepted, accepted)
     assert accepted["warnings"] == answer["warnings"] == ["'ship_dag' has no effect here."]
     result = ended(accepted["job_id"])["result"]
-    validated(operations.get("run_task").result, result)
+    validated(registry.get("run_task").result, result)
     assert result["execution_date"] == result["logical_date"] == OTHER_DATE
     assert isinstance(result["log"], str)
     at = {"logical_date": None, "execution_date": None, "run_id": None}
@@ -94,10 +94,10 @@ def test_a_test_whose_supervisor_is_killed_is_a_problem(fresh: Any) -> None:
 def result_of(name: str, arguments: Dict[str, Any], state: str = "success") -> Dict[str, Any]:
     """Have the operation go on in the background; return its result, which is what the schema documents."""
     accepted = native_api.call(name, **arguments, **{"async": True})
-    validated(operations.get(name).accepted, accepted)
+    validated(registry.get(name).accepted, accepted)
     job = ended(accepted["job_id"])
     assert (job["state"], job["error"]) == (state, None)
-    validated(operations.get(name).result, job["result"])
+    validated(registry.get(name).result, job["result"])
     result: Dict[str, Any] = job["result"]
     return result
 

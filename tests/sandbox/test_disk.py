@@ -10,13 +10,14 @@ import pytest
 
 import native_api
 from native_api import errors
-from native_api.access import THIS_PROCESS
 from native_api.adapters import sandbox
-from native_api.adapters.sandbox import records
-from native_api.adapters.sandbox.records import Record
-from native_api.adapters.seam import airflow as seam
-from native_api.operations import Context
+from native_api.adapters.compat import airflow as seam
+from native_api.adapters.sandbox import job_store
+from native_api.adapters.sandbox.job_store import Record
+from native_api.permissions import THIS_PROCESS
+from native_api.registry import Context
 from tests import jobs_under_test
+from tests.sandbox import work
 from tests.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
@@ -46,7 +47,7 @@ def five(tmp_path: Path) -> List[str]:
     ],
 )
 def test_the_oldest_go_first(bounds: Dict[str, int], gone: int, five: List[str], tmp_path: Path) -> None:
-    found = records.beyond(records.every(tmp_path), **{"since": 0, "number": 9, "size": 10**6, **bounds})
+    found = job_store.beyond(job_store.every(tmp_path), **{"since": 0, "number": 9, "size": 10**6, **bounds})
     assert sorted(record._folder.name for record in found) == five[:gone]
 
 
@@ -54,7 +55,7 @@ def test_what_is_older_than_one_that_goes_goes_too(tmp_path: Path, five: List[st
     """A large one does not go before small ones that are older."""
     (tmp_path / five[2] / "log").write_text("x" * 1000)
     os.utime(tmp_path / five[2], (3, 3))
-    found = records.beyond(records.every(tmp_path), since=0, number=9, size=900)
+    found = job_store.beyond(job_store.every(tmp_path), since=0, number=9, size=900)
     assert sorted(record._folder.name for record in found) == five[:3]
 
 
@@ -103,7 +104,7 @@ def test_long_arguments_are_not_kept(fresh: Any) -> None:
     """They would be written down for each job that waits."""
     with seam().session() as session:
         context = Context(session, THIS_PROCESS, operation="a test", arguments={"conf": "x" * 100_000, "dag_id": "d"})
-        job = sandbox.Job("tests.sandbox.work:add", {"a": 1, "b": 1})
+        job = sandbox.Job(work.add, {"a": 1, "b": 1})
         sandbox.run(context, job, in_background=True)
     jobs_under_test.wait(job.job_id)
     (listed,) = native_api.call("list_jobs")["jobs"]

@@ -9,8 +9,8 @@ from typing import Any, Iterator
 
 import pytest
 
+from native_api.adapters.compat import airflow as seam
 from native_api.adapters.sandbox import environment
-from native_api.adapters.seam import airflow as seam
 from tests import airflow_under_test, jobs_under_test
 from tests.versions import by_default_on
 

@@ -17,11 +17,12 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters import sandbox
+from native_api.adapters.compat import airflow as seam
 from native_api.adapters.sandbox import client
 from native_api.adapters.sandbox import server as warm_process
-from native_api.adapters.seam import airflow as seam
 from tests import airflow_under_test, jobs_under_test
 from tests.jobs_under_test import running_supervisors
+from tests.sandbox import work
 from tests.sandbox.work import own_connection
 
 pytestmark = pytest.mark.slow
@@ -186,7 +187,7 @@ def test_secrets_are_masked(then: str, fresh: Any) -> None:
 def test_what_a_killed_job_left_is_taken_back(fresh: Any, tmp_path: Path) -> None:
     """The function that cleans up runs where the job did not end by itself, and only there."""
     cleaned = tmp_path / "cleaned"
-    cleanup = ("tests.sandbox.work:touch", {"path": str(cleaned)})
+    cleanup = (work.touch, {"path": str(cleaned)})
     jobs_under_test.run("add", {"a": 1, "b": 2}, cleanup)
     with pytest.raises(errors.UserCodeFailed):
         jobs_under_test.run("fail", {}, cleanup)

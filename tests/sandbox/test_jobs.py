@@ -18,9 +18,10 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters import sandbox
-from native_api.adapters.sandbox import client, records
-from native_api.adapters.sandbox.records import Record
+from native_api.adapters.sandbox import client, job_store
+from native_api.adapters.sandbox.job_store import Record
 from tests import jobs_under_test
+from tests.sandbox import work
 from tests.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
@@ -76,7 +77,7 @@ def test_a_job_is_cancelled(fresh: Any, tmp_path: Path) -> None:
 def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path) -> None:
     """It is told so from then on, nothing of it runs on, and the next job takes back what it left."""
     cleaned = tmp_path / "cleaned"
-    cleanup = ("tests.sandbox.work:touch", {"path": str(cleaned)})
+    cleanup = (work.touch, {"path": str(cleaned)})
     job_id = jobs_under_test.start("leave_processes", {"mark": job_mark(), "after": "hang"}, cleanup=cleanup)
     jobs_under_test.wait(job_id, "running")
     supervisor = _supervisor()
@@ -136,7 +137,7 @@ def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) ->
     jobs_under_test.wait(job_id, "running")
     _supervisor().kill()
     jobs_under_test.wait(job_id, "lost")
-    record = records.find(sandbox.jobs_folder(), job_id)
+    record = job_store.find(sandbox.jobs_folder(), job_id)
     assert record is not None
     with ThreadPoolExecutor(8) as threads:
         assert {standing["state"] for standing in threads.map(lambda _: record.state(), range(2000))} == {"lost"}
@@ -145,12 +146,12 @@ def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) ->
 def test_a_record_that_is_being_removed_is_left_alone(tmp_path: Path, mocker: Any) -> None:
     """No sweep takes what the job's own supervisor removes for that of one that was killed."""
     record = Record.create(tmp_path, {"job_id": "a" * 32})
-    (found_before,) = records.every(tmp_path)
+    (found_before,) = job_store.every(tmp_path)
     remove, seen = shutil.rmtree, []
 
     def look(path: Path, **how: Any) -> None:
         (path / "alive").unlink()
-        seen.append((list(records.every(tmp_path)), found_before.take_over()))
+        seen.append((list(job_store.every(tmp_path)), found_before.take_over()))
         remove(path, **how)
 
     mocker.patch.object(shutil, "rmtree", side_effect=look)
@@ -195,8 +196,8 @@ def test_only_its_owner_and_administrators_see_a_job(web: Any) -> None:
 def test_a_job_is_not_that_of_whoever_has_its_owners_name(web: Any, mocker: Any) -> None:
     """Names may be chosen: a user named as the static token, or as Python's callers, sees none of their jobs."""
     jobs_under_test.start("sleep")
-    mocker.patch("native_api.adapters.seam.rights.Rights.name_of", lambda self, user: "this process")
-    mocker.patch("native_api.adapters.seam.rights2.Rights2.name_of", lambda self, user: "this process")
+    mocker.patch("native_api.adapters.compat.rights.Rights.name_of", lambda self, user: "this process")
+    mocker.patch("native_api.adapters.compat.rights2.Rights2.name_of", lambda self, user: "this process")
     assert web.typed("list_jobs", login="viewer").json["jobs"] == []
 
 
@@ -247,10 +248,10 @@ def test_old_records_are_deleted(fresh: Any, monkeypatch: Any) -> None:
         os.utime(sandbox.jobs_folder() / job_id, (long_ago, long_ago))
     jobs_under_test.run("add", {"a": 1, "b": 1})
     until = time.monotonic() + 20
-    while records.find(sandbox.jobs_folder(), ended) and time.monotonic() < until:
+    while job_store.find(sandbox.jobs_folder(), ended) and time.monotonic() < until:
         time.sleep(0.05)
-    assert records.find(sandbox.jobs_folder(), ended) is None
-    assert records.find(sandbox.jobs_folder(), running) is not None
+    assert job_store.find(sandbox.jobs_folder(), ended) is None
+    assert job_store.find(sandbox.jobs_folder(), running) is not None
 
 
 def test_a_signal_to_the_supervisor_ends_its_job(fresh: Any) -> None:

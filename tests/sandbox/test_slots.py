@@ -9,8 +9,8 @@ from typing import Any, Callable, List
 import pytest
 
 from native_api import settings
+from native_api.adapters.compat import airflow as seam
 from native_api.adapters.sandbox.slots import Bounds, Slots
-from native_api.adapters.seam import airflow as seam
 from tests.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")

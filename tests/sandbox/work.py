@@ -167,7 +167,7 @@ def tell_secrets(key: str, then: str) -> Any:
         raise ValueError(f"the value is {value}")
     if then == "exit":
         os._exit(1)
-    from native_api.adapters.sandbox.hiding import hidden
+    from native_api.adapters.sandbox.redaction import hidden
 
     return hidden({"value": value, value: ["nested", value]})
 
@@ -188,7 +188,7 @@ def count_variables() -> int:
     from airflow.models.variable import Variable
     from sqlalchemy import func, select
 
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     with airflow().session() as session:
         count: int = session.scalar(select(func.count()).select_from(Variable))
@@ -211,7 +211,7 @@ def descriptors() -> List[str]:
 
 def connections(forks: int) -> Any:
     """Return, of this process and of forks of it, what each has open at first, and which connection it opens then."""
-    from native_api.adapters.sandbox.fan import fan_out
+    from native_api.adapters.sandbox.fork_pool import fan_out
 
     own = own_connection(0)
     pieces = fan_out(own_connection, range(forks), seconds=60, parallel=forks, until=math.inf)
@@ -220,7 +220,7 @@ def connections(forks: int) -> Any:
 
 def fan_out_too_late() -> Any:
     """Return what becomes of pieces for which no time is left."""
-    from native_api.adapters.sandbox.fan import fan_out
+    from native_api.adapters.sandbox.fork_pool import fan_out
 
     pieces = fan_out(Path.touch, ["a", "b"], seconds=60, parallel=1, until=time.monotonic())
     return [[item, piece.state, piece.seconds] for item, piece in pieces]
@@ -230,7 +230,7 @@ def own_connection(number: int) -> Any:
     """Return what is open at first, and on PostgreSQL the process that the connection leads to."""
     from sqlalchemy import text
 
-    from native_api.adapters.seam import airflow
+    from native_api.adapters.compat import airflow
 
     at_first = descriptors()
     with airflow().session() as session:
@@ -291,7 +291,7 @@ def configured(section: str, key: str) -> str:
 
 def show(path: str) -> Any:
     """Print what a file holds, and return it as user code's."""
-    from native_api.adapters.sandbox.hiding import hidden
+    from native_api.adapters.sandbox.redaction import hidden
 
     text = Path(path).read_text()
     print(text)

@@ -1,0 +1,1 @@
+"""Run a DAG for the dates of a range."""

@@ -1,0 +1,48 @@
+"""Which backfills are over, and what ends one before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from native_api.adapters.backfills import progress, states
+from native_api.adapters.compat import airflow
+from native_api.adapters.sandbox import job_store
+from native_api.errors import BackfillHasEnded, BackfillIsActive, BackfillIsElsewhere
+
+
+def take_down_the_ended(session: Any, dag_id: str) -> None:
+    """Take down that backfills of the DAG are over, so that none looks at them again; fail what a lost job has left."""
+    for found in airflow().backfills.unended(session, dag_id):
+        if progress.is_lost(found):
+            states.finish(session, found)
+        elif not progress.is_active(session, found):
+            state = progress.standing(session, found)["state"]
+            airflow().backfills.end(session, found.backfill_id, state)
+
+
+def require_none_active(session: Any, dag_id: str) -> None:
+    """Raise where the DAG is being backfilled."""
+    for found in airflow().backfills.unended(session, dag_id):
+        raise BackfillIsActive(dag_id, found.backfill_id)
+
+
+def require_not_ended(session: Any, found: Any) -> None:
+    """Raise where the backfill has ended, or can only be ended on another machine."""
+    if not found.is_over and progress.is_elsewhere(found):
+        if airflow().backfills.is_heard_of(session, found):
+            raise BackfillIsElsewhere(found.backfill_id, found.hostname)
+        return
+    state = progress.standing(session, found)["state"]
+    if state != "running" and not progress.is_lost(found):
+        raise BackfillHasEnded(found.backfill_id, state)
+
+
+def end_job(session: Any, found: Any) -> None:
+    """End the job of a local backfill; where that is gone, fail what it has left."""
+    # The job takes down how it ended; one that has not begun does not begin any more.
+    session.commit()
+    record = progress.job_of(found)
+    if record is not None and record.state()["state"] in job_store.LIVE:
+        record.ask_to_end()
+    else:
+        states.finish(session, found)

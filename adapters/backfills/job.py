@@ -1,0 +1,74 @@
+"""A backfill on Airflow 2 that Airflow's own backfill job runs, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from typing import Any, Dict, List, Mapping, Optional
+
+from native_api.adapters.backfills import states
+from native_api.adapters.compat import airflow
+
+
+def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], **how: Any) -> Dict[str, Any]:
+    """
+    Run the backfill's stretches of dates to their end.
+
+    :param task_ids: of the tasks that run; None stands for all.
+    :param reprocessed: the ids of runs that exist and run again.
+    :param how: what :meth:`native_api.adapters.compat.backfills.Backfills.run` takes.
+    """
+    # The executor starts tasks by the command ``airflow``.
+    os.environ["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
+    try:
+        found = _run(backfill_id, task_ids, reprocessed, how)
+    finally:
+        give_up(backfill_id)
+    return {"backfill_id": backfill_id, "dag_id": found.dag_id}
+
+
+def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], how: Dict[str, Any]) -> Any:
+    from airflow.models.dag import DagModel
+
+    found = _found(backfill_id)
+    if found.ended is not None:
+        return found
+    with airflow().session() as session:
+        dag_model = session.get(DagModel, found.dag_id)
+        dag = airflow().user_code.dag(dag_model)
+        kept = airflow().backfills.take_over(session, dag, reprocessed)
+    if task_ids is not None:
+        dag = dag.partial_subset(task_ids, include_upstream=False)
+    _run_stretches(found, dag, kept, how)
+    return found
+
+
+def _run_stretches(found: Any, dag: Any, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
+    """Run each stretch, also when one before it has failed; *kept* are the configurations of runs that exist."""
+    failures = []
+    for place, (first, last) in enumerate(found.stretches):
+        # Another machine's web server can only take down that it is cancelled.
+        if _found(found.backfill_id).ended is not None:
+            break
+        conf = kept.get(first) if how["conf"] is None else how["conf"]
+        is_first = how["ignore_first_depends_on_past"] and place == 0
+        failures.append(
+            airflow().backfills.run(dag, first, last, **{**how, "conf": conf, "ignore_first_depends_on_past": is_first})
+        )
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _found(backfill_id: int) -> Any:
+    with airflow().session() as session:
+        (found,) = airflow().backfills.found(session, [backfill_id])
+    return found
+
+
+def give_up(backfill_id: int) -> None:
+    """Take down how the backfill has ended, and fail what nothing runs any more."""
+    with airflow().session() as session:
+        (found,) = airflow().backfills.found(session, [backfill_id])
+        states.finish(session, found)

@@ -1,0 +1,328 @@
+"""Backfills: the runs that a DAG's schedule would have had, or has had, in a range of dates."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any, Callable, Dict, List, Optional
+
+from native_api.adapters import sandbox
+from native_api.adapters.backfills import ending, job, progress, states
+from native_api.adapters.backfills.plan import Plan, later_that_day, planned, require_whole_runs
+from native_api.adapters.backfills.schemas import (
+    LAST_DAY,
+    STATES,
+    BackfillDag,
+    Backfills,
+    BackfillState,
+    CancelledBackfill,
+    ListBackfills,
+    OneBackfill,
+    PlannedBackfill,
+    StartedBackfill,
+)
+from native_api.adapters.compat import airflow
+from native_api.adapters.dags.operations import active_dag
+from native_api.adapters.fields.paging import slice_of
+from native_api.adapters.pools.operations import require_pool
+from native_api.effects import Effect
+from native_api.errors import (
+    ArgumentNotSupported,
+    BackfillNotFound,
+    Conflict,
+    DagFileMissing,
+    DagHasImportErrors,
+    Invalid,
+    NativeApiError,
+)
+from native_api.permissions import EXECUTE_DAG, Access, Resource
+from native_api.registry import Context, operation
+
+_READ = Access(Resource.DAG_RUN, "GET")
+_EDIT = Access(Resource.DAG_RUN, "PUT")
+
+
+@operation(
+    request=BackfillDag,
+    result=PlannedBackfill,
+    accepted=StartedBackfill,
+    access=EXECUTE_DAG,
+    effect=Effect.EXECUTE,
+    tag="Backfills",
+    command=lambda arguments: airflow().backfills.command(arguments),
+    example={"dag_id": "example_dag", "from_date": "2026-10-10", "to_date": "2026-10-12", "dry_run": True},
+)
+def backfill_dag(
+    context: Context, dag_id: str, subdir: Optional[str] = None, **wanted: Any
+) -> Optional[Dict[str, Any]]:
+    """
+    Make the runs of a range of dates, which the scheduler and the executor then run.
+
+    The dates are those of the DAG's schedule whose intervals have ended. The answer comes at once; backfill_state
+    tells how the backfill stands. On Airflow 3 it is one of Airflow's own. On Airflow 2 it is a set of manual runs
+    with the intervals of their dates, which keep to the DAG's max_active_runs and leave its regular runs as they are;
+    with local Airflow's own backfill job runs it on the web server's machine, for tasks with depends_on_past and for
+    those without a scheduler. A paused DAG gets its runs too; they wait until it is unpaused.
+    """
+    if wanted.get("pool"):
+        require_pool(context, wanted["pool"])
+    dag_model = active_dag(context, dag_id, subdir)
+    if not wanted["dry_run"]:
+        _lock(context.session, dag_id)
+        ending.take_down_the_ended(context.session, dag_id)
+    plan = planned(context.session, dag_model, wanted)
+    context.meant.update(plan.adapted)
+    context.warnings += [*_weighed(plan), *_of_no_effect(plan)]
+    if plan.dry_run:
+        return plan.shown()
+    ending.require_none_active(context.session, dag_id)
+    if not plan.that_are("create") and not plan.that_are("reprocess"):
+        context.warnings.append("Every date has its run already, and reprocess_behavior leaves those as they are.")
+    if airflow().backfills.is_detached(plan):
+        return _begin_job(context, plan)
+    found = airflow().backfills.create(context.session, plan, context.caller.name)
+    states.apply(context.session, plan, found)
+    return _begun(context, plan, found)
+
+
+def _weighed(plan: Plan) -> List[str]:
+    """
+    Return what the caller should know of how the plan is done.
+
+    What the plan could not be done for is raised, but for a dry run, which does nothing.
+    """
+    warnings: List[str] = []
+    weighs: List[Callable[[Plan], Optional[List[str]]]]
+    weighs = [_require_file, require_whole_runs, airflow().backfills.weigh]
+    for weigh in weighs:
+        try:
+            warnings += weigh(plan) or []
+        except (ArgumentNotSupported, Conflict) as exc:
+            if not plan.dry_run:
+                raise
+            warnings.append(f"Without dry_run this is refused: {exc}")
+    return warnings
+
+
+def _require_file(plan: Plan) -> None:
+    if plan.dag_model.has_import_errors:
+        raise DagHasImportErrors(plan.dag_id, plan.dag_model.fileloc)
+    if airflow().backfills.is_detached(plan):
+        path = airflow().syncing.file_of(plan.dag_model)
+        if not os.path.exists(path):
+            raise DagFileMissing(plan.dag_id, path, None, os.uname().nodename)
+
+
+def _begun(context: Context, plan: Plan, found: Any) -> Dict[str, Any]:
+    """Return the answer about a backfill that goes on."""
+    waits = dag_waits(plan.dag_model)
+    if waits and not found.local and not plan.mark_success:
+        context.warnings.append(waits)
+    context.follow("backfill_state", backfill_id=found.backfill_id)
+    return {**plan.shown(), "backfill_id": found.backfill_id}
+
+
+def dag_waits(dag_model: Any) -> Optional[str]:
+    """Return what keeps the runs of the DAG from starting, or None."""
+    if not dag_model.is_paused:
+        return None
+    return f"The DAG '{dag_model.dag_id}' is paused: the runs wait until it is unpaused."
+
+
+def _of_no_effect(plan: Plan) -> List[str]:
+    """Return a warning for each argument that changes nothing."""
+    warnings = []
+    if plan.ignore_dependencies and plan.wanted.get("task_regex") is None:
+        warnings.append("'ignore_dependencies' means nothing without task_regex.")
+    if plan.ignore_first_depends_on_past and plan.depends_on_past() is None:
+        warnings.append("'ignore_first_depends_on_past' means nothing here: no task has depends_on_past.")
+    later = later_that_day(plan) if LAST_DAY in plan.wanted else None
+    if later is not None:
+        warnings.append(
+            f"'{plan.wanted[LAST_DAY]}' has no time and stands for the midnight before that day: its run of "
+            f"{later.logical_date.isoformat()}, and those after it, are left out. Give a time to have them."
+        )
+    return warnings
+
+
+def _lock(session: Any, dag_id: str) -> None:
+    """Have a second call for the DAG wait here until this one's transaction ends, and then see what that has made."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import update
+
+    # MySQL shows a transaction what was there at its first look.
+    session.commit()
+    this_dag = update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=DagModel.is_paused)
+    session.execute(this_dag.execution_options(synchronize_session=False))
+
+
+def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
+    """Have a job of Airflow's own run it."""
+    job_id = uuid.uuid4().hex
+    found = airflow().backfills.create(context.session, plan, context.caller.name, job_id)
+    answer = _begun(context, plan, found)
+    followed = context.followed
+    try:
+        sandbox.run(context, _job(plan, found), in_background=True)
+    except NativeApiError:
+        airflow().backfills.never_begin(context.session, found.backfill_id)
+        context.session.commit()
+        raise
+    context.followed = followed
+    return answer
+
+
+def _job(plan: Plan, found: Any) -> sandbox.Job:
+    arguments = {
+        "backfill_id": found.backfill_id,
+        "task_ids": plan.task_ids if plan.left_out else None,
+        "reprocessed": [run.run.run_id for run in plan.that_are("reprocess")],
+        "ignore_task_deps": plan.ignore_dependencies,
+        **{name: plan.wanted.get(name) for name in ("conf", "run_backwards", "ignore_first_depends_on_past", "pool")},
+    }
+    cleanup = (job.give_up, {"backfill_id": found.backfill_id})
+    return sandbox.Job(job.run, arguments, cleanup, found.job_id)
+
+
+@operation(
+    request=OneBackfill,
+    result=BackfillState,
+    access=_READ,
+    effect=Effect.READ,
+    tag="Backfills",
+    example={"backfill_id": 1},
+)
+def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
+    """Tell how a backfill stands: its runs and tasks by state, how much is done, and what has failed."""
+    session = context.session
+    found = _found(context, backfill_id, _READ)
+    told = progress.standing(session, found)
+    if told["state"] == "running" and not found.local:
+        _warn_of_pause(context, found.dag_id)
+    _warn_of_a_paused_one(context, found)
+    _warn_of_runs_taken_over(context, found)
+    if progress.is_lost(found):
+        context.warnings.append("The job that ran it is gone; cancel_backfill ends the runs that it left.")
+    return {
+        **told,
+        "tasks": progress.tasks_by_state(session, found),
+        "failed_runs": progress.failed_runs(session, found),
+        "failed_tasks": progress.failed_tasks(session, found),
+    }
+
+
+def _warn_of_a_paused_one(context: Context, found: Any) -> None:
+    if found.is_paused and not found.is_over:
+        context.warnings.append(
+            f"The backfill {found.backfill_id} is paused in Airflow: its runs wait until it is unpaused there."
+        )
+
+
+def _warn_of_runs_taken_over(context: Context, found: Any) -> None:
+    count = airflow().backfills.taken_over(context.session, found)
+    if count:
+        are = "is that" if count == 1 else "are those"
+        context.warnings.append(f"{count} of its runs {are} of a later backfill now, and not counted here.")
+
+
+def _warn_of_pause(context: Context, dag_id: str) -> None:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    dag_model = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
+    waits = None if dag_model is None else dag_waits(dag_model)
+    context.warnings += [waits] if waits else []
+
+
+@operation(
+    request=ListBackfills,
+    result=Backfills,
+    access=_READ,
+    effect=Effect.READ,
+    tag="Backfills",
+    command=lambda arguments: None,
+    example={"dag_id": "example_dag", "state": ["running"]},
+)
+def list_backfills(
+    context: Context, dag_id: Optional[str] = None, state: Optional[List[str]] = None, **asked: Any
+) -> Dict[str, Any]:
+    """List the backfills of the DAGs that the caller may read, the oldest first."""
+    if dag_id is not None:
+        active_dag(context, dag_id)
+    unknown = sorted(set(state or ()) - set(STATES))
+    if unknown:
+        raise Invalid({"state": [f"A backfill is never {', '.join(unknown)}; it is {', '.join(STATES)}."]})
+    readable = context.caller.dag_ids(_READ)
+    backfill_ids = [
+        backfill_id
+        for backfill_id, its_dag in airflow().backfills.listed(context.session, dag_id)
+        if readable is None or its_dag in readable
+    ]
+    if state:
+        backfill_ids = _in_state(context.session, backfill_ids, state)
+    page = slice_of(context, backfill_ids, asked, lambda backfill_id: backfill_id)
+    shown = airflow().backfills.found(context.session, page)
+    shown.sort(key=lambda found: page.index(found.backfill_id))
+    for found in shown:
+        _warn_of_a_paused_one(context, found)
+    told = [progress.standing(context.session, found) for found in shown]
+    return {"backfills": told, "total_entries": len(backfill_ids)}
+
+
+def _in_state(session: Any, backfill_ids: List[int], states: List[str]) -> List[int]:
+    """Return those of the backfills that are in one of the states."""
+    running_only = set(states) == {"running"}
+    some = airflow().backfills.unended(session) if running_only else airflow().backfills.found(session, backfill_ids)
+    wanted = set(backfill_ids)
+    return [
+        found.backfill_id
+        for found in some
+        if found.backfill_id in wanted and progress.standing(session, found)["state"] in states
+    ]
+
+
+@operation(
+    request=OneBackfill,
+    result=CancelledBackfill,
+    access=_READ,
+    effect=Effect.WRITE,
+    tag="Backfills",
+    example={"backfill_id": 1},
+)
+def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
+    """
+    End a backfill: its runs that have not begun fail, those that run go on to their end.
+
+    The job of a local one is ended, and what it runs with it; while that lives on another machine, only a web server
+    there can end it. Needs the right to edit the DAG's runs.
+    """
+    session = context.session
+    found = _found(context, backfill_id, _EDIT)
+    context.meant["dag_id"] = found.dag_id
+    ending.require_not_ended(session, found)
+    airflow().backfills.cancel(session, found)
+    session.flush()
+    if found.local:
+        ending.end_job(session, found)
+    failed = states.fail_queued(session, found)
+    runs = progress.standing(session, found)["runs"]
+    return {
+        "backfill_id": backfill_id,
+        "dag_id": found.dag_id,
+        "state": "cancelled",
+        "failed_runs": failed,
+        "running_runs": runs.get("running", 0),
+    }
+
+
+def _found(context: Context, backfill_id: int, access: Access) -> Any:
+    """
+    Return a backfill whose DAG the caller has the right on.
+
+    :raises BackfillNotFound: there is none that the caller may read.
+    """
+    found = airflow().backfills.found(context.session, [backfill_id])
+    if not found or not context.caller.may(_READ, found[0].dag_id):
+        raise BackfillNotFound(backfill_id)
+    context.caller.require(access, found[0].dag_id)
+    return found[0]

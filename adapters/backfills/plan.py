@@ -1,0 +1,238 @@
+"""What a backfill is to do, worked out before anything is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from native_api import settings
+from native_api.adapters.compat import airflow
+from native_api.adapters.fields.patterns import Pattern
+from native_api.errors import ArgumentNotSupported, Invalid, NoSchedule
+
+CREATE, REPROCESS, SKIP = "create", "reprocess", "skip"
+_ENDED = ("success", "failed")
+
+
+@dataclass
+class PlannedRun:
+    """A date of the schedule, the run that it has already, and what becomes of it."""
+
+    info: Any
+    run: Any
+    action: str
+
+    def shown(self) -> Dict[str, Any]:
+        """Return the run as answers show it."""
+        start, end = self.info.data_interval
+        # A run that exists keeps its interval, which need not be that of the schedule.
+        if self.run is not None and self.run.data_interval_start is not None:
+            start, end = self.run.data_interval_start, self.run.data_interval_end
+        return {
+            "logical_date": self.info.logical_date,
+            "data_interval_start": start,
+            "data_interval_end": end,
+            "action": self.action,
+            "run_id": None if self.run is None else self.run.run_id,
+            "state": None if self.run is None else _state(self.run),
+        }
+
+
+@dataclass
+class Plan:
+    """A backfill that was asked for: its DAG, its runs in the order they start, its tasks."""
+
+    dag_model: Any
+    dag: Any
+    wanted: Mapping[str, Any]
+    runs: List[PlannedRun]
+    #: The tasks that run, each after those that it waits for.
+    task_ids: List[str]
+    #: The states that the DAG's other tasks get, since they are not to run.
+    left_out: Dict[str, str] = field(default_factory=dict)
+    #: The arguments that are others than the caller's, for tasks that have depends_on_past.
+    adapted: Dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.wanted[name]
+        except KeyError as exc:
+            raise AttributeError(name) from exc
+
+    @property
+    def dag_id(self) -> str:
+        """The id of the DAG."""
+        return str(self.dag.dag_id)
+
+    def that_are(self, action: str) -> List[PlannedRun]:
+        """Return the runs that this becomes of."""
+        return [run for run in self.runs if run.action == action]
+
+    def depends_on_past(self) -> Optional[str]:
+        """Return the first task that waits for that of the run before, or None."""
+        return next((task_id for task_id in self.task_ids if self.dag.get_task(task_id).depends_on_past), None)
+
+    def mapped(self) -> Optional[str]:
+        """Return the first task that is mapped, or None."""
+        return next((task_id for task_id in self.task_ids if self.dag.get_task(task_id).is_mapped), None)
+
+    def stretches(self) -> List[Tuple[str, str]]:
+        """Return the first and the last date of each stretch of runs that are not left as they are, of one conf."""
+        grouped = groupby(self.runs, lambda run: run.action != SKIP and (self._conf_of(run),))
+        dates = [[run.info.logical_date for run in runs] for is_wanted, runs in grouped if is_wanted]
+        return [(min(stretch).isoformat(), max(stretch).isoformat()) for stretch in dates]
+
+    def _conf_of(self, planned: PlannedRun) -> Any:
+        """Return the configuration that a run gets, or keeps."""
+        keeps = planned.action == REPROCESS and self.conf is None
+        return (planned.run.conf if keeps else self.conf) or {}
+
+    def shown(self) -> Dict[str, Any]:
+        """Return the plan as answers show it."""
+        return {
+            "dag_id": self.dag_id,
+            "from_date": self.from_date,
+            "to_date": self.to_date,
+            "dry_run": self.dry_run,
+            "runs": [run.shown() for run in self.runs],
+            "tasks": self.task_ids,
+            "total_entries": len(self.runs),
+        }
+
+
+def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
+    """
+    Return what the backfill would do.
+
+    :raises NoSchedule: the DAG has no dates that follow from one another.
+    :raises Invalid: the dates, the configuration or the regular expression do not fit the DAG.
+    """
+    dag = airflow().stored_dag(dag_model.dag_id, session)
+    if not dag.timetable.periodic:
+        raise NoSchedule(dag_model.dag_id)
+    airflow().backfills.require_valid(dag, wanted["conf"])
+    infos = _infos(dag, wanted)
+    plan = Plan(dag_model, dag, wanted, [], *_tasks(dag, wanted))
+    if wanted["on_depends_on_past"] == "adapt":
+        plan.adapted = airflow().backfills.lacking_for_past(plan)
+        plan.wanted = {**wanted, **plan.adapted}
+    plan.runs = _with_existing(session, dag_model.dag_id, infos, plan.reprocess_behavior)
+    return plan
+
+
+def require_whole_runs(plan: Plan) -> None:
+    """Raise where runs that exist would lose what is not to run again."""
+    if plan.left_out and plan.that_are(REPROCESS):
+        raise ArgumentNotSupported(
+            "task_regex", "the runs that exist would forget their other tasks; clear_tasks runs some tasks again."
+        )
+
+
+def later_that_day(plan: Plan) -> Optional[Any]:
+    """Return the first date of the schedule that the last day of the range has after its midnight, if it has ended."""
+    import pendulum
+
+    midnight = pendulum.instance(plan.to_date).in_timezone(airflow().default_timezone())
+    now = pendulum.now("UTC")
+    if midnight >= now:
+        return None
+    first = _begin(plan.dag, midnight.add(microseconds=1))
+    last = min(midnight.add(days=1).subtract(microseconds=1), now)
+    infos: Any = islice(plan.dag.iter_dagrun_infos_between(first, last), 1) if first <= last else ()
+    return next((info for info in infos if info.data_interval.end < now), None)
+
+
+def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
+    """Return the dates of the schedule in the range whose intervals have ended, in the order they start."""
+    import pendulum
+
+    now, first, last = pendulum.now("UTC"), wanted["from_date"], wanted["to_date"]
+    if first >= now:
+        raise Invalid({"from_date": ["Lies in the future; a run is made when its interval has ended."]})
+    most: int = settings.get("backfill_runs")
+    infos = list(islice(dag.iter_dagrun_infos_between(_begin(dag, first), min(last, now)), most + 1))
+    if len(infos) > most:
+        raise Invalid(
+            {"to_date": [f"Makes more than {most} runs, the option [native_api] backfill_runs; ask for less."]}
+        )
+    if any(info.logical_date is None for info in infos):
+        raise ArgumentNotSupported(
+            "dag_id", "the DAG's schedule is one of partitions; 'airflow backfill create' does it."
+        )
+    ended = [info for info in infos if info.data_interval.end < now]
+    if not ended:
+        raise Invalid(
+            {
+                "from_date": [
+                    f"The DAG's schedule has no run from {first.isoformat()} to {last.isoformat()} that has ended."
+                ]
+            }
+        )
+    return ended[::-1] if wanted["run_backwards"] else ended
+
+
+def _begin(dag: Any, first: Any) -> Any:
+    """Return that date, or the later one on which the DAG begins."""
+    starts = [start for start in (dag.start_date, *(task.start_date for task in dag.tasks)) if start is not None]
+    # Airflow 3 has DAGs without any.
+    return max(first, min(starts)) if starts else first
+
+
+def _with_existing(session: Any, dag_id: str, infos: List[Any], behavior: str) -> List[PlannedRun]:
+    """Return the dates with the runs that they have, and what becomes of each."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    date = airflow().date_of_runs()
+    dates = [info.logical_date for info in infos]
+    statement = select(DagRun).where(DagRun.dag_id == dag_id, date.in_(dates))
+    existing = {getattr(run, airflow().date_column): run for run in session.scalars(statement).unique()}
+    runs = [existing.get(info.logical_date) for info in infos]
+    return [PlannedRun(info, run, _action(run, behavior)) for info, run in zip(infos, runs)]
+
+
+def _action(run: Any, behavior: str) -> str:
+    if run is None:
+        return CREATE
+    reprocessed = {"none": (), "failed": ("failed",), "completed": _ENDED}[behavior]
+    return REPROCESS if _state(run) in reprocessed else SKIP
+
+
+def _state(run: Any) -> str:
+    return str(getattr(run.state, "value", run.state))
+
+
+def _tasks(dag: Any, wanted: Mapping[str, Any]) -> Any:
+    """Return the tasks that run, in their order, and the states that the others get."""
+    if wanted.get("task_regex") is None:
+        return _in_order(dag), {}
+    matching = [task_id for task_id in dag.task_dict if Pattern.found(wanted["task_regex"], task_id)]
+    if not matching:
+        raise Invalid({"task_regex": [f"The DAG '{dag.dag_id}' has no task whose id matches."]})
+    # The setups and teardowns of a task come with it.
+    chosen = dag.partial_subset(matching, include_upstream=not wanted["ignore_dependencies"], include_downstream=False)
+    before = {task_id for chosen_id in chosen.task_dict for task_id in _before(dag, chosen_id)}
+    # A task that others wait for must have succeeded for them to run; one that nothing waits for is skipped.
+    left_out = {
+        task_id: "success" if task_id in before else "skipped"
+        for task_id in dag.task_dict
+        if task_id not in chosen.task_dict
+    }
+    return [task_id for task_id in _in_order(dag) if task_id in chosen.task_dict], left_out
+
+
+def _before(dag: Any, task_id: str) -> List[str]:
+    return list(dag.get_task(task_id).get_flat_relative_ids(upstream=True))
+
+
+def _in_order(dag: Any) -> List[str]:
+    """Return the ids of the DAG's tasks, each after those that it waits for."""
+    waiting = {task_id: set(dag.get_task(task_id).upstream_task_ids) for task_id in sorted(dag.task_dict)}
+    ordered: List[str] = []
+    while waiting:
+        ready = [task_id for task_id, before in waiting.items() if not before & waiting.keys()]
+        ordered += ready
+        for task_id in ready:
+            del waiting[task_id]
+    return ordered

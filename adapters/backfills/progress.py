@@ -1,0 +1,140 @@
+"""How a backfill stands, which its runs and their task instances tell."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any, Dict, List, Mapping, Optional
+
+from native_api.adapters import sandbox
+from native_api.adapters.compat import airflow
+from native_api.adapters.sandbox import job_store
+
+_UNFINISHED = ("queued", "running")
+#: How many of what failed are named.
+_MOST = 100
+#: How long a job may take to have its record, which the web server's first has to wait for.
+_BEGINNING = timedelta(minutes=2)
+
+
+def standing(session: Any, found: Any) -> Dict[str, Any]:
+    """Return a backfill as lists show it."""
+    runs = _runs_by_state(session, found)
+    total = sum(runs.values())
+    done = total - sum(runs.get(state, 0) for state in _UNFINISHED)
+    return {
+        **found.facts(),
+        "state": _state(session, found, runs),
+        "runs": runs,
+        "total_runs": total,
+        "fraction_done": round(done / total, 4) if total else float(not found.is_open),
+    }
+
+
+def is_active(session: Any, found: Any) -> bool:
+    """Return whether the backfill goes on, or may begin; a local one does until its job has ended all that it runs."""
+    if found.is_over or found.local:
+        return not found.is_over and not is_lost(found)
+    return _state(session, found, _runs_by_state(session, found)) == "running"
+
+
+def is_lost(found: Any) -> bool:
+    """Return whether the backfill's job has gone without a word."""
+    import pendulum
+
+    if found.is_over or not found.local:
+        return False
+    record = job_of(found)
+    if record is None:
+        return not is_elsewhere(found) and bool(found.created_at < pendulum.now("UTC") - _BEGINNING)
+    return record.state()["state"] not in job_store.LIVE
+
+
+def is_elsewhere(found: Any) -> bool:
+    """Return whether the backfill's job is one of another machine, as far as that is known here."""
+    return found.local and job_of(found) is None and bool(found.hostname != os.uname().nodename)
+
+
+def job_of(found: Any) -> Optional[job_store.Record]:
+    """Return the record of a local backfill's job, or None where this machine has none."""
+    return job_store.find(sandbox.jobs_folder(), found.job_id)
+
+
+def tasks_by_state(session: Any, found: Any) -> Dict[str, int]:
+    """Return how many of the backfill's task instances are in each state."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import func, select
+
+    statement = _of_runs(select(TaskInstance.state, func.count()), found).group_by(TaskInstance.state)
+    return {str(state or "none"): count for state, count in session.execute(statement)}
+
+
+def failed_runs(session: Any, found: Any) -> List[str]:
+    """Return the ids of the runs that have failed, by date."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    failed = select(DagRun.run_id).where(airflow().backfills.runs_of(found), _state_of_run() == "failed")
+    return list(session.scalars(failed.order_by(airflow().date_of_runs()).limit(_MOST)))
+
+
+def failed_tasks(session: Any, found: Any) -> List[Mapping[str, Any]]:
+    """Return the task instances that have failed, by date."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    ti, date = TaskInstance, airflow().date_of_runs()
+    statement = select(ti.run_id, ti.task_id, ti.map_index, ti.state, date.label("logical_date"))
+    statement = _of_runs(statement, found).where(ti.state.in_(("failed", "upstream_failed")))
+    ordered = statement.order_by(date, ti.task_id, ti.map_index).limit(_MOST)
+    return [dict(row._mapping) for row in session.execute(ordered)]
+
+
+def _state(session: Any, found: Any, runs: Mapping[str, int]) -> str:
+    told: Optional[str] = airflow().backfills.ending(session, found)
+    if told is not None:
+        return told
+    if is_lost(found):
+        return "failed"
+    if not found.is_over and (found.is_open or any(runs.get(state) for state in _UNFINISHED)):
+        return "running"
+    return "failed" if runs.get("failed") else "success"
+
+
+def _runs_by_state(session: Any, found: Any) -> Dict[str, int]:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, select
+
+    # Not every database groups by an expression that has parameters.
+    states = select(_state_of_run().label("state"), DagRun.id).where(airflow().backfills.runs_of(found)).subquery()
+    by_state = select(states.c.state, func.count()).group_by(states.c.state)
+    return {str(getattr(state, "value", state)): count for state, count in session.execute(by_state)}
+
+
+def _of_runs(statement: Any, found: Any) -> Any:
+    """Return the statement for task instances of the backfill's runs."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+
+    same_run = (TaskInstance.dag_id == DagRun.dag_id) & (TaskInstance.run_id == DagRun.run_id)
+    return statement.select_from(TaskInstance).join(DagRun, same_run).where(airflow().backfills.runs_of(found))
+
+
+def _state_of_run() -> Any:
+    """
+    Return a run's state for a backfill.
+
+    Airflow looks at the last tasks of a DAG: where those are left out, a run succeeds whose chosen tasks have failed.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import and_, case, exists
+
+    state, ti = DagRun.__table__.c.state, TaskInstance
+    of_run = (ti.dag_id == DagRun.dag_id, ti.run_id == DagRun.run_id)
+    failed = exists().where(*of_run, ti.state == "failed")
+    # Airflow gives one that it skips both dates or, where there is nothing to map it over, none.
+    left_out = exists().where(
+        *of_run, ti.state.in_(("success", "skipped")), ti.start_date.is_(None), ti.end_date.is_not(None)
+    )
+    return case((and_(state == "success", failed, left_out), "failed"), else_=state)

@@ -1,0 +1,114 @@
+"""The states that a backfill gives by itself: to what is not to run, and to what is to end."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, List
+
+from native_api.adapters.backfills.plan import Plan
+from native_api.adapters.compat import airflow
+
+
+def apply(session: Any, plan: Plan, found: Any) -> None:
+    """
+    Mark what is not to run, in the transaction that made the runs, so that no scheduler sees them without.
+
+    A task that is left out has an end and no start, which tells it from one that has run, and from one that Airflow
+    itself did not start.
+    """
+    import pendulum
+
+    now = pendulum.now("UTC")
+    for state in sorted(set(plan.left_out.values())):
+        task_ids = [task_id for task_id, left_out in plan.left_out.items() if left_out == state]
+        _set_tasks(session, found, task_ids, state=state, end_date=now)
+    if plan.wanted.get("pool"):
+        _set_tasks(session, found, plan.task_ids, pool=plan.wanted["pool"])
+    if plan.mark_success:
+        _succeed(session, plan, found)
+
+
+def _succeed(session: Any, plan: Plan, found: Any) -> None:
+    import pendulum
+
+    now = pendulum.now("UTC")
+    _set_tasks(session, found, plan.task_ids, state="success", start_date=now, end_date=now, duration=0.0)
+    _set_runs(session, found, ("queued",), state="success", start_date=now, end_date=now)
+    airflow().backfills.end(session, found.backfill_id, "success")
+
+
+def fail_queued(session: Any, found: Any) -> int:
+    """Fail the runs that have not begun, and return how many those were."""
+    return _set_runs(session, found, ("queued",), state="failed")
+
+
+def fail_unfinished(session: Any, found: Any) -> int:
+    """Fail the runs that nothing runs any more, with those of their tasks that had begun."""
+    import pendulum
+
+    now = pendulum.now("UTC")
+    begun = ("running", "queued", "scheduled", "deferred", "restarting", "up_for_retry", "up_for_reschedule")
+    _set_tasks(session, found, None, begun, of_runs=("queued", "running"), state="failed", end_date=now)
+    return _set_runs(session, found, ("queued", "running"), state="failed", end_date=now)
+
+
+def finish(session: Any, found: Any) -> None:
+    """Take down how a local backfill has ended that nothing runs any more, and fail what it has left."""
+    if found.is_over:
+        return
+    unfinished = fail_unfinished(session, found)
+    succeeded = not unfinished and _all_succeeded(session, found)
+    airflow().backfills.end(session, found.backfill_id, "success" if succeeded else "failed")
+
+
+def _all_succeeded(session: Any, found: Any) -> bool:
+    """Return whether every date of a local backfill has a run that has succeeded."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, select
+
+    succeeded = airflow().backfills.runs_of(found) & (DagRun.__table__.c.state == "success")
+    return bool(session.scalar(select(func.count(DagRun.id)).where(succeeded)) == found.dates)
+
+
+def _set_tasks(
+    session: Any,
+    found: Any,
+    task_ids: Any,
+    states: Iterable[str] = (),
+    of_runs: Iterable[str] = (),
+    **values: Any,
+) -> None:
+    """Give task instances of the backfill's runs these values."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    table, runs = TaskInstance.__table__, DagRun.__table__
+    of_backfill = select(DagRun.run_id).where(airflow().backfills.runs_of(found))
+    if of_runs:
+        of_backfill = of_backfill.where(runs.c.state.in_(list(of_runs)))
+    statement = table.update().where(table.c.dag_id == found.dag_id, table.c.run_id.in_(_values(session, of_backfill)))
+    if task_ids is not None:
+        statement = statement.where(table.c.task_id.in_(task_ids))
+    if states:
+        statement = statement.where(table.c.state.in_(list(states)))
+    session.execute(statement.values(**values))
+    session.expire_all()
+
+
+def _set_runs(session: Any, found: Any, states: Iterable[str], **values: Any) -> int:
+    """Give the backfill's runs that are in one of the states these values, and return how many those were."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    table = DagRun.__table__
+    session.flush()
+    ids = _values(session, select(DagRun.id).where(airflow().backfills.runs_of(found)))
+    statement = table.update().where(table.c.id.in_(ids), table.c.state.in_(list(states)))
+    count: int = session.execute(statement.values(**values)).rowcount
+    session.expire_all()
+    return count
+
+
+def _values(session: Any, statement: Any) -> List[Any]:
+    # MySQL changes no table that the statement reads from.
+    return list(session.scalars(statement))

@@ -1,0 +1,306 @@
+"""What Airflow 2 does otherwise, the newest 2.x first."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+
+from native_api.adapters.compat import of_this_version
+from native_api.adapters.compat.airflow3 import Airflow31
+from native_api.adapters.compat.newest import Lines
+from native_api.errors import NotSupported
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from native_api.adapters.compat.backfills import Backfills
+    from native_api.adapters.compat.logs import Logs
+    from native_api.adapters.compat.rights import Rights
+    from native_api.adapters.compat.running import Running
+    from native_api.adapters.compat.syncing import Syncing
+    from native_api.adapters.compat.trials import Trials
+    from native_api.adapters.compat.user_code import UserCode
+
+
+class Airflow2(Airflow31):
+    """Airflow 2.9 to 2.11."""
+
+    # 3.0 renamed the run's date (AIP-83).
+    date_column = "execution_date"
+    trigger_date_flag = "--exec-date"
+    secrets_masker = "airflow.utils.log.secrets_masker"
+
+    @property
+    def rights(self) -> Rights:
+        from native_api.adapters.compat.rights2 import Rights2
+
+        return Rights2()
+
+    @property
+    def logs(self) -> Logs:
+        from native_api.adapters.compat import logs2
+
+        return of_this_version(logs2.LINES)
+
+    @property
+    def running(self) -> Running:
+        from native_api.adapters.compat import running2
+
+        return of_this_version(running2.LINES)
+
+    @property
+    def trials(self) -> Trials:
+        from native_api.adapters.compat import trials2
+
+        return of_this_version(trials2.LINES)
+
+    @property
+    def user_code(self) -> UserCode:
+        from native_api.adapters.compat.user_code2 import UserCode2
+
+        return UserCode2()
+
+    @property
+    def backfills(self) -> Backfills:
+        from native_api.adapters.compat.backfills2 import Backfills2
+
+        return Backfills2()
+
+    @property
+    def syncing(self) -> Syncing:
+        from native_api.adapters.compat import syncing2
+
+        return of_this_version(syncing2.LINES)
+
+    def __init__(self) -> None:
+        # Notes point to FAB's table of users, which a process that is no web server has not loaded.
+        from airflow.models import import_all_models
+
+        import_all_models()
+        for module in ("airflow.providers.fab.auth_manager.models", "airflow.auth.managers.fab.models"):
+            try:
+                import_module(module)
+                break
+            except ImportError:
+                continue
+
+    def is_active(self, dag_model: Any) -> Any:
+        return dag_model.is_active.is_(True)
+
+    def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
+        # SubDAGs, which 3.0 removed, are paused with their parent.
+        from sqlalchemy import or_
+
+        return or_(dag_model.dag_id == dag_id, dag_model.root_dag_id == dag_id)
+
+    def folders(self) -> List[str]:
+        # Bundles came with 3.0 (AIP-66); example DAGs lie in the package.
+        from airflow import example_dags
+        from airflow.settings import DAGS_FOLDER
+
+        return [DAGS_FOLDER, *example_dags.__path__]
+
+    def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
+        # Versions of DAGs came with 3.0 (AIP-66); before, the code is that of the file.
+        from airflow.models.dagcode import DagCode
+        from sqlalchemy import null, select
+
+        if version_number is not None:
+            raise NotSupported(
+                "dag_source",
+                "Airflow 2 keeps no versions of a DAG; leave version_number out for the code that it has stored.",
+            )
+        same_hash = DagCode.fileloc_hash == DagCode.dag_fileloc_hash(dag_model.fileloc)
+        return session.execute(select(DagCode, null()).where(same_hash)).first()
+
+    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
+        # It was a method of the DAG before 3.1.
+        return dag.get_next_data_interval(dag_model)
+
+    def import_error_model(self) -> Any:
+        # 2.10 renamed it.
+        from airflow.models import errors
+
+        return getattr(errors, "ParseImportError", None) or getattr(errors, "ImportError")  # noqa: B009
+
+    def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
+        return dag_model.fileloc == import_error.filename
+
+    def import_errors_command(self, bundle_name: Optional[str]) -> Optional[List[str]]:
+        return None if bundle_name else super().import_errors_command(bundle_name)
+
+    def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
+        # 3.0 dropped the option.
+        return ["tasks", "list", "--tree", dag_id]
+
+    def _stored_at(self, serialized_dag_model: Any) -> Any:
+        return serialized_dag_model.last_updated
+
+    def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, Any]]:
+        # A SubDAG is stored within the DAG that it is a part of.
+        from airflow.models.dag import DagModel
+        from sqlalchemy import select
+
+        tasks = super().stored_tasks(dag_id, session)
+        root = None if tasks else session.scalar(select(DagModel.root_dag_id).where(DagModel.dag_id == dag_id))
+        return tasks if root is None else _tasks_of_part(super().stored_tasks(root, session), dag_id)
+
+    def stored_dag(self, dag_id: str, session: Any) -> Any:
+        # Asked for a SubDAG, Airflow gives the DAG that it is a part of.
+        dag = super().stored_dag(dag_id, session)
+        return next(part for part in (dag, *dag.subdags) if part.dag_id == dag_id)
+
+    def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
+        part, which = _among_subdags(dag, which)
+        return super().cleared(part, run, **which)
+
+    def clear(self, dag: Any, run: Any, **which: Any) -> None:
+        part, which = _among_subdags(dag, which)
+        super().clear(part, run, **which)
+
+    def xcom_table(self) -> Any:
+        from airflow.models.xcom import BaseXCom
+
+        return BaseXCom.__table__
+
+    def xcom_size(self, column: Any) -> Any:
+        from sqlalchemy import func
+
+        return func.length(column)
+
+    def xcom_value(self, stored: Any) -> Any:
+        # Up to 2.11 it is the text of a JSON, or a pickle.
+        return None if stored is None else json.loads(bytes(stored).decode())
+
+    def dag_of_runs(self, dag_id: str) -> List[str]:
+        return ["--dag-id", dag_id]
+
+    def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+        # ``airflow dags state`` takes a run_id from 3.0 on only.
+        return super().dag_state_command(arguments) if arguments.get("logical_date") else None
+
+    def _trigger_dag(
+        self,
+        dag_id: str,
+        *,
+        run_id: Optional[str],
+        conf: Optional[Dict[str, Any]],
+        logical_date: datetime,
+        user_name: str,
+        session: Any,
+    ) -> str:
+        # 2.x takes no session, or ignores it: the run is committed in a transaction of its own. Ours must not hold
+        # SQLite's write lock meanwhile.
+        from airflow.api.common.trigger_dag import trigger_dag
+
+        session.commit()
+        dag_run: Any = trigger_dag(  # type: ignore[call-arg]
+            dag_id, run_id=run_id, conf=conf, execution_date=logical_date, replace_microseconds=False
+        )
+        created: str = dag_run.run_id
+        return created
+
+    def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
+        from airflow.utils.state import DagRunState
+        from airflow.utils.types import DagRunType
+
+        return dag.create_dagrun(
+            run_id=run_id,
+            execution_date=logical_date,
+            data_interval=self.manual_interval(dag, logical_date),
+            run_type=DagRunType.MANUAL,
+            state=DagRunState.RUNNING,
+            session=session,
+        )
+
+    def _which_to_clear(self, run: Any, which: Dict[str, Any]) -> Dict[str, Any]:
+        which["include_subdags"] = not which.pop("exclude_subdags")
+        which["include_parentdag"] = not which.pop("exclude_parentdag")
+        if run is None:
+            return which
+        # 3.0 brought run_id; here a DAG has one run for a date.
+        return {**which, "start_date": run.execution_date, "end_date": run.execution_date}
+
+    def without_subdags(self) -> List[str]:
+        return []
+
+    def note_author(self, user_id: Any) -> Any:
+        return user_id
+
+
+class Airflow28(Airflow2):
+    """Airflow 2.8."""
+
+    def set_task_state(
+        self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **relatives: bool
+    ) -> List[Any]:
+        if state != "skipped":
+            return super().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
+        # Before 2.9 Airflow's function takes no state that is none of a run's: it tells which instances are concerned.
+        from airflow.utils.state import TaskInstanceState
+
+        found = {}
+        for other in ("success", "failed"):
+            for instance in self._marked(dag, run, task_id, other, map_index, session, commit=False, **relatives):
+                found[instance.key] = instance
+        changed = [instance for instance in found.values() if instance.state != TaskInstanceState.SKIPPED]
+        for instance in changed:
+            instance.set_state(TaskInstanceState.SKIPPED, session=session)
+        session.flush()
+        dag.partial_subset({task_id}, include_downstream=True, include_upstream=False).clear(
+            start_date=None if relatives["past"] else run.execution_date,
+            end_date=None if relatives["future"] else run.execution_date,
+            only_failed=True,
+            exclude_task_ids=frozenset({task_id}),
+            session=session,
+        )
+        return changed
+
+
+def _tasks_of_part(tasks: List[Dict[str, Any]], dag_id: str) -> List[Dict[str, Any]]:
+    """Return the stored tasks of the SubDAG of that id, which one of the tasks has in it; none where there is none."""
+    for task in tasks:
+        part = task.get("subdag") or {"tasks": []}
+        inner = [stored.get("__var") or stored for stored in part["tasks"]]
+        found = inner if part.get("_dag_id") == dag_id else _tasks_of_part(inner, dag_id)
+        if found:
+            return found
+    return []
+
+
+def _among_subdags(dag: Any, which: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]]:
+    """
+    Return the DAG and *which* as they say what to clear of a DAG with SubDAGs, or of a SubDAG.
+
+    Airflow would look for the ids in all of them alike, so that the part of the DAG says them.
+    """
+    if not dag.subdags and dag.parent_dag is None:
+        return dag, which
+    others = {name: value for name, value in which.items() if name != "task_ids"}
+    task_ids = [task if isinstance(task, str) else task[0] for task in which["task_ids"]]
+    if set(which["task_ids"]) == set(dag.task_dict):
+        return dag, others
+    part = dag.partial_subset(task_ids, include_upstream=False, include_downstream=False)
+    # Of a mapped task the part has all instances.
+    return part, others if task_ids == which["task_ids"] else which
+
+
+class Airflow27(Airflow28):
+    """Airflow 2.7."""
+
+    # ``airflow variables`` learned - and --action-on-existing-key in 2.8.
+    standard_output = "/dev/stdout"
+
+    def variables_import_flags(self, on_conflict: str) -> Optional[List[str]]:
+        return [] if on_conflict == "overwrite" else None
+
+    @property
+    def rights(self) -> Rights:
+        # The auth manager has no is_authorized_* before 2.8 (AIP-56).
+        from native_api.adapters.compat.rights2 import Rights27
+
+        return Rights27()
+
+
+LINES: Lines = (((2, 9), Airflow2), ((2, 8), Airflow28), ((2, 7), Airflow27))

@@ -1,0 +1,84 @@
+"""What older Airflow 3 does otherwise."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from native_api.adapters.compat.newest import Airflow, Lines, next_run
+from native_api.errors import Refused
+
+
+class Airflow32(Airflow):
+    """Airflow 3.2."""
+
+    def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+        # Before 3.3 Airflow's own function gives a task instance that has failed, or not run, the run's success, and
+        # before 2.9 one without a state is left without.
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils.state import DagRunState, State, TaskInstanceState
+        from sqlalchemy import select
+
+        running = (TaskInstanceState.RUNNING, TaskInstanceState.DEFERRED, TaskInstanceState.UP_FOR_RESCHEDULE)
+        instances = select(TaskInstance).where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
+        unfinished = [
+            instance
+            for instance in session.scalars(instances).unique()
+            if instance.state not in State.finished and instance.task_id in dag.task_dict
+        ]
+        # A teardown does its work all the same, and the run ends with it.
+        changed = [instance for instance in unfinished if not _is_teardown(dag, instance)]
+        for instance in changed:
+            ended = TaskInstanceState(state) if instance.state in running else TaskInstanceState.SKIPPED
+            instance.set_state(ended, session=session)
+        if len(changed) == len(unfinished):
+            run.set_state(DagRunState(state))
+        session.flush()
+        return changed
+
+
+def _is_teardown(dag: Any, instance: Any) -> bool:
+    return bool(getattr(dag.task_dict[instance.task_id], "is_teardown", False))
+
+
+class Airflow31(Airflow32):
+    """Airflow 3.1."""
+
+    def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
+        # Runs for partitions, and with them information on runs that is more than an interval, came with 3.2.
+        runs: List[Dict[str, Any]] = []
+        interval, run_after = self._next_interval(dag, dag_model), dag_model.next_dagrun_create_after
+        while interval is not None and len(runs) < count:
+            runs.append(next_run(interval, run_after))
+            info = dag.next_dagrun_info(interval, restricted=False)
+            interval, run_after = (None, None) if info is None else (info.data_interval, info.run_after)
+        return runs
+
+    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
+        from airflow.models.dag import get_next_data_interval
+
+        return get_next_data_interval(dag.timetable, dag_model)
+
+
+class Airflow30(Airflow31):
+    """Airflow 3.0."""
+
+    # The masker moved to the shared library in 3.1.
+    secrets_masker = "airflow.sdk.execution_time.secrets_masker"
+
+    def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
+        # Up to 3.0 clearing follows markers to other DAGs, and 3.0 fails on one in a run that has not started.
+        try:
+            return super().cleared(dag, run, **which)
+        except ValueError as exc:
+            raise Refused("Airflow 3.0 cannot follow a marker to another DAG in a run that has not started.") from exc
+
+    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
+        # It was a method of the DAG before 3.1.
+        return dag.get_next_data_interval(dag_model)
+
+    def _triggering_user(self, name: str) -> Dict[str, Any]:
+        # trigger_dag has no triggering_user_name before 3.1.
+        return {}
+
+
+LINES: Lines = (((3, 3), Airflow), ((3, 2), Airflow32), ((3, 1), Airflow31), ((3, 0), Airflow30))

@@ -1,0 +1,288 @@
+"""Backfills, as Airflow 3 has them: its scheduler and executor run what is in its tables."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import datetime, timedelta
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from native_api.adapters.compat import found_backfills
+from native_api.adapters.compat.found_backfills import Found
+from native_api.errors import ArgumentNotSupported, DependsOnPast, Invalid, NotSupported, Refused
+
+#: How many runs of a backfill run at once, where nobody says.
+_AT_ONCE = 10
+#: Airflow's own API writes a backfill some time before its runs.
+_MAKING = timedelta(minutes=2)
+
+
+class Backfills:
+    """The newest Airflow, 3.3."""
+
+    def weigh(self, plan: Any) -> List[str]:
+        """
+        Return what the caller should know of how the plan is done.
+
+        :raises ArgumentNotSupported: Airflow cannot do what an argument asks for.
+        :raises DependsOnPast: it would not wait for the run before.
+        :raises Refused: the DAG forbids it.
+        """
+        self._require_allowed(plan)
+        warnings = self._weigh_past(plan)
+        if plan.wanted.get("pool") and plan.mapped():
+            raise ArgumentNotSupported(
+                "pool",
+                f"the task '{plan.mapped()}' is mapped, and Airflow makes its instances in the pool of the task.",
+            )
+        if plan.local:
+            warnings.append("'local' means nothing here: Airflow's scheduler runs the backfill.")
+        return warnings
+
+    def lacking_for_past(self, plan: Any) -> Dict[str, Any]:
+        """Return the arguments that a backfill lacks whose tasks have depends_on_past; none where it lacks nothing."""
+        if plan.depends_on_past() is None or plan.mark_success or plan.reprocess_behavior != "none":
+            return {}
+        return {"reprocess_behavior": "failed"}
+
+    def _weigh_past(self, plan: Any) -> List[str]:
+        """Return what the caller should know of how tasks that have depends_on_past are done, or raise."""
+        waits = plan.depends_on_past()
+        if waits is None or plan.mark_success:
+            return []
+        if plan.run_backwards:
+            raise DependsOnPast(plan.dag_id, waits, "it cannot be backfilled backwards.")
+        if self.lacking_for_past(plan):
+            raise DependsOnPast(plan.dag_id, waits, self._way_past)
+        return [f"The task '{waits}' has depends_on_past: {self._adapted}"] if plan.adapted else []
+
+    _way_past = "say reprocess_behavior failed or completed, for its runs to follow one another."
+    _adapted = "reprocess_behavior is failed, so that runs which have failed run again, too."
+
+    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+        """Raise :class:`Invalid` where the DAG's params refuse the configuration."""
+        try:
+            dag.params.deep_merge(conf or {}).validate()
+        except ValueError as exc:
+            raise Invalid({"conf": [str(exc)]}) from exc
+
+    def _require_allowed(self, plan: Any) -> None:
+        allowed = getattr(plan.dag_model, "allowed_run_types", None)
+        if allowed is not None and "backfill" not in [getattr(kind, "value", kind) for kind in allowed]:
+            raise Refused(f"The DAG '{plan.dag_id}' does not allow backfills: see its allowed_run_types.")
+
+    def at_once(self, plan: Any) -> int:
+        """Return how many runs run at once."""
+        return int(plan.wanted.get("max_active_runs") or _AT_ONCE)
+
+    def is_detached(self, plan: Any) -> bool:
+        """Return whether a job of ours runs it, not the scheduler."""
+        return False
+
+    def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+        """Return the words after ``airflow`` that do the same, or None where the command line cannot."""
+        others = ("task_regex", "mark_success", "pool")
+        if any(arguments.get(name) for name in others):
+            return None
+        words = ["backfill", "create", "--dag-id", arguments["dag_id"]]
+        words += ["--from-date", arguments["from_date"].isoformat(), "--to-date", arguments["to_date"].isoformat()]
+        words += ["--reprocess-behavior", arguments["reprocess_behavior"]]
+        if arguments.get("max_active_runs"):
+            words += ["--max-active-runs", str(arguments["max_active_runs"])]
+        if arguments.get("conf"):
+            from native_api.adapters.compat import airflow
+
+            words += ["--dag-run-conf", json.dumps(airflow().masked(arguments["conf"]))]
+        return words + [f"--{name.replace('_', '-')}" for name in ("run_backwards", "dry_run") if arguments[name]]
+
+    # Those that there are
+
+    def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
+        """Return the ids of the backfills that there are, each with the id of its DAG."""
+        from airflow.models.backfill import Backfill
+        from sqlalchemy import select
+
+        statement = select(Backfill.id, Backfill.dag_id)
+        if dag_id is not None:
+            statement = statement.where(Backfill.dag_id == dag_id)
+        return [(row.id, row.dag_id) for row in session.execute(statement)]
+
+    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
+        """Return the backfills of these ids that there are, the oldest first."""
+        from airflow.models.backfill import Backfill
+        from sqlalchemy import select
+
+        statement = select(Backfill).where(Backfill.id.in_(backfill_ids)).order_by(Backfill.id)
+        return [self._found(row) for row in session.scalars(statement)]
+
+    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
+        """Return the backfills of which it is not taken down that they are over, the oldest first."""
+        from airflow.models.backfill import Backfill
+        from sqlalchemy import select
+
+        statement = select(Backfill).where(Backfill.completed_at.is_(None)).order_by(Backfill.id)
+        if dag_id is not None:
+            statement = statement.where(Backfill.dag_id == dag_id)
+        return [self._found(row) for row in session.scalars(statement)]
+
+    def _found(self, row: Any) -> Found:
+        return Found(
+            backfill_id=row.id,
+            dag_id=row.dag_id,
+            from_date=row.from_date,
+            to_date=row.to_date,
+            reprocess_behavior=str(getattr(row.reprocess_behavior, "value", row.reprocess_behavior)),
+            max_active_runs=row.max_active_runs,
+            created_at=row.created_at,
+            created_by=getattr(row, "triggering_user_name", None),
+            is_over=row.completed_at is not None,
+            is_paused=bool(row.is_paused),
+            is_open=self._is_being_made(row),
+        )
+
+    def _is_being_made(self, row: Any) -> bool:
+        import pendulum
+
+        young = row.created_at is not None and row.created_at > pendulum.now("UTC") - _MAKING
+        return row.completed_at is None and young and not row.backfill_dag_run_associations
+
+    def runs_of(self, found: Found) -> Any:
+        """Return the condition that a run is one of the backfill's."""
+        from airflow.models.dagrun import DagRun
+
+        # As Airflow finds what is left to run: the table backfill_dag_run has runs too that a later one took over.
+        return DagRun.backfill_id == found.backfill_id
+
+    def ending(self, session: Any, found: Found) -> Optional[str]:
+        """Return how the backfill has ended, where that is known by more than its runs."""
+        if found.is_over and found.is_paused and found_backfills.was_cancelled(session, found.backfill_id):
+            return "cancelled"
+        if found.is_over and found_backfills.failures_were_taken_over(session, found.backfill_id):
+            return "failed"
+        return None
+
+    def taken_over(self, session: Any, found: Found) -> int:
+        """Return how many of the backfill's runs are those of later ones now."""
+        return found_backfills.taken_over(session, found.backfill_id)
+
+    def is_heard_of(self, session: Any, found: Found) -> bool:
+        """Return whether Airflow's own job of a local backfill lives; here there is none."""
+        return False
+
+    # Making and ending one
+
+    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> Found:
+        """
+        Add the backfill and its runs to the session; with *job_id* that job of ours makes the runs.
+
+        Airflow's own function commits the backfill before its runs; until those are there, a scheduler takes it for
+        complete. Here all of it comes with one transaction, and what is not to run is marked in that too.
+        """
+        from airflow.models.backfill import Backfill
+
+        row = Backfill(
+            dag_id=plan.dag_id,
+            from_date=plan.from_date,
+            to_date=plan.to_date,
+            max_active_runs=self.at_once(plan),
+            dag_run_conf=plan.conf or {},
+            reprocess_behavior=plan.reprocess_behavior,
+            **self._by(created_by),
+        )
+        session.add(row)
+        session.flush()
+        for place, planned in enumerate(plan.runs, start=1):
+            self._add_run(session, plan, row, planned.info, place, created_by)
+        session.flush()
+        return self._found(row)
+
+    def _by(self, name: str) -> Dict[str, Any]:
+        return {"triggering_user_name": name}
+
+    def _add_run(self, session: Any, plan: Any, row: Any, info: Any, place: int, created_by: str) -> None:
+        from airflow.models import backfill
+
+        self._maker(backfill)(
+            dag=plan.dag,
+            info=info,
+            reprocess_behavior=backfill.ReprocessBehavior(plan.reprocess_behavior),
+            backfill_id=row.id,
+            dag_run_conf=plan.conf,
+            backfill_sort_ordinal=place,
+            session=session,
+            **self._on_newest(created_by),
+        )
+
+    def _maker(self, module: Any) -> Any:
+        return module._create_backfill_dag_run_non_partitioned
+
+    def _on_newest(self, created_by: str) -> Dict[str, Any]:
+        return {"triggering_user_name": created_by, "run_on_latest_version": True}
+
+    def end(self, session: Any, backfill_id: int, state: str) -> None:
+        """Take down that nothing of the backfill is left to run, as the scheduler does every now and then."""
+        self._end(session, backfill_id)
+
+    def never_begin(self, session: Any, backfill_id: int) -> None:
+        """Take down that a local backfill has failed without having a run."""
+        raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
+
+    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
+        """Clear runs that exist, and take them from the scheduler, for a job of ours; return their configurations."""
+        raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
+
+    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
+        """
+        Run the dates from *first* to *last* in this process, and return when that is done what has failed.
+
+        :param how: conf, run_backwards, ignore_task_deps, ignore_first_depends_on_past, pool.
+        """
+        raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
+
+    def cancel(self, session: Any, found: Found) -> None:
+        """Take down that the backfill is cancelled, so that none of its runs starts any more."""
+        self._end(session, found.backfill_id, is_paused=True)
+
+    def _end(self, session: Any, backfill_id: int, **values: Any) -> None:
+        import pendulum
+        from airflow.models.backfill import Backfill
+        from sqlalchemy import update
+
+        this_one = update(Backfill).where(Backfill.id == backfill_id, Backfill.completed_at.is_(None))
+        ended = this_one.values(completed_at=pendulum.now("UTC"), **values)
+        session.execute(ended.execution_options(synchronize_session=False))
+
+
+class Backfills31(Backfills):
+    """Airflow 3.1."""
+
+    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+        # 3.2 gave the stored params a class of their own; before, the error has its row in failures.py.
+        params = copy.deepcopy(dag.params)
+        params.update(conf or {})
+        params.validate()
+
+    def _add_run(self, session: Any, plan: Any, row: Any, info: Any, place: int, created_by: str) -> None:
+        super()._add_run(session, plan, row, info, place, created_by)
+        # Before 3.2 a run that runs again keeps the configuration that it had.
+        planned = plan.runs[place - 1]
+        if planned.action == "reprocess" and plan.conf is not None:
+            planned.run.conf = plan.conf
+
+    def _maker(self, module: Any) -> Any:
+        # Partitions came with 3.2.
+        return module._create_backfill_dag_run
+
+
+class Backfills30(Backfills31):
+    """Airflow 3.0, which takes down no user and knows no versions of a run."""
+
+    def _by(self, name: str) -> Dict[str, Any]:
+        return {}
+
+    def _on_newest(self, created_by: str) -> Dict[str, Any]:
+        return {}
+
+
+#: The first row that the installed Airflow is not older than.
+LINES = (((3, 2), Backfills), ((3, 1), Backfills31), ((3, 0), Backfills30))

@@ -1,0 +1,269 @@
+"""
+Backfills on Airflow 2, which has none that its scheduler runs.
+
+A backfill is a set of manual runs, whose ids begin alike, and a row of the table ``log`` that says what was asked for:
+every web worker reads both, they survive all of them, and Airflow's own clean-up knows them. Never are they scheduled
+runs: when one of those ends, the scheduler goes on from its date and makes every run since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timedelta
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from native_api.adapters.compat import backfill_rows2
+from native_api.adapters.compat.backfills import Backfills31
+from native_api.adapters.compat.found_backfills import Found
+from native_api.errors import ArgumentNotSupported, Refused
+
+
+class Backfills2(Backfills31):
+    """Airflow 2."""
+
+    def weigh(self, plan: Any) -> List[str]:
+        if plan.mark_success:
+            return []
+        warnings = self._weigh_past(plan)
+        if plan.wanted.get("pool") and not plan.local:
+            raise ArgumentNotSupported(
+                "pool", "Airflow 2 puts a task back into its own pool when it starts; local makes a job that does it."
+            )
+        return warnings + self._weigh_runs_at_once(plan)
+
+    def lacking_for_past(self, plan: Any) -> Dict[str, Any]:
+        # With catchup a task waits for that of the last run that is not manual, else for that of the run before it.
+        if plan.depends_on_past() is None or plan.mark_success or plan.local:
+            return {}
+        return {"local": True} if plan.dag.catchup or plan.ignore_first_depends_on_past else {}
+
+    _way_past = "its runs would not wait for one another as asked; local makes a job that sees to it."
+    _adapted = "a job on the web server's host runs the backfill (local), so that its runs wait for one another."
+
+    def _weigh_runs_at_once(self, plan: Any) -> List[str]:
+        wanted, most = plan.wanted.get("max_active_runs"), self.at_once(plan)
+        if wanted is not None and wanted < most:
+            raise ArgumentNotSupported(
+                "max_active_runs",
+                f"on Airflow 2 a backfill keeps to its DAG's own, {most}; set it there, or ask for a shorter range.",
+            )
+        if wanted is not None and wanted > most:
+            return [f"No more than {most} runs run at once, the DAG's own max_active_runs."]
+        return []
+
+    def at_once(self, plan: Any) -> int:
+        return int(plan.dag.max_active_runs)
+
+    def is_detached(self, plan: Any) -> bool:
+        return bool(plan.local) and not plan.mark_success
+
+    def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+        from native_api.adapters.compat import airflow
+
+        words = ["dags", "backfill", "--yes"]
+        words += ["--start-date", arguments["from_date"].isoformat(), "--end-date", arguments["to_date"].isoformat()]
+        words += [f"--{name.replace('_', '-')}" for name in _FLAGS if arguments[name]]
+        words += {"none": [], "failed": ["--rerun-failed-tasks"], "completed": ["--reset-dagruns"]}[
+            arguments["reprocess_behavior"]
+        ]
+        for name in ("task_regex", "pool"):
+            if arguments.get(name):
+                words += [f"--{name.replace('_', '-')}", arguments[name]]
+        if arguments.get("conf"):
+            words += ["--conf", json.dumps(airflow().masked(arguments["conf"]))]
+        return [*words, arguments["dag_id"]]
+
+    # Those that there are
+
+    def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
+        return backfill_rows2.listed(session, dag_id)
+
+    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
+        return backfill_rows2.found(session, backfill_ids)
+
+    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
+        return backfill_rows2.unended(session, dag_id)
+
+    def runs_of(self, found: Found) -> Any:
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.types import DagRunType
+        from sqlalchemy import and_, or_
+
+        of_dag, named = DagRun.dag_id == found.dag_id, DagRun.run_id.in_(found.run_ids)
+        if found.local:
+            # Until the job takes a run over, the run has another type.
+            return and_(of_dag, named, DagRun.run_type == DagRunType.BACKFILL_JOB)
+        made = DagRun.run_id.startswith(backfill_rows2.prefix(found.backfill_id), autoescape=True)
+        return and_(of_dag, or_(made, named), DagRun.run_id.not_in(found.given_up))
+
+    def ending(self, session: Any, found: Found) -> Optional[str]:
+        return found.ended
+
+    def taken_over(self, session: Any, found: Found) -> int:
+        return found.taken_over
+
+    def is_heard_of(self, session: Any, found: Found) -> bool:
+        from airflow.jobs.job import Job
+        from airflow.models.dagrun import DagRun
+        from airflow.models.taskinstance import TaskInstance
+        from sqlalchemy import and_, or_, select
+
+        of_runs = self.runs_of(found)
+        same_run = and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
+        made = select(DagRun.creating_job_id).where(of_runs)
+        queued = select(TaskInstance.queued_by_job_id).join(DagRun, same_run).where(of_runs)
+        jobs = select(Job).where(Job.job_type == "BackfillJob", or_(Job.id.in_(made), Job.id.in_(queued)))
+        return any(job.is_alive() for job in session.scalars(jobs))
+
+    # Making and ending one
+
+    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> Found:
+        from airflow.models.log import Log
+
+        record = {
+            "from_date": plan.from_date.isoformat(),
+            "to_date": plan.to_date.isoformat(),
+            "reprocess_behavior": plan.reprocess_behavior,
+            "max_active_runs": self.at_once(plan),
+            "run_ids": self._run_ids(plan, job_id),
+            "stretches": plan.stretches() if job_id else [],
+            "dates": len(plan.runs) - len(plan.that_are("skip")),
+            "local": job_id is not None,
+            "job_id": job_id,
+            "hostname": os.uname().nodename if job_id else None,
+            "ended": None,
+            "is_over": False,
+        }
+        text = json.dumps(record)
+        backfill_rows2.require_room(text, session.get_bind().dialect.name)
+        row = Log(backfill_rows2.EVENT, owner=created_by, dag_id=plan.dag_id, extra=text)
+        session.add(row)
+        session.flush()
+        if job_id is None:
+            self._add_runs(session, plan, row.id)
+        return backfill_rows2.found_of(row, {})
+
+    def _run_ids(self, plan: Any, job_id: Optional[str]) -> List[str]:
+        """Return the ids of the backfill's runs that do not bear its own id: those that exist, and those of a job."""
+        from airflow.utils.types import DagRunType
+
+        ids = []
+        for planned in plan.runs:
+            if planned.action == "reprocess":
+                ids.append(planned.run.run_id)
+            elif planned.action == "create" and job_id is not None:
+                # As Airflow's own job names them.
+                date, interval = planned.info.logical_date, planned.info.data_interval
+                kind = DagRunType.BACKFILL_JOB
+                ids.append(plan.dag.timetable.generate_run_id(run_type=kind, logical_date=date, data_interval=interval))
+        return ids
+
+    def _add_runs(self, session: Any, plan: Any, backfill_id: int) -> None:
+        import pendulum
+        from airflow.models.serialized_dag import SerializedDagModel
+
+        dag_hash = SerializedDagModel.get_latest_version_hash(plan.dag_id, session=session)
+        now = pendulum.now("UTC")
+        for place, planned in enumerate(plan.runs):
+            if planned.action == "create":
+                run = self._new_run(session, plan, planned.info, backfill_id, dag_hash)
+            elif planned.action == "reprocess":
+                run = self._old_run(session, plan, planned.run)
+            else:
+                continue
+            # The scheduler starts queued runs in this order, and those without it first: the DAG's regular ones.
+            run.last_scheduling_decision = now + timedelta(microseconds=place)
+        session.flush()
+
+    def _new_run(self, session: Any, plan: Any, info: Any, backfill_id: int, dag_hash: Any) -> Any:
+        from airflow.utils.state import DagRunState
+        from airflow.utils.types import DagRunType
+
+        from native_api.adapters.compat import airflow
+
+        run_id = f"{backfill_rows2.prefix(backfill_id)}{info.logical_date.isoformat()}"
+        if not airflow().allows_run_id(run_id):
+            raise Refused(f"The option [scheduler] allowed_run_id_pattern does not allow the run id '{run_id}'.")
+        return plan.dag.create_dagrun(
+            run_type=DagRunType.MANUAL,
+            run_id=run_id,
+            state=DagRunState.QUEUED,
+            execution_date=info.logical_date,
+            data_interval=info.data_interval,
+            external_trigger=True,
+            conf=plan.conf,
+            dag_hash=dag_hash,
+            session=session,
+        )
+
+    def _old_run(self, session: Any, plan: Any, run: Any) -> Any:
+        from airflow.utils.types import DagRunType
+
+        self._clear(session, plan.dag, run)
+        # As Airflow 3 does with the type of such a run; the scheduler goes on from the date of a scheduled one.
+        run.run_type = DagRunType.MANUAL
+        if plan.conf is not None:
+            run.conf = plan.conf
+        return run
+
+    def _clear(self, session: Any, dag: Any, run: Any) -> None:
+        from airflow.utils.state import DagRunState
+
+        dag.clear(
+            start_date=run.execution_date,
+            end_date=run.execution_date,
+            include_subdags=True,
+            include_parentdag=False,
+            dag_run_state=DagRunState.QUEUED,
+            session=session,
+        )
+
+    # In a job of its own
+
+    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.types import DagRunType
+        from sqlalchemy import select
+
+        kept = {}
+        statement = select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id.in_(run_ids))
+        for run in session.scalars(statement).all():
+            kept[run.execution_date] = run.conf
+            self._clear(session, dag, run)
+            run.run_type = DagRunType.BACKFILL_JOB
+        session.flush()
+        return kept
+
+    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
+        from airflow import settings
+        from airflow.exceptions import BackfillUnfinished
+
+        # SQLite has one writer, and Airflow one executor that gets by with it.
+        local = settings.engine.dialect.name != "sqlite"  # type: ignore[union-attr]
+        try:
+            dag.run(start_date=first, end_date=last, donot_pickle=True, local=local, **how)
+        except BackfillUnfinished as exc:
+            unfinished: Exception = exc
+            return unfinished
+        return None
+
+    def cancel(self, session: Any, found: Found) -> None:
+        # A job goes on until it has ended its tasks.
+        backfill_rows2.take_down(session, found.backfill_id, "cancelled", is_over=not found.local)
+
+    def end(self, session: Any, backfill_id: int, state: str) -> None:
+        backfill_rows2.take_down(session, backfill_id, state, is_over=True)
+
+    def never_begin(self, session: Any, backfill_id: int) -> None:
+        backfill_rows2.take_down(session, backfill_id, "failed", is_over=True, run_ids=[])
+
+
+_FLAGS = (
+    "mark_success",
+    "local",
+    "dry_run",
+    "ignore_dependencies",
+    "ignore_first_depends_on_past",
+    "run_backwards",
+)

@@ -1,0 +1,126 @@
+"""The logs of tasks in Airflow 3, through Airflow's own reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping
+
+from native_api.adapters.compat import log_files
+from native_api.errors import NotSupported
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one reading gives: where it comes from, lines that have an ``event`` at least, and how to read on."""
+
+    sources: List[str]
+    lines: Iterable[Mapping[str, Any]]
+    metadata: Mapping[str, Any]
+    #: Whether lines before these were not read.
+    is_cut: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the handler gives all there is each time, as Airflow's file handler and those built on it do."""
+        # Airflow 3.0 and 3.1 begin at the beginning again whatever log_pos says, so that it is not handed back to them.
+        return "log_pos" in self.metadata
+
+
+class Logs:
+    """The newest Airflow, 3.3."""
+
+    def signing_key(self) -> str:
+        """Return the key that Airflow signs its own continuation tokens with."""
+        from airflow.api_fastapi.auth.tokens import get_signing_key
+
+        return str(get_signing_key("api", "secret_key"))
+
+    def latest_try(self, instance: Any, column: int) -> int:
+        """Return the number of the instance's latest try, 0 before the first; *column* is what the table has."""
+        return column
+
+    def open_states(self) -> FrozenSet[Any]:
+        """Return the states in which the latest try has not ended; one that was cleared, and has none, has ended."""
+        from airflow.utils.state import State, TaskInstanceState
+
+        return frozenset(State.unfinished - {None, TaskInstanceState.UP_FOR_RETRY})
+
+    def relations(self) -> List[Any]:
+        """Return what is loaded with an instance, since readers look at it after they have closed the session."""
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.models.trigger import Trigger
+        from sqlalchemy.orm import joinedload
+
+        run, trigger = joinedload(TaskInstance.dag_run), joinedload(TaskInstance.trigger)
+        return [run, trigger.joinedload(Trigger.triggerer_job)]
+
+    def as_it_was(self, instance: Any, try_number: int, session: Any) -> Any:
+        """Return the instance as it was at an earlier try: its state, and the host that may have the log."""
+        from airflow.utils.state import TaskInstanceState
+
+        # Where nothing is known of the try, it has ended at least; readers ask the host of a running one.
+        earlier = self._earlier(instance, try_number, session) or (TaskInstanceState.FAILED, instance.hostname)
+        session.expunge(instance)
+        instance.try_number = try_number
+        instance.state, instance.hostname = earlier
+        return instance
+
+    def _earlier(self, instance: Any, try_number: int, session: Any) -> Any:
+        from airflow.models.taskinstancehistory import TaskInstanceHistory as History
+        from sqlalchemy import select
+
+        same = (
+            getattr(History, name) == getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")
+        )
+        return session.execute(
+            select(History.state, History.hostname).where(*same, History.try_number == try_number)
+        ).first()
+
+    def read(
+        self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
+    ) -> Part:
+        """
+        Read the part of a log that *metadata* leads to.
+
+        :param end_only: the last lines are enough: of large files nothing else is read.
+        :raises NotSupported: the handler that is configured cannot read logs.
+        """
+        from airflow.utils.log.log_reader import TaskLogReader
+
+        reader = TaskLogReader()
+        if not reader.supports_read:
+            raise NotSupported(
+                "task_log", "The handler that [logging] task_log_reader names cannot read logs; name one that can."
+            )
+        if end_only:
+            with log_files.shortened(reader.log_handler, instance, try_number) as handler:
+                if handler is not None:
+                    return self._end(reader, handler, instance, try_number)
+        return self._part(*reader.read_log_chunks(instance, try_number, dict(metadata)))  # type: ignore[arg-type]
+
+    def _end(self, reader: Any, handler: Any, instance: Any, try_number: int) -> Part:
+        """Read the ends of a try's files by a handler that has them in a folder of their own."""
+        folder, place = handler.local_base, reader.log_handler.local_base
+        vars(reader)["log_handler"] = handler
+        part = self._part(*reader.read_log_chunks(instance, try_number, {}))
+        sources = [source.replace(folder, str(place)) for source in part.sources]
+        return Part(sources, list(part.lines), part.metadata, is_cut=True)
+
+    def _part(self, found: Any, metadata: Mapping[str, Any]) -> Part:
+        messages = iter(found or ())
+        first = next(messages, None)
+        if first is None or not first.event.startswith("::group::Log message source details"):
+            return Part([], map(_fields, chain([first] if first else [], messages)), metadata)
+        # Up to 3.2 the group's beginning has the sources, later they are what is in it.
+        sources = list(getattr(first, "sources", None) or ())
+        for message in messages:
+            if message.event == "::endgroup::":
+                break
+            sources.append(message.event)
+        return Part(sources, map(_fields, messages), metadata)
+
+
+def _fields(message: Any) -> Dict[str, Any]:
+    """Return a message's fields, as JSON but for the timestamp."""
+    return {**message.model_dump(mode="json"), "timestamp": message.timestamp}

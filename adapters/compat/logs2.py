@@ -1,0 +1,83 @@
+"""The logs of tasks in Airflow 2, which are texts."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, FrozenSet, Iterator, Mapping
+
+from native_api.adapters.compat.logs import Logs, Part
+
+#: What Airflow makes a log's file name of where it has no task at hand.
+_WITHOUT_TASK = {"ti", "ts", "try_number"}
+
+
+class Logs2(Logs):
+    """Airflow 2.10 and 2.11."""
+
+    #: Whether the file handler fails where the instance has no task.
+    needs_task = False
+
+    def signing_key(self) -> str:
+        from airflow.configuration import conf
+
+        return str(conf.get_mandatory_value("webserver", "secret_key"))
+
+    def read(
+        self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
+    ) -> Part:
+        self._bind_task(instance, session)
+        return super().read(instance, try_number, metadata, session, end_only=end_only)
+
+    def _bind_task(self, instance: Any, session: Any) -> None:
+        """Give the instance its task where the template of the file's name needs it; a DAG takes time to load."""
+        from airflow.models.serialized_dag import SerializedDagModel
+        from jinja2 import Environment, meta
+
+        template = instance.dag_run.get_log_template(session=session).filename
+        if not self.needs_task and meta.find_undeclared_variables(Environment().parse(template)) <= _WITHOUT_TASK:
+            return
+        dag = SerializedDagModel.get_dag(instance.dag_id, session=session)
+        if dag is not None and dag.has_task(instance.task_id):
+            instance.task = dag.get_task(instance.task_id)
+
+    def _part(self, found: Any, metadata: Mapping[str, Any]) -> Part:
+        text = "\n".join(text for _, text in found[0])
+        # The file handler puts its sources before the text whose length is log_pos.
+        heading = len(text) - metadata.get("log_pos", len(text))
+        sources = [line[4:].strip() for line in text[:heading].splitlines() if line.startswith("*** ")]
+        return Part(sources, _lines(text[heading:]), metadata)
+
+
+class Logs29(Logs2):
+    """Airflow 2.7 to 2.9, which keep no earlier tries and count a try when it begins, not when it is scheduled."""
+
+    def latest_try(self, instance: Any, column: int) -> int:
+        from airflow.utils.state import TaskInstanceState as States
+
+        # A task that waits has given its number back, and takes it again when it goes on.
+        waits = instance.state in (States.DEFERRED, States.UP_FOR_RESCHEDULE)
+        goes_on = instance.state in (States.SCHEDULED, States.QUEUED) and bool(instance.next_method)
+        return column + 1 if waits or goes_on else column
+
+    def open_states(self) -> FrozenSet[Any]:
+        from airflow.utils.state import TaskInstanceState as States
+
+        return super().open_states() - {States.SCHEDULED, States.QUEUED}
+
+    def _earlier(self, instance: Any, try_number: int, session: Any) -> Any:
+        return None
+
+
+class Logs28(Logs29):
+    """Airflow 2.8, whose handler asks the task whether it is an empty one when it has not reached a host."""
+
+    needs_task = True
+
+
+def _lines(text: str) -> Iterator[Dict[str, Any]]:
+    for line in text.split("\n"):
+        if line:
+            yield {"event": line}
+
+
+#: The first row that the installed Airflow is not older than.
+LINES = (((2, 10), Logs2), ((2, 9), Logs29), ((2, 8), Logs28), ((2, 7), Logs29))

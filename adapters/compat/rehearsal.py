@@ -1,0 +1,195 @@
+"""What answers a task of Airflow 3 on trial: it reads through Airflow's own API, and tells of itself to nobody."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, nullcontext
+from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
+
+from native_api.adapters.compat import airflow
+
+#: What a task tells of itself, which is for the database and for nobody else.
+KEPT_QUIET = frozenset(
+    """
+    SucceedTask TaskState RetryTask DeferTask RescheduleTask SkipDownstreamTasks
+    SetRenderedFields SetRenderedMapIndex
+    """.split()
+)
+
+
+class Rehearsal:
+    """The supervisor of one task instance, which writes nothing about it."""
+
+    def __init__(self, runtime: Any, dag_run: Any) -> None:
+        self._runtime = runtime
+        self._dag_run = dag_run
+        self._xcoms: Dict[Tuple[Any, ...], Any] = {}
+        self._states: Dict[str, Any] = {}
+        self._supervisor: Any = None
+        self._own = (runtime.dag_id, runtime.run_id, runtime.task_id, _index(runtime))
+
+    def xcom(self, key: str) -> Any:
+        """Return what the task has pushed under that key, as it would be stored."""
+        return self._xcoms.get((*self._own, key))
+
+    def send(self, msg: Any) -> Any:
+        """Answer a message of the task."""
+        name = type(msg).__name__
+        if name in KEPT_QUIET:
+            return None
+        own = getattr(self, f"_{name}", None)
+        if own is not None:
+            return own(msg)
+        return self._asked(msg)
+
+    async def asend(self, msg: Any) -> Any:
+        """Answer a message of a trigger."""
+        return self.send(msg)
+
+    def reachable(self) -> ContextManager[Any]:
+        """Have a process that the task starts reach Airflow as well, where this version lets it."""
+        # From 3.1 on an operator with an environment of its own talks to the supervisor by a socket.
+        setup = getattr(self._real(), "_setup_subprocess_socket", None)
+        return nullcontext() if setup is None else setup()
+
+    def _asked(self, msg: Any) -> Any:
+        with _comms(None):
+            self._real()._handle_request(msg, _logger(), 0)
+        return self._supervisor.comms.messages.popleft()
+
+    def _real(self) -> Any:
+        if self._supervisor is None:
+            self._supervisor = _supervisor(self._runtime, self)
+        return self._supervisor
+
+    # XComs: those of other tasks are read, its own stay here
+
+    def _SetXCom(self, msg: Any) -> None:
+        self._xcoms[_key(msg)] = msg.value
+
+    def _DeleteXCom(self, msg: Any) -> None:
+        self._xcoms.pop(_key(msg), None)
+
+    def _GetXCom(self, msg: Any) -> Any:
+        from airflow.sdk.execution_time.comms import XComResult
+
+        key = _key(msg)
+        if key in self._xcoms or (key[:-1] == self._own and not msg.include_prior_dates):
+            return XComResult(key=msg.key, value=self._xcoms.get(key))
+        return self._asked(msg)
+
+    def _GetXComSequenceSlice(self, msg: Any) -> Any:
+        from airflow.sdk.execution_time.comms import XComSequenceSliceResult
+
+        # A pull that names no map_index asks for those of all instances.
+        own = (*self._own, msg.key)
+        if (msg.dag_id, msg.run_id, msg.task_id, -1) != self._own or msg.include_prior_dates:
+            return self._asked(msg)
+        mine = [self._xcoms[own]] if own in self._xcoms else []
+        return XComSequenceSliceResult(root=mine[msg.start : msg.stop : msg.step])
+
+    # What Airflow finds by the id of the instance, which is none of its
+
+    def _ValidateInletsAndOutlets(self, msg: Any) -> Any:
+        from airflow.sdk.execution_time.comms import InactiveAssetsResult
+
+        return InactiveAssetsResult(inactive_assets=[])
+
+    def _GetTaskRescheduleStartDate(self, msg: Any) -> Any:
+        from airflow.sdk.execution_time.comms import TaskRescheduleStartDate
+
+        return TaskRescheduleStartDate(start_date=None)
+
+    def _GetPrevSuccessfulDagRun(self, msg: Any) -> Any:
+        from airflow.models.dagrun import DagRun
+        from airflow.sdk.execution_time.comms import PrevSuccessfulDagRunResult
+        from airflow.utils.state import DagRunState
+        from sqlalchemy import select
+
+        if self._dag_run.logical_date is None:
+            return PrevSuccessfulDagRunResult()
+        before = (DagRun.dag_id == self._dag_run.dag_id, DagRun.logical_date < self._dag_run.logical_date)
+        succeeded = select(DagRun).where(*before, DagRun.state == DagRunState.SUCCESS)
+        with airflow().session() as session:
+            row = session.scalars(succeeded.order_by(DagRun.logical_date.desc()).limit(1)).unique().first()
+            names = PrevSuccessfulDagRunResult.model_fields
+            facts = {name: getattr(row, name) for name in names if name != "type" and row is not None}
+        return PrevSuccessfulDagRunResult(**facts)
+
+    def _CreateHITLDetailPayload(self, msg: Any) -> Any:
+        # From 3.1 on a task can ask a person; nobody could answer one that is in no table.
+        raise RuntimeError("A task that asks a person cannot be tested: nobody is asked.")
+
+    # From 3.3 on a task has a store for its state
+
+    def _GetTaskStateStore(self, msg: Any) -> Any:
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ErrorResponse, TaskStateStoreResult
+
+        if msg.key in self._states:
+            return TaskStateStoreResult(value=self._states[msg.key])
+        return ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND, detail={"key": msg.key})
+
+    def _SetTaskStateStore(self, msg: Any) -> Any:
+        self._states[msg.key] = msg.value
+        return _ok()
+
+    def _DeleteTaskStateStore(self, msg: Any) -> Any:
+        self._states.pop(msg.key, None)
+        return _ok()
+
+    def _ClearTaskStateStore(self, msg: Any) -> Any:
+        self._states.clear()
+        return _ok()
+
+
+@contextmanager
+def rehearsal(runtime: Any, dag_run: Any) -> Iterator[Rehearsal]:
+    """Have a rehearsal answer all that the task says meanwhile."""
+    held = Rehearsal(runtime, dag_run)
+    with _comms(held):
+        yield held
+
+
+def _comms(comms: Optional[Rehearsal]) -> Any:
+    from airflow.sdk.execution_time.supervisor import set_supervisor_comms
+
+    return set_supervisor_comms(comms)
+
+
+def _logger() -> Any:
+    import structlog
+
+    return structlog.get_logger(logger_name="supervisor")
+
+
+def _supervisor(runtime: Any, held: Rehearsal) -> Any:
+    """Return Airflow's own supervisor for a task in this process, without the task."""
+    import psutil
+    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms, InProcessTestSupervisor
+
+    process: Any = psutil.Process()
+    supervisor = InProcessTestSupervisor(
+        id=runtime.id,
+        pid=os.getpid(),
+        process=process,
+        process_log=_logger(),
+        client=InProcessTestSupervisor._api_client(runtime.task.dag),
+    )
+    supervisor.comms = InProcessSupervisorComms(supervisor=supervisor)
+    supervisor.ti = runtime
+    return supervisor
+
+
+def _key(msg: Any) -> Tuple[Any, ...]:
+    return (msg.dag_id, msg.run_id, msg.task_id, _index(msg), msg.key)
+
+
+def _index(named: Any) -> int:
+    return -1 if named.map_index is None else int(named.map_index)
+
+
+def _ok() -> Any:
+    from airflow.sdk.execution_time.comms import OKResponse
+
+    return OKResponse(ok=True)

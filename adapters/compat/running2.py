@@ -1,0 +1,122 @@
+"""Running one task instance for real in Airflow 2: in a process of ours, or by the executor."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any, Mapping, Optional
+
+from native_api.adapters.compat.running import MARK, Running, ignored, instance_of, session
+
+#: Executors that run tasks where they are themselves, so that a process of ours does as well.
+LOCAL = ("SequentialExecutor", "LocalExecutor", "DebugExecutor")
+
+
+class Running2(Running):
+    """Airflow 2.10 and 2.11."""
+
+    # 3.0 took it out.
+    has_command = True
+
+    def way(self, instance: Any) -> str:
+        from airflow.configuration import conf
+
+        # From 2.10 on there may be several executors, with aliases, and a task may name one.
+        configured = conf.get_mandatory_value("core", "executor").split(",")
+        name = getattr(instance, "executor", None) or configured[0].strip()
+        return "sandbox" if name.rpartition(":")[2].rpartition(".")[2] in LOCAL else "executor"
+
+    def run(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
+        from airflow.jobs.job import Job, run_job
+
+        # The end of the task would have the tasks after it scheduled.
+        os.environ["AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION"] = "False"
+        instance = self._instance(key, dag, options["pool"])
+        instance.init_run_context(raw=False)
+        runner = self._runner()(
+            job=Job(dag_id=key["dag_id"]),
+            task_instance=instance,
+            pool=options["pool"],
+            external_executor_id=MARK.format(job_id),
+            **ignored(options),
+        )
+        command: Any = import_module("airflow.cli.commands.task_command")
+        with command._move_task_handlers_to_root(instance), command._redirect_stdout_to_ti_log(instance):
+            run_job(job=runner.job, execute_callable=runner._execute)
+
+    def _runner(self) -> Any:
+        return import_module("airflow.jobs.local_task_job_runner").LocalTaskJobRunner
+
+    def _instance(self, key: Mapping[str, Any], dag: Any, pool: Optional[str]) -> Any:
+        with session() as opened:
+            instance = instance_of(opened, key)
+            opened.expunge_all()
+        instance.refresh_from_task(dag.get_task(key["task_id"]), pool_override=pool)
+        return instance
+
+    def send(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
+        from airflow.executors.executor_loader import ExecutorLoader
+
+        with session() as opened:
+            # The scheduler that runs answers for it: it ends the try if the worker is lost.
+            instance_of(opened, key).queued_by_job_id = _scheduler(opened)
+        instance = self._instance(key, dag, options["pool"])
+        named = getattr(instance, "executor", None)
+        executor: Any = ExecutorLoader.load_executor(named) if named else ExecutorLoader.get_default_executor()
+        executor.job_id = None
+        executor.start()
+        executor.queue_task_instance(instance, pool=options["pool"], **ignored(options))
+        executor.heartbeat()
+        executor.end()
+        with session() as opened:
+            sent = instance_of(opened, key)
+            if sent.external_executor_id == MARK.format(job_id):
+                # A worker that has begun has put its own id there.
+                sent.external_executor_id = None
+
+
+class Running29(Running2):
+    """Airflow 2.9."""
+
+    def tries(self, instance: Any) -> int:
+        # Up to 2.9 the attribute is a property that gives the next try's number; the column is the latest's.
+        return int(instance._try_number)
+
+    def _count_try(self, instance: Any, only_one_try: bool) -> None:
+        # Up to 2.9 an instance counts its try as it starts, and its try_number is the next one's until then.
+        if only_one_try:
+            instance.max_tries = instance._try_number
+
+
+class Running28(Running29):
+    """Airflow 2.7 and 2.8."""
+
+    def _runner(self) -> Any:
+        runner = super()._runner()
+
+        def execute(self: Any) -> Any:
+            # Before 2.9 a scheduler takes what no job has queued for an orphan, and starts it once more.
+            _set_queued_by(self.task_instance, self.job.id)
+            return runner._execute(self)
+
+        return type("QueuedByItself", (runner,), {"_execute": execute})
+
+
+LINES = (((2, 10), Running2), ((2, 9), Running29), ((2, 7), Running28))
+
+
+def _scheduler(opened: Any) -> Optional[int]:
+    """Return the id of the scheduler's job, of the latest where there are several, or None where none runs."""
+    from airflow.jobs.job import Job
+    from airflow.utils.state import JobState
+    from sqlalchemy import select
+
+    alive = select(Job.id).where(Job.job_type == "SchedulerJob", Job.state == JobState.RUNNING)
+    found: Optional[int] = opened.scalar(alive.order_by(Job.id.desc()).limit(1))
+    return found
+
+
+def _set_queued_by(instance: Any, job_id: int) -> None:
+    names = ("dag_id", "run_id", "task_id", "map_index")
+    with session() as opened:
+        instance_of(opened, {name: getattr(instance, name) for name in names}).queued_by_job_id = job_id

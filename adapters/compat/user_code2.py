@@ -1,0 +1,77 @@
+"""What processes that run the code of DAGs need on Airflow 2."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional, Tuple
+
+from native_api.adapters.compat.user_code import _OF_PROVIDERS, UserCode
+
+
+class UserCode2(UserCode):
+    """Airflow 2."""
+
+    maskers = ("airflow.utils.log.secrets_masker",)
+    secrets_of_web_server = {
+        ("webserver", "secret_key"): True,
+        ("core", "internal_api_secret_key"): True,
+        **_OF_PROVIDERS,
+    }
+    modules = (
+        "airflow.models",
+        "airflow.models.dagbag",
+        "airflow.operators.bash",
+        "airflow.operators.python",
+        "airflow.operators.empty",
+        "airflow.operators.subdag",
+        "airflow.decorators",
+        "airflow.sensors.python",
+        "airflow.serialization.serialized_objects",
+        "airflow.executors.executor_loader",
+        "airflow.jobs.local_task_job_runner",
+        "airflow.jobs.job",
+        "airflow.jobs.backfill_job_runner",
+        "airflow.task.task_runner.standard_task_runner",
+        "airflow.utils.task_instance_session",
+        "airflow.utils.dot_renderer",
+        # What writes a DAG asks for, to write its rights.
+        "airflow.www.security_appless",
+    )
+    # The web server ends a worker that has not answered for 120 s.
+    longest_request = 90
+    #: With this, and the time that a job waits for its slot, a request stays below gunicorn's 120 seconds.
+    longest_body = 20
+
+    def make_api(self) -> None:
+        """There is none."""
+
+    def leave_connections(self) -> None:
+        from airflow import settings
+
+        settings.engine.dispose(close=False)  # type: ignore[union-attr]
+        settings.configure_orm(disable_connection_pool=True)
+
+    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
+        from airflow import settings
+        from airflow.utils.file import correct_maybe_zipped
+
+        return os.fspath(correct_maybe_zipped(dag_model.fileloc)), settings.DAGS_FOLDER, None
+
+    def _dag_bag(self, path: str, folder: Any, bundle_name: str) -> Any:
+        from airflow.models.dagbag import DagBag
+
+        return DagBag(path, include_examples=False)
+
+    def web_workers(self) -> int:
+        from airflow.configuration import conf
+
+        return conf.getint("webserver", "workers", fallback=4)
+
+    def slots(self) -> Tuple[int, int]:
+        # A request holds its worker: jobs never take all of them.
+        requests = min(max(self.web_workers() // 2, 1), 4)
+        return requests, max(requests, 2)
+
+    def waiting(self, queue: int, places: int) -> int:
+        # A request that waits holds its worker: one always stays free for all else.
+        return min(queue, max(self.web_workers() - places - 1, 0))

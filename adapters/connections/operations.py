@@ -1,0 +1,384 @@
+"""Connections: list, get, add, delete."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Type
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from native_api import audit
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.masking import MASK
+from native_api.adapters.connections.uris import LONGEST_URI, Extra, Uri, masked_extra, masked_uri
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.common import Flag, Whole
+from native_api.adapters.fields.paging import contains, page_fields, page_of
+from native_api.adapters.fields.texts import Text, pattern
+from native_api.effects import Effect
+from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+ID_LENGTH = texts.ID
+
+#: What a URI says, so that it may not be said beside one.
+IN_A_URI = ("conn_type", "host", "login", "password", "schema", "port")
+
+
+def _conn_id(*rules: Any) -> Text:
+    return Text(ID_LENGTH, *rules, shortest=1, required=True, metadata={"description": "The id of the connection."})
+
+
+def _text(description: str, longest: int) -> Text:
+    return Text(longest, allow_none=True, metadata={"description": description})
+
+
+class AddConnection(Schema):
+    """A connection, as a URI or field by field."""
+
+    conn_id = _conn_id(
+        # Airflow 2.8 to 2.11 take no letters but these, and drop an id that has others.
+        validate.Regexp(r"[A-Za-z0-9_.-]+\Z", error="May have A-Z, a-z, 0-9, underscores, dots and hyphens only.")
+    )
+    conn_uri = Uri(
+        metadata={"description": "The connection as Airflow writes it in a URI.", "masked": masked_uri},
+    )
+    conn_type = _text("The type of the connection; needed where there is no conn_uri.", 500)
+    description = _text("What the connection is for.", 5000)
+    host = _text("The host.", 500)
+    login = _text("The login.", LONGEST_URI)
+    password = _text("The password.", LONGEST_URI)
+    schema = _text("The schema, or the database's name.", 500)
+    port = Whole(allow_none=True, validate=validate.Range(min=0, max=65535), metadata={"description": "The port."})
+    extra = Extra(
+        allow_none=True,
+        metadata={
+            "description": "A JSON object, or its text, with whatever else the type knows. "
+            "Beside conn_uri it replaces what the URI's query says.",
+            "masked": masked_extra,
+        },
+    )
+    replace = Flag(
+        load_default=False,
+        metadata={"description": "Replace a connection of that id, if there is one; nothing of the old one stays."},
+    )
+
+    @validates_schema
+    def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        beside = [name for name in IN_A_URI if data.get(name) is not None]
+        if "conn_uri" in data and beside:
+            raise ValidationError(f"Say it by conn_uri or by {', '.join(beside)}, not both.", "conn_uri")
+        if "conn_uri" not in data and not data.get("conn_type"):
+            raise ValidationError("Name the connection's type, or give its conn_uri.", "conn_type")
+
+
+class OneConnection(Schema):
+    """Names a connection."""
+
+    conn_id = _conn_id()
+
+
+class ListConnections(
+    Schema.from_dict(page_fields("conn_id", "conn_type", "host", "port", "id")),  # type: ignore[misc]
+):
+    """Which connections to list."""
+
+    conn_id_pattern = pattern("Only ids that contain this")
+    conn_type = Text(500, metadata={"description": "Only connections of this type."})
+
+
+class Connection(Schema):
+    """A connection."""
+
+    conn_id = fields.String(required=True)
+    conn_type = fields.String(required=True)
+    description = fields.String(allow_none=True)
+    host = fields.String(allow_none=True)
+    login = fields.String(allow_none=True)
+    password = fields.String(allow_none=True)
+    schema = fields.String(allow_none=True)
+    port = fields.Integer(allow_none=True)
+    extra = fields.String(allow_none=True, metadata={"description": "The text of a JSON object."})
+    is_encrypted = fields.Boolean(allow_none=True)
+    is_extra_encrypted = fields.Boolean(allow_none=True)
+
+
+class Connections(Schema):
+    """A page of connections."""
+
+    connections = fields.List(fields.Nested(Connection), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+class DeletedConnection(Schema):
+    """What was deleted."""
+
+    conn_id = fields.String(required=True)
+
+
+def _add_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    if arguments["replace"]:
+        # The command line refuses an id that is there.
+        return None
+    shown = audit.masked(AddConnection(), arguments)
+    words = ["connections", "add", arguments["conn_id"]]
+    for name in ("conn_uri", *IN_A_URI, "extra", "description"):
+        if shown.get(name) is not None:
+            words += [f"--conn-{name.replace('conn_', '')}", str(shown[name])]
+    return words
+
+
+@operation(
+    request=ListConnections,
+    result=Connections,
+    access=Access(Resource.CONNECTION, "GET"),
+    effect=Effect.READ,
+    tag="Connections",
+    command=lambda arguments: ["connections", "list"],
+)
+def list_connections(
+    context: Context, conn_id_pattern: Optional[str] = None, conn_type: Optional[str] = None, **asked: Any
+) -> Dict[str, Any]:
+    """List the connections of the metadata database; passwords, and what is sensitive in the extras, are masked."""
+    from airflow.models.connection import Connection as AirflowConnection
+    from sqlalchemy import select
+
+    statement = select(_table())
+    if conn_id_pattern is not None:
+        statement = statement.where(contains(AirflowConnection.conn_id, conn_id_pattern))
+    if conn_type is not None:
+        statement = statement.where(AirflowConnection.conn_type == conn_type)
+    conn_ids = context.caller.names(Resource.CONNECTION)
+    if conn_ids is not None:
+        statement = statement.where(AirflowConnection.conn_id.in_(conn_ids))
+    columns = {name: getattr(AirflowConnection, name) for name in ("conn_id", "conn_type", "host", "port", "id")}
+    rows, total = page_of(context, statement, asked, columns, AirflowConnection.id)
+    return {"connections": [_shown(row) for row in rows], "total_entries": total}
+
+
+@operation(
+    request=OneConnection,
+    result=Connection,
+    access=Access(Resource.CONNECTION, "GET"),
+    effect=Effect.READ,
+    tag="Connections",
+    command=lambda arguments: ["connections", "get", arguments["conn_id"]],
+    example={"conn_id": "warehouse"},
+)
+def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
+    """
+    Give a connection of the metadata database, its password included.
+
+    The secrets backends and the environment are asked first where the option read_secrets_backends says so, and in
+    Python. Where it has a password, or something sensitive in its extra, it is given in full to those who may edit it,
+    and refused to others.
+    """
+    return unmasked(context, _wherever(context, conn_id) or _found(context.session, conn_id))
+
+
+@operation(
+    request=AddConnection,
+    result=Connection,
+    access=Access(Resource.CONNECTION, "POST"),
+    effect=Effect.WRITE,
+    tag="Connections",
+    creates=True,
+    command=_add_command,
+    example={"conn_id": "lake", "conn_type": "http", "host": "lake.example.com", "extra": {"timeout": 10}},
+)
+def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any) -> Dict[str, Any]:
+    """
+    Add a connection, or with replace put it in the place of one that exists.
+
+    It is said by a URI or field by field. Replacing one needs the permission to edit it besides. The answer masks what
+    lists mask.
+    """
+    present = _stored(context.session, conn_id)
+    if present is not None and not replace:
+        raise ConnectionExists(conn_id)
+    row = built(conn_id, **wanted)
+    if present is None:
+        context.created = True
+    else:
+        context.caller.require(Access(Resource.CONNECTION, "PUT"), conn_id)
+    put_in_place(context.session, [present] if present else [], {conn_id: row})
+    return _shown(row)
+
+
+@operation(
+    request=OneConnection,
+    result=DeletedConnection,
+    access=Access(Resource.CONNECTION, "DELETE"),
+    effect=Effect.WRITE,
+    tag="Connections",
+    command=lambda arguments: ["connections", "delete", arguments["conn_id"]],
+    example={"conn_id": "warehouse"},
+)
+def delete_connection(context: Context, conn_id: str) -> Dict[str, Any]:
+    """Delete a connection of the metadata database."""
+    _delete(context.session, [_found(context.session, conn_id)])
+    return {"conn_id": conn_id}
+
+
+def _wherever(context: Context, conn_id: str) -> Any:
+    """Return the connection that DAG code would be given, or None where it has none or is not to be asked."""
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
+    from airflow.models.connection import Connection as AirflowConnection
+
+    if not context.caller.asks_secrets_backends(conn_id):
+        return None
+    team = airflow().rights.team_of(_stored(context.session, conn_id))
+    try:
+        return AirflowConnection.get_connection_from_secrets(conn_id, **team)
+    except AirflowNotFoundException:
+        return None
+
+
+def _table() -> Any:
+    """Return the table: Airflow's own objects decrypt themselves as they are loaded, and fail where they cannot."""
+    from airflow.models.connection import Connection as AirflowConnection
+
+    return AirflowConnection.__table__
+
+
+def _stored(session: Any, conn_id: str) -> Any:
+    """Return the connection's row in the metadata database, or None."""
+    return next(iter(stored_connections(session, [conn_id])), None)
+
+
+def _found(session: Any, conn_id: str) -> Any:
+    """Return the connection's row, or raise :class:`ConnectionNotFound`."""
+    row = _stored(session, conn_id)
+    if row is None:
+        raise ConnectionNotFound(conn_id)
+    return row
+
+
+def stored_connections(session: Any, conn_ids: Optional[Collection[str]] = None) -> List[Any]:
+    """Return the rows of those ids that are there; None stands for all."""
+    from sqlalchemy import select
+
+    statement = select(_table())
+    if conn_ids is not None:
+        statement = statement.where(_table().c.conn_id.in_(conn_ids))
+    return list(session.execute(statement))
+
+
+def _delete(session: Any, rows: Iterable[Any]) -> None:
+    from sqlalchemy import delete
+
+    session.execute(delete(_table()).where(_table().c.id.in_([row.id for row in rows])))
+
+
+def unmasked(context: Context, row: Any) -> Dict[str, Any]:
+    """
+    Return a row verbatim, and note that it was.
+
+    :raises SensitiveValue: lists mask something of it, and the caller may not edit it.
+    """
+    true = _true(row)
+    if _shown(row) != true:
+        context.caller.require_secret(Resource.CONNECTION, row.conn_id)
+        context.disclosed.append(row.conn_id)
+    return true
+
+
+def built(conn_id: str, **wanted: Any) -> Any:
+    """Return a new row, which Airflow makes of the URI or of the fields."""
+    from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
+    from airflow.models.connection import Connection as AirflowConnection
+
+    said = dict(wanted)
+    uri, extra = said.pop("conn_uri", None), said.pop("extra", None)
+    try:
+        row = AirflowConnection(conn_id=conn_id, uri=uri, **said)
+    except (AirflowException, ValueError) as exc:
+        # Airflow's own sentence shows the URI.
+        raise Invalid({"conn_uri": ["Airflow cannot read it."]}) from exc
+    if extra is not None:
+        row.set_extra(extra)
+    _require_room(row)
+    return row
+
+
+def _require_room(row: Any) -> None:
+    """Refuse what is longer than this Airflow's columns, which not every database checks; passwords are encrypted."""
+    from sqlalchemy import inspect
+
+    lengths = {
+        attribute.key: getattr(attribute.columns[0].type, "length", None)
+        for attribute in inspect(type(row)).column_attrs
+    }
+    for name, longest in lengths.items():
+        if longest is not None and len(getattr(row, name) or "") > longest:
+            raise Invalid({name.lstrip("_"): [f"Too long: there is room for {longest} characters."]})
+
+
+def put_in_place(session: Any, present: Iterable[Any], rows: Mapping[str, Any]) -> None:
+    """Store new rows by id; each of the *present* ones gives way to its own, which keeps its primary key and team."""
+    present = list(present)
+    for old in present:
+        for name in ("id", "team_name"):
+            if hasattr(old, name):
+                setattr(rows[old.conn_id], name, getattr(old, name))
+    _delete(session, present)
+    # Those with a primary key first, or SQLite gives it to a new one.
+    session.add_all(row for row in rows.values() if row.id is not None)
+    session.flush()
+    session.add_all(rows.values())
+    session.flush()
+
+
+def _true(row: Any) -> Dict[str, Any]:
+    """Return a row as it is."""
+    return {**_facts(row), "password": _password(row), "extra": _extra(row)}
+
+
+def _facts(row: Any) -> Dict[str, Any]:
+    """Return what is no secret of a row."""
+    facts = ("conn_id", "conn_type", "description", "host", "login", "schema", "port")
+    return {name: getattr(row, name) for name in (*facts, "is_encrypted", "is_extra_encrypted")}
+
+
+def _shown(row: Any) -> Dict[str, Any]:
+    """Return a row as lists show it: its password, and what is sensitive in its extra, masked."""
+    password, extra = _or_mask(lambda: _password(row)), _or_mask(lambda: _extra(row))
+    return {**_facts(row), "password": MASK if password else password, "extra": masked_extra(extra)}
+
+
+def _or_mask(read: Callable[[], Optional[str]]) -> Optional[str]:
+    """Return what is read, or the mask where nobody can decrypt it: one such row keeps no list from being given."""
+    try:
+        return read()
+    except undecryptable():
+        return MASK
+
+
+def undecryptable() -> Tuple[Type[Exception], ...]:
+    """Return what is raised where a password or an extra was encrypted with another key, or is no such text."""
+    from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
+    from cryptography.fernet import InvalidToken
+
+    return InvalidToken, AirflowException, UnicodeDecodeError
+
+
+def _password(row: Any) -> Optional[str]:
+    return _decrypted(getattr(row, "_password", None) or row.password, row.is_encrypted)
+
+
+def _extra(row: Any) -> Optional[str]:
+    # Airflow 3 refuses to give an extra that is no JSON object, which an older Airflow may have stored.
+    return _decrypted(getattr(row, "_extra", None) or row.extra, row.is_extra_encrypted)
+
+
+def _decrypted(stored: Optional[str], is_encrypted: Optional[bool]) -> Optional[str]:
+    if not (stored and is_encrypted):
+        return stored
+    from airflow.models.crypto import get_fernet
+    from cryptography.fernet import InvalidToken
+
+    fernet = get_fernet()
+    if not fernet.is_encrypted:
+        # Without a key Airflow has one that changes nothing.
+        raise InvalidToken
+    return fernet.decrypt(stored.encode()).decode()

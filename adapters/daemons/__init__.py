@@ -1,0 +1,1 @@
+"""Airflow's own processes: start, stop and watch them."""

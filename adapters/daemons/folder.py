@@ -1,0 +1,129 @@
+"""Where the files of daemons lie: a record, a pid file and logs for each, below ``daemons_dir`` and never out of it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import Any, Dict, Iterator, List, Optional
+
+from native_api import settings
+from native_api.adapters import private_files
+from native_api.adapters.daemons.launch import replace
+from native_api.adapters.server_files import folder_below
+from native_api.errors import NotInDaemonsDir, Refused
+
+#: Below ``daemons_dir``; no path of a caller leads to what is hidden.
+_RECORDS = ".records"
+LOG_SUFFIXES = (".log", ".out", ".err")
+
+
+def create() -> None:
+    """Create the folders, which only their owner may look into."""
+    for folder in (settings.get("daemons_dir"), os.path.dirname(record_path(""))):
+        private_files.folder(folder)
+
+
+def record_path(name: str) -> str:
+    """Return the path of the record of a daemon."""
+    return os.path.join(settings.get("daemons_dir"), _RECORDS, f"{name}.json")
+
+
+def read_record(name: str) -> Optional[Dict[str, Any]]:
+    """Return the record of a daemon, or None where there is none."""
+    try:
+        with open(record_path(name), encoding="utf-8") as opened:
+            record: Dict[str, Any] = json.load(opened)
+    except FileNotFoundError:
+        return None
+    return record
+
+
+def write_record(record: Dict[str, Any]) -> None:
+    """Put a record in the place of the one of the same name."""
+    replace(record_path(record["name"]), json.dumps(record))
+
+
+def forget_pid(record: Dict[str, Any]) -> None:
+    """Remove the pid file of a daemon that has ended, unless it is another's by now."""
+    with suppress(FileNotFoundError):
+        with open(record["pid_file"], encoding="ascii") as opened:
+            if opened.read().strip() != str(record["pid"]):
+                return
+        os.unlink(record["pid_file"])
+
+
+def names() -> List[str]:
+    """Return the names of the daemons that have a record."""
+    with suppress(FileNotFoundError):
+        found = os.listdir(os.path.dirname(record_path("")))
+        return sorted(name[: -len(".json")] for name in found if name.endswith(".json"))
+    return []
+
+
+@contextmanager
+def held(name: str) -> Iterator[None]:
+    """Keep other web workers from starting or stopping the same daemon meanwhile."""
+    with _locked(f"{record_path(name)}.lock"):
+        yield
+
+
+@contextmanager
+def held_pid_files() -> Iterator[None]:
+    """Keep other web workers from taking a pid file meanwhile."""
+    with _locked(record_path("") + ".pids"):
+        yield
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    create()
+    descriptor = private_files.opened(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def path_of(file: Optional[str], default: str, *suffixes: str) -> str:
+    """
+    Return the whole path of a file that is named below ``daemons_dir``, or whole.
+
+    :raises NotInDaemonsDir: it leads elsewhere, or to what is no file with one of the *suffixes*.
+    """
+    root: str = settings.get("daemons_dir")
+    file = file or default
+    with _our_errors(file), folder_below(root, file, NotInDaemonsDir) as (folder, name):
+        if not name.endswith(suffixes) or any(step.startswith(".") for step in _below(root, file).split(os.sep)):
+            raise NotInDaemonsDir(file)
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise NotInDaemonsDir(file)
+    return os.path.join(root, _below(root, file))
+
+
+def open_log(path: str, flags: int) -> int:
+    """Return a descriptor of a log; no link is followed."""
+    with _our_errors(path), folder_below(settings.get("daemons_dir"), path, NotInDaemonsDir) as (folder, name):
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=folder)
+
+
+def _below(root: str, file: str) -> str:
+    return os.path.relpath(os.path.normpath(os.path.join(root, file)), root)
+
+
+@contextmanager
+def _our_errors(file: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeEncodeError as exc:
+        raise NotInDaemonsDir(file) from exc
+    except OSError as exc:
+        # What a link, or a file in the place of a folder, gives.
+        if exc.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise NotInDaemonsDir(file) from exc
+        raise Refused(f"The file '{file}' cannot be used: {os.strerror(exc.errno or 0)}.") from exc

@@ -1,0 +1,216 @@
+"""Airflow's own processes: started, watched and stopped, and nothing else that is a process."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from time import monotonic, sleep
+from typing import Any, Dict, List, Mapping, Optional
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.daemons import commands, folder, log_files, processes
+from native_api.adapters.daemons.commands import DAEMONS
+from native_api.adapters.daemons.schemas import (
+    AskedDaemonLog,
+    DaemonLog,
+    Daemons,
+    DaemonState,
+    OneDaemon,
+    StartDaemon,
+    StopDaemon,
+    StoppedDaemon,
+)
+from native_api.adapters.dags.operations import checked_subdir
+from native_api.adapters.fields.common import LARGEST
+from native_api.adapters.system.version import Nothing
+from native_api.effects import Effect
+from native_api.errors import DaemonDied, DaemonNotFound, DaemonRuns
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+PAUSE_SECONDS = 0.2
+
+
+def _words(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    return commands.shown_words(arguments["daemon"], arguments)
+
+
+@operation(
+    request=StartDaemon,
+    result=DaemonState,
+    access=Access(Resource.DAEMON, "POST"),
+    effect=Effect.DAEMON,
+    tag="Daemons",
+    creates=True,
+    command=_words,
+    example={"daemon": "serve_logs", "wait_seconds": 0},
+)
+def start_daemon(
+    context: Context, daemon: str, wait_seconds: float, name: Optional[str] = None, **arguments: Any
+) -> Dict[str, Any]:
+    """
+    Start one of Airflow's own processes, apart from the web server.
+
+    It runs with the web server's interpreter and environment, in a session of its own, and outlives the web server.
+    The answer comes once its heartbeat is there, or after ``wait_seconds``; one that ends sooner is an error with the
+    end of its log. Arguments that the installed Airflow no longer has are left out, and named in ``warnings``.
+    """
+    record = _record(daemon, name or daemon, arguments)
+    command = commands.command_of(daemon, arguments, record["pid_file"])
+    record["command"] = commands.command_of(daemon, commands.masked(arguments), record["pid_file"])
+    context.warnings.extend(commands.gone(daemon, arguments))
+    with folder.held(record["name"]), folder.held_pid_files():
+        _require_free(record)
+        record = processes.start(record, command)
+    context.created = True
+    return _seen_alive(context, record, wait_seconds)
+
+
+def _require_free(record: processes.Record) -> None:
+    """Raise where a daemon lives that has the record's name, or its pid file."""
+    for known in filter(None, map(folder.read_record, folder.names())):
+        shared = known["name"] == record["name"] or known["pid_file"] == record["pid_file"]
+        if shared and _is_here(known) and processes.find(known):
+            raise DaemonRuns(known["name"], known["pid"])
+
+
+def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> processes.Record:
+    """Return what is known of a daemon before it runs, once all paths are known to be allowed."""
+    folder.create()
+    if "subdir" in arguments:
+        arguments["subdir"] = checked_subdir(arguments["subdir"])
+    log_file = folder.path_of(arguments.get("log_file"), f"{name}.log", *folder.LOG_SUFFIXES)
+    stderr = folder.path_of(arguments.get("stderr"), log_file, *folder.LOG_SUFFIXES)
+    return {
+        "name": name,
+        "daemon": daemon,
+        "hostname": os.uname().nodename,
+        "started_at": processes.now(),
+        "stopped_at": None,
+        "pid_file": folder.path_of(arguments.get("pid"), f"{name}.pid", ".pid"),
+        "log_file": log_file,
+        "stdout": folder.path_of(arguments.get("stdout"), log_file, *folder.LOG_SUFFIXES),
+        "stderr": stderr,
+        "errors_begin": log_files.size(stderr),
+    }
+
+
+def _seen_alive(context: Context, record: processes.Record, seconds: float) -> Dict[str, Any]:
+    """Return the daemon's state once it has a heartbeat or has lived that long."""
+    end = monotonic() + seconds
+    while True:
+        seen = _state(context, record)
+        if seen["state"] != "running":
+            folder.forget_pid(record)
+            tail = log_files.tail(record["stderr"], 100, 8192, record["errors_begin"])
+            raise DaemonDied(record["name"], record["pid"], log_files.reason(tail), record["stderr"], tail)
+        if seen["heartbeat"] or monotonic() >= end:
+            return seen
+        sleep(PAUSE_SECONDS)
+
+
+@operation(
+    request=OneDaemon,
+    result=DaemonState,
+    access=Access(Resource.DAEMON, "GET"),
+    effect=Effect.READ,
+    tag="Daemons",
+    example={"name": "scheduler"},
+)
+def daemon_state(context: Context, name: str) -> Dict[str, Any]:
+    """Tell whether a daemon lives: by its record, the process table and Airflow's own heartbeat."""
+    return _state(context, _known(name))
+
+
+@operation(request=Nothing, result=Daemons, access=Access(Resource.DAEMON, "GET"), effect=Effect.READ, tag="Daemons")
+def list_daemons(context: Context) -> Dict[str, Any]:
+    """List the daemons that this API has started, those that have ended too."""
+    records = [folder.read_record(name) for name in folder.names()]
+    daemons = [_state(context, record) for record in records if record]
+    return {"daemons": daemons, "total_entries": len(daemons)}
+
+
+@operation(
+    request=AskedDaemonLog,
+    result=DaemonLog,
+    access=Access(Resource.DAEMON, "GET"),
+    effect=Effect.READ,
+    tag="Daemons",
+    example={"name": "scheduler"},
+)
+def daemon_log(
+    context: Context, name: str, stream: str, tail_lines: int = LARGEST, tail_bytes: int = LARGEST
+) -> Dict[str, Any]:
+    """Give the end of what a daemon has written, of its earlier starts too."""
+    path = _known(name)[stream]
+    content = log_files.tail(path, tail_lines, tail_bytes)
+    size = log_files.size(path)
+    return {
+        "name": name,
+        "path": path,
+        "content": content,
+        "size_bytes": size,
+        "truncated": len(content.encode("utf-8", "replace")) < size,
+    }
+
+
+@operation(
+    request=StopDaemon,
+    result=StoppedDaemon,
+    access=Access(Resource.DAEMON, "DELETE"),
+    effect=Effect.DAEMON,
+    tag="Daemons",
+    example={"name": "scheduler"},
+)
+def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, Any]:
+    """
+    Stop a daemon that this API has started: SIGTERM to it alone, and SIGKILL where it does not end in time.
+
+    Where it ends by itself, what it has started ends as Airflow has it; where it is killed, its children are too, and
+    tasks that they run are found and handled by the next scheduler. One that has ended already is left as it is.
+    """
+    record = _known(name)
+    process = processes.find(record) if _is_here(record) else None
+    if process is None:
+        context.warnings.append(f"The daemon '{name}' was not running on this machine")
+        return {**_state(context, record), "killed": []}
+    killed = processes.stop(process, grace_seconds)
+    with folder.held(name):
+        if folder.read_record(name) == record:
+            record = {**record, "stopped_at": processes.now()}
+            folder.write_record(record)
+            folder.forget_pid(record)
+    return {**_state(context, record), "killed": killed}
+
+
+def _known(name: str) -> processes.Record:
+    record = folder.read_record(name)
+    if record is None:
+        raise DaemonNotFound(name)
+    return record
+
+
+def _is_here(record: Mapping[str, Any]) -> bool:
+    return bool(record["hostname"] == os.uname().nodename)
+
+
+def _state(context: Context, record: Mapping[str, Any]) -> Dict[str, Any]:
+    if not _is_here(record):
+        state = "unknown"
+    elif processes.find(record):
+        state = "running"
+    else:
+        state = "stopped" if record["stopped_at"] else "ended"
+    return {**record, "state": state, "heartbeat": _heartbeat(context, record) if state == "running" else None}
+
+
+def _heartbeat(context: Context, record: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    job_type = DAEMONS[record["daemon"]].job_type
+    if job_type is None:
+        return None
+    # What others have written since is not seen from within the same transaction, with MySQL.
+    context.session.commit()
+    job = airflow().daemons.job(context.session, job_type, datetime.fromisoformat(record["started_at"]))
+    if job is None:
+        return None
+    return {"state": job.state, "latest_heartbeat": job.latest_heartbeat, "is_alive": bool(job.is_alive())}

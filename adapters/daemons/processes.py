@@ -1,0 +1,132 @@
+"""Starting a daemon apart from the web server, finding it again by its pid and start, and stopping it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Mapping, Optional
+
+import psutil
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.daemons import folder, launch
+from native_api.errors import Refused
+
+Record = Dict[str, Any]
+PAUSE_SECONDS = 0.05
+
+
+def find(record: Mapping[str, Any]) -> Optional[psutil.Process]:
+    """Return the daemon's process; None where it has ended, or another process has its pid."""
+    try:
+        if launch.identity(record["pid"]) != record["identity"]:
+            return None
+        process = psutil.Process(record["pid"])
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except (OSError, psutil.NoSuchProcess):
+        return None
+
+
+def start(record: Record, command: List[str]) -> Record:
+    """
+    Start the command in a session of its own, out of this process's tree, and return the record with its pid.
+
+    :raises Refused: the system did not start it.
+    """
+    path = folder.record_path(record["name"])
+    job = {
+        "record": record,
+        "path": path,
+        "command": command,
+        "environment": _environment(),
+    }
+    complaint = _launch(json.dumps(job), record)
+    started = folder.read_record(record["name"])
+    if complaint or started is None or started["started_at"] != record["started_at"]:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        raise Refused(f"The daemon '{record['name']}' could not be started: {complaint or 'nothing is known of it'}.")
+    return started
+
+
+def _launch(job: str, record: Mapping[str, Any]) -> str:
+    """Run the short program, and return what kept it from becoming the daemon."""
+    heard, told = os.pipe()
+    with os.fdopen(heard, "rb") as complaint, ExitStack() as ours:
+        ours.callback(os.close, told)
+        append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        logs = [folder.open_log(record[stream], append) for stream in ("stdout", "stderr")]
+        for descriptor in logs:
+            ours.callback(os.close, descriptor)
+        launcher = subprocess.Popen(
+            [sys.executable, "-I", launch.__file__, str(told)],
+            stdin=subprocess.PIPE,
+            stdout=logs[0],
+            stderr=logs[1],
+            pass_fds=(told,),
+        )
+        launcher.communicate(job.encode())
+        ours.close()
+        return complaint.read().decode(errors="replace")
+
+
+def _environment() -> Dict[str, str]:
+    own = airflow().daemons.own_variables
+    return {name: value for name, value in os.environ.items() if name not in own}
+
+
+def stop(process: psutil.Process, grace_seconds: float) -> List[int]:
+    """
+    Ask the process, alone, to end; where it does not in time, kill it and what it started.
+
+    :return: the pids of those that were killed, none where it ended by itself.
+    """
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGTERM)
+    if not _alive([process], grace_seconds):
+        return []
+    with suppress(psutil.NoSuchProcess):
+        # It is held first, so that it starts nothing between the count of its children and its end.
+        process.suspend()
+    family = [process, *_children(process)]
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    _alive(family, 5)
+    return [member.pid for member in family]
+
+
+def _children(process: psutil.Process) -> List[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        children: List[psutil.Process] = process.children(recursive=True)
+        return children
+    return []
+
+
+def _alive(family: List[psutil.Process], seconds: float) -> List[psutil.Process]:
+    """Return which of them are alive after so many seconds, or sooner where none is."""
+    end = time.monotonic() + seconds
+    while True:
+        alive = [process for process in family if not _has_ended(process)]
+        if not alive or time.monotonic() >= end:
+            return alive
+        time.sleep(PAUSE_SECONDS)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    # In a container nobody may reap what has ended.
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def now() -> str:
+    """Return the moment as records have it."""
+    return datetime.now(timezone.utc).isoformat()

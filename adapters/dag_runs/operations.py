@@ -1,0 +1,292 @@
+"""Runs of a DAG: trigger one, and tell the state of one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+
+from native_api.adapters.compat import airflow, text_of
+from native_api.adapters.dags.operations import active_dag, file_in, of_readable_dags
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.common import (
+    DateTime,
+    JSONObject,
+    OneRun,
+    RunDates,
+    RunFilters,
+    States,
+    StoredObject,
+    Subdir,
+    dag_id_field,
+    with_logical_date,
+)
+from native_api.adapters.fields.paging import page_fields, page_of
+from native_api.adapters.fields.texts import Text, Texts
+from native_api.adapters.lookup import named_run, run_of, with_pluses
+from native_api.effects import Effect
+from native_api.errors import DagHasImportErrors, DagRunExists, Invalid
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+from native_api.suggestions import question
+
+#: What lists of runs are ordered by, besides the order they were made in.
+ORDER = ("logical_date", "run_id", "dag_id", "start_date", "end_date")
+
+
+class NewRunId(Text):
+    """
+    The id of a run that is to be made.
+
+    Airflow makes no run with a space in its id unless the deployer allows it; a query string makes one of the plus in
+    a date's offset.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(texts.ID, shortest=1, **kwargs)
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        run_id = super()._deserialize(value, attr, data, **kwargs)
+        return with_pluses(run_id) if " " in run_id and not airflow().allows_run_id(run_id) else run_id
+
+
+class TriggerDag(Subdir):
+    """The run that is wanted."""
+
+    dag_id = dag_id_field()
+    run_id = NewRunId(metadata={"description": "The new run's id; left out, Airflow makes one."})
+    conf = JSONObject(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "The run's configuration: a JSON object, or its text. The DAG's params validate it."},
+    )
+    logical_date = DateTime(metadata={"description": "The run's logical date; left out, now."})
+    execution_date = DateTime(metadata={"description": "Another name of logical_date."})
+    note = Text(1000, metadata={"description": "A note on the run."})
+
+    @validates_schema
+    def _one_date(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if "logical_date" in data and "execution_date" in data:
+            raise ValidationError("Is another name of logical_date; name the date once.", "execution_date")
+
+    @post_load
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+        return with_logical_date(data)
+
+
+class DagRun(RunDates):
+    """A run of a DAG."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    state = fields.String(required=True)
+    run_type = fields.String(required=True)
+    conf = StoredObject(allow_none=True, metadata={"description": "With what Airflow calls sensitive masked."})
+    data_interval_start = DateTime(allow_none=True)
+    data_interval_end = DateTime(allow_none=True)
+    queued_at = DateTime(allow_none=True)
+    start_date = DateTime(allow_none=True)
+    end_date = DateTime(allow_none=True)
+    note = fields.String(allow_none=True)
+
+
+class TriggeredDag(DagRun):
+    """The new run, and whether its DAG is paused."""
+
+    is_paused = fields.Boolean(required=True)
+    warnings = fields.List(fields.String())
+
+
+def _trigger_command(arguments: Mapping[str, Any]) -> List[str]:
+    words = ["dags", "trigger"]
+    if arguments.get("run_id"):
+        words += ["--run-id", arguments["run_id"]]
+    if arguments.get("conf"):
+        words += ["--conf", json.dumps(airflow().masked(arguments["conf"]))]
+    if arguments.get("logical_date"):
+        words += ["--no-replace-microseconds", airflow().trigger_date_flag, arguments["logical_date"].isoformat()]
+    return [*words, arguments["dag_id"]]
+
+
+@operation(
+    request=TriggerDag,
+    result=TriggeredDag,
+    access=Access(Resource.DAG_RUN, "POST"),
+    effect=Effect.WRITE,
+    tag="DAG Runs",
+    creates=True,
+    command=_trigger_command,
+    example={"dag_id": "example_dag", "conf": {"greeting": "hello"}},
+)
+def trigger_dag(
+    context: Context,
+    dag_id: str,
+    conf: Optional[Dict[str, Any]],
+    run_id: Optional[str] = None,
+    logical_date: Any = None,
+    note: Optional[str] = None,
+    subdir: Optional[str] = None,
+) -> Dict[str, Any]:
+    """
+    Create a run of a DAG, which the scheduler then starts.
+
+    The data interval follows the logical date on every Airflow. A paused DAG gets its run too; it waits until the
+    DAG is unpaused, and the answer says so.
+    """
+    import pendulum
+
+    dag_model = active_dag(context, dag_id, subdir)
+    is_paused = dag_model.is_paused
+    if dag_model.has_import_errors:
+        raise DagHasImportErrors(dag_id, dag_model.fileloc)
+    if run_id is not None and not airflow().allows_run_id(run_id):
+        raise Invalid({"run_id": [f"Airflow does not accept '{run_id}' as the id of a run that is asked for."]})
+    _require_no_run(context.session, dag_id, run_id, logical_date)
+    created = airflow().trigger_dag(
+        dag_id,
+        run_id=run_id,
+        conf=conf,
+        logical_date=logical_date or pendulum.now("UTC"),
+        user_name=context.caller.name,
+        session=context.session,
+    )
+    row = run_of(context.session, dag_id, created, None)
+    if note:
+        row.note = (note, airflow().note_author(context.caller.user_id))
+        context.session.flush()
+    context.created = True
+    if is_paused:
+        context.warnings.append(f"The DAG '{dag_id}' is paused: the run waits until it is unpaused.")
+    return {**shown(row), "is_paused": is_paused}
+
+
+class ListDagRuns(Subdir, RunFilters, Schema.from_dict(page_fields("id", *ORDER))):  # type: ignore[misc]
+    """Which runs to list."""
+
+    state = States(metadata={"description": "Only runs in one of these states."})
+    run_type = Texts(texts.ID, metadata={"description": "Only runs of one of these types."})
+
+
+class DagRuns(Schema):
+    """A page of runs."""
+
+    dag_runs = fields.List(fields.Nested(DagRun), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+@operation(
+    request=ListDagRuns,
+    result=DagRuns,
+    access=Access(Resource.DAG_RUN, "GET"),
+    effect=Effect.READ,
+    tag="DAG Runs",
+    command=lambda arguments: airflow().list_dag_runs_command(arguments),
+    example={"dag_id": "example_dag", "state": ["queued", "running"]},
+)
+def list_dag_runs(
+    context: Context,
+    dag_id: Optional[str] = None,
+    state: Optional[List[str]] = None,
+    run_type: Optional[List[str]] = None,
+    subdir: Optional[str] = None,
+    logical_date_gte: Any = None,
+    logical_date_lte: Any = None,
+    **asked: Any,
+) -> Dict[str, Any]:
+    """List the runs that the caller may read, the oldest first."""
+    from airflow.models.dagrun import DagRun as AirflowDagRun
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+    from sqlalchemy import select
+    from sqlalchemy.orm import joinedload
+
+    run = AirflowDagRun
+    statement = select(run).options(joinedload(run.dag_run_note))
+    statement = of_runs(context, statement, run.dag_id, Access(Resource.DAG_RUN, "GET"), dag_id, subdir)
+    statement = between(statement, logical_date_gte, logical_date_lte)
+    if state:
+        statement = statement.where(run.state.in_(known("state", state, DagRunState)))
+    if run_type:
+        statement = statement.where(run.run_type.in_(known("run_type", run_type, DagRunType)))
+    columns = {
+        "id": run.id,
+        "logical_date": airflow().date_of_runs(),
+        **{name: getattr(run, name) for name in ORDER[1:]},
+    }
+    rows, total = page_of(context, statement, asked, columns, run.id)
+    return {"dag_runs": [shown(row) for row in rows], "total_entries": total}
+
+
+def of_runs(
+    context: Context, statement: Any, column: Any, access: Access, dag_id: Optional[str], subdir: Optional[str]
+) -> Any:
+    """Return the statement for the runs of one DAG, or of all in *subdir* that the caller has the right on."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    if dag_id is not None:
+        active_dag(context, dag_id, subdir)
+        return statement.where(column == dag_id)
+    if subdir is not None:
+        statement = statement.where(column.in_(select(DagModel.dag_id).where(file_in(subdir))))
+    return of_readable_dags(context, statement, column, access)
+
+
+def between(statement: Any, first: Any, last: Any) -> Any:
+    """Return the statement for the runs whose logical date is not before *first* and not after *last*."""
+    date = airflow().date_of_runs()
+    if first is not None:
+        statement = statement.where(date >= first)
+    return statement if last is None else statement.where(date <= last)
+
+
+def known(name: str, words: List[str], enum: Any) -> List[Any]:
+    """Return *words*, or raise where one is none that Airflow has."""
+    words = [word.strip().lower() for word in words]
+    unknown = sorted(set(words) - {member.value for member in enum})
+    if unknown:
+        values = [member.value for member in enum]
+        meant = question(unknown[0], values) or "."
+        raise Invalid({name: [f"Airflow has no {', '.join(unknown)}; it has {', '.join(values)}{meant}"]})
+    return words
+
+
+@operation(
+    request=OneRun,
+    result=DagRun,
+    access=Access(Resource.DAG_RUN, "GET"),
+    effect=Effect.READ,
+    tag="DAG Runs",
+    command=lambda arguments: airflow().dag_state_command(arguments),
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
+)
+def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
+    """Tell the state of a run."""
+    return shown(named_run(context, **run))
+
+
+def _require_no_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> None:
+    for named in ((run_id, None), (None, logical_date)):
+        row = None if named == (None, None) else run_of(session, dag_id, *named)
+        if row is not None:
+            date = getattr(row, airflow().date_column)
+            raise DagRunExists(dag_id, row.run_id, date.isoformat() if date else None)
+
+
+def shown(row: Any) -> Dict[str, Any]:
+    """Return a run as answers show it."""
+    return {
+        "dag_id": row.dag_id,
+        "run_id": row.run_id,
+        "logical_date": getattr(row, airflow().date_column),
+        "state": text_of(row.state),
+        "run_type": text_of(row.run_type),
+        "conf": airflow().masked(row.conf),
+        "data_interval_start": row.data_interval_start,
+        "data_interval_end": row.data_interval_end,
+        "queued_at": row.queued_at,
+        "start_date": row.start_date,
+        "end_date": row.end_date,
+        "note": row.note,
+    }

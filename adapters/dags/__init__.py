@@ -1,0 +1,1 @@
+"""DAGs and the DAG files that define them."""

@@ -1,0 +1,110 @@
+"""Deleting a DAG's metadata, and a run."""
+
+from __future__ import annotations
+
+import os.path
+from typing import Any, Dict, List, Mapping
+
+from marshmallow import Schema, fields
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.fields.common import Flag, OneRun, dag_id_field
+from native_api.adapters.lookup import named_run
+from native_api.effects import Effect
+from native_api.errors import DagIsDefined, DagNotFound, DagRunIsRunning
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+
+class DeleteDag(Schema):
+    """Which DAG's metadata to delete."""
+
+    dag_id = dag_id_field()
+    force = Flag(
+        load_default=False,
+        metadata={"description": "Delete although its file still defines the DAG, which then comes back without runs."},
+    )
+
+
+class DeletedDag(Schema):
+    """What was deleted."""
+
+    dag_id = fields.String(required=True)
+    deleted_rows = fields.Integer(required=True, metadata={"description": "How many rows of Airflow's tables."})
+
+
+class DeletedDagRun(Schema):
+    """What was deleted."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+
+
+def _delete_command(arguments: Mapping[str, Any]) -> List[str]:
+    return ["dags", "delete", "--yes", arguments["dag_id"]]
+
+
+@operation(
+    request=DeleteDag,
+    result=DeletedDag,
+    access=Access(Resource.DAG, "DELETE"),
+    effect=Effect.WRITE,
+    tag="DAGs",
+    command=_delete_command,
+    example={"dag_id": "example_dag", "force": True},
+)
+def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
+    """
+    Delete all that Airflow has recorded about a DAG: its runs, its task instances, its stored form.
+
+    The audit log is kept. While its file defines the DAG this is refused unless it is forced, since the DAG processor
+    brings such a DAG back. One with running task instances is not deleted.
+    """
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    row = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
+    if row is None:
+        raise DagNotFound(dag_id)
+    if not force and _is_defined(context, row):
+        raise DagIsDefined(dag_id, row.fileloc)
+    return {"dag_id": dag_id, "deleted_rows": airflow().delete_dag(dag_id, context.session)}
+
+
+@operation(
+    request=OneRun,
+    result=DeletedDagRun,
+    access=Access(Resource.DAG_RUN, "DELETE"),
+    effect=Effect.WRITE,
+    tag="DAGs",
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
+)
+def delete_dag_run(context: Context, **run: Any) -> Dict[str, Any]:
+    """
+    Delete a run and its task instances.
+
+    A run that is running is not deleted, as Airflow's own API has it since 3.1.
+    """
+    from airflow.utils.state import DagRunState
+
+    row = named_run(context, **run)
+    if row.state == DagRunState.RUNNING:
+        raise DagRunIsRunning(row.dag_id, row.run_id)
+    deleted = {"dag_id": row.dag_id, "run_id": row.run_id}
+    context.session.delete(row)
+    context.session.flush()
+    return deleted
+
+
+def _is_defined(context: Context, row: Any) -> bool:
+    """Return whether the DAG's file defines it still, as far as can be known without parsing."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    active = select(DagModel.dag_id).where(DagModel.dag_id == row.dag_id, airflow().is_active(DagModel))
+    if context.session.scalar(active) is None:
+        return False
+    if os.path.exists(row.fileloc or "") or not os.path.isdir(os.path.dirname(row.fileloc or "")):
+        return True
+    # A web server that does not share the DAGs folder cannot see whether the file has gone.
+    return not airflow().syncing.is_shared(row)

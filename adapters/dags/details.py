@@ -1,0 +1,146 @@
+"""The details of a DAG, from its row and its serialized form; no file is parsed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict
+
+from marshmallow import Schema, fields, validate
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.masking import MASK
+from native_api.adapters.dags.operations import Dag, OneDag, active_dag, shown
+from native_api.adapters.fields import strict_json
+from native_api.adapters.fields.common import DateTime, Whole
+from native_api.effects import Effect
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+
+class DagToDescribe(OneDag):
+    """Which DAG, and how far ahead."""
+
+    num_executions = Whole(
+        load_default=1,
+        validate=validate.Range(min=1, max=100),
+        metadata={"description": "How many of the next runs to return at most."},
+    )
+
+
+class NextRun(Schema):
+    """A run that the schedule has next."""
+
+    logical_date = DateTime(required=True, allow_none=True)
+    data_interval_start = DateTime(required=True, allow_none=True)
+    data_interval_end = DateTime(required=True, allow_none=True)
+    run_after = DateTime(required=True, allow_none=True, metadata={"description": "When it may be created."})
+    partition_key = fields.String(allow_none=True, metadata={"description": "Airflow 3.2 and later, if any."})
+
+
+class Param(Schema):
+    """A param of a DAG."""
+
+    value = fields.Raw(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The default, with what Airflow calls sensitive masked; null where there is none."},
+    )
+    description = fields.String(required=True, allow_none=True)
+    schema = fields.Dict(required=True, metadata={"description": "The JSON schema that validates it."})
+
+
+class DagDetails(Dag):
+    """A DAG in detail."""
+
+    dag_display_name = fields.String(required=True)
+    bundle_version = fields.String(
+        required=True, allow_none=True, metadata={"description": "Airflow 3: the version of the bundle."}
+    )
+    timetable_summary = fields.String(
+        required=True, allow_none=True, metadata={"description": "The schedule, such as a cron expression; or null."}
+    )
+    asset_expression = fields.Raw(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Airflow 2.9 and later: which assets (2: datasets) start it, as Airflow stores it."},
+    )
+    timezone = fields.String(required=True)
+    catchup = fields.Boolean(required=True)
+    start_date = DateTime(required=True, allow_none=True)
+    end_date = DateTime(required=True, allow_none=True)
+    dag_run_timeout = fields.Float(required=True, allow_none=True, metadata={"description": "Seconds."})
+    doc_md = fields.String(required=True, allow_none=True)
+    is_paused_upon_creation = fields.Boolean(required=True, allow_none=True)
+    render_template_as_native_obj = fields.Boolean(required=True)
+    has_task_concurrency_limits = fields.Boolean(required=True)
+    max_consecutive_failed_dag_runs = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "Airflow 2.9 and later."}
+    )
+    params = fields.Dict(
+        keys=fields.String(), values=fields.Nested(Param), required=True, metadata={"description": "By name."}
+    )
+    next_dagrun_data_interval_start = DateTime(required=True, allow_none=True)
+    next_dagrun_data_interval_end = DateTime(required=True, allow_none=True)
+    next_dagrun_create_after = DateTime(required=True, allow_none=True)
+    next_runs = fields.List(
+        fields.Nested(NextRun),
+        required=True,
+        metadata={"description": "The next runs of the schedule, the first as Airflow has stored it."},
+    )
+
+
+@operation(
+    request=DagToDescribe,
+    result=DagDetails,
+    access=Access(Resource.DAG, "GET"),
+    effect=Effect.READ,
+    tag="DAGs",
+    command=lambda arguments: ["dags", "details", arguments["dag_id"]],
+    example={"dag_id": "example_dag", "num_executions": 3},
+)
+def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str, Any]:
+    """
+    Return a DAG in detail: its schedule, next runs, params with their schema, tags, owners and limits.
+
+    All of it is what Airflow has stored; no file is parsed. A paused DAG has next runs too, which wait.
+    """
+    row = active_dag(context, **which)
+    dag = airflow().stored_dag(row.dag_id, context.session)
+    summary = str(dag.timetable.summary)
+    columns = (
+        "has_task_concurrency_limits",
+        "next_dagrun_data_interval_start",
+        "next_dagrun_data_interval_end",
+        "next_dagrun_create_after",
+    )
+    timeout = dag.dagrun_timeout
+    return {
+        **shown(row),
+        **{name: getattr(row, name) for name in columns},
+        "dag_display_name": getattr(row, "dag_display_name", row.dag_id),
+        "bundle_version": getattr(row, "bundle_version", None),
+        "max_consecutive_failed_dag_runs": getattr(row, "max_consecutive_failed_dag_runs", None),
+        # What Airflow calls no schedule.
+        "timetable_summary": None if summary == "None" else summary,
+        "asset_expression": _plain(getattr(row, "asset_expression", getattr(row, "dataset_expression", None))),
+        "timezone": str(getattr(dag.timezone, "name", dag.timezone)),
+        "catchup": dag.catchup,
+        "start_date": dag.start_date,
+        "end_date": dag.end_date,
+        "dag_run_timeout": None if timeout is None else timeout.total_seconds(),
+        "doc_md": dag.doc_md,
+        "is_paused_upon_creation": dag.is_paused_upon_creation,
+        "render_template_as_native_obj": dag.render_template_as_native_obj,
+        "params": {name: _param(name, param.dump()) for name, param in dag.params.items()},
+        "next_runs": airflow().next_runs(dag, row, num_executions),
+    }
+
+
+def _param(name: str, dumped: Dict[str, Any]) -> Dict[str, Any]:
+    value, schema = (_plain(dumped[field]) for field in ("value", "schema"))
+    return {"value": airflow().masked(value, name), "description": dumped["description"], "schema": schema}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON; what is none, as older Airflows let it pass, as text."""
+    return json.loads(json.dumps(strict_json.plain(value, MASK), default=str))

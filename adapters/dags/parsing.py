@@ -1,0 +1,182 @@
+"""In the sandbox: the files of DAGs parsed, each in a fork of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.syncing import Bundle, Loaded
+from native_api.adapters.dags.readable_files import Rules, lies_in, readable_files
+from native_api.adapters.sandbox.errors import raised
+from native_api.adapters.sandbox.fork_pool import Piece, fan_out
+from native_api.adapters.sandbox.redaction import hidden
+from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
+from native_api.errors import DagFilesMissing
+
+#: A file, and the bundle that it is in.
+File = Tuple[str, Bundle]
+
+#: How a process ends that its supervisor has told to.
+_TOLD_TO_END = 128 + signal.SIGTERM
+
+
+def report(
+    bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float], rules: Optional[Rules] = None
+) -> Dict[str, Any]:
+    """
+    Parse the files of some bundles; nothing is written.
+
+    :param subdir: the real path of a folder or file; only what lies there.
+    :param file_seconds: how long a file may take; None stands for what Airflow allows.
+    :param rules: which files the caller may have read; None stands for all.
+    """
+    begun = time.monotonic()
+    files = readable_files(files_here([*opened(bundles)], subdir), rules)
+    entries = [entry_of(file, piece) for file, piece in in_forks(_parsed, files, file_seconds)]
+    return {
+        "files": slowest_first(entries),
+        "total_entries": len(entries),
+        "dag_count": sum(len(entry["dag_ids"]) for entry in entries),
+        "task_count": sum(entry["task_count"] for entry in entries),
+        "import_error_count": sum(len(entry["import_errors"]) for entry in entries),
+        "hostname": os.uname().nodename,
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+
+
+def opened(names: List[Optional[str]], *, refresh: bool = False) -> Iterator[Bundle]:
+    """Give the bundles of those names, their files there to be read."""
+    for bundle in airflow().syncing.bundles():
+        if bundle.name in names:
+            yield airflow().syncing.opened(bundle, refresh=refresh)
+
+
+def files_of(bundle: Bundle, subdir: Optional[str] = None) -> List[File]:
+    """Return the files of a bundle that Airflow would read, or those of them in the folder *subdir*."""
+    folder = bundle.path if subdir is None else _within(bundle, subdir)
+    return [] if folder is None else [(path, bundle) for path in airflow().syncing.files(folder)]
+
+
+def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: bool = False) -> List[File]:
+    """
+    Return the files of bundles, or of the folder *subdir* in them, that Airflow would read.
+
+    :param may_be_gone: a folder in a bundle may have none; the bundle itself may not.
+    :raises DagFilesMissing: there is none where active DAGs should be, so that this machine lacks them.
+    """
+    found = []
+    for bundle in bundles:
+        files = files_of(bundle, subdir)
+        if not files and not (may_be_gone and files_of(bundle)):
+            _require_no_dags(bundle, subdir)
+        found += files
+    return found
+
+
+def _require_no_dags(bundle: Bundle, subdir: Optional[str]) -> None:
+    with airflow().session() as session:
+        in_use = airflow().syncing.dags_in_use(bundle, session)
+    here = (path for path in in_use if subdir is None or is_in((path, bundle), subdir))
+    count = sum(len(in_use[path]) for path in here)
+    if count:
+        raise DagFilesMissing(subdir or bundle.path, bundle.name, os.uname().nodename, count)
+
+
+def _within(bundle: Bundle, real_path: str) -> Optional[str]:
+    """Return a real path as one of the bundle's, whose own path may lead over links; None where it is not in it."""
+    root = os.path.realpath(bundle.path)
+    if not lies_in(real_path, root):
+        return None
+    return os.path.normpath(os.path.join(bundle.path, os.path.relpath(real_path, root)))
+
+
+def is_in(file: File, real_path: str) -> bool:
+    """Return whether a file lies at, or below, a real path."""
+    return lies_in(os.path.realpath(file[0]), real_path)
+
+
+def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, Piece]]:
+    """Run the function on each file, several at once, and give what became of it before this job has to end."""
+    seconds = file_seconds or airflow().syncing.file_limit() or sys.maxsize
+    return fan_out(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4), until=ends_at())
+
+
+def load(path: str, bundle: Bundle) -> Loaded:
+    """Return what a file defines; whatever it raises, or tries to end the process with, is an import error."""
+    begun = time.monotonic()
+    loaded = Loaded(path, bundle)
+    outcome = outcome_of_call(lambda: airflow().user_code.dag_bag(path, bundle.path, bundle.name or ""))
+    if "error" in outcome:
+        loaded.import_errors[path] = _traceback(outcome["error"])
+    else:
+        bag = outcome["result"]
+        loaded.dags = dict(bag.dags)
+        loaded.import_errors = {os.path.join(bundle.path, name): text for name, text in bag.import_errors.items()}
+    _store(loaded)
+    loaded.seconds = round(time.monotonic() - begun, 3)
+    return loaded
+
+
+def _store(loaded: Loaded) -> None:
+    """Bring the DAGs into the form that they are stored in."""
+    for dag_id, dag in loaded.dags.items():
+        outcome = outcome_of_call(lambda dag=dag: airflow().syncing.stored_form(dag))  # type: ignore[misc]
+        if "error" in outcome:
+            loaded.import_errors[dag.fileloc] = _traceback(outcome["error"])
+        else:
+            loaded.stored_forms[dag_id] = outcome["result"]
+
+
+def _traceback(error: Dict[str, Any]) -> str:
+    if error.get("exit_code") == _TOLD_TO_END:
+        raise SystemExit(_TOLD_TO_END)
+    text: str = error["traceback"]
+    return text
+
+
+def _parsed(file: File) -> Dict[str, Any]:
+    return summary(load(*file))
+
+
+def summary(loaded: Loaded) -> Dict[str, Any]:
+    """Return what a file defines as answers have it, what is secret in its errors hidden."""
+    errors = [{"file": path, "stacktrace": hidden(text)} for path, text in sorted(loaded.import_errors.items())]
+    return {
+        "outcome": "import_error" if loaded.import_errors else "loaded",
+        "seconds": loaded.seconds,
+        "dag_ids": sorted(loaded.dags),
+        "task_count": sum(len(dag.tasks) for dag in loaded.dags.values()),
+        "import_errors": errors,
+    }
+
+
+def entry_of(file: File, piece: Piece) -> Dict[str, Any]:
+    """Return what became of a file: what its fork gave, or how that ended."""
+    path, bundle = file[:2]
+    named = {"file": path, "bundle_name": bundle.name, "exit_code": piece.exit_code}
+    if piece.state == "success":
+        return {**named, **piece.result}
+    error = _sentence(piece)
+    nothing = {"dag_ids": [], "task_count": 0, "import_errors": [{"file": path, "stacktrace": error}]}
+    return {**named, **nothing, "outcome": piece.state, "seconds": piece.seconds}
+
+
+def _sentence(piece: Piece) -> str:
+    if piece.error is not None:
+        return str(piece.error.get("traceback") or raised(piece.error))
+    if piece.state == "timeout" and not piece.seconds:
+        return "The other files took all the time that there was."
+    if piece.state == "timeout":
+        return f"The file did not load within {round(piece.seconds) or piece.seconds} s."
+    if (piece.exit_code or 0) < 0:
+        return f"The file ended its process by the signal {-(piece.exit_code or 0)}."
+    return f"The file ended its process with the exit code {piece.exit_code}."
+
+
+def slowest_first(entries: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Return what became of files in the order of Airflow's own report."""
+    return sorted(entries, key=lambda entry: (-entry["seconds"], entry["file"]))

@@ -1,0 +1,101 @@
+"""Which DAG files a caller may have read: reading one executes the code of all DAGs in it."""
+
+from __future__ import annotations
+
+import os.path
+from typing import Any, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.syncing import Bundle
+from native_api.errors import Forbidden, Refused
+from native_api.permissions import EXECUTE_DAG, Access, Resource
+from native_api.registry import Context
+
+#: What reading a file takes, for every DAG in it.
+READ_FILE = (Access(Resource.DAG, "GET"), *EXECUTE_DAG)
+
+File = TypeVar("File", bound=Tuple[Any, ...])
+
+#: Real paths: the files that may be read and those that may not, and the folders of which no other may be.
+Rules = Dict[str, List[str]]
+
+
+def rules_for(context: Context, bundles: Iterable[Bundle]) -> Optional[Rules]:
+    """
+    Return which files of the bundles the caller may have read; None stands for all.
+
+    A file with DAGs that Airflow knows takes the rights on each of them. Any other takes the rights on whatever DAG may
+    come, and is the team's of its bundle.
+    """
+    folders = {bundle.name: bundle.path for bundle in bundles}
+    closed = [
+        os.path.realpath(bundle.path)
+        for bundle in bundles
+        if not all(context.caller.may_new(access, bundle.name) for access in READ_FILE)
+    ]
+    dag_ids = _dag_ids(context.session)
+    allowed = context.caller.dag_ids_among(READ_FILE, dag_ids)
+    if not closed and allowed == dag_ids:
+        return None
+    readable: Set[str] = set()
+    refused: Set[str] = set()
+    for dag_model in _dag_models(context.session):
+        path = _real_path(dag_model, folders)
+        (readable if dag_model.dag_id in allowed else refused).update({path} if path else ())
+    return {"readable": sorted(readable - refused), "refused": sorted(refused), "closed": closed}
+
+
+def readable_files(files: Iterable[File], rules: Optional[Rules]) -> List[File]:
+    """Return those of the files, each a tuple that begins with the path, which the rules let be read."""
+    if rules is None:
+        return list(files)
+    readable, refused, closed = set(rules["readable"]), set(rules["refused"]), rules["closed"]
+
+    def may_be_read(path: str) -> bool:
+        return path in readable or (path not in refused and not any(lies_in(path, folder) for folder in closed))
+
+    return [file for file in files if may_be_read(os.path.realpath(file[0]))]
+
+
+def readable_bundles(bundles: Iterable[Bundle], rules: Optional[Rules]) -> List[Bundle]:
+    """
+    Return the bundles of which some file may be read.
+
+    :raises Forbidden: there is none.
+    """
+    found = [bundle for bundle in bundles if rules is None or _is_readable(os.path.realpath(bundle.path), rules)]
+    if not found:
+        raise Forbidden(EXECUTE_DAG[0].describe(None))
+    return found
+
+
+def _is_readable(folder: str, rules: Rules) -> bool:
+    return folder not in rules["closed"] or any(lies_in(path, folder) for path in rules["readable"])
+
+
+def lies_in(path: str, folder: str) -> bool:
+    """Return whether a path is that of the folder, or below it."""
+    return os.path.commonpath([folder, path]) == folder
+
+
+def _dag_ids(session: Any) -> Set[str]:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    return set(session.scalars(select(DagModel.dag_id)))
+
+
+def _dag_models(session: Any) -> Any:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    return session.scalars(select(DagModel).where(DagModel.fileloc.is_not(None)))
+
+
+def _real_path(dag_model: Any, folders: Dict[Optional[str], str]) -> Optional[str]:
+    """Return the real path of a DAG's file as its bundle has it at present, or None where it is in none of them."""
+    try:
+        bundle, path = airflow().syncing.place_of(dag_model)
+    except Refused:
+        return None
+    return os.path.realpath(os.path.join(folders[bundle], path)) if bundle in folders else None

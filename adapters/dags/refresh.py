@@ -1,0 +1,180 @@
+"""Reading the files of DAGs now, in place of waiting until Airflow does."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, fields
+
+from native_api.adapters import sandbox
+from native_api.adapters.compat import airflow
+from native_api.adapters.dags import sync
+from native_api.adapters.dags.readable_files import READ_FILE
+from native_api.adapters.dags.report import FilesToParse, ParsedFile, files_to_parse
+from native_api.adapters.fields.common import dag_id_field, switch
+from native_api.adapters.import_errors.operations import file_naming
+from native_api.adapters.jobs import operations as jobs
+from native_api.adapters.jobs.operations import AcceptedJob, InBackground
+from native_api.effects import Effect
+from native_api.errors import DagNotFound
+from native_api.permissions import EXECUTE_DAG
+from native_api.registry import Context, operation
+
+
+class RefreshDag(InBackground):
+    """Which DAG's file to read."""
+
+    dag_id = dag_id_field()
+
+
+class RefreshAllDags(FilesToParse):
+    """Which files to read, and what becomes of the DAGs of others."""
+
+    remove_missing = switch(
+        "Deactivate the DAGs of files that Airflow does not read on this host: they are not there, or ignored."
+    )
+
+
+class Changes(Schema):
+    """What has become of DAGs."""
+
+    added = fields.List(fields.String(), required=True, metadata={"description": "DAGs that were not there."})
+    changed = fields.List(
+        fields.String(), required=True, metadata={"description": "DAGs whose stored form or code is another now."}
+    )
+    removed = fields.List(fields.String(), required=True, metadata={"description": "DAGs that are gone."})
+
+
+class RefreshedFile(ParsedFile, Changes):
+    """What became of a file."""
+
+    bundle_version = fields.String(
+        allow_none=True, metadata={"description": "The version of the bundle that the file was read in."}
+    )
+
+
+class MissingFile(Schema):
+    """A file that active DAGs are in and that Airflow does not read on this host."""
+
+    file = fields.String(required=True)
+    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    dag_ids = fields.List(fields.String(), required=True)
+
+
+class RefreshedFiles(Changes):
+    """What became of files, the slowest first."""
+
+    files = fields.List(fields.Nested(RefreshedFile), required=True)
+    total_entries = fields.Integer(required=True, metadata={"description": "How many files those are."})
+    missing_files = fields.List(
+        fields.Nested(MissingFile),
+        required=True,
+        metadata={
+            "description": "Files that active DAGs are in and that Airflow does not read on this host: they are not "
+            "there, or ignored. Their DAGs stay active, unless remove_missing is set."
+        },
+    )
+    hostname = fields.String(required=True, metadata={"description": "The host whose files were read."})
+    import_error_count = fields.Integer(required=True)
+    asked_dag_processor = fields.Boolean(
+        required=True, metadata={"description": "Whether the DAG processor is to read them next, too."}
+    )
+    seconds = fields.Float(required=True, metadata={"description": "How long all of it took; files load in parallel."})
+    warnings = fields.List(fields.String())
+
+
+def _reserialize_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    return None if "bundle" in arguments or "subdir" in arguments else ["dags", "reserialize"]
+
+
+@operation(
+    request=RefreshDag,
+    result=RefreshedFiles,
+    accepted=AcceptedJob,
+    access=EXECUTE_DAG,
+    effect=Effect.EXECUTE,
+    tag="DAGs",
+    example={"dag_id": "example_dag"},
+)
+def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[Dict[str, Any]]:
+    """
+    Read the file of a DAG now, and write what it defines; then the change is there to be listed and triggered.
+
+    The source of the file's bundle is asked first for what is new. DAGs that are gone from the file are deactivated;
+    where the file is not on this host, nothing is changed and the call is refused with 409. The caller must be allowed
+    to execute every DAG of the file.
+    """
+    bundle, path = _place_of(context, dag_id)
+    job = sandbox.Job(sync.refresh_file, {"bundles": [bundle], "path": path, "dag_id": dag_id})
+    return jobs.run(context, job, in_background=in_background)
+
+
+@operation(
+    request=RefreshAllDags,
+    result=RefreshedFiles,
+    accepted=AcceptedJob,
+    access=READ_FILE,
+    effect=Effect.EXECUTE,
+    tag="DAGs",
+    command=_reserialize_command,
+    example={"subdir": "DAGS_FOLDER/example_dag.py"},
+)
+def refresh_all_dags(
+    context: Context, in_background: bool, remove_missing: bool, **which: Any
+) -> Optional[Dict[str, Any]]:
+    """
+    Read all DAG files of this host now, several at once, and write what they define.
+
+    DAGs of files that are not on this host stay as they are and are listed; remove_missing deactivates them. Where a
+    bundle, or the folder, has no DAG files at all on this host and active DAGs in the database, the call is refused
+    with 409. Files that the caller may not execute are omitted, as dag_report omits them.
+    """
+    arguments = {**files_to_parse(context, **which), "remove_missing": remove_missing}
+    job = sandbox.Job(sync.refresh, arguments)
+    return jobs.run(context, job, in_background=in_background)
+
+
+@jobs.answers("refresh_dag", "refresh_all_dags")
+def _read(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+    for file in finished.result["files"]:
+        for error in file["import_errors"]:
+            last = error["stacktrace"].strip().splitlines()[-1]
+            context.warnings.append(f"The file '{error['file']}' does not load: {last}")
+    _warn_of_missing(context, finished.result)
+    result: Dict[str, Any] = finished.result
+    return result
+
+
+def _warn_of_missing(context: Context, result: Mapping[str, Any]) -> None:
+    removed = set(result["removed"])
+    left = [file for file in result["missing_files"] if not removed.issuperset(file["dag_ids"])]
+    if left:
+        context.warnings.append(
+            f"Airflow does not read {len(left)} file(s) with active DAGs on the host '{result['hostname']}', as "
+            f"{left[0]['file']}: the DAGs stay as they are; 'remove_missing' deactivates them."
+        )
+
+
+def _place_of(context: Context, dag_id: str) -> Any:
+    """Return the bundle and the path of a DAG's file, once the caller may execute all that it defines."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    # One that is not active is in a file that did not load when Airflow last read it.
+    row = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
+    if row is None:
+        raise DagNotFound(dag_id, file_naming(context, dag_id))
+    bundle, path = airflow().syncing.place_of(row)
+    # Of an archive all is read, not only the module that has the DAG.
+    for other in _in_file(context, airflow().syncing.file_of(row)):
+        for access in EXECUTE_DAG:
+            context.caller.require_of_another(access, other, "execute all DAGs of the file")
+    return bundle, path
+
+
+def _in_file(context: Context, path: str) -> List[str]:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    in_it = airflow().syncing.in_file(path, DagModel), airflow().is_active(DagModel)
+    return list(context.session.scalars(select(DagModel.dag_id).where(*in_it)))

@@ -1,0 +1,141 @@
+"""How the files of DAGs load."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, fields, validate
+
+from native_api.adapters import sandbox
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.syncing import Bundle
+from native_api.adapters.dags import parsing
+from native_api.adapters.dags.operations import checked_subdir
+from native_api.adapters.dags.readable_files import READ_FILE, lies_in, readable_bundles, rules_for
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.texts import Text
+from native_api.adapters.jobs import operations as jobs
+from native_api.adapters.jobs.operations import AcceptedJob, InBackground
+from native_api.effects import Effect
+from native_api.errors import Invalid, OutsideFolders
+from native_api.registry import Context, operation
+
+
+class FilesToParse(InBackground):
+    """Which files to parse."""
+
+    subdir = Text(
+        texts.PATH,
+        metadata={
+            "description": "Only files in this folder, or this file, of the DAGs folder or a bundle; "
+            "DAGS_FOLDER at its beginning stands for the DAGs folder."
+        },
+    )
+    bundle = Text(texts.ID, shortest=1, metadata={"description": "Airflow 3: only the files of this bundle."})
+    file_seconds = fields.Float(
+        validate=validate.Range(min=0.1, max=86400),
+        metadata={"description": "How long a file may take; left out, what Airflow's dagbag_import_timeout allows."},
+    )
+
+
+class FileError(Schema):
+    """What of a file does not load."""
+
+    file = fields.String(required=True, metadata={"description": "The file, or the module in an archive."})
+    stacktrace = fields.String(required=True)
+
+
+class ParsedFile(Schema):
+    """What became of a file."""
+
+    file = fields.String(required=True)
+    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    outcome = fields.String(
+        required=True,
+        metadata={
+            "description": "loaded, import_error, failed (it could not be dealt with), crashed (it ended its process), "
+            "timeout, or missing (its DAGs were deactivated, as remove_missing asks for)."
+        },
+    )
+    exit_code = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "How it ended its process; negative: the signal."}
+    )
+    seconds = fields.Float(required=True)
+    dag_ids = fields.List(fields.String(), required=True)
+    task_count = fields.Integer(required=True)
+    import_errors = fields.List(fields.Nested(FileError), required=True)
+
+
+class ReportedFiles(Schema):
+    """How files load, the slowest first."""
+
+    files = fields.List(fields.Nested(ParsedFile), required=True)
+    total_entries = fields.Integer(required=True, metadata={"description": "How many files Airflow would read."})
+    dag_count = fields.Integer(required=True)
+    task_count = fields.Integer(required=True)
+    import_error_count = fields.Integer(required=True)
+    hostname = fields.String(required=True, metadata={"description": "The host whose files were read."})
+    seconds = fields.Float(required=True, metadata={"description": "How long all of it took; files load in parallel."})
+
+
+def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    return None if "subdir" in arguments or "bundle" in arguments else ["dags", "report"]
+
+
+@operation(
+    request=FilesToParse,
+    result=ReportedFiles,
+    accepted=AcceptedJob,
+    access=READ_FILE,
+    effect=Effect.EXECUTE,
+    tag="DAGs",
+    command=_report_command,
+    example={"subdir": "DAGS_FOLDER/example_dag.py"},
+)
+def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[Dict[str, Any]]:
+    """
+    Parse the files that Airflow reads DAGs from, and tell how each loads; nothing is written.
+
+    Each is parsed in a process of its own: one that ends its process, crashes or hangs is reported as such, and the
+    others are still. Files that the caller may not execute are omitted: that takes the right on every DAG of a file,
+    and on all DAGs, or all of its bundle's team, where Airflow knows none in it. Where a bundle, or the folder, has no
+    DAG files on this host and active DAGs in the database, the call is refused with 409.
+    """
+    job = sandbox.Job(parsing.report, files_to_parse(context, **which))
+    return jobs.run(context, job, in_background=in_background)
+
+
+@jobs.answers("dag_report")
+def _reported(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+    report: Dict[str, Any] = finished.result
+    return report
+
+
+def files_to_parse(
+    context: Context,
+    subdir: Optional[str] = None,
+    bundle: Optional[str] = None,
+    file_seconds: Optional[float] = None,
+) -> Dict[str, Any]:
+    """Return which files the sandbox is to parse, for the loaded :class:`FilesToParse`."""
+    known = airflow().syncing.bundles()
+    if bundle is not None:
+        airflow().syncing.bundle(bundle)
+    rules = rules_for(context, known)
+    readable = readable_bundles(known, rules)
+    folder = None if subdir is None else _existing(subdir, readable)
+    # One of another team is reported as one that does not exist.
+    wanted = readable if bundle is None else [airflow().syncing.bundle(bundle, among=readable)]
+    names = [one.name for one in wanted]
+    return {"bundles": names, "subdir": folder, "file_seconds": file_seconds, "rules": rules}
+
+
+def _existing(subdir: str, bundles: List[Bundle]) -> str:
+    """Return the real path of *subdir*, or raise where it is none that Airflow reads, or that the caller may."""
+    path = checked_subdir(subdir)
+    if not any(lies_in(path, os.path.realpath(bundle.path)) for bundle in bundles):
+        raise OutsideFolders(subdir)
+    if not os.path.exists(path):
+        raise Invalid({"subdir": [f"There is no such file or folder on the host '{os.uname().nodename}'."]})
+    return path

@@ -1,0 +1,163 @@
+"""In the sandbox: the files of DAGs parsed, and what they define written to the database."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+
+from native_api.adapters import private_files
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.syncing import Bundle, Loaded
+from native_api.adapters.dags import parsing
+from native_api.adapters.dags.readable_files import Rules, readable_files
+from native_api.errors import DagFileMissing, Refused
+
+
+class Refreshed(NamedTuple):
+    """A file to refresh; one that *is_here* is read, another loses its DAGs."""
+
+    path: str
+    bundle: Bundle
+    is_here: bool
+    lock: str
+
+
+class Missing(NamedTuple):
+    """A file that active DAGs are in and that Airflow would not read on this machine."""
+
+    path: str
+    bundle: Bundle
+    dag_ids: List[str]
+
+
+def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[str, Any]:
+    """
+    Get what is behind the bundle of a DAG's file, parse that, and write what it defines.
+
+    :param path: of the file in the bundle, or the whole one.
+    :raises DagFileMissing: this machine does not have it, so that nothing is known of its DAGs.
+    """
+    begun = time.monotonic()
+    opened = list(parsing.opened(bundles, refresh=True))
+    if not opened:
+        raise Refused(f"The bundle '{bundles[0]}' of the file '{path}' is not in the configuration.")
+    bundle = next((bundle for bundle in opened if _is_in(bundle, path)), opened[0])
+    whole = os.path.join(bundle.path, path)
+    if not os.path.exists(whole):
+        raise DagFileMissing(dag_id, whole, bundle.name, os.uname().nodename)
+    files = [(whole, bundle)]
+    return _answer(_entries(files, None), files, begun)
+
+
+def refresh(
+    bundles: List[Optional[str]],
+    subdir: Optional[str],
+    file_seconds: Optional[float],
+    remove_missing: bool,
+    rules: Optional[Rules] = None,
+) -> Dict[str, Any]:
+    """
+    Get what is behind the bundles, parse their files, and write what they define.
+
+    :param subdir: the real path of a folder or file; only what lies there.
+    :param file_seconds: how long a file may take; None stands for what Airflow allows.
+    :param remove_missing: deactivate the DAGs of files that Airflow would not read here.
+    :param rules: which files the caller may have read; None stands for all.
+    :raises DagFilesMissing: a bundle or the folder has no file, and should.
+    """
+    begun = time.monotonic()
+    opened = list(parsing.opened(bundles, refresh=True))
+    here = parsing.files_here(opened, subdir, may_be_gone=remove_missing)
+    files = readable_files(here, rules)
+    entries = _entries(files, file_seconds)
+    # Another file may define by now what was in a file that is not here.
+    gone = [file for file in _missing(opened, here) if subdir is None or parsing.is_in(file[:2], subdir)]
+    missing = readable_files(gone, rules)
+    if remove_missing:
+        # On Airflow 2 a file at another path may be that of another DAGs folder.
+        removed = [(file.path, file.bundle) for file in missing if _is_in(file.bundle, file.path)]
+        entries += _entries(removed, None, are_here=False)
+    return {**_answer(entries, files, begun), "missing_files": [_shown(file) for file in missing]}
+
+
+def _entries(
+    files: List[parsing.File], file_seconds: Optional[float], *, are_here: bool = True
+) -> List[Dict[str, Any]]:
+    airflow().syncing.prepare()
+    with tempfile.TemporaryDirectory() as folder:
+        some = [Refreshed(*file, are_here, os.path.join(folder, "lock")) for file in files]
+        return [parsing.entry_of(file, piece) for file, piece in parsing.in_forks(_refresh_one, some, file_seconds)]
+
+
+def _answer(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, Any]:
+    asked = [airflow().syncing.ask_processor(*file) for file in files]
+    entries = [{**_NOTHING, **entry} for entry in parsing.slowest_first(entries)]
+    return {
+        "files": entries,
+        "total_entries": len(entries),
+        **{name: sorted(dag_id for entry in entries for dag_id in entry[name]) for name in _NOTHING},
+        "import_error_count": sum(len(entry["import_errors"]) for entry in entries),
+        "asked_dag_processor": any(asked),
+        "hostname": os.uname().nodename,
+        "missing_files": [],
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+
+
+_NOTHING: Dict[str, Any] = {"added": [], "changed": [], "removed": []}
+
+
+def _is_in(bundle: Bundle, path: str) -> bool:
+    return not os.path.isabs(path) or os.path.commonpath([bundle.path, path]) == bundle.path
+
+
+def _missing(opened: List[Bundle], files: List[parsing.File]) -> Iterator[Missing]:
+    here = {path for path, _ in files}
+    # Of an archive the database has the modules.
+    folders = tuple(f"{path}{os.sep}" for path in here if not path.endswith(".py"))
+    with airflow().session() as session:
+        for bundle in opened:
+            for path, dag_ids in airflow().syncing.dags_in_use(bundle, session).items():
+                if path not in here and not path.startswith(folders):
+                    yield Missing(path, bundle, dag_ids)
+
+
+def _shown(file: Missing) -> Dict[str, Any]:
+    return {"file": file.path, "bundle_name": file.bundle.name, "dag_ids": file.dag_ids}
+
+
+def _refresh_one(file: Refreshed) -> Dict[str, Any]:
+    loaded = parsing.load(file.path, file.bundle) if file.is_here else Loaded(file.path, file.bundle)
+    with _alone(file.lock), airflow().session() as session:
+        changes = sync(loaded, session)
+    outcome = {} if file.is_here else {"outcome": "missing"}
+    return {**parsing.summary(loaded), **outcome, **changes, "bundle_version": file.bundle.version}
+
+
+@contextmanager
+def _alone(lock: str) -> Iterator[None]:
+    # Two files may name the same asset, and SQLite has one writer.
+    with open(lock, "w", encoding="utf-8", opener=private_files.opened) as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+
+
+def sync(loaded: Loaded, session: Any) -> Dict[str, Any]:
+    """Write what a file defines; return the DAGs that are new, those that have changed, and those that are gone."""
+    syncing = airflow().syncing
+    before = syncing.marks(loaded.path, loaded.bundle, session)
+    syncing.write(loaded, session)
+    if not loaded.import_errors:
+        syncing.deactivate(set(before) - set(loaded.dags), session)
+    session.flush()
+    session.expire_all()
+    after = syncing.marks(loaded.path, loaded.bundle, session)
+    return {
+        "added": sorted(set(after) - set(before)),
+        "changed": sorted(dag_id for dag_id in set(after) & set(before) if after[dag_id] != before[dag_id]),
+        "removed": sorted(set(before) - set(after)),
+    }

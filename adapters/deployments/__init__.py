@@ -1,0 +1,1 @@
+"""Deploy DAG files, with versions and rollback."""

@@ -1,0 +1,231 @@
+"""The versions of a file that are kept, outside of the DAGs folder, and the one change of it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Dict, Iterator, List, Optional
+
+from native_api.adapters import private_files
+from native_api.adapters.deployments.targets import Target
+from native_api.adapters.sandbox.slots import is_locked
+from native_api.errors import DeploymentNotFound, DeploymentRuns, NativeApiError, Refused
+
+Record = Dict[str, Any]
+
+#: Seconds to wait for the changes of other files: each takes moments, but several may come first.
+_OTHERS_SECONDS = 20.0
+#: Seconds to wait for whoever only looks whether a file is locked, which keeps others from locking it meanwhile.
+_LOOK_SECONDS = 0.5
+
+
+def root() -> Path:
+    """Return where the versions of all files lie."""
+    from airflow.configuration import get_airflow_home
+
+    return Path(get_airflow_home()) / "native_api" / "deployments"
+
+
+def every() -> Iterator[Record]:
+    """Give the records of all files."""
+    for folder in sorted(root().glob("*")):
+        yield from History(folder).records()
+
+
+def checksum(content: Optional[bytes]) -> Optional[str]:
+    """Return the SHA-256 of what a file holds, None where there is no file."""
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def of(target: Target) -> History:
+    """Return the history of a file."""
+    named = json.dumps([target.bundle.name, os.path.realpath(target.bundle.path), target.file])
+    return History(root() / hashlib.sha256(named.encode()).hexdigest()[:32])
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """
+    Keep the changes of all other files away: what one of them defines, no other may.
+
+    :raises Refused: they do not come to their end.
+    """
+    reason = f"Deployments of other files have not come to their end within {_OTHERS_SECONDS:.0f} s."
+    with _locked(root().with_name("deployments.lock"), _OTHERS_SECONDS, Refused(reason)):
+        yield
+
+
+def new_record(target: Target, deployment_id: str, operation: str, owner: str, size: int) -> Record:
+    """Return what is written down of a deployment before it begins."""
+    return {
+        "deployment_id": deployment_id,
+        "operation": operation,
+        "path": target.file,
+        "bundle_name": target.bundle.name,
+        "fileloc": target.path,
+        "bytes": size,
+        "owner": owner,
+        "deployed_at": time.time(),
+        "dag_ids": None,
+        "restored": None,
+    }
+
+
+class History:
+    """
+    The records and contents of one file.
+
+    A record is a deployment that has come to its end. ``journal.json`` is the record of one that has not; it says how
+    to undo that, and becomes a record by being renamed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._journal, self._lock = folder / "journal.json", folder / "lock"
+
+    @contextmanager
+    def alone(self, file: str) -> Iterator[None]:
+        """
+        Keep every other change of the file away.
+
+        :raises DeploymentRuns: there is one.
+        """
+        with _locked(self._lock, _LOOK_SECONDS, DeploymentRuns(file)):
+            yield
+
+    def is_being_changed(self) -> bool:
+        """Return whether the file is being changed at this moment."""
+        return is_locked(self._lock)
+
+    def records(self) -> List[Record]:
+        """Return the deployments of the file, the oldest first."""
+        found = []
+        for path in self.folder.glob("[0-9a-f]*.json"):
+            # A deployment may forget it meanwhile.
+            with suppress(FileNotFoundError):
+                found.append(json.loads(path.read_text()))
+        return sorted(found, key=lambda record: int(record["number"]))
+
+    def record(self, deployment_id: Optional[str], file: str) -> Record:
+        """
+        Return a deployment whose content is kept: the one of that id, or the one before what is there now.
+
+        :raises DeploymentNotFound: there is none.
+        """
+        records = self.records()
+        chosen = [record for record in records if record["deployment_id"] == deployment_id]
+        if deployment_id is None:
+            chosen = [record for record in records[:-1] if record["checksum"] is not None]
+            if records and records[-1]["checksum"] is None:
+                chosen = [record for record in records if record["checksum"] is not None]
+        if not chosen or chosen[-1]["checksum"] is None:
+            raise DeploymentNotFound(file, deployment_id)
+        return dict(chosen[-1])
+
+    def content(self, deployment_id: str) -> bytes:
+        """Return what the file held after a deployment."""
+        return self._content(deployment_id).read_bytes()
+
+    def keep(self, deployment_id: str, content: bytes) -> None:
+        """Keep what a file holds after, or held before, a deployment."""
+        _write(self._content(deployment_id), content)
+
+    def _content(self, deployment_id: str) -> Path:
+        return self.folder / f"{deployment_id}.content"
+
+    def _record(self, deployment_id: str) -> Path:
+        return self.folder / f"{deployment_id}.json"
+
+    # The journal
+
+    def journal(self) -> Optional[Record]:
+        """Return what has begun and not come to its end, None where nothing has."""
+        try:
+            journal: Record = json.loads(self._journal.read_text())
+        except FileNotFoundError:
+            return None
+        return journal
+
+    def begin(self, journal: Record) -> None:
+        """Write down what is about to be changed; what has been is undone from here on, unless it is committed."""
+        _write(self._journal, json.dumps(journal).encode())
+
+    def commit(self, journal: Record, kept: int) -> None:
+        """Make the change a deployment, and forget versions beyond the last *kept* before it."""
+        found = journal["undo"]["found"]
+        if found:
+            _write(self._record(found["deployment_id"]), json.dumps(found).encode())
+        _write(self._journal, json.dumps(journal).encode())
+        os.replace(self._journal, self._record(journal["deployment_id"]))
+        _sync_folder(self.folder)
+        self._forget_beyond(kept)
+
+    def undone(self, journal: Record) -> None:
+        """Forget a change that has been undone; until the journal is gone, its contents are there to undo it again."""
+        found = journal["undo"]["found"]
+        if found:
+            with suppress(FileNotFoundError):
+                self._record(found["deployment_id"]).unlink()
+        self._journal.unlink()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what a killed process has left here; nothing may be begun."""
+        known = {record["deployment_id"] for record in self.records()}
+        for path in [*self.folder.glob("*.content"), *self.folder.glob("*.new")]:
+            if path.suffix == ".new" or path.stem not in known:
+                path.unlink()
+
+    def _forget_beyond(self, kept: int) -> None:
+        for record in self.records()[: -(kept + 1)]:
+            self._forget(record["deployment_id"])
+
+    def _forget(self, deployment_id: str) -> None:
+        for path in (self._record(deployment_id), self._content(deployment_id)):
+            with suppress(FileNotFoundError):
+                path.unlink()
+
+
+@contextmanager
+def _locked(path: Path, seconds: float, error: NativeApiError) -> Iterator[None]:
+    """Hold the lock that a file stands for, or raise the error where others do for that long."""
+    private_files.folder(path.parent)
+    until = time.monotonic() + seconds
+    with open(path, "w", opener=private_files.opened) as lock:
+        while not _takes(lock):
+            if time.monotonic() > until:
+                raise error
+            time.sleep(0.01)
+        yield
+
+
+def _takes(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    with open(new, "wb", opener=private_files.opened) as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    os.replace(new, path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

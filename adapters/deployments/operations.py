@@ -1,0 +1,312 @@
+"""Files of DAGs: deploy one, list what was deployed, go back, delete."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional
+
+from marshmallow import Schema, ValidationError, fields, post_load
+
+from native_api import settings
+from native_api.adapters import sandbox
+from native_api.adapters.dags.refresh import Changes
+from native_api.adapters.deployments import history, job, targets
+from native_api.adapters.deployments.staging import current
+from native_api.adapters.deployments.targets import Target
+from native_api.adapters.deployments.uploads import FileOfDags, receive, told_of
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.common import DateTime, switch
+from native_api.adapters.fields.paging import page_fields, slice_of
+from native_api.adapters.fields.texts import Text
+from native_api.effects import Effect
+from native_api.errors import DagFileExists, DagFileNotFound, DeploymentRuns, Invalid, NativeApiError
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+from native_api.uploads import Upload
+
+
+class OneFile(Schema):
+    """Names a file of DAGs."""
+
+    path = Text(
+        texts.PATH, required=True, metadata={"description": "The path below the DAGs folder, or in the bundle."}
+    )
+    bundle = Text(
+        texts.ID,
+        shortest=1,
+        metadata={"description": "Airflow 3: the bundle, which must be a local folder; left out, the first one."},
+    )
+
+
+class HowToDeploy(Schema):
+    """What becomes of the DAGs of a file."""
+
+    pause = switch("Pause every DAG of the file.")
+    unpause = switch("Unpause every DAG of the file.")
+    allow_empty = switch("Take a file that defines no DAG: a module that DAGs import.")
+    dry_run = switch("Do everything but the change: load the file, and tell what would be.")
+
+
+class DeployDag(OneFile, HowToDeploy):
+    """What to deploy, and where."""
+
+    path = Text(
+        texts.PATH,
+        metadata={"description": "The path below the DAGs folder, or in the bundle; left out, the upload's own name."},
+    )
+    dag_file = FileOfDags(
+        required=True,
+        metadata={
+            "description": "A module (.py) or an archive of modules (.zip); uploaded, or a module's text.",
+            "upload": "file",
+            "masked": told_of,
+        },
+    )
+    force = switch("Replace a file that is there.")
+
+    @post_load
+    def _path(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+        if not data.get("path"):
+            name = data["dag_file"].filename
+            if not name or "/" in name:
+                raise ValidationError("Name the file: its upload has no plain name.", "path")
+            data["path"] = name
+        return data
+
+
+class RollbackDag(OneFile, HowToDeploy):
+    """Which file, and to what it is to go back."""
+
+    deployment_id = Text(
+        texts.ID, metadata={"description": "The deployment whose file is wanted; left out, the one before the newest."}
+    )
+
+    def also_told(self, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return what the audit log says of the version that is wanted."""
+        with suppress(NativeApiError):
+            chosen = _wanted(targets.target(arguments["path"], arguments.get("bundle")), arguments.get("deployment_id"))
+            return {"deployment_id": chosen["deployment_id"], "sha256": chosen["checksum"]}
+        return {}
+
+
+class DeleteDagFile(OneFile):
+    """Which file to delete."""
+
+    delete_metadata = switch("Delete all that Airflow has recorded about its DAGs, too.")
+
+    def also_told(self, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return what the audit log says of the file, and of the deployment that it comes from."""
+        with suppress(NativeApiError):
+            target = targets.target(arguments["path"], arguments.get("bundle"))
+            there = history.checksum(current(target))
+            records = history.of(target).records()
+            is_deployed = bool(records) and records[-1]["checksum"] == there
+            return {"sha256": there, "deployment_id": records[-1]["deployment_id"] if is_deployed else None}
+        return {}
+
+
+class Deployment(Schema):
+    """A change of a file of DAGs."""
+
+    deployment_id = fields.String(required=True, allow_none=True, metadata={"description": "null for a dry run."})
+    number = fields.Integer(required=True, metadata={"description": "Counts the deployments of the file."})
+    operation = fields.String(
+        required=True, metadata={"description": "deploy, rollback, delete, or found: a file that was there before."}
+    )
+    path = fields.String(required=True, metadata={"description": "Below the DAGs folder, or in the bundle."})
+    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    fileloc = fields.String(required=True, metadata={"description": "The whole path."})
+    checksum = fields.String(
+        required=True, allow_none=True, metadata={"description": "SHA-256 of the file; null where it was deleted."}
+    )
+    bytes = fields.Integer(required=True)
+    dag_ids = fields.List(fields.String(), required=True, allow_none=True)
+    deployed_at = DateTime(required=True)
+    owner = fields.String(required=True, allow_none=True, metadata={"description": "Whoever did it."})
+    restored = fields.String(
+        required=True, allow_none=True, metadata={"description": "The deployment that a rollback went back to."}
+    )
+
+
+class Deployed(Deployment, Changes):
+    """What a deployment did."""
+
+    replaced = fields.Boolean(required=True, metadata={"description": "Whether there was a file already."})
+    dry_run = fields.Boolean(required=True)
+    warnings = fields.List(fields.String())
+
+
+class DeletedDagFile(Deployment, Changes):
+    """What was deleted."""
+
+    deleted_rows = fields.Integer(required=True, metadata={"description": "How many rows of Airflow's tables."})
+    replaced = fields.Boolean(required=True)
+    dry_run = fields.Boolean(required=True)
+
+
+class ListDeployments(Schema.from_dict(page_fields("deployed_at"))):  # type: ignore[misc]
+    """Which deployments to list."""
+
+    path = Text(texts.PATH, metadata={"description": "Only those of this file."})
+    bundle = Text(texts.ID, metadata={"description": "Only those of files in this bundle."})
+
+
+class ListedDeployment(Deployment):
+    """A deployment, as lists have it."""
+
+    is_newest = fields.Boolean(required=True, metadata={"description": "Whether it is the file's last."})
+
+
+class Deployments(Schema):
+    """A page of deployments."""
+
+    deployments = fields.List(fields.Nested(ListedDeployment), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+@operation(
+    request=DeployDag,
+    result=Deployed,
+    access=Access(Resource.DEPLOYMENT, "POST"),
+    effect=Effect.DEPLOY,
+    tag="Deployments",
+    creates=True,
+    example={"dag_file": "RATE = 1\n", "path": "new_rates.py", "allow_empty": True, "dry_run": True},
+)
+def deploy_dag(
+    context: Context, dag_file: Upload, path: str, force: bool, bundle: Optional[str] = None, **how: bool
+) -> Dict[str, Any]:
+    """
+    Put a file of DAGs into the DAGs folder and what it defines into the database, all of it or nothing.
+
+    The file is loaded as what it is to become before it takes the place of the old one. It is refused where it does not
+    load, defines no DAG, or one that another file defines. When the call returns, its DAGs are there to be listed and
+    triggered. The version before is kept.
+    """
+    target = targets.target(path, bundle)
+    if not force and target.mode() is not None:
+        raise DagFileExists(target.path, os.uname().nodename)
+    context.created = not how["dry_run"] and target.mode() is None
+    upload = receive(dag_file)
+    try:
+        wanted = {"upload": os.fspath(upload), "force": force}
+        return _done(context, job.deploy, target, dag_file.size, {**wanted, "how": _how(context, how)}, upload)
+    finally:
+        with suppress(FileNotFoundError):
+            upload.unlink()
+
+
+@operation(
+    request=RollbackDag,
+    result=Deployed,
+    access=Access(Resource.DEPLOYMENT, "PUT"),
+    effect=Effect.DEPLOY,
+    tag="Deployments",
+    example={"path": "rates.py", "allow_empty": True},
+)
+def rollback_dag(
+    context: Context, path: str, bundle: Optional[str] = None, deployment_id: Optional[str] = None, **how: bool
+) -> Dict[str, Any]:
+    """Put a version of a file of DAGs that is kept in the place of what is there, as deploying it does."""
+    target = targets.target(path, bundle)
+    # The one that the audit log names, whatever is deployed meanwhile.
+    chosen = _wanted(target, deployment_id or context.arguments.get("deployment_id"))
+    wanted = {"deployment_id": chosen["deployment_id"], "how": _how(context, how)}
+    return _done(context, job.roll_back, target, 0, wanted)
+
+
+@operation(
+    request=DeleteDagFile,
+    result=DeletedDagFile,
+    access=Access(Resource.DEPLOYMENT, "DELETE"),
+    effect=Effect.DEPLOY,
+    tag="Deployments",
+    example={"path": "rates.py"},
+)
+def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: Optional[str] = None) -> Dict[str, Any]:
+    """
+    Delete a file of DAGs, and deactivate its DAGs; rollback_dag brings it back.
+
+    With their metadata, which is refused while one of their tasks runs, the DAGs' runs are gone for good.
+    """
+    target = targets.target(path, bundle)
+    if target.mode() is None:
+        raise DagFileNotFound(target.path)
+    wanted = {"metadata": delete_metadata, "kept": settings.get("deployments_kept")}
+    return _done(context, job.delete, target, 0, wanted)
+
+
+@operation(
+    request=ListDeployments,
+    result=Deployments,
+    access=Access(Resource.DEPLOYMENT, "GET"),
+    effect=Effect.READ,
+    tag="Deployments",
+)
+def list_deployments(
+    context: Context, path: Optional[str] = None, bundle: Optional[str] = None, **asked: Any
+) -> Dict[str, Any]:
+    """List what was deployed and is kept."""
+    found = [
+        record
+        for record in history.every()
+        if path in (None, record["path"]) and bundle in (None, record["bundle_name"])
+    ]
+    newest = {record["fileloc"]: record["deployment_id"] for record in found}
+    shown = [{**_shown(record), "is_newest": newest[record["fileloc"]] == record["deployment_id"]} for record in found]
+    page = slice_of(context, shown, asked, lambda record: (record["deployed_at"], record["number"]))
+    return {"deployments": page, "total_entries": len(found)}
+
+
+def _wanted(target: Target, deployment_id: Optional[str]) -> history.Record:
+    return history.of(target).record(deployment_id, target.file)
+
+
+def _done(
+    context: Context,
+    function: Callable[..., Any],
+    target: Target,
+    size: int,
+    wanted: Mapping[str, Any],
+    upload: Optional[Path] = None,
+) -> Dict[str, Any]:
+    """
+    Have the sandbox change the file, and return what it did.
+
+    :raises DeploymentRuns: somebody else does; that is told at once, and not after waiting for a place in the sandbox.
+    """
+    if history.of(target).is_being_changed():
+        raise DeploymentRuns(target.file)
+    arguments: Dict[str, Any] = {**wanted}
+    left = {"upload": os.fspath(upload)} if upload else {}
+    job_id = uuid.uuid4().hex
+    record = history.new_record(target, job_id, _NAMES[function], context.caller.name, size)
+    arguments["record"] = record
+    cleanup = (job.recover, {"record": record, **left})
+    finished = sandbox.run(context, sandbox.Job(function, arguments, cleanup, job_id))
+    if finished is None:
+        raise Invalid({"path": ["A deployment does not go on in the background."]})
+    context.warnings.extend(finished.result.pop("warnings", []))
+    return _shown(finished.result)
+
+
+_NAMES: Dict[Callable[..., Any], str] = {job.deploy: "deploy", job.roll_back: "rollback", job.delete: "delete"}
+
+
+def _how(context: Context, asked: Mapping[str, bool]) -> Dict[str, Any]:
+    paused: Optional[bool] = None
+    if asked["pause"] and asked["unpause"]:
+        context.warnings.append("Both options pause and unpause were given. Skipping")
+    elif asked["pause"] or asked["unpause"]:
+        paused = asked["pause"]
+    kept = settings.get("deployments_kept")
+    return {"dry_run": asked["dry_run"], "allow_empty": asked["allow_empty"], "paused": paused, "kept": kept}
+
+
+def _shown(record: Dict[str, Any]) -> Dict[str, Any]:
+    moment = datetime.fromtimestamp(record["deployed_at"], timezone.utc)
+    return {**record, "deployed_at": moment}

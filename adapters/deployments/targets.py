@@ -1,0 +1,122 @@
+"""Which files may be deployed: below the DAGs folder or a bundle that is a local folder, and never out of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Iterator, List, Optional, Tuple
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.syncing import Bundle
+from native_api.adapters.server_files import complaint, folder_below
+from native_api.errors import Invalid, OutsideFolders, Refused
+
+#: What Airflow loads DAGs from: modules, and archives of modules.
+SUFFIXES = (".py", ".zip")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file that may be deployed; *file* is its path in the bundle."""
+
+    bundle: Bundle
+    file: str
+
+    @property
+    def path(self) -> str:
+        """The whole path."""
+        return os.path.join(self.bundle.path, self.file)
+
+    @property
+    def folders(self) -> List[str]:
+        """The folders on the way to it, each by its path in the bundle."""
+        steps = self.file.split("/")[:-1]
+        return ["/".join(steps[: number + 1]) for number in range(len(steps))]
+
+    @contextmanager
+    def folder(self) -> Iterator[Tuple[int, str]]:
+        """Give the descriptor of the file's folder, and its name there."""
+        with self._folder_of(self.file) as found:
+            yield found
+
+    @contextmanager
+    def _folder_of(self, path: str) -> Iterator[Tuple[int, str]]:
+        with _our_errors(self.file), folder_below(self.bundle.path, path, OutsideFolders) as found:
+            yield found
+
+    def make_folders(self, folders: List[str]) -> None:
+        """Make folders that are to lead to it, each by its path in the bundle, the outermost first."""
+        for path in folders:
+            with self._folder_of(path) as (folder, name), suppress(FileExistsError):
+                os.mkdir(name, dir_fd=folder)
+
+    def remove_folders(self, folders: List[str]) -> None:
+        """Remove folders, but for those that something is in."""
+        for path in reversed(folders):
+            with suppress(FileNotFoundError, OutsideFolders, Refused), self._folder_of(path) as (folder, name):
+                os.rmdir(name, dir_fd=folder)
+
+    def mode(self) -> Optional[os.stat_result]:
+        """
+        Return what is known of the file that is there, None where there is none.
+
+        :raises OutsideFolders: it is a link, or what leads to it is one.
+        :raises Refused: it is no file.
+        """
+        with suppress(FileNotFoundError), self.folder() as (folder, name):
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISLNK(found.st_mode):
+                raise OutsideFolders(self.file)
+            if not stat.S_ISREG(found.st_mode):
+                raise Refused(f"'{self.file}' is no file.")
+            return found
+        return None
+
+
+def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Target:
+    """
+    Return the file that a caller names by its path in the bundle.
+
+    :param field: what the caller named it by.
+    :raises OutsideFolders: it leads out of the bundle.
+    :raises Invalid: it is no name of a file of DAGs.
+    :raises Refused: the bundle is no local folder, or part of an installed package.
+    """
+    if os.path.isabs(path) or ".." in path.split("/"):
+        raise OutsideFolders(path)
+    reason = _what_is_wrong(path)
+    if reason:
+        raise Invalid({field: [reason]})
+    found = airflow().syncing.bundle(bundle)
+    airflow().syncing.require_local(found)
+    named = Target(found, path)
+    if not os.path.isdir(found.path):
+        raise Refused(f"The folder {found.path} is not on this machine: the web server does not share the DAGs folder.")
+    named.mode()
+    return named
+
+
+def _what_is_wrong(path: str) -> Optional[str]:
+    try:
+        wrong = complaint(path)
+    except UnicodeEncodeError:
+        return "No text: it has half of a surrogate pair in it."
+    if wrong:
+        return wrong
+    if not path.endswith(SUFFIXES):
+        return f"Must end in {' or '.join(SUFFIXES)}."
+    return "No part of it may be __pycache__." if "__pycache__" in path.split("/") else None
+
+
+@contextmanager
+def _our_errors(file: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (NotADirectoryError, IsADirectoryError) as exc:
+        raise OutsideFolders(file) from exc
+    except OSError as exc:
+        raise Refused(f"The file '{file}' cannot be written: {os.strerror(exc.errno or 0)}.") from exc

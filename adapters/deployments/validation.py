@@ -1,0 +1,93 @@
+"""In the sandbox: a file of DAGs tried out as what it is to become, and what keeps it from that."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from typing import Any, Dict
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.syncing import Loaded
+from native_api.adapters.dags import parsing
+from native_api.adapters.deployments.substitution import standing_in
+from native_api.adapters.deployments.targets import Target
+from native_api.adapters.sandbox.worker import outcome_of_call
+from native_api.errors import DagFileBroken, DagsElsewhere, NoDagInFile
+
+
+def tried_out(target: Target, staged: str, allow_empty: bool) -> Loaded:
+    """
+    Return what a file would define.
+
+    :param staged: where its content lies.
+    :raises DagFileBroken: it does not load.
+    :raises NoDagInFile: it defines no DAG, and should.
+    """
+    with standing_in(target.path, staged):
+        loaded = parsing.load(target.path, target.bundle)
+        if target.file.endswith(".py") and not airflow().syncing.looks_into(target.path):
+            _require_module(target)
+    require_stored(loaded)
+    if not loaded.dags and not allow_empty:
+        raise NoDagInFile(target.file)
+    return loaded
+
+
+def _require_module(target: Target) -> None:
+    """Raise where a module that Airflow does not look into, but DAGs may import, does not load."""
+    outcome = outcome_of_call(lambda: _load_module(target))
+    if "error" in outcome:
+        raise DagFileBroken([{"file": target.path, "stacktrace": outcome["error"]["traceback"]}])
+
+
+def _load_module(target: Target) -> None:
+    """Execute a module by the name that DAGs import it by, so that it finds its package."""
+    steps = target.file[: -len(".py")].split("/")
+    package = steps[:-1] if steps[-1] == "__init__" else steps
+    # One that is in no package may have the name of a module that is in use here.
+    name = ".".join(package) if len(steps) > 1 else f"deployed_{steps[0]}"
+    loader = SourceFileLoader(name, target.path)
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    sys.modules[name] = module_from_spec(spec)
+    loader.exec_module(sys.modules[name])
+
+
+def require_stored(loaded: Loaded) -> None:
+    """
+    Raise where a file, or one of its DAGs, does not load.
+
+    :raises DagFileBroken: with what is wrong.
+    """
+    if loaded.import_errors:
+        raise DagFileBroken(parsing.summary(loaded)["import_errors"])
+
+
+def require_nowhere_else(loaded: Loaded) -> None:
+    """
+    Raise where another file defines one of the DAGs.
+
+    :raises DagsElsewhere: with the other files.
+    """
+    with airflow().session() as session:
+        elsewhere = _defined_elsewhere(loaded, session)
+    if elsewhere:
+        raise DagsElsewhere(elsewhere)
+
+
+def _defined_elsewhere(loaded: Loaded, session: Any) -> Dict[str, str]:
+    from airflow.models.dag import DagModel
+    from airflow.utils.file import correct_maybe_zipped
+    from sqlalchemy import not_, select
+
+    others = select(DagModel.dag_id, DagModel.fileloc).where(
+        DagModel.dag_id.in_(loaded.dags),
+        airflow().is_active(DagModel),
+        not_(airflow().syncing.in_file(loaded.path, DagModel)),
+    )
+    # Airflow may not have noticed yet that a file is gone.
+    return {
+        dag_id: fileloc for dag_id, fileloc in session.execute(others) if os.path.exists(correct_maybe_zipped(fileloc))
+    }

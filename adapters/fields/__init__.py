@@ -1,0 +1,1 @@
+"""The fields and checks that the request schemas share."""

@@ -1,0 +1,222 @@
+"""Many things of one noun at once: what imports of variables, connections and pools share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, ClassVar, Collection, Dict, List, Mapping, Optional, Type
+
+from marshmallow import Schema, ValidationError, fields, pre_load, validates_schema
+
+from native_api import settings
+from native_api.adapters import server_files
+from native_api.adapters.compat.masking import MASK
+from native_api.adapters.fields import strict_json, texts
+from native_api.adapters.fields.texts import OneOf, Text
+from native_api.errors import Invalid, Refused, SomeExist
+from native_api.permissions import Access, Resource
+from native_api.registry import Context
+
+#: How many names the audit row of an import has.
+NAMES_LOGGED = 100
+
+#: What an import says of one thing.
+Entry = Dict[str, Any]
+Entries = Dict[str, Entry]
+
+#: Reads one entry by its name; raises ValidationError.
+ReadEntry = Callable[[Any, Any], Entry]
+
+
+def file_field(**kwargs: Any) -> Text:
+    """Return the field of a file on the server."""
+    return Text(
+        texts.PATH,
+        shortest=1,
+        metadata={"description": "A file on the server: its path below the option files_dir, or its whole path."},
+        **kwargs,
+    )
+
+
+class EntriesField(fields.Raw):
+    """Things by their names: an object, the text of one, or an uploaded file of one."""
+
+    def __init__(self, read_entries: Callable[[Any], Entries], description: str) -> None:
+        self.read_entries = read_entries
+        super().__init__(metadata={"description": description, "upload": True, "masked": names_logged})
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Entries:
+        return self.read_entries(value)
+
+
+def names_logged(entries: Mapping[str, Any]) -> List[str]:
+    """Return what the audit log says of an import: its names."""
+    more = len(entries) - NAMES_LOGGED
+    return [*sorted(entries)[:NAMES_LOGGED], *([f"and {more} more"] if more > 0 else [])]
+
+
+class Import(Schema):
+    """Where the entries of an import come from, and what becomes of things that are there."""
+
+    #: The field of the entries.
+    entries: ClassVar[str]
+
+    file = file_field()
+    on_conflict = fields.String(
+        load_default="overwrite",
+        validate=OneOf(["overwrite", "fail", "skip"]),
+        metadata={"description": "What becomes of an entry whose name is there: overwrite it, fail, or skip it."},
+    )
+
+    @pre_load
+    def _of_an_export(self, data: Mapping[str, Any], **kwargs: Any) -> Dict[str, Any]:
+        """Take what an export returned, which may have said besides what it omits."""
+        return {name: value for name, value in data.items() if name != "warnings"}
+
+    @validates_schema
+    def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if (self.entries in data) == ("file" in data):
+            raise ValidationError(f"Give either the {self.entries} or a file on the server.", self.entries)
+
+
+class Imported(Schema):
+    """What an import did, by name."""
+
+    created = fields.List(fields.String(), required=True)
+    updated = fields.List(fields.String(), required=True)
+    skipped = fields.List(fields.String(), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+def import_entries(
+    context: Context,
+    entries: Entries,
+    *,
+    resource: Resource,
+    present: Collection[str],
+    on_conflict: str,
+    exist: Type[SomeExist],
+    store: Callable[[List[str]], None],
+) -> Dict[str, Any]:
+    """
+    Store all entries, or none where one cannot be stored, and return what :class:`Imported` says.
+
+    :param present: the names that are there.
+    :param exist: what is raised where some are there and on_conflict says fail.
+    :param store: stores the entries with these names.
+    """
+    there = sorted(set(entries) & set(present))
+    if there and on_conflict == "fail":
+        raise exist(there)
+    skipped = there if on_conflict == "skip" else []
+    wanted = sorted(set(entries) - set(skipped))
+    # All rights before the first write: in multi-team mode Airflow asks for a thing's team in a session that ends ours.
+    for name in wanted:
+        context.caller.require(Access(resource, "PUT" if name in present else "POST"), name)
+    store(wanted)
+    created = [name for name in wanted if name not in present]
+    context.created = bool(created)
+    return {
+        "created": created,
+        "updated": [name for name in wanted if name in present],
+        "skipped": skipped,
+        "total_entries": len(entries),
+    }
+
+
+def entries_of_file(file: str, read_entries: Callable[[Any], Entries]) -> Entries:
+    """Return the entries of a file on the server, or raise :class:`Invalid`."""
+    try:
+        return read_entries(server_files.read(file))
+    except ValidationError as exc:
+        raise Invalid({"file": exc.messages}) from exc
+
+
+def read_content(content: Any) -> Any:
+    """Return what an import's content says, whose text or file is JSON; raise ValidationError where it is not."""
+    if not isinstance(content, (bytes, str)):
+        return content
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        read = strict_json.loads(text)
+        # Half of a surrogate pair is no text.
+        json.dumps(read, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as exc:
+        raise ValidationError(f"Not valid JSON: {exc}") from exc
+    return read
+
+
+def read_each(content: Any, read_entry: ReadEntry) -> Entries:
+    """
+    Return every entry of an import's content, each as *read_entry* reads it.
+
+    :raises ValidationError: keyed by the names of the entries that are wrong.
+    """
+    if not isinstance(content, dict):
+        raise ValidationError("Must be a JSON object of names and what they stand for.")
+    most = settings.get("import_entries")
+    if len(content) > most:
+        raise ValidationError(f"Has {len(content)} entries; the option [native_api] import_entries allows {most}.")
+    entries, wrong = {}, {}
+    for name, said in content.items():
+        try:
+            entries[name] = read_entry(name, said)
+        except ValidationError as exc:
+            wrong[str(name)] = exc.messages
+    if wrong:
+        raise ValidationError(wrong)
+    return entries
+
+
+def unwrapped(content: Any, name: str) -> Any:
+    """Return the entries of what an export returned, which has them below *name*, or the content where it is none."""
+    if isinstance(content, dict) and set(content) - {"warnings"} == {name} and isinstance(content[name], dict):
+        within = content[name]
+        # One entry of that name has fields, which are no objects all.
+        if all(isinstance(entry, dict) for entry in within.values()):
+            return within
+    return content
+
+
+def omit(context: Context, nouns: str, broken: List[str], decrypted: int) -> None:
+    """
+    Warn of what an export omits.
+
+    :param broken: the names of what cannot be decrypted.
+    :param decrypted: how many encrypted things could be.
+    :raises Refused: none could be, so that it is the key that is lost, and an export would look like one of nothing.
+    """
+    named = ", ".join(names_logged(dict.fromkeys(broken)))
+    if broken and not decrypted:
+        raise Refused(f"These {nouns} were encrypted with a key that is not in [core] fernet_key: {named}.")
+    if broken:
+        context.warnings.append(f"Omitted these {nouns}, which cannot be decrypted: {named}.")
+
+
+def refuse_mask(value: Any) -> None:
+    """Raise ValidationError where the value holds the mask."""
+    if holds_mask(value):
+        raise ValidationError(f"Holds {MASK}, which stands for a value that was not shown.")
+
+
+def holds_mask(value: Any) -> bool:
+    """Return whether a value holds the mask, in the text of a JSON too."""
+    if isinstance(value, dict):
+        return any(map(holds_mask, value.values()))
+    if isinstance(value, list):
+        return any(map(holds_mask, value))
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        read = json_or_none(value)
+        return read is not None and holds_mask(read)
+    return bool(value == MASK)
+
+
+def json_or_none(text: str) -> Any:
+    """Return what a JSON text says other than a string, None where it is none."""
+    try:
+        read = strict_json.loads(text)
+        if "\\u" in text:
+            # Half of a surrogate pair is no text: no import takes it.
+            json.dumps(read, ensure_ascii=False).encode()
+    except ValueError:
+        return None
+    return None if isinstance(read, str) else read

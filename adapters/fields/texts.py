@@ -1,0 +1,57 @@
+"""Texts that callers send, which all have a maximum length: what is longer costs no more than to count it."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from marshmallow import fields, validate
+
+from native_api.suggestions import question
+
+#: The longest texts of each kind, in characters: Airflow's columns of ids, what a file system takes for a path, and
+#: what is enough for a pattern, and for a word on a command line.
+ID, PATH, PATTERN, WORD = 250, 4096, 1000, 1000
+#: A token of ours, and a text about something: both are more than anybody has needed.
+TOKEN, DESCRIPTION = 8192, 5000
+#: The texts that numbers and dates may be.
+NUMBER = 100
+#: How many texts a list may have.
+LIST = 100
+
+
+class OneOf(validate.OneOf):
+    """One of some words; the refusal of another has the nearest of them."""
+
+    def _format_error(self, value: Any) -> str:
+        return super()._format_error(value).rstrip(".") + (question(str(value), map(str, self.choices)) or ".")
+
+
+class Text(fields.String):
+    """A text of bounded length."""
+
+    def __init__(self, longest: int, *rules: Any, shortest: Optional[int] = None, **kwargs: Any) -> None:
+        """
+        Make the field.
+
+        :param longest: the maximum length, in characters.
+        :param rules: validators besides.
+        """
+        self.length = validate.Length(min=shortest, max=longest)
+        super().__init__(validate=[self.length, *rules], **kwargs)
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        # Before anything else is done with it: validators run after this, and all of them.
+        return self.length(text)
+
+
+class Texts(fields.List):  # type: ignore[type-arg]
+    """Some texts, of bounded length and number."""
+
+    def __init__(self, longest: int, **kwargs: Any) -> None:
+        super().__init__(Text(longest), validate=validate.Length(max=LIST), **kwargs)
+
+
+def pattern(description: str) -> Text:
+    """Return the field of a text that is looked for as ILIKE does."""
+    return Text(PATTERN, metadata={"description": f"{description}; % stands for any text and _ for any character."})

@@ -1,0 +1,157 @@
+"""Import errors: the files that did not load when Airflow last parsed them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any, Dict, Optional
+
+from marshmallow import Schema, fields
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.common import DateTime
+from native_api.adapters.fields.paging import contains, page_fields, page_of
+from native_api.adapters.fields.texts import Text, pattern
+from native_api.effects import Effect
+from native_api.errors import Invalid
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+#: How many files with import errors are looked through for a DAG that is not found, and how much of each, in bytes.
+FILES_READ, BYTES_READ = 20, 262144
+
+
+class ListImportErrors(Schema.from_dict(page_fields("id", "timestamp", "filename"))):  # type: ignore[misc]
+    """Which import errors to list."""
+
+    filename_pattern = pattern("Only files whose path contains this")
+    bundle = Text(texts.ID, metadata={"description": "Airflow 3: only files of this bundle."})
+
+
+class ImportError(Schema):
+    """A file that did not load when Airflow last parsed it."""
+
+    import_error_id = fields.Integer(required=True)
+    timestamp = DateTime(required=True, allow_none=True, metadata={"description": "When it was parsed."})
+    filename = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Airflow 2: the whole path; 3: the path in the bundle."},
+    )
+    bundle_name = fields.String(
+        required=True, allow_none=True, metadata={"description": "Airflow 3: the bundle of the file."}
+    )
+    stack_trace = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "null where the file has DAGs that the caller may not read."},
+    )
+
+
+class ImportErrors(Schema):
+    """A page of import errors."""
+
+    import_errors = fields.List(fields.Nested(ImportError), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+@operation(
+    request=ListImportErrors,
+    result=ImportErrors,
+    access=Access(Resource.IMPORT_ERROR, "GET"),
+    effect=Effect.READ,
+    tag="Import Errors",
+    command=lambda arguments: airflow().import_errors_command(arguments.get("bundle")),
+    example={"filename_pattern": "reports"},
+)
+def list_import_errors(
+    context: Context, filename_pattern: Optional[str] = None, bundle: Optional[str] = None, **asked: Any
+) -> Dict[str, Any]:
+    """
+    List the files that did not load when Airflow last parsed them, as it has stored them; nothing is parsed.
+
+    Of a file with DAGs from earlier, those see it who may read one of them, and its stack trace who may read all. A
+    file of which Airflow knows no DAG is for those who may read every DAG, or in multi-team mode its team's.
+    """
+    from sqlalchemy import null, select
+
+    error = airflow().import_error_model()
+    if bundle is not None and not hasattr(error, "bundle_name"):
+        raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})
+    visible, hidden = _rights(context, error)
+    statement = select(
+        error.id.label("import_error_id"),
+        error.timestamp,
+        error.filename,
+        getattr(error, "bundle_name", null()).label("bundle_name"),
+        error.stacktrace.label("stack_trace"),
+        hidden.label("hidden"),
+    ).where(visible)
+    if filename_pattern is not None:
+        statement = statement.where(contains(error.filename, filename_pattern))
+    if bundle is not None:
+        statement = statement.where(error.bundle_name == bundle)
+    columns = {name: getattr(error, name) for name in ("id", "timestamp", "filename")}
+    rows, total = page_of(context, statement, asked, columns, error.id)
+    return {"import_errors": [_shown(row) for row in rows], "total_entries": total}
+
+
+def file_naming(context: Context, dag_id: str) -> Optional[str]:
+    """
+    Return the file with an import error that a DAG is in, None where none is known or the caller may not see it.
+
+    It is the file that Airflow knows the DAG by, or else one on this host in whose text the DAG's id stands.
+    """
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+    from sqlalchemy.orm import aliased
+
+    if not context.caller.may(Access(Resource.IMPORT_ERROR, "GET"), None):
+        return None
+    error = airflow().import_error_model()
+    visible, _ = _rights(context, error)
+    # An alias, since the conditions have the table in selects of their own.
+    dag = aliased(DagModel)
+    of_the_dag = select(error.filename).join(dag, airflow().of_the_file(dag, error))
+    known = context.session.scalar(of_the_dag.where(visible, dag.dag_id == dag_id).limit(1))
+    if known is not None:
+        return str(known)
+    latest = select(error.filename).where(visible).order_by(error.timestamp.desc()).limit(FILES_READ)
+    return next((str(file) for file in context.session.scalars(latest) if _names(file, dag_id)), None)
+
+
+def _names(file: str, dag_id: str) -> bool:
+    """Return whether a file has the DAG's id in quotes in its text, as far as it is read."""
+    words = [quote + dag_id.encode("utf-8", "replace") + quote for quote in (b"'", b'"')]
+    for folder in airflow().folders():
+        path = os.path.join(folder, file)
+        with suppress(OSError):
+            if os.path.isfile(path):
+                with open(path, "rb") as opened:
+                    text = opened.read(BYTES_READ)
+                return any(word in text for word in words)
+    return False
+
+
+def _rights(context: Context, error: Any) -> Any:
+    """Return the conditions that the caller may see an import error, and that its stack trace is hidden."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import false, select, true
+
+    bundles = context.caller.bundles()
+    dag_ids = context.caller.dag_ids(Access(Resource.DAG, "GET"))
+    if dag_ids is None:
+        return true(), false()
+    of_the_file = select(DagModel.dag_id).where(airflow().of_the_file(DagModel, error))
+    others = DagModel.dag_id.not_in(dag_ids)
+    if bundles is None:
+        sees_the_rest = ~select(DagModel.dag_id).where(others).exists()
+    else:
+        sees_the_rest = error.bundle_name.in_(bundles)
+    of_the_callers = of_the_file.where(DagModel.dag_id.in_(dag_ids)).exists()
+    return of_the_callers | (~of_the_file.exists() & sees_the_rest), of_the_file.where(others).exists()
+
+
+def _shown(row: Any) -> Dict[str, Any]:
+    return {**row._mapping, "stack_trace": None if row.hidden else row.stack_trace}

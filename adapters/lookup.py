@@ -1,0 +1,134 @@
+"""
+What a caller named: a run, or a task instance.
+
+An operation on a run has a request that is :class:`~native_api.adapters.fields.common.OneRun` or more; it takes
+the fields of that as one, unread, and begins with :func:`named_run`::
+
+    def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
+        return shown(named_run(context, **run))
+
+One on a task instance has :class:`~native_api.adapters.task_instances.operations.OneTaskInstance` or more, and
+begins with :func:`named_instance`::
+
+    def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
+        run, key = named_instance(context, **instance)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.dags.operations import active_dag
+from native_api.errors import DagRunNotFound, TaskInstanceNotFound, TaskNotFound
+from native_api.registry import Context
+
+
+def named_run(
+    context: Context,
+    dag_id: str,
+    run_id: Optional[str] = None,
+    logical_date: Any = None,
+    subdir: Optional[str] = None,
+) -> Any:
+    """
+    Return the run that the caller named.
+
+    :raises DagNotFound: no active DAG has that id.
+    :raises DagNotBelow: its file does not lie below *subdir*.
+    :raises DagRunNotFound: the DAG has no such run.
+    """
+    active_dag(context, dag_id, subdir)
+    row = find_run(context.session, dag_id, run_id, logical_date)
+    if run_id is not None:
+        context.meant["run_id"] = row.run_id
+    return row
+
+
+def named_instance(
+    context: Context, dag_id: str, task_id: str, map_index: int, **run: Any
+) -> Tuple[Any, Dict[str, Any]]:
+    """
+    Return the run of the task instance that the caller named, and the instance's key.
+
+    The key is dag_id, run_id, task_id and map_index: for :func:`of_key` and :func:`missing_instance`. The instance
+    itself is not looked for, since operations want different things of it.
+
+    :raises TaskNotFound: the run is not there, and neither is the task.
+    :raises DagRunNotFound: the run alone is not there; and what else :func:`named_run` raises.
+    """
+    try:
+        row = named_run(context, dag_id, **run)
+    except DagRunNotFound:
+        _require_task(context.session, dag_id, task_id)
+        raise
+    return row, {"dag_id": dag_id, "run_id": row.run_id, "task_id": task_id, "map_index": map_index}
+
+
+def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
+    """
+    Return the run with that id, or for that date; raise :class:`DagRunNotFound` where there is none.
+
+    An id with spaces that no run has is looked for with pluses.
+    """
+    row = run_of(session, dag_id, run_id, logical_date)
+    if row is None and " " in (run_id or ""):
+        row = run_of(session, dag_id, with_pluses(str(run_id)), None)
+    if row is None:
+        raise DagRunNotFound(dag_id, run_id, logical_date.isoformat() if logical_date else None)
+    return row
+
+
+def run_of(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
+    """Return the run with exactly that id, or for that date, or None."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    named = DagRun.run_id == run_id if run_id is not None else airflow().date_of_runs() == logical_date
+    return session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, named)).unique().first()
+
+
+def stored_run_id(context: Context, statement: Any, column: Any, run_id: str) -> str:
+    """Return the id that *run_id* stands for among the rows of *statement*, with :func:`find_run`'s rule."""
+    if " " not in run_id:
+        return run_id
+    readings = (run_id, with_pluses(run_id))
+    found = set(context.session.scalars(statement.with_only_columns(column).where(column.in_(readings)).distinct()))
+    stored = next((reading for reading in readings if reading in found), run_id)
+    context.meant["run_id"] = stored
+    return stored
+
+
+def with_pluses(run_id: str) -> str:
+    """Return the id with the pluses of an offset, which a query string that does not escape them makes spaces."""
+    return run_id.replace(" ", "+")
+
+
+def of_key(table: Any, key: Mapping[str, Any]) -> List[Any]:
+    """Return the conditions that a row of *table* is the one with that key."""
+    return [getattr(table, name) == value for name, value in key.items()]
+
+
+def dag_with_task(session: Any, dag_id: str, task_id: str) -> Any:
+    """Return the DAG as the scheduler has it, deserialised; raise :class:`TaskNotFound` if it has no such task."""
+    dag = airflow().stored_dag(dag_id, session)
+    if task_id not in dag.task_dict:
+        raise TaskNotFound(dag_id, task_id)
+    return dag
+
+
+def missing_instance(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Exception:
+    """Return the error for an instance that is not there; raise where the task itself is not."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import func, select
+
+    key = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+    last = session.scalar(select(func.max(TaskInstance.map_index)).where(*of_key(TaskInstance, key)))
+    if last is None:
+        _require_task(session, dag_id, task_id)
+    return TaskInstanceNotFound(dag_id, task_id, run_id, map_index, last if last is not None and last >= 0 else None)
+
+
+def _require_task(session: Any, dag_id: str, task_id: str) -> None:
+    if task_id not in {task["task_id"] for task in airflow().stored_tasks(dag_id, session)}:
+        raise TaskNotFound(dag_id, task_id)

@@ -1,0 +1,164 @@
+"""All pools at once: import and export."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, ValidationError, fields
+
+from native_api.adapters import server_files
+from native_api.adapters.fields.import_files import (
+    Entries,
+    EntriesField,
+    Entry,
+    Import,
+    Imported,
+    entries_of_file,
+    import_entries,
+    read_content,
+    read_each,
+    refuse_mask,
+    unwrapped,
+)
+from native_api.adapters.pools.operations import SetPool, stored_pools, update_pool
+from native_api.adapters.system.version import Nothing
+from native_api.effects import Effect
+from native_api.errors import Invalid, PoolsExist
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+
+class ImportPools(Import):
+    """What to import, and what becomes of pools that are there."""
+
+    entries = "pools"
+
+    pools = EntriesField(
+        lambda content: entries_of(content),
+        'An object with {"slots": …, "description": …, "include_deferred": …} for each name, as `airflow pools '
+        "export` writes it; as JSON, as the text of it, or as an uploaded file.",
+    )
+
+
+class ImportedPools(Imported):
+    """What an import did, by name."""
+
+
+class ExportedPool(Schema):
+    """A pool, as import_pools takes it."""
+
+    slots = fields.Integer(required=True, metadata={"description": "-1 for as many as are asked for."})
+    description = fields.String(required=True, allow_none=True)
+    include_deferred = fields.Boolean(required=True)
+    team_name = fields.String(metadata={"description": "Airflow 3.2 and later: the team that it belongs to, if any."})
+
+
+class ExportedPools(Schema):
+    """All pools, as import_pools takes them."""
+
+    pools = fields.Dict(
+        keys=fields.String(), values=fields.Nested(ExportedPool), required=True, metadata={"description": "By name."}
+    )
+
+
+def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    # The command overwrites.
+    if arguments["on_conflict"] != "overwrite" or "file" not in arguments:
+        return None
+    return ["pools", "import", server_files.path_of(arguments["file"])]
+
+
+@operation(
+    request=ImportPools,
+    result=ImportedPools,
+    access=Access(Resource.POOL, "POST"),
+    effect=Effect.WRITE,
+    tag="Pools",
+    creates=True,
+    command=_import_command,
+    example={"pools": {"heavy": {"slots": 2, "description": "for what needs memory", "include_deferred": False}}},
+)
+def import_pools(
+    context: Context, on_conflict: str, pools: Optional[Entries] = None, file: Optional[str] = None
+) -> Dict[str, Any]:
+    """
+    Set many pools: all of them, or none where one cannot be set.
+
+    A description that an entry omits stays, and so does include_deferred. To overwrite a pool needs the permission to
+    edit it. A pool stays in its team; an entry that names another team is refused.
+    """
+    entries = pools if pools is not None else entries_of_file(str(file), entries_of)
+    present = stored_pools(context.session)
+
+    def store(names: List[str]) -> None:
+        _require_same_teams({name: entries[name] for name in names}, present, "file" if pools is None else "pools")
+        for name in names:
+            changes = {field: value for field, value in entries[name].items() if field != "team_name"}
+            update_pool(context.session, present.get(name), **changes)
+
+    return import_entries(
+        context,
+        entries,
+        resource=Resource.POOL,
+        present=present,
+        on_conflict=on_conflict,
+        exist=PoolsExist,
+        store=store,
+    )
+
+
+def _require_same_teams(entries: Entries, present: Mapping[str, Any], field: str) -> None:
+    wrong = {
+        name: ["Names another team than the pool's; only Airflow's own commands give a pool to a team."]
+        for name, entry in entries.items()
+        if entry.get("team_name") not in (None, getattr(present.get(name), "team_name", None))
+    }
+    if wrong:
+        raise Invalid({field: wrong})
+
+
+@operation(
+    request=Nothing,
+    result=ExportedPools,
+    access=Access(Resource.POOL, "GET"),
+    effect=Effect.READ,
+    tag="Pools",
+    command=lambda arguments: ["pools", "export", "/dev/stdout"],
+)
+def export_pools(context: Context) -> Dict[str, Any]:
+    """Return all pools that the caller may read, as import_pools takes them."""
+    names = context.caller.names(Resource.POOL)
+    rows = stored_pools(context.session)
+    return {"pools": {name: _exported(rows[name]) for name in sorted(rows) if names is None or name in names}}
+
+
+def entries_of(content: Any) -> Entries:
+    """
+    Return the pools that an import's content says, by name.
+
+    :raises ValidationError: keyed by what is wrong.
+    """
+    return read_each(unwrapped(read_content(content), "pools"), _entry)
+
+
+def _entry(name: Any, said: Any) -> Entry:
+    if not isinstance(said, dict):
+        raise ValidationError("Must be an object with slots.")
+    if "name" in said:
+        raise ValidationError({"name": ["Unknown field."]})
+    refuse_mask(said)
+    loaded = {**SetPool().load({"name": name, **{field: said[field] for field in said if field != "team_name"}})}
+    team = said.get("team_name")
+    if not isinstance(team, (str, type(None))):
+        raise ValidationError({"team_name": ["Must be a text."]})
+    return {**loaded, "team_name": team}
+
+
+def _exported(row: Any) -> Dict[str, Any]:
+    team = getattr(row, "team_name", None)
+    return {
+        "slots": row.slots,
+        "description": row.description,
+        "include_deferred": bool(row.include_deferred),
+        **({"team_name": team} if team else {}),
+    }

@@ -1,0 +1,256 @@
+"""Pools: set, get, list, delete."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, fields, validate
+
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.common import LARGEST, Flag, Whole
+from native_api.adapters.fields.paging import contains, page_fields, page_of
+from native_api.adapters.fields.texts import Text, pattern
+from native_api.effects import Effect
+from native_api.errors import DefaultPool, PoolNotFound
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+NAME_LENGTH = 256
+
+#: The states of task instances that hold slots of a pool, or wait for one.
+COUNTED = ("running", "queued", "scheduled", "deferred")
+
+
+def _name() -> Text:
+    return Text(NAME_LENGTH, shortest=1, required=True, metadata={"description": "The name of the pool."})
+
+
+class SetPool(Schema):
+    """What a pool is to be."""
+
+    name = _name()
+    slots = Whole(
+        required=True,
+        validate=validate.Range(min=-1, max=LARGEST),
+        metadata={"description": "How many slots it has; -1 for as many as are asked for."},
+    )
+    description = Text(
+        texts.DESCRIPTION,
+        allow_none=True,
+        metadata={"description": "Replaces the description; left out, the present one stays."},
+    )
+    include_deferred = Flag(
+        metadata={"description": "Whether deferred tasks hold slots; left out, it stays as it is, at first no."}
+    )
+
+
+class OnePool(Schema):
+    """Names a pool."""
+
+    name = _name()
+
+
+class ListPools(Schema.from_dict(page_fields("name", "slots", "id"))):  # type: ignore[misc]
+    """Which pools to list."""
+
+    name_pattern = pattern("Only names that contain this")
+
+
+class Pool(Schema):
+    """A pool, and what becomes of its slots."""
+
+    name = fields.String(required=True)
+    slots = fields.Integer(required=True, metadata={"description": "-1 for as many as are asked for."})
+    description = fields.String(allow_none=True)
+    include_deferred = fields.Boolean(required=True)
+    occupied_slots = fields.Integer(
+        required=True, metadata={"description": "Running, queued, and deferred where those hold slots."}
+    )
+    running_slots = fields.Integer(required=True)
+    queued_slots = fields.Integer(required=True)
+    scheduled_slots = fields.Integer(required=True, metadata={"description": "Asked for by tasks that wait."})
+    deferred_slots = fields.Integer(required=True)
+    open_slots = fields.Integer(required=True, metadata={"description": "-1 for as many as are asked for."})
+
+
+class Pools(Schema):
+    """A page of pools."""
+
+    pools = fields.List(fields.Nested(Pool), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+class DeletedPool(OnePool):
+    """What was deleted, as it was."""
+
+    slots = fields.Integer(required=True)
+    description = fields.String(allow_none=True)
+
+
+def _set_command(arguments: Mapping[str, Any]) -> List[str]:
+    words = ["pools", "set", arguments["name"], str(arguments["slots"]), arguments.get("description") or ""]
+    return [*words, "--include-deferred"] if arguments.get("include_deferred") else words
+
+
+@operation(
+    request=SetPool,
+    result=Pool,
+    access=Access(Resource.POOL, "PUT"),
+    effect=Effect.WRITE,
+    tag="Pools",
+    creates=True,
+    command=_set_command,
+    example={"name": "narrow", "slots": 2, "description": "for what must not run at once"},
+)
+def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[str, Any]:
+    """
+    Set a pool, a new one or one that exists.
+
+    A new pool needs the permission to create one besides.
+    """
+    row = _stored(context.session, name)
+    if row is None:
+        context.caller.require(Access(Resource.POOL, "POST"), name)
+        context.created = True
+    row = update_pool(context.session, row, name=name, slots=slots, **changes)
+    context.session.flush()
+    return _shown(row, _used_slots(context.session, name))
+
+
+@operation(
+    request=OnePool,
+    result=Pool,
+    access=Access(Resource.POOL, "GET"),
+    effect=Effect.READ,
+    tag="Pools",
+    command=lambda arguments: ["pools", "get", arguments["name"]],
+    example={"name": "narrow"},
+)
+def get_pool(context: Context, name: str) -> Dict[str, Any]:
+    """Give a pool, and how many of its slots are in use."""
+    return _shown(_found(context.session, name), _used_slots(context.session, name))
+
+
+@operation(
+    request=ListPools,
+    result=Pools,
+    access=Access(Resource.POOL, "GET"),
+    effect=Effect.READ,
+    tag="Pools",
+    command=lambda arguments: ["pools", "list"],
+)
+def list_pools(context: Context, name_pattern: Optional[str] = None, **asked: Any) -> Dict[str, Any]:
+    """List the pools, and how many of their slots are in use."""
+    from airflow.models.pool import Pool as AirflowPool
+    from sqlalchemy import select
+
+    statement = select(AirflowPool)
+    if name_pattern is not None:
+        statement = statement.where(contains(AirflowPool.pool, name_pattern))
+    names = context.caller.names(Resource.POOL)
+    if names is not None:
+        statement = statement.where(AirflowPool.pool.in_(names))
+    columns = {"name": AirflowPool.pool, "slots": AirflowPool.slots, "id": AirflowPool.id}
+    rows, total = page_of(context, statement, asked, columns, AirflowPool.id)
+    used = _used_slots(context.session)
+    return {"pools": [_shown(row, used) for row in rows], "total_entries": total}
+
+
+@operation(
+    request=OnePool,
+    result=DeletedPool,
+    access=Access(Resource.POOL, "DELETE"),
+    effect=Effect.WRITE,
+    tag="Pools",
+    command=lambda arguments: ["pools", "delete", arguments["name"]],
+    example={"name": "narrow"},
+)
+def delete_pool(context: Context, name: str) -> Dict[str, Any]:
+    """Delete a pool; the default pool stays."""
+    row = _found(context.session, name)
+    if name == row.DEFAULT_POOL_NAME:
+        raise DefaultPool(name)
+    context.session.delete(row)
+    return {"name": name, "slots": row.slots, "description": row.description}
+
+
+def update_pool(session: Any, row: Any, *, name: str, **changes: Any) -> Any:
+    """Set the fields of a pool that are named, of a new one where *row* is None, and return its row."""
+    # Airflow's own create_or_update_pool commits before 3.3, and from 3.3 on takes the pool from its team.
+    from airflow.models.pool import Pool as AirflowPool
+
+    if row is None:
+        row = AirflowPool(pool=name, include_deferred=False)
+        session.add(row)
+    for field, value in changes.items():
+        setattr(row, field, value)
+    return row
+
+
+def stored_pools(session: Any) -> Dict[str, Any]:
+    """Return all rows by name."""
+    from airflow.models.pool import Pool as AirflowPool
+    from sqlalchemy import select
+
+    return {row.pool: row for row in session.scalars(select(AirflowPool))}
+
+
+def require_pool(context: Context, name: str) -> None:
+    """
+    Raise where there is no such pool, or the caller may not read it.
+
+    To be called first: in multi-team mode Airflow looks the pool's team up in a session that ends ours.
+    """
+    context.caller.require(Access(Resource.POOL, "GET"), name)
+    _found(context.session, name)
+
+
+def _stored(session: Any, name: str) -> Any:
+    """Return the pool's row, or None."""
+    from airflow.models.pool import Pool as AirflowPool
+    from sqlalchemy import select
+
+    return session.scalars(select(AirflowPool).where(AirflowPool.pool == name)).first()
+
+
+def _found(session: Any, name: str) -> Any:
+    """Return the pool's row, or raise :class:`PoolNotFound`."""
+    row = _stored(session, name)
+    if row is None:
+        raise PoolNotFound(name)
+    return row
+
+
+def _used_slots(session: Any, name: Optional[str] = None) -> Mapping[str, Dict[str, int]]:
+    """Return the slots by pool and state, of one pool or of all, in one query; Airflow's own counts vary by version."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import func, select
+
+    statement = (
+        select(TaskInstance.pool, TaskInstance.state, func.sum(TaskInstance.pool_slots))
+        .where(TaskInstance.state.in_(COUNTED))
+        .group_by(TaskInstance.pool, TaskInstance.state)
+    )
+    if name is not None:
+        statement = statement.where(TaskInstance.pool == name)
+    used: Dict[str, Dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTED, 0))
+    for pool, state, slots in session.execute(statement):
+        # Some databases give a decimal.
+        used[pool][state] = int(slots)
+    return used
+
+
+def _shown(row: Any, used: Mapping[str, Dict[str, int]]) -> Dict[str, Any]:
+    """Return a row with what becomes of its slots."""
+    slots = used[row.pool]
+    occupied = slots["running"] + slots["queued"] + (slots["deferred"] if row.include_deferred else 0)
+    return {
+        "name": row.pool,
+        "slots": row.slots,
+        "description": row.description,
+        "include_deferred": row.include_deferred,
+        "occupied_slots": occupied,
+        "open_slots": row.slots - occupied if row.slots >= 0 else -1,
+        **{f"{state}_slots": slots[state] for state in COUNTED},
+    }

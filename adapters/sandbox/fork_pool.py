@@ -1,0 +1,122 @@
+"""Many small pieces of work within one job, each in a fork of its own, so that one that crashes or hangs is alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.sandbox import process_tree
+from native_api.adapters.sandbox.worker import ending, outcome_of_call
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What became of one piece: success, failed, crashed or timeout; its result, or its error or exit code."""
+
+    state: str
+    seconds: float
+    result: Any = None
+    error: Optional[Dict[str, Any]] = None
+    exit_code: Optional[int] = None
+
+
+#: With less than this left, in seconds, a piece is not begun.
+_SHORTEST = 0.05
+
+
+def fan_out(
+    function: Callable[[Any], Any], items: Sequence[Any], *, seconds: float, parallel: int, until: float
+) -> Iterator[Tuple[Any, Piece]]:
+    """
+    Run ``function(item)`` for each of the items, in forks of this process, and give what became of each as it ends.
+
+    No session may be open here meanwhile: the forks would share its connection, and close it as they end.
+
+    :param seconds: how long one may take.
+    :param parallel: how many run at once.
+    :param until: the moment, of the monotonic clock, at which all have ended; while some wait for their turn, no other
+        takes more than half of what is left. Those that are not begun by then have the state timeout, too.
+    """
+    process_tree.adopt_orphans()
+    left = list(items)
+    running: List[_Fork] = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            while left or running:
+                while left and len(running) < parallel:
+                    some_wait = len(left) > parallel - len(running)
+                    allowed = min(seconds, (until - time.monotonic()) / (2 if some_wait else 1))
+                    if allowed < _SHORTEST:
+                        yield left.pop(0), Piece("timeout", 0)
+                    else:
+                        running.append(_Fork(function, left.pop(0), Path(folder), allowed))
+                time.sleep(0.005)
+                for fork in [fork for fork in running if fork.has_ended()]:
+                    running.remove(fork)
+                    yield fork.item, fork.piece()
+        finally:
+            for fork in running:
+                fork.kill()
+
+
+class _Fork:
+    def __init__(self, function: Callable[[Any], Any], item: Any, folder: Path, seconds: float) -> None:
+        self.item, self._seconds, self._begun = item, seconds, time.monotonic()
+        self._code: Optional[int] = None
+        self._is_late = False
+        parent = os.getpid()
+        self._pid = os.fork()
+        self._result = folder / str(self._pid or os.getpid())
+        if self._pid == 0:
+            self._become(parent, function)
+
+    def _become(self, parent: int, function: Callable[[Any], Any]) -> None:
+        with ending():
+            os.setsid()
+            process_tree.die_with_parent(parent)
+            airflow().user_code.leave_connections()
+            outcome = outcome_of_call(lambda: function(self.item))
+            self._result.write_text(json.dumps(outcome, default=str))
+
+    def has_ended(self) -> bool:
+        if self._code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                self._kill_group()
+            elif time.monotonic() - self._begun > self._seconds:
+                self._is_late = True
+                self.kill()
+        return self._code is not None
+
+    def kill(self) -> None:
+        """Kill it, and what it has started in its session."""
+        if self._code is None:
+            self._kill_group()
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._code = -signal.SIGKILL
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self._pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            # All of it has ended, or it has not begun a session yet.
+            return
+
+    def piece(self) -> Piece:
+        """Return what became of it."""
+        seconds = round(time.monotonic() - self._begun, 3)
+        if self._is_late:
+            return Piece("timeout", seconds, exit_code=self._code)
+        if self._code or not self._result.exists():
+            return Piece("crashed", seconds, exit_code=self._code)
+        outcome = json.loads(self._result.read_text())
+        return Piece("failed" if "error" in outcome else "success", seconds, **outcome)

@@ -1,0 +1,1 @@
+"""The versions and the health of this Airflow."""

@@ -1,0 +1,41 @@
+"""Versions."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from marshmallow import Schema, fields
+
+from native_api import __version__
+from native_api.adapters.compat import airflow
+from native_api.effects import Effect
+from native_api.registry import Context, operation
+
+
+class Nothing(Schema):
+    """No arguments."""
+
+
+class Version(Schema):
+    """A version."""
+
+    version = fields.String(required=True)
+
+
+@operation(
+    request=Nothing,
+    result=Version,
+    access=None,
+    effect=Effect.READ,
+    tag="System",
+    command=lambda arguments: ["version"],
+)
+def version(context: Context) -> Dict[str, Any]:
+    """Tell the version of Airflow."""
+    return {"version": airflow().version}
+
+
+@operation(request=Nothing, result=Version, access=None, effect=Effect.READ, tag="System")
+def plugin_version(context: Context) -> Dict[str, Any]:
+    """Tell the version of this plugin."""
+    return {"version": __version__}

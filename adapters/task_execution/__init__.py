@@ -1,0 +1,1 @@
+"""Render, test and run one task."""

@@ -1,0 +1,57 @@
+"""In the sandbox: the template fields of a task."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional
+
+import pendulum
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.trials import Instance
+from native_api.adapters.dags.operations import find_active
+from native_api.adapters.sandbox.json_values import held, shallow
+from native_api.adapters.sandbox.redaction import hidden
+from native_api.errors import DagNotFound, TaskNotFound
+
+
+def render(**named: Any) -> Dict[str, Any]:
+    """Render the template fields of a task as its file has it now; see :func:`instance_of` for the arguments."""
+    instance = instance_of(**named)
+    return {**both_dates(named), "template_fields": told(airflow().trials.render(task_of(instance), instance))}
+
+
+def told(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """Return template fields as answers have them, what is secret hidden."""
+    shown = {name: hidden(shallow(value), name) for name, value in rendered.items()}
+    return [{"name": name, **held(value), "text": hidden(str(value))} for name, value in shown.items()]
+
+
+def both_dates(named: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the arguments with the date under both its names, as answers have it."""
+    return {**named, "execution_date": named["logical_date"]}
+
+
+def instance_of(
+    dag_id: str, task_id: str, map_index: int, run_id: Optional[str], logical_date: Optional[str]
+) -> Instance:
+    """Return the task instance that the arguments name; *run_id* is None where there is no run for the date."""
+    date: Any = None if logical_date is None else pendulum.parse(logical_date)
+    return Instance(dag_id, task_id, map_index, run_id, date)
+
+
+def task_of(instance: Instance) -> Any:
+    """
+    Return the task as its file has it now.
+
+    :raises DagNotLoaded: the file does not define the DAG.
+    :raises TaskNotFound: nor, in the DAG, the task.
+    """
+    with airflow().session() as session:
+        dag_model = find_active(session, instance.dag_id)
+        if dag_model is None:
+            raise DagNotFound(instance.dag_id)
+        session.expunge_all()
+    dag = airflow().user_code.dag(dag_model)
+    if instance.task_id not in dag.task_dict:
+        raise TaskNotFound(instance.dag_id, instance.task_id)
+    return dag.task_dict[instance.task_id]

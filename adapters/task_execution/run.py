@@ -1,0 +1,218 @@
+"""Running one task instance for real, alone."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from marshmallow import fields
+
+from native_api.adapters import sandbox
+from native_api.adapters.compat import airflow
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.common import RunDates, switch
+from native_api.adapters.fields.texts import Text
+from native_api.adapters.jobs import operations as jobs
+from native_api.adapters.jobs.operations import AcceptedJob, InBackground
+from native_api.adapters.lookup import dag_with_task, named_instance
+from native_api.adapters.pools.operations import require_pool
+from native_api.adapters.task_execution import run_job
+from native_api.adapters.task_execution.render import as_dated
+from native_api.adapters.task_execution.single_task_run import (
+    Lone,
+    has_ended,
+    is_paused,
+    leave_the_others,
+    lock,
+    lone_instance,
+    require_idle,
+    require_others_ended,
+    require_ready,
+    tried,
+)
+from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
+from native_api.effects import Effect
+from native_api.errors import DagPaused, DagRunNotFound
+from native_api.permissions import EXECUTE_DAG
+from native_api.registry import Context, operation
+
+#: What a task may be run in spite of, and the flag that says so in ``airflow tasks run``.
+IGNORED = {
+    "force": "--force",
+    "ignore_all_dependencies": "--ignore-all-dependencies",
+    "ignore_dependencies": "--ignore-dependencies",
+    "ignore_depends_on_past": "--depends-on-past=ignore",
+}
+
+#: What there is to say only of an instance that was run here.
+NOT_RUN_HERE = {"log": None, "log_cut": None, "seconds": None}
+
+#: What ``airflow tasks run`` takes besides, of the shipping of DAGs to workers; it changes nothing here.
+WITHOUT_EFFECT = ("pickle", "ship_dag", "cfg_path")
+
+
+class RunTask(InBackground, OneTaskInstance):
+    """Which task instance to run, and how; where there is no run for the date, one is made."""
+
+    local = switch("In a process of ours on this machine, at once; otherwise Airflow's executor runs it.")
+    mark_success = switch("Only set its state to success.")
+    force = switch("Whatever its state is, unless it runs.")
+    ignore_all_dependencies = switch("In spite of its state and of all dependencies that can be ignored.")
+    ignore_dependencies = switch("In spite of the dependencies of the task: upstream tasks, depends_on_past.")
+    ignore_depends_on_past = switch("In spite of what became of it in the run before.")
+    pool = Text(256, shortest=1, metadata={"description": "The pool it takes its place in."})
+    pickle = Text(texts.WORD, load_default=None, metadata={"description": "Has no effect."})
+    ship_dag = switch("Has no effect.")
+    cfg_path = Text(texts.PATH, load_default=None, metadata={"description": "Has no effect."})
+
+
+class RunningTask(RunDates):
+    """What was done with the task instance, and how it stands."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    how = fields.String(
+        required=True,
+        metadata={
+            "description": "sandbox: it was run in a process of ours, and has ended. scheduler, executor: it was "
+            "handed over to Airflow's, and runs when there is a place for it. marked: its state was set."
+        },
+    )
+    state = fields.String(required=True, allow_none=True, metadata={"description": "Its state at present."})
+    previous_state = fields.String(required=True, allow_none=True, metadata={"description": "Its state before."})
+    try_number = fields.Integer(required=True)
+    run_is_new = fields.Boolean(
+        required=True,
+        metadata={"description": "Whether the run was made for it; the other tasks of such a run are skipped."},
+    )
+    hostname = fields.String(required=True, allow_none=True, metadata={"description": "Where it was run."})
+    log = fields.String(
+        required=True, allow_none=True, metadata={"description": "The end of its log, if it was run in the sandbox."}
+    )
+    log_cut = fields.Boolean(
+        required=True, allow_none=True, metadata={"description": "Whether there is more than the end."}
+    )
+    seconds = fields.Float(required=True, allow_none=True, metadata={"description": "How long it took in the sandbox."})
+    warnings = fields.List(fields.String())
+
+
+def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    if not airflow().running.has_command:
+        return None
+    verb, action, *named = instance_command("run")(arguments)
+    switches = {"local": "--local", "mark_success": "--mark-success", **IGNORED}
+    flags = [flag for name, flag in switches.items() if arguments[name]]
+    pool = ["--pool", arguments["pool"]] if arguments.get("pool") else []
+    return [verb, action, *flags, *pool, *named]
+
+
+@operation(
+    request=RunTask,
+    result=RunningTask,
+    accepted=AcceptedJob,
+    access=EXECUTE_DAG,
+    effect=Effect.EXECUTE,
+    tag="Task Execution",
+    command=_command,
+    example={
+        "dag_id": "example_dag",
+        "run_id": "manual__2026-11-01T00:00:00+00:00",
+        "task_id": "extract",
+        "local": True,
+    },
+)
+def run_task(
+    context: Context,
+    in_background: bool,
+    local: bool,
+    mark_success: bool,
+    pool: Optional[str] = None,
+    logical_date: Any = None,
+    **asked: Any,
+) -> Optional[Dict[str, Any]]:
+    """
+    Run one task instance for real; no other task of its run starts by it.
+
+    With ``local`` it runs in a process of ours and the answer comes when it has ended; if that is longer than a request
+    may take, it goes on as a job (202). Without, Airflow 3 hands it to the scheduler. Airflow 2 sends it to a Celery or
+    Kubernetes executor, and runs it as with ``local`` where the executor is a local one. Where there is no run for the
+    date, one is made, in which the other tasks are skipped.
+    """
+    session = context.session
+    if pool is not None:
+        require_pool(context, pool)
+    context.warnings += [f"'{name}' has no effect here." for name in WITHOUT_EFFECT if asked.pop(name)]
+    options = {"pool": pool, **{name: asked.pop(name) for name in IGNORED}}
+    key, date = _key(context, logical_date, asked)
+    dag = dag_with_task(session, key["dag_id"], key["task_id"])
+    lock(session, key)
+    lone = lone_instance(session, dag, key, date)
+    if mark_success:
+        return _mark(lone, session)
+    how = "sandbox" if local else airflow().running.way(lone.instance)
+    require_ready(lone, options, how != "sandbox", session)
+    if how == "scheduler":
+        return _schedule(lone, options["pool"], session)
+    new_run_date = date if lone.is_new else None
+    # The job makes the run anew: what it does not come to is not left behind.
+    session.rollback()
+    job = _job(how, key, new_run_date, options)
+    return jobs.run(context, job, in_background=in_background, outlive=True)
+
+
+@jobs.answers("run_task")
+def _ran(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+    context.warnings += finished.result["warnings"]
+    return {**NOT_RUN_HERE, **as_dated(finished.result), "seconds": finished.seconds}
+
+
+def _key(context: Context, logical_date: Any, asked: Mapping[str, Any]) -> Tuple[Dict[str, Any], Any]:
+    """Return the key of the instance that the caller named, with the id of the run that there is, or is to be."""
+    try:
+        return named_instance(context, logical_date=logical_date, **asked)[1], logical_date
+    except DagRunNotFound:
+        if logical_date is None:
+            raise
+    key = {name: asked[name] for name in ("dag_id", "task_id", "map_index")}
+    return {**key, "run_id": f"manual__{logical_date.isoformat()}"}, logical_date
+
+
+def _mark(lone: Lone, session: Any) -> Dict[str, Any]:
+    from airflow.utils.state import TaskInstanceState
+
+    require_idle(lone)
+    begun = _begun(lone, session)
+    lone.instance.set_state(TaskInstanceState.SUCCESS, session=session)
+    session.flush()
+    return {**begun, **tried(lone), **NOT_RUN_HERE, "how": "marked"}
+
+
+def _schedule(lone: Lone, pool: Optional[str], session: Any) -> Dict[str, Any]:
+    if is_paused(lone.run.dag_id, session):
+        raise DagPaused(lone.run.dag_id)
+    if has_ended(lone.run) and not lone.is_new:
+        require_others_ended(lone, session)
+    begun = _begun(lone, session)
+    airflow().running.begin_anew(lone.instance, pool, session)
+    airflow().running.schedule(lone.run, lone.instance, session)
+    return {**begun, **tried(lone), **NOT_RUN_HERE, "how": "scheduler"}
+
+
+def _begun(lone: Lone, session: Any) -> Dict[str, Any]:
+    """Return what was there before, and have a new run's other tasks left alone."""
+    if lone.is_new:
+        leave_the_others(lone, session)
+    return {"previous_state": lone.state, "run_is_new": lone.is_new}
+
+
+def _job(how: str, key: Dict[str, Any], new_run_date: Any, options: Dict[str, Any]) -> sandbox.Job:
+    """Return the job that runs the instance, or sends it to the executor; it ends what it has begun if it is killed."""
+    job_id = uuid.uuid4().hex
+    function = run_job.run if how == "sandbox" else run_job.send
+    date = new_run_date and new_run_date.isoformat()
+    arguments = {"key": key, "logical_date": date, "options": options, "job_id": job_id}
+    ending = {"key": key, "run_is_new": new_run_date is not None, "job_id": job_id}
+    cleanup = (run_job.give_up, ending)
+    return sandbox.Job(function, arguments, cleanup, job_id, has_task=True)

@@ -1,0 +1,130 @@
+"""Running one task instance for real, in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional
+
+import pendulum
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.lookup import dag_with_task
+from native_api.adapters.sandbox.redaction import hidden
+from native_api.adapters.task_execution.single_task_run import (
+    Lone,
+    go_on,
+    has_ended,
+    leave_the_others,
+    lock,
+    lone_instance,
+    require_ready,
+    tried,
+)
+from native_api.adapters.task_logs.operations import end_of_log
+from native_api.errors import NotFound
+
+#: How much of the end of the task's log is given back, in bytes.
+LOG_BYTES = 256 * 1024
+
+
+def run(key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str) -> Dict[str, Any]:
+    """
+    Run the task instance of that key to the end of its try.
+
+    :param logical_date: of the run that is made where the DAG has none of that id.
+    """
+    dag = _dag_of_file(key["dag_id"])
+    begun = _begin(key, logical_date, options, job_id, waits=False)
+    try:
+        airflow().running.run(key, dag, options, job_id)
+    finally:
+        # Of a task that was killed Airflow 2 leaves it to a scheduler to find out.
+        warnings = give_up(key, begun["run_is_new"], job_id)
+    with airflow().session() as session:
+        log, log_cut = end_of_log(session, key, LOG_BYTES)
+        found = _tried(_lone(session, key))
+    return {**begun, **found, "how": "sandbox", "log": hidden(log), "log_cut": log_cut, "warnings": warnings}
+
+
+def send(
+    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str
+) -> Dict[str, Any]:
+    """Send the task instance of that key to Airflow's executor."""
+    begun = _begin(key, logical_date, options, job_id, waits=True)
+    try:
+        with airflow().session() as session:
+            dag = airflow().stored_dag(key["dag_id"], session)
+        airflow().running.send(key, dag, options, job_id)
+    except BaseException:
+        give_up(key, begun["run_is_new"], job_id)
+        raise
+    with airflow().session() as session:
+        lone = _lone(session, key)
+        # The scheduler sees to the end of a new run as the task ends; of another the task is all that changes.
+        warnings = go_on(lone, session) if begun["run_is_new"] else []
+        return {**begun, **_tried(lone), "how": "executor", "warnings": warnings}
+
+
+def give_up(key: Mapping[str, Any], run_is_new: bool, job_id: str) -> List[str]:
+    """End the job's try of the task instance, if it has begun and not ended, and leave the run as follows from it."""
+    running = airflow().running
+    with airflow().session() as session:
+        try:
+            lone = _lone(session, key)
+        except NotFound:
+            return []
+        if not running.is_claimed(lone.instance, job_id):
+            return []
+        if running.is_open(lone.instance):
+            running.fail(lone.dag, lone.instance, "The process that ran the task is gone.", session)
+    with airflow().session() as session:
+        return _settle(_lone(session, key), run_is_new, session)
+
+
+def _dag_of_file(dag_id: str) -> Any:
+    from airflow.models.dag import DagModel
+
+    with airflow().session() as session:
+        dag_model = session.get(DagModel, dag_id)
+        session.expunge_all()
+    return airflow().user_code.dag(dag_model)
+
+
+def _begin(
+    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str, waits: bool
+) -> Dict[str, Any]:
+    """Make the run where there is none, and begin a try that is the job's own; say what was there before."""
+    running, date = airflow().running, pendulum.parse(logical_date) if logical_date else None
+    with airflow().errors_as_ours(), airflow().session() as session:
+        dag = dag_with_task(session, key["dag_id"], key["task_id"])
+        lock(session, key)
+        lone = lone_instance(session, dag, key, date)
+        require_ready(lone, options, waits, session)
+        begun = {"previous_state": lone.state, "run_is_new": lone.is_new}
+        if lone.is_new:
+            leave_the_others(lone, session)
+        running.begin_anew(lone.instance, options["pool"], session)
+        # In a run that has ended nobody takes up another try.
+        running.claim(lone.instance, job_id, has_ended(lone.run), session)
+    return begun
+
+
+def _lone(session: Any, key: Mapping[str, Any]) -> Lone:
+    return lone_instance(session, dag_with_task(session, key["dag_id"], key["task_id"]), key, None)
+
+
+def _tried(lone: Lone) -> Dict[str, Any]:
+    found = tried(lone)
+    date = found["logical_date"]
+    return {**found, "logical_date": None if date is None else date.isoformat()}
+
+
+def _settle(lone: Lone, run_is_new: bool, session: Any) -> List[str]:
+    """Leave the run in the state that follows from the task's; return what the caller should know of it."""
+    if not has_ended(lone.run):
+        return []
+    if lone.state in ("deferred", "up_for_reschedule"):
+        return go_on(lone, session)
+    if run_is_new:
+        lone.run.state = "success" if lone.state in ("success", "skipped") else "failed"
+        lone.run.end_date = pendulum.now("UTC")
+    return []

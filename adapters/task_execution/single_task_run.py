@@ -1,0 +1,227 @@
+"""One task instance that is to run without the others of its run, and the run that is made where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.lookup import find_run, of_key
+from native_api.adapters.task_instances.dependencies import unmet
+from native_api.errors import (
+    DagRunNotFound,
+    DependenciesUnmet,
+    Invalid,
+    OthersWouldStart,
+    TaskInstanceBusy,
+    TaskInstanceNotFound,
+)
+
+#: What makes dependencies be ignored, the least first.
+_WAYS = (
+    ("force",),
+    ("ignore_depends_on_past",),
+    ("ignore_dependencies",),
+    ("force", "ignore_depends_on_past"),
+    ("force", "ignore_dependencies"),
+    ("ignore_all_dependencies",),
+    ("force", "ignore_all_dependencies"),
+)
+#: What a task instance has for the id of its executor that is skipped only since another was to run alone.
+LEFT_ALONE = "native_api:left alone"
+
+
+@dataclass(frozen=True)
+class Lone:
+    """A task instance, its run and its DAG; *is_new* where the run was made for it and is not committed."""
+
+    dag: Any
+    run: Any
+    instance: Any
+    is_new: bool
+
+    @property
+    def key(self) -> Dict[str, Any]:
+        """What names the instance."""
+        return {name: getattr(self.instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+
+    @property
+    def state(self) -> Optional[str]:
+        """The state of the instance as text, or None."""
+        return state_of(self.instance)
+
+
+def state_of(instance: Any) -> Optional[str]:
+    """Return the state of a task instance as text, or None."""
+    return None if instance.state is None else str(getattr(instance.state, "value", instance.state))
+
+
+def lock(session: Any, key: Mapping[str, Any]) -> None:
+    """
+    Have all others who lock or change the task instance of that key wait until the session's transaction ends.
+
+    What is read from now on is what the one before has left. It is to be called before the instance is read.
+    """
+    from airflow.models.taskinstance import TaskInstance
+
+    # SQLite has no SELECT ... FOR UPDATE; a write that changes nothing is one on every database.
+    table = TaskInstance.__table__
+    as_it_was = {"external_executor_id": table.c.external_executor_id, "updated_at": table.c.updated_at}
+    session.execute(table.update().where(*of_key(table.c, key)).values(**as_it_was))
+
+
+def lone_instance(session: Any, dag: Any, key: Mapping[str, Any], logical_date: Any) -> Lone:
+    """
+    Return the task instance of that key, in a new run for *logical_date* where the DAG has none of that id.
+
+    :raises TaskInstanceNotFound: the run has no such instance.
+    :raises Invalid: a new run would have none, or the task is mapped and no instance of it is named.
+    """
+    if getattr(dag.get_task(key["task_id"]), "is_mapped", False) and key["map_index"] < 0:
+        raise Invalid({"map_index": [f"The task '{key['task_id']}' is mapped: name one of its instances."]})
+    try:
+        run, is_new = find_run(session, key["dag_id"], key["run_id"], None), False
+        # It may have been read before the instance was locked.
+        session.refresh(run)
+    except DagRunNotFound:
+        if logical_date is None:
+            raise
+        run, is_new = _made(session, dag, key["run_id"], logical_date), True
+    instance = run.get_task_instance(key["task_id"], map_index=key["map_index"], session=session)
+    if instance is None and is_new:
+        reason = f"A run for this date would have no such instance of the task '{key['task_id']}'."
+        raise Invalid({"logical_date": [reason]})
+    if instance is None:
+        raise TaskInstanceNotFound(**key)
+    if str(instance.external_executor_id) == LEFT_ALONE and state_of(instance) == "skipped":
+        # Its turn has come.
+        instance.state = instance.external_executor_id = None
+    run.dag = dag
+    instance.task = dag.get_task(key["task_id"])
+    return Lone(dag, run, instance, is_new)
+
+
+def _made(session: Any, dag: Any, run_id: str, logical_date: Any) -> Any:
+    import pendulum
+    from airflow.utils.state import DagRunState
+
+    run = airflow().make_run(dag, run_id, logical_date, session)
+    # No scheduler looks at a run that has ended; its tasks are told when it began.
+    run.state = DagRunState.SUCCESS
+    run.start_date = run.end_date = pendulum.now("UTC")
+    session.flush()
+    return run
+
+
+def require_ready(lone: Lone, options: Mapping[str, Any], waits: bool, session: Any) -> None:
+    """
+    Raise unless the instance may run now.
+
+    :param waits: it need not find a place at once.
+    :raises TaskInstanceBusy: it runs, or is about to.
+    :raises DependenciesUnmet: it has dependencies that are not met and not to be ignored.
+    """
+    require_idle(lone)
+    if options["pool"] is not None:
+        lone.instance.pool = options["pool"]
+    found = unmet(lone.instance, airflow().running.dependencies(options, waits), session)
+    if found:
+        raise DependenciesUnmet(**lone.key, dependencies=found, arguments=_in_spite_of(lone, options, waits, session))
+
+
+def _in_spite_of(lone: Lone, options: Mapping[str, Any], waits: bool, session: Any) -> Optional[List[str]]:
+    """Return the arguments that ignore no more than is unmet, or None where not all of it can be ignored."""
+    for names in _WAYS:
+        ignoring = airflow().running.dependencies({**options, **dict.fromkeys(names, True)}, waits)
+        if not unmet(lone.instance, ignoring, session):
+            return [*names]
+    return None
+
+
+def require_idle(lone: Lone) -> None:
+    """Raise :class:`TaskInstanceBusy` where the instance runs, or is about to."""
+    from airflow.utils.state import State, TaskInstanceState
+
+    busy = {*State.unfinished} - {None, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.UP_FOR_RESCHEDULE}
+    if has_ended(lone.run):
+        # Nobody takes up what is scheduled in a run that has ended.
+        busy -= {TaskInstanceState.SCHEDULED}
+    if lone.instance.state in busy:
+        raise TaskInstanceBusy(**lone.key, state=str(lone.state))
+
+
+def has_ended(run: Any) -> bool:
+    """Return whether the run is over."""
+    from airflow.utils.state import State
+
+    return run.state in State.finished_dr_states
+
+
+def leave_the_others(lone: Lone, session: Any) -> None:
+    """Have nobody start the other task instances of a run that was made for this one."""
+    from airflow.utils.state import TaskInstanceState
+
+    for other in _others(lone, session):
+        other.state = TaskInstanceState.SKIPPED
+        other.external_executor_id = LEFT_ALONE
+    session.flush()
+
+
+def require_others_ended(lone: Lone, session: Any) -> None:
+    """Raise :class:`OthersWouldStart` where the scheduler would start other tasks of the run together with this one."""
+    waiting = tasks_to_start(lone, session)
+    if waiting:
+        raise OthersWouldStart(lone.run.dag_id, lone.run.run_id, waiting)
+
+
+def tasks_to_start(lone: Lone, session: Any) -> List[str]:
+    """Return the other tasks that the scheduler would start if a run that has ended went on."""
+    from airflow.utils.state import State, TaskInstanceState
+
+    # It adds the tasks that the DAG has got since, and those that it has got back.
+    ended = {*State.finished} - {TaskInstanceState.REMOVED}
+    others = _others(lone, session)
+    there = {lone.instance.task_id, *(other.task_id for other in others)}
+    open_ones = {other.task_id for other in others if other.state not in ended and other.task_id in lone.dag.task_dict}
+    return sorted(open_ones | (set(lone.dag.task_dict) - there))
+
+
+def go_on(lone: Lone, session: Any) -> List[str]:
+    """
+    Have the scheduler see the run to its end where nothing but this task goes on with it.
+
+    :return: what the caller should know where it does not.
+    """
+    waiting = tasks_to_start(lone, session)
+    if waiting:
+        return [f"The run has ended; to go on, the task needs it to, and {', '.join(waiting)} would start too."]
+    airflow().running.go_on(lone.run, session)
+    if is_paused(lone.run.dag_id, session):
+        return [f"The DAG '{lone.run.dag_id}' is paused: the run ends when it is unpaused."]
+    return []
+
+
+def is_paused(dag_id: str, session: Any) -> bool:
+    """Return whether the DAG is paused."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id)))
+
+
+def tried(lone: Lone) -> Dict[str, Any]:
+    """Return the instance and its latest try as answers show them."""
+    latest = lone.instance
+    return {
+        **lone.key,
+        "logical_date": getattr(lone.run, airflow().date_column),
+        "state": lone.state,
+        "try_number": airflow().running.tries(latest),
+        "hostname": latest.hostname or None,
+    }
+
+
+def _others(lone: Lone, session: Any) -> List[Any]:
+    instances = lone.run.get_task_instances(session=session)
+    this = (lone.instance.task_id, lone.instance.map_index)
+    return [instance for instance in instances if (instance.task_id, instance.map_index) != this]

@@ -1,0 +1,61 @@
+"""In the sandbox: a task run on trial."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.trials import Outcome
+from native_api.adapters.sandbox.json_values import held
+from native_api.adapters.sandbox.redaction import hidden
+from native_api.adapters.task_execution import render_job
+from native_api.errors import Invalid
+
+
+def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **named: Any) -> Dict[str, Any]:
+    """
+    Run a task as its file has it now, without its dependencies, and leave nothing of it.
+
+    :param temporary_run_id: the id of the run that it gets where it needs one.
+    :param named: what :func:`~.rendering.instance_of` takes.
+    """
+    os.environ["AIRFLOW_TEST_MODE"] = "True"
+    instance = render_job.instance_of(**named)
+    task = render_job.task_of(instance)
+    _give(task, task_params)
+    trials = airflow().trials
+    if dry_run:
+        ended = {**_told(Outcome(None)), "template_fields": render_job.told(trials.dry_run(task, instance))}
+    else:
+        ended = {**_told(trials.run(task, instance, temporary_run_id)), "template_fields": None}
+    return {**render_job.both_dates(named), **ended, "dry_run": dry_run}
+
+
+def _told(outcome: Outcome) -> Dict[str, Any]:
+    """Return how the task ended."""
+    error = outcome.error
+    return {
+        "state": outcome.state,
+        "exit_code": int(outcome.state == "failed"),
+        "exception": None if error is None else type(error).__qualname__,
+        "message": None if error is None else hidden(str(error)),
+        **held(outcome.value, "return_value"),
+    }
+
+
+def sweep(dag_id: str, temporary_run_id: str) -> None:
+    """Remove what a trial has left that was killed."""
+    airflow().trials.sweep(dag_id, temporary_run_id)
+
+
+def _give(task: Any, params: Dict[str, Any]) -> None:
+    """Give the task those params, as they were in its file."""
+    from airflow.exceptions import ParamValidationError
+
+    try:
+        task.params.update(params)
+        if hasattr(task.params, "validate"):
+            task.params.validate()
+    except (ParamValidationError, ValueError) as exc:
+        raise Invalid({"task_params": [hidden(str(exc).splitlines()[0])]}) from exc

@@ -1,0 +1,95 @@
+"""Why a task does not start: the dependencies that the scheduler finds unmet."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Dict, List, Mapping
+
+from marshmallow import Schema, fields
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.lookup import dag_with_task, named_instance
+from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
+from native_api.effects import Effect
+from native_api.errors import DagRunNotFound, Invalid, TaskInstanceNotFound
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+
+class Dependency(Schema):
+    """A dependency that is not met."""
+
+    name = fields.String(required=True)
+    reason = fields.String(required=True)
+
+
+class FailedDependencies(Schema):
+    """What keeps a task instance from starting."""
+
+    dag_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    run_id = fields.String(allow_none=True, metadata={"description": "null where there is no run for the date."})
+    map_index = fields.Integer(required=True)
+    dependencies = fields.List(fields.Nested(Dependency), required=True)
+
+
+@operation(
+    request=OneTaskInstance,
+    result=FailedDependencies,
+    access=Access(Resource.TASK_INSTANCE, "GET"),
+    effect=Effect.READ,
+    tag="Task Instances",
+    command=instance_command("failed-deps"),
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
+)
+def task_failed_deps(context: Context, **instance: Any) -> Dict[str, Any]:
+    """
+    Tell which dependencies keep a task from starting, by name and reason.
+
+    For a date that has no run the answer is what would hold for one; nothing is changed by asking.
+    """
+    session, date = context.session, instance.get("logical_date")
+    try:
+        run, key = named_instance(context, **instance)
+    except DagRunNotFound:
+        if date is None:
+            raise
+        run, key = None, {"run_id": None, **{name: instance[name] for name in ("dag_id", "task_id", "map_index")}}
+    dag = dag_with_task(session, key["dag_id"], key["task_id"])
+    try:
+        found = _failed_without_run(session, dag, key, date) if run is None else _failed(session, dag, key, run)
+    finally:
+        # A run that was made to ask is taken back, and so is whatever a dependency noted down.
+        session.rollback()
+    return {**key, "dependencies": sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))}
+
+
+def _failed_without_run(session: Any, dag: Any, key: Mapping[str, Any], date: Any) -> List[Dict[str, str]]:
+    run = airflow().make_run(dag, f"native_api__{uuid.uuid4().hex}", date, session)
+    missing = {"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist: Unknown reason."}
+    try:
+        return [*_failed(session, dag, key, run), missing]
+    except TaskInstanceNotFound as exc:
+        # The run was made to ask: its id means nothing to anybody.
+        reason = f"A run for this date would have no such instance of the task '{key['task_id']}'."
+        raise Invalid({"logical_date": [reason]}) from exc
+
+
+def _failed(session: Any, dag: Any, key: Mapping[str, Any], run: Any) -> List[Dict[str, str]]:
+    from airflow.ti_deps.dep_context import DepContext
+    from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
+
+    task_id, map_index = key["task_id"], key["map_index"]
+    instance = run.get_task_instance(task_id, map_index=map_index, session=session)
+    if instance is None:
+        raise TaskInstanceNotFound(run.dag_id, task_id, run.run_id, map_index)
+    run.dag = dag
+    instance.refresh_from_task(dag.get_task(task_id))
+    return unmet(instance, DepContext(deps=SCHEDULER_QUEUED_DEPS), session)
+
+
+def unmet(instance: Any, dep_context: Any, session: Any) -> List[Dict[str, str]]:
+    """Return the dependencies of Airflow's *dep_context* that a task instance does not meet, by name."""
+    statuses = instance.get_failed_dep_statuses(dep_context=dep_context, session=session)
+    found = [{"name": status.dep_name, "reason": status.reason} for status in statuses]
+    return sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))

@@ -1,0 +1,192 @@
+"""Task instances: tell the state of one, list them, and the fields that one was run with."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from marshmallow import Schema, fields, validate
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.dag_runs.operations import between, known, of_runs
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.common import (
+    LARGEST,
+    DateTime,
+    OneRun,
+    RunDates,
+    RunFilters,
+    States,
+    StoredObject,
+    Subdir,
+    Whole,
+)
+from native_api.adapters.fields.paging import page_fields, page_of
+from native_api.adapters.fields.texts import Text
+from native_api.adapters.lookup import missing_instance, named_instance, of_key, stored_run_id
+from native_api.effects import Effect
+from native_api.errors import NothingRendered
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+#: What lists of task instances are ordered by, besides the task's id.
+ORDER = ("logical_date", "dag_id", "run_id", "state", "start_date", "end_date", "duration")
+
+
+class OneTaskInstance(OneRun):
+    """Names one task instance of a run."""
+
+    task_id = Text(texts.ID, shortest=1, required=True, metadata={"description": "The id of the task."})
+    map_index = Whole(
+        load_default=-1,
+        validate=validate.Range(min=-1, max=LARGEST),
+        metadata={"description": "Which instance of a mapped task; -1 for a task that is not mapped."},
+    )
+
+
+class TaskInstance(RunDates):
+    """A task instance."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    state = fields.String(allow_none=True, metadata={"description": "null until the scheduler has looked at it."})
+    try_number = fields.Integer(required=True)
+    operator = fields.String(allow_none=True)
+    start_date = DateTime(allow_none=True)
+    end_date = DateTime(allow_none=True)
+    duration = fields.Float(allow_none=True, metadata={"description": "Seconds."})
+
+
+def instance_command(verb: str) -> Callable[[Mapping[str, Any]], List[str]]:
+    """Return what gives the words after ``airflow`` for ``airflow tasks <verb>`` of one task instance."""
+
+    def command(arguments: Mapping[str, Any]) -> List[str]:
+        run = arguments.get("run_id") or arguments["logical_date"].isoformat()
+        mapped = ["--map-index", str(arguments["map_index"])] if arguments["map_index"] >= 0 else []
+        return ["tasks", verb, *mapped, arguments["dag_id"], arguments["task_id"], run]
+
+    return command
+
+
+@operation(
+    request=OneTaskInstance,
+    result=TaskInstance,
+    access=Access(Resource.TASK_INSTANCE, "GET"),
+    effect=Effect.READ,
+    tag="Task Instances",
+    command=instance_command("state"),
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
+)
+def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
+    """Tell the state of a task instance."""
+    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
+    from sqlalchemy import select
+
+    run, key = named_instance(context, **instance)
+    row = context.session.execute(select(*_columns()).where(*of_key(AirflowTaskInstance, key))).first()
+    if row is None:
+        raise missing_instance(context.session, **key)
+    return {**key, "logical_date": getattr(run, airflow().date_column), **row._mapping}
+
+
+class ListTaskInstances(Subdir, RunFilters, Schema.from_dict(page_fields("task_id", *ORDER))):  # type: ignore[misc]
+    """Which task instances to list."""
+
+    run_id = Text(texts.ID, metadata={"description": "Only task instances of the runs with this id."})
+    task_id = Text(texts.ID, metadata={"description": "Only instances of this task."})
+    state = States(metadata={"description": "Only task instances in one of these states; none: without one."})
+
+
+class TaskInstances(Schema):
+    """A page of task instances."""
+
+    task_instances = fields.List(fields.Nested(TaskInstance), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+def _list_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    dag_id, run_id = arguments.get("dag_id"), arguments.get("run_id")
+    return ["tasks", "states-for-dag-run", dag_id, run_id] if dag_id and run_id else None
+
+
+@operation(
+    request=ListTaskInstances,
+    result=TaskInstances,
+    access=Access(Resource.TASK_INSTANCE, "GET"),
+    effect=Effect.READ,
+    tag="Task Instances",
+    command=_list_command,
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
+)
+def list_task_instances(
+    context: Context,
+    dag_id: Optional[str] = None,
+    run_id: Optional[str] = None,
+    task_id: Optional[str] = None,
+    state: Optional[List[str]] = None,
+    subdir: Optional[str] = None,
+    logical_date_gte: Any = None,
+    logical_date_lte: Any = None,
+    **asked: Any,
+) -> Dict[str, Any]:
+    """List the task instances that the caller may read, those of mapped tasks each for itself."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import or_, select
+
+    ti, date = AirflowTaskInstance, airflow().date_of_runs()
+    same_run = (DagRun.dag_id == ti.dag_id) & (DagRun.run_id == ti.run_id)
+    statement = select(ti.dag_id, ti.run_id, ti.task_id, date.label("logical_date"), *_columns()).join(DagRun, same_run)
+    statement = of_runs(context, statement, ti.dag_id, Access(Resource.TASK_INSTANCE, "GET"), dag_id, subdir)
+    statement = between(statement, logical_date_gte, logical_date_lte)
+    if run_id is not None:
+        statement = statement.where(ti.run_id == stored_run_id(context, statement, ti.run_id, run_id))
+    if task_id is not None:
+        statement = statement.where(ti.task_id == task_id)
+    if state:
+        words = known("state", [word for word in state if word != "none"], TaskInstanceState)
+        stateless = [ti.state.is_(None)] if "none" in state else []
+        statement = statement.where(or_(ti.state.in_(words), *stateless))
+    columns = {"logical_date": date, "task_id": ti.task_id, **{name: getattr(ti, name) for name in ORDER[1:]}}
+    rows, total = page_of(context, statement, asked, columns, ti.dag_id, DagRun.id, ti.task_id, ti.map_index)
+    return {"task_instances": [row._mapping for row in rows], "total_entries": total}
+
+
+class RenderedFields(Schema):
+    """The template fields of a task that ran."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    rendered_fields = StoredObject(required=True, metadata={"description": "Each template field as it was rendered."})
+
+
+@operation(
+    request=OneTaskInstance,
+    result=RenderedFields,
+    access=Access(Resource.TASK_INSTANCE, "GET"),
+    effect=Effect.READ,
+    tag="Task Instances",
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
+)
+def rendered_fields(context: Context, **instance: Any) -> Dict[str, Any]:
+    """Give the template fields that Airflow stored when a task ran; nothing is rendered for it."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
+    from sqlalchemy import select
+
+    _, key = named_instance(context, **instance)
+    stored = context.session.scalar(select(Rendered.rendered_fields).where(*of_key(Rendered, key)))
+    if stored is None:
+        raise NothingRendered(**key)
+    return {**key, "rendered_fields": airflow().masked(stored)}
+
+
+def _columns() -> List[Any]:
+    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
+
+    ti = AirflowTaskInstance
+    # Up to 2.9 the attribute try_number is a property that gives the next try's number; the column is the latest's.
+    return [ti.map_index, ti.state, ti.operator, ti.start_date, ti.end_date, ti.duration, ti.__table__.c.try_number]

@@ -1,0 +1,139 @@
+"""Setting states by hand: of a task's instances, and of a run."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+from marshmallow import Schema, fields
+
+from native_api.adapters.compat import airflow, text_of
+from native_api.adapters.fields.common import OneRun, switch
+from native_api.adapters.fields.texts import OneOf
+from native_api.adapters.lookup import dag_with_task, named_instance, named_run
+from native_api.adapters.task_instances.operations import OneTaskInstance
+from native_api.effects import Effect
+from native_api.errors import TaskInstanceNotFound
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+
+class SetTaskState(OneTaskInstance):
+    """Which task instances get which state."""
+
+    state = fields.String(
+        required=True,
+        validate=OneOf(["success", "failed", "skipped"]),
+        metadata={"description": "success, failed or skipped."},
+    )
+    upstream = switch("The tasks before it too.")
+    downstream = switch("The tasks after it too.")
+    future = switch("In later runs too.")
+    past = switch("In earlier runs too.")
+
+
+class SetDagRunState(OneRun):
+    """Which run gets which state."""
+
+    state = fields.String(
+        required=True,
+        validate=OneOf(["success", "failed", "queued"]),
+        metadata={"description": "success, failed or queued."},
+    )
+
+
+class ChangedInstance(Schema):
+    """A task instance, and the state that it has now."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    state = fields.String(allow_none=True)
+
+
+class ChangedStates(Schema):
+    """The state that was set, and the task instances that it changed."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    state = fields.String(required=True)
+    task_instances = fields.List(fields.Nested(ChangedInstance), required=True)
+
+
+@operation(
+    request=SetTaskState,
+    result=ChangedStates,
+    access=Access(Resource.TASK_INSTANCE, "PUT"),
+    effect=Effect.WRITE,
+    tag="Task Instances",
+    example={
+        "dag_id": "example_dag",
+        "run_id": "manual__2026-11-01T00:00:00+00:00",
+        "task_id": "extract",
+        "state": "success",
+    },
+)
+def set_task_state(
+    context: Context,
+    state: str,
+    upstream: bool,
+    downstream: bool,
+    future: bool,
+    past: bool,
+    **instance: Any,
+) -> Dict[str, Any]:
+    """
+    Set the state of a task instance, as marking it in Airflow's pages does.
+
+    Without map_index all instances of a mapped task are set. What failed after the task is cleared, so that the run
+    goes on; what is to fail with it, by downstream, is not.
+    """
+    session = context.session
+    run, key = named_instance(context, **instance)
+    dag = dag_with_task(session, key["dag_id"], key["task_id"])
+    task_id, map_index = key["task_id"], key["map_index"]
+    if map_index >= 0 and run.get_task_instance(task_id, map_index=map_index, session=session) is None:
+        raise TaskInstanceNotFound(**key)
+    relatives = {"upstream": upstream, "downstream": downstream, "future": future, "past": past}
+    changed = airflow().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
+    return _answer(key, state, changed)
+
+
+@operation(
+    request=SetDagRunState,
+    result=ChangedStates,
+    access=Access(Resource.DAG_RUN, "PUT"),
+    effect=Effect.WRITE,
+    tag="Task Instances",
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "state": "failed"},
+)
+def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any]:
+    """
+    Set the state of a run, with one meaning on every Airflow.
+
+    With success or failed, what is running gets that state, what has not run is skipped, what has ended stays as it
+    is. With queued the scheduler takes the run up again; its task instances stay as they are.
+    """
+    session = context.session
+    row = named_run(context, **run)
+    key = {"dag_id": row.dag_id, "run_id": row.run_id}
+    if state == "queued":
+        from airflow.utils.state import DagRunState
+
+        row.set_state(DagRunState.QUEUED)
+        session.flush()
+        return _answer(key, state, [])
+    dag = airflow().stored_dag(row.dag_id, session)
+    return _answer(key, state, airflow().finish_run(dag, row, state, session))
+
+
+def _answer(key: Mapping[str, Any], state: str, changed: List[Any]) -> Dict[str, Any]:
+    instances = [
+        {
+            **{name: getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")},
+            "state": text_of(instance.state),
+        }
+        for instance in changed
+    ]
+    ordered = sorted(instances, key=lambda shown: (shown["run_id"], shown["task_id"], shown["map_index"]))
+    return {"dag_id": key["dag_id"], "run_id": key["run_id"], "state": state, "task_instances": ordered}

@@ -1,0 +1,225 @@
+"""Logs of tasks, through Airflow's own reader: whole, part by part, or their end."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from itertools import islice
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.fields import texts
+from native_api.adapters.fields.common import LARGEST, DateTime, Whole
+from native_api.adapters.fields.texts import Text
+from native_api.adapters.lookup import missing_instance, named_instance, of_key
+from native_api.adapters.task_instances.operations import OneTaskInstance
+from native_api.adapters.task_logs.lines import LOG_BYTES, head, line_of, tail
+from native_api.effects import Effect
+from native_api.errors import Invalid, TryNotFound
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+
+class AskedLog(OneTaskInstance):
+    """Which log, and how much of it."""
+
+    try_number = Whole(
+        validate=validate.Range(min=1, max=LARGEST), metadata={"description": "Which try; left out, the latest."}
+    )
+    tail_lines = Whole(
+        validate=validate.Range(min=1, max=LARGEST), metadata={"description": "Only the last lines, that many."}
+    )
+    tail_bytes = Whole(
+        validate=validate.Range(min=1, max=LARGEST),
+        metadata={"description": "Only the last lines, as many as fit into that many bytes."},
+    )
+    continuation_token = Text(
+        texts.TOKEN,
+        metadata={"description": "What an earlier answer gave, to read on from where that ended."},
+    )
+
+    @validates_schema
+    def _one_part(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        given = [name for name in ("tail_lines", "tail_bytes", "continuation_token") if name in data]
+        if len(given) > 1:
+            raise ValidationError(f"Is another part of the log than {given[0]} names.", given[-1])
+
+
+class Line(Schema):
+    """A line of a log."""
+
+    timestamp = DateTime(allow_none=True, metadata={"description": "null where the line does not begin with one."})
+    level = fields.String(allow_none=True, metadata={"description": "info, error, …; null where the line has none."})
+    logger = fields.String(allow_none=True, metadata={"description": "The logger's name; Airflow 2 writes none."})
+    event = fields.String(required=True, metadata={"description": "The message."})
+    context = fields.Dict(
+        required=True, metadata={"description": "What else the line has: filename, lineno, error_detail, …"}
+    )
+
+
+class TaskLog(Schema):
+    """The log of one try of a task instance, or a part of it."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    try_number = fields.Integer(required=True, metadata={"description": "0 where the task has not run yet."})
+    latest_try_number = fields.Integer(required=True)
+    state = fields.String(allow_none=True, metadata={"description": "The state of the task instance at present."})
+    content = fields.String(required=True, metadata={"description": "The log as text."})
+    lines = fields.List(fields.Nested(Line), required=True, metadata={"description": "The same, line by line."})
+    sources = fields.List(
+        fields.String(), required=True, metadata={"description": "Where Airflow looked for the log, in its words."}
+    )
+    truncated = fields.Boolean(
+        required=True,
+        metadata={"description": f"Whether there is more than the {LOG_BYTES} bytes that an answer has at most."},
+    )
+    end_of_log = fields.Boolean(required=True, metadata={"description": "Whether nothing follows any more."})
+    continuation_token = fields.String(
+        required=True, allow_none=True, metadata={"description": "Reads on from here; null at the end of the log."}
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the log of a try: what leads the handler to a part of it, and the lines of that to pass over."""
+
+    try_number: int
+    metadata: Mapping[str, Any]
+    lines: int
+
+
+@operation(
+    request=AskedLog,
+    result=TaskLog,
+    access=Access(Resource.TASK_LOG, "GET"),
+    effect=Effect.READ,
+    tag="Task Logs",
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
+)
+def task_log(
+    context: Context,
+    try_number: Optional[int] = None,
+    continuation_token: Optional[str] = None,
+    tail_lines: int = LARGEST,
+    tail_bytes: int = LARGEST,
+    **instance: Any,
+) -> Dict[str, Any]:
+    """
+    Give the log of a task that ran or is running, from wherever Airflow is configured to keep it.
+
+    An answer has 1 MiB of text at most. While ``end_of_log`` is false, ``continuation_token`` reads on. A task that
+    has not run yet has the try 0, whose log is empty. Once a try has ended, the last lines of a large file are read
+    from its end.
+    """
+    session = context.session
+    _, key = named_instance(context, **instance)
+    row, latest = _instance(session, key)
+    place = _place(continuation_token, key, try_number) or Place(latest if try_number is None else try_number, {}, 0)
+    if place.try_number > latest:
+        raise TryNotFound(**key, try_number=place.try_number, latest_try_number=latest)
+    state = None if row.state is None else str(getattr(row.state, "value", row.state))
+    answer, after = _read(session, row, place, latest, tail_lines, tail_bytes)
+    return {
+        **key,
+        "try_number": place.try_number,
+        "latest_try_number": latest,
+        "state": state,
+        **answer,
+        "continuation_token": None if answer["end_of_log"] else _token(key, after),
+    }
+
+
+def _instance(session: Any, key: Mapping[str, Any]) -> Tuple[Any, int]:
+    """Return a task instance, and the number of its latest try."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    # Up to 2.9 the attribute try_number is a property that gives the next try's number; the column is the latest's.
+    statement = select(TaskInstance, TaskInstance.__table__.c.try_number).options(*airflow().logs.relations())
+    row = session.execute(statement.where(*of_key(TaskInstance, key))).unique().first()
+    if row is None:
+        raise missing_instance(session, **key)
+    return row[0], airflow().logs.latest_try(row[0], row[1] or 0)
+
+
+def _read(
+    session: Any,
+    instance: Any,
+    place: Place,
+    latest: int,
+    tail_lines: int,
+    tail_bytes: int,
+) -> Tuple[Dict[str, Any], Place]:
+    """Return the part of the log that is asked for, and the place after it."""
+    from airflow.utils.state import State
+
+    if place.try_number == 0:
+        nothing = {"content": "", "lines": [], "sources": [], "truncated": False}
+        return {**nothing, "end_of_log": instance.state in State.finished}, place
+    logs = airflow().logs
+    goes_on = place.try_number == latest and instance.state in logs.open_states()
+    if place.try_number < latest:
+        instance = logs.as_it_was(instance, place.try_number, session)
+    of_the_end = min(tail_lines, tail_bytes) < LARGEST
+    # While the task goes on a token is to lead to what follows, which counts from the beginning.
+    part = logs.read(instance, place.try_number, place.metadata, session, end_only=of_the_end and not goes_on)
+    following = map(line_of, islice(part.lines, place.lines, None))
+    if not of_the_end:
+        lines, truncated = head(following)
+        count, left = len(lines), truncated
+    else:
+        lines, truncated, count = tail(following, tail_lines, tail_bytes)
+        truncated = truncated or (part.is_cut and len(lines) == count and tail_bytes > LOG_BYTES)
+        left = False
+    answer = {
+        "content": "".join(f"{line.text}\n" for line in lines),
+        "lines": lines,
+        "sources": part.sources,
+        "truncated": truncated,
+        "end_of_log": bool(part.metadata.get("end_of_log", True)) and not goes_on and not left,
+    }
+    if left or part.is_whole:
+        return answer, Place(place.try_number, place.metadata, place.lines + count)
+    return answer, Place(place.try_number, part.metadata, 0)
+
+
+def end_of_log(session: Any, key: Mapping[str, Any], size: int) -> Tuple[str, bool]:
+    """Return the end of the log of the latest try, of *size* bytes at most, and whether there is more."""
+    row, latest = _instance(session, key)
+    answer, _ = _read(session, row, Place(latest, {}, 0), latest, LARGEST, size)
+    return answer["content"], answer["truncated"]
+
+
+def _token(key: Mapping[str, Any], place: Place) -> str:
+    token = _serializer().dumps([list(key.values()), *astuple(place)])
+    return token if isinstance(token, str) else token.decode("ascii")
+
+
+def _place(token: Optional[str], key: Mapping[str, Any], try_number: Optional[int]) -> Optional[Place]:
+    """
+    Return the place that a token leads to, or None where there is none or the task had not run.
+
+    :raises Invalid: it is no token of ours, or one for another log.
+    """
+    from itsdangerous import BadData
+
+    if token is None:
+        return None
+    try:
+        names, *place = _serializer().loads(token)
+    except BadData as exc:
+        raise Invalid({"continuation_token": ["Is none that an answer of this operation gave."]}) from exc
+    found = Place(*place)
+    if names != list(key.values()) or (try_number is not None and found.try_number not in (0, try_number)):
+        raise Invalid({"continuation_token": ["Belongs to another log."]})
+    return found if found.try_number else None
+
+
+def _serializer() -> Any:
+    from itsdangerous import URLSafeSerializer
+
+    return URLSafeSerializer(airflow().logs.signing_key(), salt="native_api.task_log")

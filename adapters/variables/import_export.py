@@ -1,0 +1,285 @@
+"""All variables at once: import and export, inline, uploaded, or as a file on the server."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from marshmallow import Schema, ValidationError, fields
+
+from native_api.adapters import server_files
+from native_api.adapters.compat import airflow
+from native_api.adapters.fields.import_files import (
+    Entries,
+    EntriesField,
+    Import,
+    Imported,
+    entries_of_file,
+    file_field,
+    import_entries,
+    json_or_none,
+    omit,
+    read_content,
+    read_each,
+    refuse_mask,
+)
+from native_api.adapters.system.version import Nothing
+from native_api.adapters.variables.operations import KEY_LENGTH, require_unmasked
+from native_api.effects import Effect
+from native_api.errors import VariablesExist
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+#: White space outside the strings of a JSON text.
+_SPACE = re.compile(r'("(?:\\.|[^"\\])*")|\s+')
+
+
+class ImportVariables(Import):
+    """What to import, and what becomes of variables that are there."""
+
+    entries = "variables"
+
+    variables = EntriesField(
+        lambda content: entries_of(content),
+        'An object with a value for each key, or {"value": …, "description": …}; '
+        "as JSON, as the text of it, or as an uploaded file.",
+    )
+
+
+class ImportedVariables(Imported):
+    """What an import did, by key."""
+
+
+class ExportedVariables(Schema):
+    """All variables, as import_variables takes them."""
+
+    variables = fields.Dict(
+        keys=fields.String(),
+        required=True,
+        metadata={"description": 'A value for each key, or {"value": …, "description": …}.'},
+    )
+    warnings = fields.List(fields.String())
+
+
+class SaveVariables(Schema):
+    """Where to."""
+
+    file = file_field(required=True)
+
+
+class SavedVariables(SaveVariables):
+    """What was written."""
+
+    total_entries = fields.Integer(required=True)
+    warnings = fields.List(fields.String())
+
+
+def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    flags = airflow().variables_import_flags(arguments["on_conflict"])
+    if flags is None or "file" not in arguments:
+        return None
+    return ["variables", "import", *flags, server_files.path_of(arguments["file"])]
+
+
+@operation(
+    request=ImportVariables,
+    result=ImportedVariables,
+    access=Access(Resource.VARIABLE, "POST"),
+    effect=Effect.WRITE,
+    tag="Variables",
+    creates=True,
+    command=_import_command,
+    example={"variables": {"region": "north", "limits": {"value": {"rows": 10}, "description": "per call"}}},
+)
+def import_variables(
+    context: Context,
+    on_conflict: str,
+    variables: Optional[Entries] = None,
+    file: Optional[str] = None,
+) -> Dict[str, Any]:
+    """
+    Set many variables: all of them, or none where one cannot be set.
+
+    A description that is not named stays as it is. Values that are masked are refused. To overwrite a variable needs
+    the permission to edit it. What export_variables returned and what save_variables wrote is imported as what it was;
+    what could be that or something else is refused.
+    """
+    entries = variables if variables is not None else entries_of_file(str(file), entries_of)
+    present = _present(context.session)
+
+    def store(keys: List[str]) -> None:
+        for key in keys:
+            _set(context.session, key, entries[key], present.get(key))
+
+    return import_entries(
+        context,
+        entries,
+        resource=Resource.VARIABLE,
+        present=present,
+        on_conflict=on_conflict,
+        exist=VariablesExist,
+        store=store,
+    )
+
+
+def _present(session: Any) -> Dict[str, Any]:
+    """Return what is to stay of the variables that are there, by key; no value is decrypted for it."""
+    from airflow.models.variable import Variable
+    from sqlalchemy import null, select
+
+    team = getattr(Variable, "team_name", null().label("team_name"))
+    return {row.key: row for row in session.execute(select(Variable.key, Variable.description, team))}
+
+
+def _set(session: Any, key: str, entry: Mapping[str, Any], present: Any) -> None:
+    from airflow.models.variable import Variable
+
+    description = entry.get("description", present.description if present else None)
+    Variable.set(key, entry["value"], description=description, session=session, **airflow().rights.team_of(present))
+
+
+@operation(
+    request=Nothing,
+    result=ExportedVariables,
+    access=Access(Resource.VARIABLE, "GET"),
+    effect=Effect.READ,
+    tag="Variables",
+    command=lambda arguments: ["variables", "export", airflow().standard_output],
+)
+def export_variables(context: Context) -> Dict[str, Any]:
+    """
+    Give all variables of the metadata database with their true values, as import_variables takes them.
+
+    Where one is sensitive they are given to those who may edit it, and refused to others. What cannot be decrypted is
+    omitted, with a warning; where nothing can be, the export is refused.
+    """
+    return {"variables": _exported(context)}
+
+
+@operation(
+    request=SaveVariables,
+    result=SavedVariables,
+    access=Access(Resource.VARIABLE, "GET"),
+    effect=Effect.WRITE,
+    tag="Variables",
+    command=lambda arguments: ["variables", "export", server_files.path_of(arguments["file"])],
+    example={"file": "variables.json"},
+)
+def save_variables(context: Context, file: str) -> Dict[str, Any]:
+    """
+    Write what export_variables gives to a file on the server, which is replaced whole.
+
+    Only its owner may read it. A folder has as many files as the option files_kept allows.
+    """
+    exported = _exported(context)
+    server_files.replace(file, json.dumps(exported, sort_keys=True, indent=4).encode())
+    return {"file": file, "total_entries": len(exported)}
+
+
+def entries_of(content: Any) -> Entries:
+    """
+    Return the variables that an import's content says: by key, the value as text, and the description where named.
+
+    :raises ValidationError: keyed by what is wrong.
+    """
+    return read_each(_unwrapped(read_content(content)), _entry)
+
+
+def _unwrapped(content: Any) -> Any:
+    """
+    Return the variables of what export_variables or save_variables gave, or of another file.
+
+    An export is ``{"variables": {…}}``, which a file of one variable of that name could be too. No file of ours is
+    both: _as_entry writes a variable whose name could mean something else with its value and its description.
+
+    :raises ValidationError: it may be either, or is what another operation gave.
+    """
+    if not isinstance(content, dict):
+        return content
+    nouns = set(content) - {"warnings"}
+    for noun, shapes, field, sentence in _OTHERS:
+        within: Any = content.get(noun)
+        if nouns <= {noun, "total_entries"} and within and isinstance(within, shapes):
+            entries: Any = within.values() if isinstance(within, dict) else within
+            if all(isinstance(entry, dict) and field in entry for entry in entries):
+                raise ValidationError(sentence)
+    within = content.get("variables")
+    if nouns != {"variables"} or not isinstance(within, dict):
+        return content
+    if not _is_entry(within):
+        return within
+    if "description" in within and not isinstance(within["description"], dict):
+        return content
+    if all(_is_entry(entry) and "description" in entry for entry in within.values()):
+        return within
+    raise ValidationError(
+        'It is doubtful whether this is one variable "variables" or an export of others: write each variable as '
+        '{"value": …, "description": …}.'
+    )
+
+
+#: What other operations return: below which name, in what, with which field in each entry; and what to say of it.
+_OTHERS: Tuple[Tuple[str, Tuple[type, ...], str, str], ...] = (
+    (
+        "variables",
+        (list,),
+        "key",
+        "Is a list of variables, whose values are masked; import_variables takes what export_variables returns.",
+    ),
+    ("connections", (dict, list), "conn_type", "These are connections, which import_connections takes."),
+    ("pools", (dict, list), "slots", "These are pools, which import_pools takes."),
+)
+
+
+def _is_entry(said: Any) -> bool:
+    """Return whether an object is the value and the description of one variable."""
+    return isinstance(said, dict) and "value" in said and set(said) <= {"value", "description"}
+
+
+def _entry(key: Any, said: Any) -> Dict[str, Any]:
+    """Return one variable; an object is read as value and description where it has nothing else."""
+    if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH:
+        raise ValidationError(f"A key is a text of 1 to {KEY_LENGTH} characters.")
+    entry = dict(said) if _is_entry(said) else {"value": said}
+    if not isinstance(entry.get("description"), (str, type(None))):
+        raise ValidationError("The description must be a text.")
+    refuse_mask(entry["value"])
+    if not isinstance(entry["value"], str):
+        entry["value"] = json.dumps(entry["value"], indent=2)
+    return entry
+
+
+def _exported(context: Context) -> Dict[str, Any]:
+    """Return all variables that the caller may read, or refuse."""
+    from airflow.models.variable import Variable
+    from sqlalchemy import select
+
+    statement = select(Variable).order_by(Variable.key)
+    keys = context.caller.names(Resource.VARIABLE)
+    if keys is not None:
+        statement = statement.where(Variable.key.in_(keys))
+    exported, broken, decrypted = {}, [], 0
+    for row in context.session.scalars(statement):
+        text = row.val
+        if text is None:
+            broken.append(str(row.key))
+            continue
+        decrypted += bool(row.is_encrypted)
+        require_unmasked(context, row.key, text)
+        exported[row.key] = _as_entry(row.key, text, row.description)
+    omit(context, "variables", broken, decrypted)
+    return exported
+
+
+def _as_entry(key: str, text: str, description: Optional[str]) -> Any:
+    """Return a variable as an import takes it, the value as what its JSON says where that loses nothing."""
+    value = json_or_none(text)
+    if text.strip() != "null" and (value is None or _SPACE.sub(r"\1", json.dumps(value)) != _SPACE.sub(r"\1", text)):
+        value = text
+    doubtful = key in ("value", "description") or (
+        isinstance(value, (dict, list)) and key in ("variables", "connections", "pools")
+    )
+    if description or doubtful or (isinstance(value, dict) and "value" in value):
+        return {"value": value, "description": description}
+    return value

@@ -1,0 +1,207 @@
+"""XComs: list them, and get the value of one; none is unpickled, and no XCom backend is asked."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, Optional
+
+from marshmallow import Schema, fields, validate
+
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.masking import MASK
+from native_api.adapters.dag_runs.operations import between, of_runs
+from native_api.adapters.fields import strict_json, texts
+from native_api.adapters.fields.common import LARGEST, DateTime, Flag, RunDates, RunFilters, Subdir, Whole
+from native_api.adapters.fields.paging import contains, page_fields, page_of
+from native_api.adapters.fields.texts import Text, pattern
+from native_api.adapters.lookup import missing_instance, named_instance, of_key, stored_run_id
+from native_api.adapters.task_instances.operations import OneTaskInstance
+from native_api.effects import Effect
+from native_api.errors import XComNotFound
+from native_api.permissions import Access, Resource
+from native_api.registry import Context, operation
+
+#: The longest key that the table holds.
+KEY_LENGTH = 512
+
+#: The largest value that is returned, alone and in a list.
+VALUE_SIZE, LISTED_SIZE = 1048576, 4096
+
+VALUE = {
+    "description": "The JSON that is stored, with what Airflow calls sensitive masked; null where it is truncated or "
+    "is_json is false."
+}
+IS_JSON = {"description": "Whether what is stored is JSON, and no pickle of Airflow 2; null where it is truncated."}
+TRUNCATED = {"description": "Whether the value is larger than is returned."}
+
+#: What lists of XComs are ordered by.
+ORDER = ("task_id", "key", "timestamp", "dag_id", "run_id")
+
+
+class OneXCom(OneTaskInstance):
+    """Names an XCom of a task instance."""
+
+    key = Text(
+        KEY_LENGTH,
+        shortest=1,
+        load_default="return_value",
+        metadata={"description": "The key; omitted, that of what the task returned."},
+    )
+
+
+class ListXComs(Subdir, RunFilters, Schema.from_dict(page_fields(*ORDER))):  # type: ignore[misc]
+    """Which XComs to list."""
+
+    run_id = Text(texts.ID, metadata={"description": "Only XComs of the runs with this id."})
+    task_id = Text(texts.ID, metadata={"description": "Only XComs of this task."})
+    map_index = Whole(
+        validate=validate.Range(min=-1, max=LARGEST),
+        metadata={"description": "Only XComs of this instance of a mapped task; -1: of tasks that are not mapped."},
+    )
+    key = Text(KEY_LENGTH, metadata={"description": "Only XComs of this key."})
+    key_pattern = pattern("Only keys that contain this")
+    values = Flag(
+        load_default=False,
+        metadata={"description": f"Return the values besides, each up to a size of {LISTED_SIZE}."},
+    )
+
+
+class ListedXCom(RunDates):
+    """An XCom."""
+
+    dag_id = fields.String(required=True)
+    run_id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    map_index = fields.Integer(required=True)
+    key = fields.String(required=True)
+    timestamp = DateTime(required=True)
+    size = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of what is stored: bytes on Airflow 2, characters of its JSON on 3."},
+    )
+    value = fields.Raw(allow_none=True, metadata=VALUE)
+    is_json = fields.Boolean(allow_none=True, metadata=IS_JSON)
+    truncated = fields.Boolean(metadata=TRUNCATED)
+
+
+class XCom(ListedXCom):
+    """An XCom with its value."""
+
+    value = fields.Raw(required=True, allow_none=True, metadata=VALUE)
+    is_json = fields.Boolean(required=True, allow_none=True, metadata=IS_JSON)
+    truncated = fields.Boolean(required=True, metadata=TRUNCATED)
+
+
+class XComs(Schema):
+    """A page of XComs."""
+
+    xcom_entries = fields.List(fields.Nested(ListedXCom), required=True)
+    total_entries = fields.Integer(required=True)
+
+
+@operation(
+    request=ListXComs,
+    result=XComs,
+    access=Access(Resource.XCOM, "GET"),
+    effect=Effect.READ,
+    tag="XComs",
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
+)
+def list_xcoms(
+    context: Context,
+    values: bool,
+    dag_id: Optional[str] = None,
+    run_id: Optional[str] = None,
+    subdir: Optional[str] = None,
+    logical_date_gte: Any = None,
+    logical_date_lte: Any = None,
+    key_pattern: Optional[str] = None,
+    **asked: Any,
+) -> Dict[str, Any]:
+    """List the XComs that the caller may read, with their values on request."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    xcom = airflow().xcom_table().c
+    statement = select(*_columns(LISTED_SIZE if values else None)).join(DagRun, DagRun.id == xcom.dag_run_id)
+    statement = of_runs(context, statement, xcom.dag_id, Access(Resource.XCOM, "GET"), dag_id, subdir)
+    statement = between(statement, logical_date_gte, logical_date_lte)
+    if run_id is not None:
+        statement = statement.where(xcom.run_id == stored_run_id(context, statement, xcom.run_id, run_id))
+    if key_pattern is not None:
+        statement = statement.where(contains(xcom.key, key_pattern))
+    for name in ("task_id", "map_index", "key"):
+        if name in asked:
+            statement = statement.where(xcom[name] == asked[name])
+    columns = {name: xcom[name] for name in ORDER}
+    ties = (xcom.dag_id, xcom.dag_run_id, xcom.task_id, xcom.map_index, xcom.key)
+    rows, total = page_of(context, statement, asked, columns, *ties)
+    shown = [_with_value(row._mapping) if values else row._mapping for row in rows]
+    return {"xcom_entries": shown, "total_entries": total}
+
+
+@operation(
+    request=OneXCom,
+    result=XCom,
+    access=Access(Resource.XCOM, "GET"),
+    effect=Effect.READ,
+    tag="XComs",
+    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
+)
+def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, Any]:
+    """
+    Return an XCom of a task instance: its value as it is stored in the metadata database.
+
+    A value that is more than JSON, such as a date or a tuple, comes in the form in which Airflow stores it. A pickle
+    is never read, and a value above 1 MiB is not returned.
+    """
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    _, names = named_instance(context, **instance)
+    xcom = airflow().xcom_table().c
+    statement = select(*_columns(VALUE_SIZE)).join(DagRun, DagRun.id == xcom.dag_run_id)
+    statement = statement.where(xcom.key == key, *(xcom[name] == value for name, value in names.items()))
+    row = context.session.execute(statement).first()
+    if row is None:
+        raise _missing(context.session, names, key)
+    return _with_value(row._mapping)
+
+
+def _columns(size: Optional[int]) -> Any:
+    """Return what is shown of an XCom; with *size* its value, where it is no larger."""
+    from sqlalchemy import case
+
+    xcom = airflow().xcom_table().c
+    stored = airflow().xcom_size(xcom.value)
+    names = ("dag_id", "run_id", "task_id", "map_index", "key", "timestamp")
+    columns = [*(xcom[name] for name in names), airflow().date_of_runs().label("logical_date"), stored.label("size")]
+    if size is None:
+        return columns
+    # What is larger never leaves the database.
+    return [*columns, case((stored <= size, xcom.value)).label("value"), (stored > size).label("truncated")]
+
+
+def _with_value(row: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return a row with its value as JSON, masked."""
+    shown = {**row, "truncated": bool(row["truncated"])}
+    if shown["truncated"]:
+        return {**shown, "value": None, "is_json": None}
+    try:
+        value = airflow().masked(airflow().xcom_value(row["value"]), row["key"])
+        return {**shown, "value": strict_json.plain(value, MASK), "is_json": True}
+    except (ValueError, RecursionError):
+        return {**shown, "value": None, "is_json": False}
+
+
+def _missing(session: Any, names: Mapping[str, Any], key: str) -> Exception:
+    """Return the error for an XCom that is not there."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import func, select
+
+    if session.scalar(select(func.count()).where(*of_key(TaskInstance, names))) == 0:
+        return missing_instance(session, **names)
+    xcom = airflow().xcom_table().c
+    others = [xcom[name] == value for name, value in names.items() if name != "map_index"]
+    last = session.scalar(select(func.max(xcom.map_index)).where(xcom.key == key, *others))
+    return XComNotFound(**names, key=key, last_map_index=last if last is not None and last >= 0 else None)

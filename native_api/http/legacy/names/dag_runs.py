@@ -1,0 +1,49 @@
+"""trigger_dag, dag_state."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping
+
+from native_api.errors import BadRequest, DagRunNotFound
+from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
+
+
+@legacy_name(
+    "trigger_dag",
+    "run_id conf exec_date execution_date logical_date subdir",
+    required="dag_id",
+    operation="trigger_dag",
+)
+def trigger_dag(arguments: Arguments) -> Plan:
+    """Create a run."""
+    wanted: Dict[str, Any] = dict(arguments.given("dag_id", "run_id", "conf", "subdir"))
+    dates = arguments.given("exec_date", "execution_date", "logical_date")
+    if dates:
+        wanted["logical_date"] = next(iter(dates.values()))
+    return Plan("trigger_dag", wanted, _created)
+
+
+@legacy_name("dag_state", "execution_date logical_date run_id subdir", required="dag_id", operation="dag_state")
+def dag_state(arguments: Arguments) -> Plan:
+    """The state of a run; None where there is none."""
+    wanted = {**arguments.given("dag_id", "subdir"), **one_run(arguments)}
+    return Plan("dag_state", wanted, _state, {DagRunNotFound: "None\n"})
+
+
+def one_run(arguments: Arguments) -> Dict[str, Any]:
+    """Return which run is meant: the one of the run_id, where that is named besides a date."""
+    named = arguments.given("run_id") or arguments.given("execution_date") or arguments.given("logical_date")
+    if not named:
+        raise BadRequest("The argument(s) ['execution_date'] are required")
+    return dict(named)
+
+
+def _created(result: Mapping[str, Any]) -> str:
+    return (
+        f"Created <DagRun {result['dag_id']} @ {result['logical_date']}: {result['run_id']}, "
+        "externally triggered: True>\n"
+    )
+
+
+def _state(result: Mapping[str, Any]) -> str:
+    return f"{result['state']}\n"

@@ -1,0 +1,135 @@
+"""The typed face: one URL per operation, JSON in and out, errors of RFC 9457."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any, Dict, Iterable, List, Tuple, Union
+
+from flask import Response, request
+from marshmallow import EXCLUDE, RAISE, fields
+
+from native_api import audit, credentials, dispatch, registry
+from native_api.effects import Effect
+from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiError, UnsupportedMediaType
+from native_api.http import following, request_reading
+from native_api.http.disconnects import client_is_gone
+from native_api.http.responses import in_shape, json_response
+from native_api.registry import Operation
+from native_api.uploads import Upload
+
+PROBLEM = "application/problem+json"
+
+
+def problem(error: NativeApiError) -> Response:
+    """Return an error in the shape of this face."""
+    return json_response(error.problem(), error.status, content_type=PROBLEM, headers=error.headers())
+
+
+def method_of(operation: Operation) -> str:
+    """Return the HTTP method that calls the operation."""
+    return "GET" if operation.effect is Effect.READ else "POST"
+
+
+@in_shape(problem)
+def call(name: str) -> Response:
+    """Answer a call of the operation *name*."""
+    identity = credentials.identify(request)
+    following.warm_sandbox()
+    operation = registry.get(name)
+    if request.method.replace("HEAD", "GET") != method_of(operation):
+        raise MethodNotAllowed(name, method_of(operation))
+    dispatch.admit(operation, identity.caller)
+    arguments, unknown = _arguments(operation, identity)
+    answer = dispatch.call(
+        name, arguments, caller=identity.caller, unknown=unknown, client_is_gone=client_is_gone(request)
+    )
+    status = HTTPStatus.CREATED if answer.created else HTTPStatus.OK
+    if answer.followed is not None:
+        answer.result["url"] = following.url_of(answer)
+        return json_response(answer.result, HTTPStatus.ACCEPTED, headers={"Location": answer.result["url"]})
+    return json_response(answer.result, status)
+
+
+def _arguments(operation: Operation, identity: credentials.Identity) -> Tuple[Dict[str, Any], dispatch.Unknown]:
+    """
+    Return the request's arguments, and what is to become of those that the operation does not have.
+
+    A POST may have some in its query string, as clients of airflow-rest-api-plugin send them; none that servers should
+    not log, and none twice.
+    """
+    in_query = _flat(operation, request.args)
+    if method_of(operation) == "GET":
+        return in_query, EXCLUDE
+    request_reading.receive_body(identity, operation)
+    in_body = _body(operation)
+    wrong = {name: ["Send it in the body: servers log query strings."] for name in _confidential(operation, in_query)}
+    wrong.update({name: ["Is in the query string and in the body."] for name in in_query if name in in_body})
+    if wrong:
+        raise Invalid(wrong)
+    return {**in_query, **in_body}, RAISE
+
+
+def _confidential(operation: Operation, arguments: Iterable[str]) -> List[str]:
+    """Return those of the arguments that may hold a secret: what the audit log masks."""
+    fields_of = operation.request.fields
+    return [name for name in arguments if name in fields_of and audit.hides(name, fields_of[name])]
+
+
+def _body(operation: Operation) -> Dict[str, Any]:
+    if request.mimetype not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return _json()
+    form = request_reading.form()
+    if request_reading.looks_like_json(form):
+        raise BadRequest(
+            f"The body looks like JSON and its Content-Type is '{request.mimetype}': send 'Content-Type: "
+            "application/json'."
+        )
+    return {**_flat(operation, form), **_files(operation)}
+
+
+def _files(operation: Operation) -> Dict[str, Union[bytes, Upload]]:
+    """Return the uploaded files by field: what they hold, or the file itself where the operation takes that."""
+    fields_of = operation.request.fields
+    unwanted = {name for name in request.files if name in fields_of and not fields_of[name].metadata.get("upload")}
+    if unwanted:
+        raise Invalid({name: ["Takes no file."] for name in sorted(unwanted)})
+    return {
+        name: Upload(upload.stream, upload.filename or "") if _takes_file(fields_of.get(name)) else upload.read()
+        for name, upload in request.files.items()
+    }
+
+
+def _takes_file(field: Any) -> bool:
+    return field is not None and field.metadata.get("upload") == "file"
+
+
+def _json() -> Dict[str, Any]:
+    text = request.get_data()
+    if not text.strip():
+        return {}
+    if request.mimetype and not request.is_json:
+        raise UnsupportedMediaType(request.mimetype)
+    try:
+        body = json.loads(text)
+        json.dumps(body, ensure_ascii=False).encode()
+    except json.JSONDecodeError as exc:
+        raise BadRequest(f"The body is not JSON: {exc.msg}, at line {exc.lineno}, column {exc.colno}.") from exc
+    except UnicodeDecodeError as exc:
+        raise BadRequest(f"The body is not JSON: it is not UTF-8, at byte {exc.start}.") from exc
+    except RecursionError as exc:
+        raise BadRequest("The body is nested too deeply.") from exc
+    except UnicodeEncodeError as exc:
+        raise BadRequest("The body has half of a surrogate pair in it, which is no character.") from exc
+    except ValueError as exc:
+        # Python reads no number of more than 4,300 digits.
+        raise BadRequest("The body has a number in it that has too many digits.") from exc
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return body
+
+
+def _flat(operation: Operation, values: Any) -> Dict[str, Any]:
+    """Return a query string or form as arguments: a list where the schema has one, else the first value."""
+    lists = {name for name, field in operation.request.fields.items() if isinstance(field, fields.List)}
+    return {name: values.getlist(name) if name in lists else values[name] for name in values if name != "csrf_token"}
