@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-__version__ = "0.1.0"
+from native_api.version import __version__
 
 __all__ = ["__version__", "call", "operations"]
 

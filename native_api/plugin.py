@@ -33,18 +33,16 @@ class NativeApiPlugin(AirflowPlugin):
     @cached_property
     def flask_blueprints(self) -> List[Any]:  # type: ignore[override]
         """Airflow 2: the blueprint. On Airflow 3 FAB would mount it a second time, below its own prefix."""
-        return [] if _is_off() or _has_fastapi() else _blueprints()
+        from native_api.adapters.compat import web_server
+
+        return [] if _is_off() or web_server.mounts_fastapi() else _blueprints()
 
     @cached_property
     def fastapi_apps(self) -> List[Dict[str, Any]]:  # type: ignore[override]
         """Airflow 3: the blueprint in a small Flask app, mounted once for each prefix."""
-        return _apps() if _has_fastapi() and not _is_off() else []
+        from native_api.adapters.compat import web_server
 
-
-def _has_fastapi() -> bool:
-    from native_api.adapters.compat import version
-
-    return version() >= (3, 0)
+        return _apps() if web_server.mounts_fastapi() and not _is_off() else []
 
 
 def _is_off() -> bool:

@@ -6,6 +6,9 @@ import os.path
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from native_api.adapters.compat import web_server
+from native_api.effects import Effect
+
 SECTION = "native_api"
 PEER_SECTION = "rest_api_plugin"
 
@@ -49,7 +52,7 @@ def _at_least_two(text: str) -> int:
 
 
 def _job_seconds(text: str) -> float:
-    return min(_some_seconds(text), _longest_request())
+    return min(_some_seconds(text), web_server.longest_request())
 
 
 def _some_seconds(text: str) -> float:
@@ -60,15 +63,7 @@ def _some_seconds(text: str) -> float:
 
 
 def _body_seconds(text: str) -> int:
-    from native_api.adapters.compat import airflow
-
-    return min(_positive(text), airflow().user_code.longest_body)
-
-
-def _longest_request() -> int:
-    from native_api.adapters.compat import airflow
-
-    return airflow().user_code.longest_request
+    return min(_positive(text), web_server.longest_body())
 
 
 def _seconds(text: str) -> float:
@@ -111,8 +106,6 @@ def _list(text: str) -> Any:
 
 
 def _effects(text: str) -> Any:
-    from native_api.effects import Effect
-
     return frozenset(Effect(word.strip()) for word in text.split(",") if word.strip())
 
 

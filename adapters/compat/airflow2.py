@@ -6,8 +6,8 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
-from native_api.adapters.compat import of_this_version
 from native_api.adapters.compat.airflow3 import Airflow31
+from native_api.adapters.compat.installed import of_this_version
 from native_api.adapters.compat.newest import Lines
 from native_api.errors import NotSupported
 

@@ -90,7 +90,7 @@ class Backfills:
         if arguments.get("max_active_runs"):
             words += ["--max-active-runs", str(arguments["max_active_runs"])]
         if arguments.get("conf"):
-            from native_api.adapters.compat import airflow
+            from native_api.adapters.compat.installed import airflow
 
             words += ["--dag-run-conf", json.dumps(airflow().masked(arguments["conf"]))]
         return words + [f"--{name.replace('_', '-')}" for name in ("run_backwards", "dry_run") if arguments[name]]

@@ -59,7 +59,7 @@ class Backfills2(Backfills31):
         return bool(plan.local) and not plan.mark_success
 
     def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
-        from native_api.adapters.compat import airflow
+        from native_api.adapters.compat.installed import airflow
 
         words = ["dags", "backfill", "--yes"]
         words += ["--start-date", arguments["from_date"].isoformat(), "--end-date", arguments["to_date"].isoformat()]
@@ -180,7 +180,7 @@ class Backfills2(Backfills31):
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunType
 
-        from native_api.adapters.compat import airflow
+        from native_api.adapters.compat.installed import airflow
 
         run_id = f"{backfill_rows2.prefix(backfill_id)}{info.logical_date.isoformat()}"
         if not airflow().allows_run_id(run_id):

@@ -6,7 +6,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
-from native_api.adapters.compat import failures, masking, of_this_version
+from native_api.adapters.compat import failures, masking
+from native_api.adapters.compat.installed import of_this_version
 from native_api.adapters.fields.strict_json import is_too_deep
 from native_api.errors import DagNotFound, Invalid, Refused
 

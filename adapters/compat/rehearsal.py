@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager, nullcontext
 from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat.installed import airflow
 
 #: What a task tells of itself, which is for the database and for nobody else.
 KEPT_QUIET = frozenset(

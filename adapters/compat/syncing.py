@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.syncing_bundles import Bundle, Bundles
 
 __all__ = ["Bundle", "Loaded", "Marks", "Syncing", "code_hash"]

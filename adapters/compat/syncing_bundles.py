@@ -7,7 +7,7 @@ import sysconfig
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat.installed import airflow
 from native_api.errors import Invalid, Refused
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from importlib import import_module
 from typing import Any, Dict, Iterator, Optional
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.rehearsal import Rehearsal, rehearsal
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.trials import Instance, Outcome, Trials
 
 #: Temporary runs are dated to this year, which is the last that MySQL knows: no real run follows one, or has its date.

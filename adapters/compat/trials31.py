@@ -6,7 +6,7 @@ import logging
 from types import SimpleNamespace
 from typing import Any, Dict
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.trials import Instance, Trials
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat.installed import airflow
 from native_api.errors import DagFileMissing, DagNotLoaded, Refused
 
 log = logging.getLogger(__name__)
@@ -63,10 +63,6 @@ class UserCode:
         "airflow.jobs.job",
         "airflow.timetables.trigger",
     )
-    #: The longest that a request may take, in seconds.
-    longest_request = 3600
-    #: How long the body of a request may take to arrive, in seconds.
-    longest_body = 3600
 
     def preload(self) -> None:
         """Import what jobs need; what this Airflow does not have is left out."""

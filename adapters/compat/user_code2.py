@@ -37,10 +37,6 @@ class UserCode2(UserCode):
         # What writes a DAG asks for, to write its rights.
         "airflow.www.security_appless",
     )
-    # The web server ends a worker that has not answered for 120 s.
-    longest_request = 90
-    #: With this, and the time that a job waits for its slot, a request stays below gunicorn's 120 seconds.
-    longest_body = 20
 
     def make_api(self) -> None:
         """There is none."""

@@ -16,6 +16,7 @@ from native_api.adapters.connections.operations import (
     undecryptable,
     unmasked,
 )
+from native_api.adapters.fields.common import Nothing
 from native_api.adapters.fields.import_files import (
     Entries,
     EntriesField,
@@ -30,7 +31,6 @@ from native_api.adapters.fields.import_files import (
     refuse_mask,
     unwrapped,
 )
-from native_api.adapters.system.version import Nothing
 from native_api.effects import Effect
 from native_api.errors import ConnectionsExist, Invalid
 from native_api.permissions import Access, Resource

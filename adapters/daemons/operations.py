@@ -21,8 +21,7 @@ from native_api.adapters.daemons.schemas import (
     StoppedDaemon,
 )
 from native_api.adapters.dags.operations import checked_subdir
-from native_api.adapters.fields.common import LARGEST
-from native_api.adapters.system.version import Nothing
+from native_api.adapters.fields.common import LARGEST, Nothing
 from native_api.effects import Effect
 from native_api.errors import DaemonDied, DaemonNotFound, DaemonRuns
 from native_api.permissions import Access, Resource

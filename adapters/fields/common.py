@@ -22,6 +22,10 @@ _LOST_PLUS = re.compile(r"(T?\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
 LARGEST = 2**31 - 1
 
 
+class Nothing(Schema):
+    """No arguments."""
+
+
 class DateTime(fields.DateTime):
     """
     A moment: ISO 8601 with a ``T`` or a space, with or without microseconds and offset, or a date alone.

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, ValidationError, fields
 
 from native_api.adapters import server_files
+from native_api.adapters.fields.common import Nothing
 from native_api.adapters.fields.import_files import (
     Entries,
     EntriesField,
@@ -21,7 +22,6 @@ from native_api.adapters.fields.import_files import (
     unwrapped,
 )
 from native_api.adapters.pools.operations import SetPool, stored_pools, update_pool
-from native_api.adapters.system.version import Nothing
 from native_api.effects import Effect
 from native_api.errors import Invalid, PoolsExist
 from native_api.permissions import Access, Resource

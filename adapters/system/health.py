@@ -6,14 +6,14 @@ from typing import Any, Dict
 
 from marshmallow import Schema, fields
 
-from native_api import __version__
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
+from native_api.adapters.fields.common import Nothing
 from native_api.adapters.sandbox import job_store
 from native_api.adapters.sandbox.job_store import LIVE
-from native_api.adapters.system.version import Nothing
 from native_api.effects import Effect
 from native_api.registry import Context, operation
+from native_api.version import __version__
 
 
 def _status(description: str) -> fields.String:

@@ -6,14 +6,11 @@ from typing import Any, Dict
 
 from marshmallow import Schema, fields
 
-from native_api import __version__
 from native_api.adapters.compat import airflow
+from native_api.adapters.fields.common import Nothing
 from native_api.effects import Effect
 from native_api.registry import Context, operation
-
-
-class Nothing(Schema):
-    """No arguments."""
+from native_api.version import __version__
 
 
 class Version(Schema):

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields
 
 from native_api.adapters import server_files
 from native_api.adapters.compat import airflow
+from native_api.adapters.fields.common import Nothing
 from native_api.adapters.fields.import_files import (
     Entries,
     EntriesField,
@@ -24,7 +25,6 @@ from native_api.adapters.fields.import_files import (
     read_each,
     refuse_mask,
 )
-from native_api.adapters.system.version import Nothing
 from native_api.adapters.variables.operations import KEY_LENGTH, require_unmasked
 from native_api.effects import Effect
 from native_api.errors import VariablesExist

@@ -8,11 +8,12 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 
-from native_api import __version__, credentials, errors, registry
+from native_api import credentials, errors, registry
 from native_api.adapters.compat import airflow
 from native_api.effects import Effect
 from native_api.http.typed import method_of
 from native_api.registry import Operation
+from native_api.version import __version__
 
 PROBLEM = {
     "type": "object",

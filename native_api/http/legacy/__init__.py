@@ -12,6 +12,7 @@ from typing import Optional
 from flask import Response, request
 from werkzeug.datastructures import MultiDict
 
+import native_api.http.legacy.names  # noqa: F401
 from native_api import credentials, dispatch, registry
 from native_api.credentials import Identity
 from native_api.effects import Effect

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 
 from marshmallow import fields
@@ -167,7 +166,6 @@ def legacy_name(
 
 def every() -> Dict[str, LegacyName]:
     """Return all names of the protocol."""
-    import_module("native_api.http.legacy.names")
     return _NAMES
 
 

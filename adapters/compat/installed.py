@@ -1,0 +1,64 @@
+"""
+The installed Airflow: its version, and the implementation for it.
+
+It imports nothing of ours, so that every module of this package can ask it. Which implementations there are is known
+to ``__init__`` only, which registers how one is chosen.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Type, TypeVar
+
+if TYPE_CHECKING:
+    from native_api.adapters.compat.newest import Airflow
+
+FLOOR = (2, 7)
+
+T = TypeVar("T")
+
+_CHOICES: List[Callable[[], Airflow]] = []
+
+
+def version() -> Tuple[int, int]:
+    """Return the minor version of the installed Airflow."""
+    from airflow import __version__
+
+    major, minor = __version__.split(".")[:2]
+    return int(major), int(minor)
+
+
+def refusal() -> Optional[str]:
+    """Return why the installed Airflow cannot be served, or None where it can."""
+    if version() >= FLOOR:
+        return None
+    floor, found = (".".join(map(str, numbers)) for numbers in (FLOOR, version()))
+    return f"airflow-native-api needs Apache Airflow {floor} or newer and found {found}; it stays switched off."
+
+
+def of_this_version(lines: Tuple[Tuple[Tuple[int, int], Type[T]], ...]) -> T:
+    """
+    Return the implementation for the installed Airflow; one that is newer than all known gets the newest.
+
+    :param lines: since which version, and the implementation; the newest first.
+    """
+    return next(implementation for since, implementation in lines if version() >= since)()
+
+
+def chosen_by(choice: Callable[[], Airflow]) -> None:
+    """Register what gives the implementation for the installed Airflow."""
+    _CHOICES[:] = [choice]
+
+
+@lru_cache(maxsize=None)
+def airflow() -> Airflow:
+    """Return the implementation for the installed Airflow."""
+    sentence = refusal()
+    if sentence:
+        raise RuntimeError(sentence)
+    return _CHOICES[0]()
+
+
+def text_of(member: Any) -> Optional[str]:
+    """Return a state or a type as text, or None; Airflow has a text where it was read, else a member of an enum."""
+    return None if member is None else str(getattr(member, "value", member))

@@ -1,0 +1,24 @@
+"""What the web server of the installed Airflow is; it is asked before anything of Airflow is loaded."""
+
+from __future__ import annotations
+
+from native_api.adapters.compat.installed import version
+
+
+def mounts_fastapi() -> bool:
+    """Return whether it is a FastAPI app, into which others are mounted; on Airflow 2 it is a Flask app."""
+    return version() >= (3, 0)
+
+
+def longest_request() -> int:
+    """Return how long a request may take, in seconds; on Airflow 2 gunicorn ends a worker that takes 120."""
+    return 3600 if mounts_fastapi() else 90
+
+
+def longest_body() -> int:
+    """
+    Return how long the body of a request may take to arrive, in seconds.
+
+    With this, and the time that a job waits for its slot, a request on Airflow 2 stays below gunicorn's 120 seconds.
+    """
+    return 3600 if mounts_fastapi() else 20
