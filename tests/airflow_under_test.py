@@ -172,7 +172,7 @@ def end_jobs() -> None:
 
     for record in job_store.every(sandbox.jobs_folder()):
         record.ask_to_end()
-        while record.is_held():
+        while record.is_locked():
             time.sleep(0.01)
     shutil.rmtree(sandbox.jobs_folder(), ignore_errors=True)
 

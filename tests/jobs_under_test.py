@@ -69,9 +69,9 @@ def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
     while time.monotonic() < until:
         record = job_store.find(sandbox.jobs_folder(), job_id)
         assert record is not None
-        standing = record.state()
-        if standing["state"] in states or standing["state"] not in LIVE:
-            return standing
+        job_state = record.state()
+        if job_state["state"] in states or job_state["state"] not in LIVE:
+            return job_state
         time.sleep(0.02)
     raise AssertionError(f"The job did not become {states}")
 
@@ -80,7 +80,7 @@ def forget(job_id: str) -> None:
     """Delete the record of a job that has ended."""
     record = job_store.find(sandbox.jobs_folder(), job_id)
     assert record is not None
-    until(lambda: not record.is_held())
+    until(lambda: not record.is_locked())
     record.remove()
 
 

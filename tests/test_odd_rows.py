@@ -174,7 +174,7 @@ class TestRuns:
 @pytest.mark.parametrize("levels", [300, 100_000])
 def test_what_code_gives_back(airflow: Any, levels: int) -> None:
     """A value of a task that is nested too deeply is shown as text, its outer levels."""
-    from native_api.adapters.sandbox.json_values import held
+    from native_api.adapters.sandbox.json_values import json_value
     from native_api.adapters.task_execution.render_job import told
 
     value: List[Any] = []
@@ -182,9 +182,9 @@ def test_what_code_gives_back(airflow: Any, levels: int) -> None:
         value = [value]
     itself: List[Any] = []
     itself += [itself, itself]
-    assert held(value) == {"value": "[[[[[[[...]]]]]]]", "value_is_repr": True}
+    assert json_value(value) == {"value": "[[[[[[[...]]]]]]]", "value_is_repr": True}
     assert told({"password": value, "a": itself})[0]["text"] == "***"
-    assert held({"a": [1]}) == {"value": {"a": [1]}, "value_is_repr": False}
+    assert json_value({"a": [1]}) == {"value": {"a": [1]}, "value_is_repr": False}
 
 
 class TestNestedArguments:

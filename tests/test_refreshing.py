@@ -347,8 +347,8 @@ def test_in_the_background(web: Any, file: Path) -> None:
     file.write_text(text_of("refreshed_one", task_id="later"), encoding="utf-8")
     answer = web.request("POST", "/native_api/v1/refresh_dag", json={"dag_id": "refreshed_one", "async": True})
     assert answer.status == 202
-    standing = jobs_under_test.wait(answer.json["job_id"])
-    assert standing["result"]["removed"] == ["refreshed_two"]
+    job_state = jobs_under_test.wait(answer.json["job_id"])
+    assert job_state["result"]["removed"] == ["refreshed_two"]
     assert task_ids("refreshed_one") == ["later"]
 
 

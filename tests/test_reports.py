@@ -203,9 +203,9 @@ def test_in_the_background(web: Any) -> None:
     assert answer.json["operation"] == "job_state"
     from tests import jobs_under_test
 
-    standing = jobs_under_test.wait(answer.json["job_id"])
-    assert standing["state"] == "success"
-    assert standing["result"]["dag_count"] == 1
+    job_state = jobs_under_test.wait(answer.json["job_id"])
+    assert job_state["state"] == "success"
+    assert job_state["result"]["dag_count"] == 1
 
 
 def test_the_legacy_text(web: Any) -> None:

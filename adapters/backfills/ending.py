@@ -16,7 +16,7 @@ def take_down_the_ended(session: Any, dag_id: str) -> None:
         if progress.is_lost(found):
             states.finish(session, found)
         elif not progress.is_active(session, found):
-            state = progress.standing(session, found)["state"]
+            state = progress.summary(session, found)["state"]
             airflow().backfills.end(session, found.backfill_id, state)
 
 
@@ -32,7 +32,7 @@ def require_not_ended(session: Any, found: Any) -> None:
         if airflow().backfills.is_heard_of(session, found):
             raise BackfillIsElsewhere(found.backfill_id, found.hostname)
         return
-    state = progress.standing(session, found)["state"]
+    state = progress.summary(session, found)["state"]
     if state != "running" and not progress.is_lost(found):
         raise BackfillHasEnded(found.backfill_id, state)
 

@@ -196,7 +196,7 @@ def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
     """Tell how a backfill stands: its runs and tasks by state, how much is done, and what has failed."""
     session = context.session
     found = _found(context, backfill_id, _READ)
-    told = progress.standing(session, found)
+    told = progress.summary(session, found)
     if told["state"] == "running" and not found.local:
         _warn_of_pause(context, found.dag_id)
     _warn_of_a_paused_one(context, found)
@@ -265,7 +265,7 @@ def list_backfills(
     shown.sort(key=lambda found: page.index(found.backfill_id))
     for found in shown:
         _warn_of_a_paused_one(context, found)
-    told = [progress.standing(context.session, found) for found in shown]
+    told = [progress.summary(context.session, found) for found in shown]
     return {"backfills": told, "total_entries": len(backfill_ids)}
 
 
@@ -277,7 +277,7 @@ def _in_state(session: Any, backfill_ids: List[int], states: List[str]) -> List[
     return [
         found.backfill_id
         for found in some
-        if found.backfill_id in wanted and progress.standing(session, found)["state"] in states
+        if found.backfill_id in wanted and progress.summary(session, found)["state"] in states
     ]
 
 
@@ -305,7 +305,7 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
     if found.local:
         ending.end_job(session, found)
     failed = states.fail_queued(session, found)
-    runs = progress.standing(session, found)["runs"]
+    runs = progress.summary(session, found)["runs"]
     return {
         "backfill_id": backfill_id,
         "dag_id": found.dag_id,

@@ -1,4 +1,4 @@
-"""How a backfill stands, which its runs and their task instances tell."""
+"""The progress of a backfill, by its runs and their task instances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 100
 _BEGINNING = timedelta(minutes=2)
 
 
-def standing(session: Any, found: Any) -> Dict[str, Any]:
+def summary(session: Any, found: Any) -> Dict[str, Any]:
     """Return a backfill as lists show it."""
     runs = _runs_by_state(session, found)
     total = sum(runs.values())
@@ -91,9 +91,9 @@ def failed_tasks(session: Any, found: Any) -> List[Mapping[str, Any]]:
 
 
 def _state(session: Any, found: Any, runs: Mapping[str, int]) -> str:
-    told: Optional[str] = airflow().backfills.ending(session, found)
-    if told is not None:
-        return told
+    ending: Optional[str] = airflow().backfills.ending(session, found)
+    if ending is not None:
+        return ending
     if is_lost(found):
         return "failed"
     if not found.is_over and (found.is_open or any(runs.get(state) for state in _UNFINISHED)):

@@ -12,8 +12,8 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.compat.syncing import Bundle, Loaded
 from native_api.adapters.dags.readable_files import Rules, lies_in, readable_files
 from native_api.adapters.sandbox.errors import raised
-from native_api.adapters.sandbox.fork_pool import Piece, fan_out
-from native_api.adapters.sandbox.redaction import hidden
+from native_api.adapters.sandbox.fork_pool import ForkResult, run_in_forks
+from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
 from native_api.errors import DagFilesMissing
 
@@ -36,7 +36,7 @@ def report(
     """
     begun = time.monotonic()
     files = readable_files(files_here([*opened(bundles)], subdir), rules)
-    entries = [entry_of(file, piece) for file, piece in in_forks(_parsed, files, file_seconds)]
+    entries = [entry_of(file, fork_result) for file, fork_result in in_forks(_parsed, files, file_seconds)]
     return {
         "files": slowest_first(entries),
         "total_entries": len(entries),
@@ -99,10 +99,10 @@ def is_in(file: File, real_path: str) -> bool:
     return lies_in(os.path.realpath(file[0]), real_path)
 
 
-def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, Piece]]:
+def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, ForkResult]]:
     """Run the function on each file, several at once, and give what became of it before this job has to end."""
     seconds = file_seconds or airflow().syncing.file_limit() or sys.maxsize
-    return fan_out(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4), until=ends_at())
+    return run_in_forks(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4), until=ends_at())
 
 
 def load(path: str, bundle: Bundle) -> Loaded:
@@ -143,8 +143,8 @@ def _parsed(file: File) -> Dict[str, Any]:
 
 
 def summary(loaded: Loaded) -> Dict[str, Any]:
-    """Return what a file defines as answers have it, what is secret in its errors hidden."""
-    errors = [{"file": path, "stacktrace": hidden(text)} for path, text in sorted(loaded.import_errors.items())]
+    """Return what a DAG file defines as responses have it, with the secrets in its errors masked."""
+    errors = [{"file": path, "stacktrace": redacted(text)} for path, text in sorted(loaded.import_errors.items())]
     return {
         "outcome": "import_error" if loaded.import_errors else "loaded",
         "seconds": loaded.seconds,
@@ -154,27 +154,27 @@ def summary(loaded: Loaded) -> Dict[str, Any]:
     }
 
 
-def entry_of(file: File, piece: Piece) -> Dict[str, Any]:
+def entry_of(file: File, fork_result: ForkResult) -> Dict[str, Any]:
     """Return what became of a file: what its fork gave, or how that ended."""
     path, bundle = file[:2]
-    named = {"file": path, "bundle_name": bundle.name, "exit_code": piece.exit_code}
-    if piece.state == "success":
-        return {**named, **piece.result}
-    error = _sentence(piece)
+    named = {"file": path, "bundle_name": bundle.name, "exit_code": fork_result.exit_code}
+    if fork_result.state == "success":
+        return {**named, **fork_result.result}
+    error = _sentence(fork_result)
     nothing = {"dag_ids": [], "task_count": 0, "import_errors": [{"file": path, "stacktrace": error}]}
-    return {**named, **nothing, "outcome": piece.state, "seconds": piece.seconds}
+    return {**named, **nothing, "outcome": fork_result.state, "seconds": fork_result.seconds}
 
 
-def _sentence(piece: Piece) -> str:
-    if piece.error is not None:
-        return str(piece.error.get("traceback") or raised(piece.error))
-    if piece.state == "timeout" and not piece.seconds:
+def _sentence(fork_result: ForkResult) -> str:
+    if fork_result.error is not None:
+        return str(fork_result.error.get("traceback") or raised(fork_result.error))
+    if fork_result.state == "timeout" and not fork_result.seconds:
         return "The other files took all the time that there was."
-    if piece.state == "timeout":
-        return f"The file did not load within {round(piece.seconds) or piece.seconds} s."
-    if (piece.exit_code or 0) < 0:
-        return f"The file ended its process by the signal {-(piece.exit_code or 0)}."
-    return f"The file ended its process with the exit code {piece.exit_code}."
+    if fork_result.state == "timeout":
+        return f"The file did not load within {round(fork_result.seconds) or fork_result.seconds} s."
+    if (fork_result.exit_code or 0) < 0:
+        return f"The file ended its process by the signal {-(fork_result.exit_code or 0)}."
+    return f"The file ended its process with the exit code {fork_result.exit_code}."
 
 
 def slowest_first(entries: List[Dict[str, Any]]) -> List[Dict[str, Any]]:

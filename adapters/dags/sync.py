@@ -90,7 +90,10 @@ def _entries(
     airflow().syncing.prepare()
     with tempfile.TemporaryDirectory() as folder:
         some = [Refreshed(*file, are_here, os.path.join(folder, "lock")) for file in files]
-        return [parsing.entry_of(file, piece) for file, piece in parsing.in_forks(_refresh_one, some, file_seconds)]
+        return [
+            parsing.entry_of(file, fork_result)
+            for file, fork_result in parsing.in_forks(_refresh_one, some, file_seconds)
+        ]
 
 
 def _answer(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, Any]:

@@ -72,7 +72,7 @@ def delete(record: Record, metadata: bool, kept: int) -> Dict[str, Any]:
                 changes = sync.sync(nothing, session)
                 deleted = _delete_rows(changes["removed"], session) if metadata else 0
             done = change.commit(kept, dag_ids=[])
-        return {**_told(done), **changes, "deleted_rows": deleted}
+        return {**_shown(done), **changes, "deleted_rows": deleted}
 
 
 def _delete_rows(dag_ids: List[str], session: Any) -> int:
@@ -140,10 +140,10 @@ def _loaded_as_it_is(target: Target) -> Loaded:
     file = (target.path, target.bundle)
     if current(target) is None:
         return Loaded(*file)
-    ((_, piece),) = parsing.in_forks(lambda file: parsing.summary(parsing.load(*file)), [file], None)
-    if piece.state == "success":
+    ((_, fork_result),) = parsing.in_forks(lambda file: parsing.summary(parsing.load(*file)), [file], None)
+    if fork_result.state == "success":
         return parsing.load(*file)
-    errors = parsing.entry_of(file, piece)["import_errors"]
+    errors = parsing.entry_of(file, fork_result)["import_errors"]
     return Loaded(*file, import_errors={error["file"]: error["stacktrace"] for error in errors})
 
 
@@ -155,11 +155,11 @@ def _put(target: Target, versions: History, record: Record, content: bytes, how:
         airflow().syncing.prepare()
         with history.one_at_a_time():
             require_nowhere_else(loaded)
-            told = _would_change(loaded, target, change) if how["dry_run"] else _make(loaded, change, how)
+            deployed = _would_change(loaded, target, change) if how["dry_run"] else _make(loaded, change, how)
         if how["dry_run"]:
             change.undo()
             change.forget()
-    return {**told, "warnings": [] if how["dry_run"] else _asked(target) + _warnings(target)}
+    return {**deployed, "warnings": [] if how["dry_run"] else _asked(target) + _warnings(target)}
 
 
 def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
@@ -169,7 +169,7 @@ def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
         changes = sync.sync(loaded, session)
         require_stored(loaded)
         pause_states.pause(loaded, how["paused"], session)
-    return {**_told(change.commit(how["kept"], dag_ids=sorted(loaded.dags))), **changes}
+    return {**_shown(change.commit(how["kept"], dag_ids=sorted(loaded.dags))), **changes}
 
 
 def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, Any]:
@@ -177,7 +177,7 @@ def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, A
         known = set(airflow().syncing.marks(target.path, target.bundle, session))
     is_other = history.checksum(current(target)) != change.journal["checksum"]
     return {
-        **_told(change.journal),
+        **_shown(change.journal),
         "deployment_id": None,
         "dry_run": True,
         "dag_ids": sorted(loaded.dags),
@@ -204,7 +204,7 @@ def _warnings(target: Target) -> List[str]:
     return []
 
 
-def _told(record: Record) -> Dict[str, Any]:
+def _shown(record: Record) -> Dict[str, Any]:
     """Return a deployment as answers have it."""
     shown = {name: value for name, value in record.items() if name != "undo"}
     return {**shown, "replaced": record["undo"]["old"] is not None, "dry_run": False}

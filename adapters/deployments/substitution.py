@@ -28,7 +28,7 @@ _WAYS = (
 
 
 @contextmanager
-def standing_in(path: str, content: str) -> Iterator[None]:
+def substituted(path: str, content: str) -> Iterator[None]:
     """Have this process find the file *content* wherever it looks for the file *path*, which need not be there."""
     kept = [(module, name, getattr(module, name)) for module, name in _WAYS]
     written, sys.dont_write_bytecode = sys.dont_write_bytecode, True

@@ -11,7 +11,7 @@ from typing import Any, Dict
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.syncing import Loaded
 from native_api.adapters.dags import parsing
-from native_api.adapters.deployments.substitution import standing_in
+from native_api.adapters.deployments.substitution import substituted
 from native_api.adapters.deployments.targets import Target
 from native_api.adapters.sandbox.worker import outcome_of_call
 from native_api.errors import DagFileBroken, DagsElsewhere, NoDagInFile
@@ -25,7 +25,7 @@ def tried_out(target: Target, staged: str, allow_empty: bool) -> Loaded:
     :raises DagFileBroken: it does not load.
     :raises NoDagInFile: it defines no DAG, and should.
     """
-    with standing_in(target.path, staged):
+    with substituted(target.path, staged):
         loaded = parsing.load(target.path, target.bundle)
         if target.file.endswith(".py") and not airflow().syncing.looks_into(target.path):
             _require_module(target)

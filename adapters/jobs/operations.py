@@ -134,11 +134,11 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     the effect of the job's operation.
     """
     record = _own_record(context, job_id)
-    standing = record.state()
+    job_state = record.state()
     log, cut = tail(record.log, settings.get("job_log_tail_bytes"))
-    told = {**standing, "log": log, "log_cut": cut}
+    told = {**job_state, "log": log, "log_cut": cut}
     return {
-        **_summary(record, standing),
+        **_summary(record, job_state),
         "log": log,
         "log_cut": cut,
         **_came_of_it(context, record.facts, told),
@@ -250,11 +250,11 @@ def _effect_of(name: str) -> Effect:
         return Effect.EXECUTE
 
 
-def _summary(record: Record, standing: Dict[str, Any]) -> Dict[str, Any]:
-    started, ended = standing.get("started_at"), standing.get("ended_at")
+def _summary(record: Record, job_state: Dict[str, Any]) -> Dict[str, Any]:
+    started, ended = job_state.get("started_at"), job_state.get("ended_at")
     return {
         **record.facts,
-        "state": standing["state"],
+        "state": job_state["state"],
         "created_at": _moment(record.facts["created_at"]),
         "started_at": _moment(started),
         "ended_at": _moment(ended),

@@ -112,17 +112,17 @@ def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool
     context.session.commit()
     request = _request(context, job, in_background, outlive)
     with closing(client.begin(request, job.has_task)) as begun:
-        told = begun.next() if in_background else _wait(begun, context, outlive)
-    if told["state"] in ("queued", "in_background"):
+        message = begun.next() if in_background else _wait(begun, context, outlive)
+    if message["state"] in ("queued", "in_background"):
         context.follow("job_state", job_id=job.job_id)
         return None
-    ended = finished(told, request["facts"], in_background=in_background)
+    ended = finished(message, request["facts"], in_background=in_background)
     if isinstance(ended.error, TooManyJobs):
         raise ended.error
     return ended
 
 
-def finished(told: Mapping[str, Any], facts: Mapping[str, Any], *, in_background: bool = False) -> Finished:
+def finished(message: Mapping[str, Any], facts: Mapping[str, Any], *, in_background: bool = False) -> Finished:
     """
     Return what came of a job.
 
@@ -130,12 +130,14 @@ def finished(told: Mapping[str, Any], facts: Mapping[str, Any], *, in_background
     :param facts: of its record.
     """
     return Finished(
-        told.get("result"),
-        told.get("log", ""),
-        told.get("log_cut", False),
-        told.get("seconds", 0.0),
+        message.get("result"),
+        message.get("log", ""),
+        message.get("log_cut", False),
+        message.get("seconds", 0.0),
         facts["about"],
-        None if told["state"] == "success" else error_of(told, facts["limit_seconds"], in_background=in_background),
+        None
+        if message["state"] == "success"
+        else error_of(message, facts["limit_seconds"], in_background=in_background),
     )
 
 
@@ -145,19 +147,19 @@ def _wait(begun: Begun, context: Context, outlive: bool) -> Dict[str, Any]:
     seconds = settings.get("job_seconds")
     hear = partial(begun.next, is_unwanted=context.client_is_gone, look_seconds=LOOK_SECONDS)
     try:
-        told = begun.next()
-        while told["state"] == "queued":
-            told = hear()
-        if told["state"] == "running" and outlive:
-            told = _wait_or_leave(begun, partial(hear, seconds))
-        elif told["state"] == "running":
-            told = hear(seconds + settings.get("job_grace_seconds") + _BEYOND)
+        message = begun.next()
+        while message["state"] == "queued":
+            message = hear()
+        if message["state"] == "running" and outlive:
+            message = _wait_or_leave(begun, partial(hear, seconds))
+        elif message["state"] == "running":
+            message = hear(seconds + settings.get("job_grace_seconds") + _BEYOND)
     except (EOFError, TimeoutError):
         return {"state": "crashed", "exit_code": -9, "seconds": round(time.monotonic() - waits_since, 3)}
     except Unwanted:
         # Closing the link ends the job.
         return {"state": "cancelled"}
-    return told
+    return message
 
 
 def _wait_or_leave(begun: Begun, hear: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:

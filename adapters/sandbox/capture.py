@@ -17,7 +17,7 @@ _MASK = b"***"
 
 
 class Secrets:
-    """The texts that are hidden, as they come to be known."""
+    """The texts that are masked, as they come to be known."""
 
     def __init__(self) -> None:
         self._patterns: Set[str] = set()
@@ -31,7 +31,7 @@ class Secrets:
             longest_first = sorted(self._patterns, key=len, reverse=True)
             self._regex = re.compile("|".join(longest_first).encode())
 
-    def hidden(self, text: bytes) -> bytes:
+    def redacted(self, text: bytes) -> bytes:
         """Return *text* with the secrets as ``***``."""
         return self._regex.sub(_MASK, text) if self._regex else text
 
@@ -56,11 +56,11 @@ class Capture:
             end = len(lines)
         self._rest = lines[end:]
         if end:
-            self._put(self._secrets.hidden(lines[:end]))
+            self._put(self._secrets.redacted(lines[:end]))
 
     def close(self) -> None:
         """Take down the line that did not end."""
-        self._put(self._secrets.hidden(self._rest))
+        self._put(self._secrets.redacted(self._rest))
         self._file.close()
 
     def _opened(self, how: int) -> FileIO:

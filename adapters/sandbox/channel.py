@@ -12,20 +12,20 @@ from typing import Any, Optional, Tuple
 _LENGTH = struct.Struct("!I")
 
 
-class Link:
+class Channel:
     """One end of a pair of sockets; whoever holds the other end sees its closing."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
 
     @classmethod
-    def pair(cls) -> Tuple[Link, Link]:
+    def pair(cls) -> Tuple[Channel, Channel]:
         """Return both ends of a new link."""
         ours, theirs = socket.socketpair()
         return cls(ours), cls(theirs)
 
     @classmethod
-    def of(cls, descriptor: int) -> Link:
+    def of(cls, descriptor: int) -> Channel:
         """Return the end that *descriptor* is."""
         return cls(socket.socket(fileno=descriptor))
 
@@ -64,12 +64,12 @@ class Link:
         poll.register(self._end, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def pass_on(self, other: Link, word: bytes) -> None:
+    def pass_on(self, other: Channel, word: bytes) -> None:
         """Give *other*, and a word of one byte, to the process at the far end."""
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [other.fileno()]))
         self._end.sendmsg([word], [rights])
 
-    def take_over(self) -> Optional[Tuple[Link, bytes]]:
+    def take_over(self) -> Optional[Tuple[Channel, bytes]]:
         """Return the link that the far end passes on, and its word, or None where it is closed."""
         descriptors = array.array("i")
         try:
@@ -80,7 +80,7 @@ class Link:
         for level, kind, passed in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 descriptors.frombytes(passed)
-        return (Link.of(descriptors[0]), word) if word and descriptors else None
+        return (Channel.of(descriptors[0]), word) if word and descriptors else None
 
     def close(self) -> None:
         """Close this end."""

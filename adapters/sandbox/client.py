@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Callable, Dict, List, Optional
 
 from native_api.adapters.sandbox import environment
-from native_api.adapters.sandbox.channel import Link
+from native_api.adapters.sandbox.channel import Channel
 from native_api.adapters.sandbox.server import ANY, WITH_TASK
 from native_api.errors import SandboxUnavailable
 
@@ -36,7 +36,7 @@ class Server:
     """The warm process of this web worker."""
 
     def __init__(self) -> None:
-        self._control, theirs = Link.pair()
+        self._control, theirs = Channel.pair()
         self._is_ready = False
         self._lock = threading.Lock()
         try:
@@ -59,14 +59,14 @@ class Server:
         """Return whether it lives and this process has started it; after a fork it is another process's."""
         return self._pid == os.getpid() and self._process.poll() is None
 
-    def begin(self, has_task: bool) -> Link:
+    def begin(self, has_task: bool) -> Channel:
         """
         Return the link to a new supervisor.
 
         :param has_task: see :class:`~native_api.adapters.sandbox.Job`.
         :raises OSError: the server is gone.
         """
-        ours, theirs = Link.pair()
+        ours, theirs = Channel.pair()
         with self._lock:
             self._wait()
             self._control.pass_on(theirs, WITH_TASK if has_task else ANY)
@@ -121,12 +121,12 @@ def begin(request: Dict[str, Any], has_task: bool) -> Begun:
     for pause in _PAUSES:
         time.sleep(pause)
         with suppress(OSError, EOFError):
-            link = warm().begin(has_task)
+            channel = warm().begin(has_task)
             try:
-                link.send(request)
-                return Begun(link, link.receive(request["queue_seconds"] + _START_SECONDS))
+                channel.send(request)
+                return Begun(channel, channel.receive(request["queue_seconds"] + _START_SECONDS))
             except BaseException:
-                link.close()
+                channel.close()
                 raise
     raise SandboxUnavailable("its process ends as soon as it is asked for a job.")
 
@@ -138,8 +138,8 @@ class Unwanted(Exception):
 class Begun:
     """A job that a supervisor has taken; closing it ends the job, unless it runs in the background."""
 
-    def __init__(self, link: Link, first: Dict[str, Any]) -> None:
-        self._link = link
+    def __init__(self, channel: Channel, first: Dict[str, Any]) -> None:
+        self._link = channel
         self._messages: List[Dict[str, Any]] = [first]
 
     def next(

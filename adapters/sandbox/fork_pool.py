@@ -1,4 +1,4 @@
-"""Many small pieces of work within one job, each in a fork of its own, so that one that crashes or hangs is alone."""
+"""Run a function on each of many items within one job, each in a fork of its own: one that crashes harms no other."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from native_api.adapters.sandbox.worker import ending, outcome_of_call
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What became of one piece: success, failed, crashed or timeout; its result, or its error or exit code."""
+class ForkResult:
+    """The outcome for one item: success, failed, crashed or timeout; its result, or its error or exit code."""
 
     state: str
     seconds: float
@@ -27,22 +27,22 @@ class Piece:
     exit_code: Optional[int] = None
 
 
-#: With less than this left, in seconds, a piece is not begun.
+#: An item is not started with fewer seconds left than this.
 _SHORTEST = 0.05
 
 
-def fan_out(
+def run_in_forks(
     function: Callable[[Any], Any], items: Sequence[Any], *, seconds: float, parallel: int, until: float
-) -> Iterator[Tuple[Any, Piece]]:
+) -> Iterator[Tuple[Any, ForkResult]]:
     """
-    Run ``function(item)`` for each of the items, in forks of this process, and give what became of each as it ends.
+    Run ``function(item)`` for each of the items, in forks of this process, and yield each result as it ends.
 
-    No session may be open here meanwhile: the forks would share its connection, and close it as they end.
+    No session may be open in this process meanwhile: the forks would share its connection, and close it as they end.
 
-    :param seconds: how long one may take.
+    :param seconds: the timeout of one item.
     :param parallel: how many run at once.
-    :param until: the moment, of the monotonic clock, at which all have ended; while some wait for their turn, no other
-        takes more than half of what is left. Those that are not begun by then have the state timeout, too.
+    :param until: the time, on the monotonic clock, at which all have ended. While items wait, no other takes more than
+        half of the time that is left. An item that has not started by then has the state timeout, too.
     """
     process_tree.adopt_orphans()
     left = list(items)
@@ -54,13 +54,13 @@ def fan_out(
                     some_wait = len(left) > parallel - len(running)
                     allowed = min(seconds, (until - time.monotonic()) / (2 if some_wait else 1))
                     if allowed < _SHORTEST:
-                        yield left.pop(0), Piece("timeout", 0)
+                        yield left.pop(0), ForkResult("timeout", 0)
                     else:
                         running.append(_Fork(function, left.pop(0), Path(folder), allowed))
                 time.sleep(0.005)
                 for fork in [fork for fork in running if fork.has_ended()]:
                     running.remove(fork)
-                    yield fork.item, fork.piece()
+                    yield fork.item, fork.fork_result()
         finally:
             for fork in running:
                 fork.kill()
@@ -111,12 +111,12 @@ class _Fork:
             # All of it has ended, or it has not begun a session yet.
             return
 
-    def piece(self) -> Piece:
-        """Return what became of it."""
+    def fork_result(self) -> ForkResult:
+        """Return the outcome."""
         seconds = round(time.monotonic() - self._begun, 3)
         if self._is_late:
-            return Piece("timeout", seconds, exit_code=self._code)
+            return ForkResult("timeout", seconds, exit_code=self._code)
         if self._code or not self._result.exists():
-            return Piece("crashed", seconds, exit_code=self._code)
+            return ForkResult("crashed", seconds, exit_code=self._code)
         outcome = json.loads(self._result.read_text())
-        return Piece("failed" if "error" in outcome else "success", seconds, **outcome)
+        return ForkResult("failed" if "error" in outcome else "success", seconds, **outcome)

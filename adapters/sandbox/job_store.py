@@ -1,7 +1,8 @@
 """
-The folder of a job: what it is, how it stands, what it printed, and a lock that its supervisor holds while it lives.
+The job store: a folder for each job, with its facts, its state, its log, its result and a lock.
 
-Every web worker of the machine can read it; only the user that Airflow runs as can.
+The supervisor of the job holds the lock while it lives. Every web worker of the machine can read the folder, and only
+the user that Airflow runs as can.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ class Record:
         unfinished = private_files.folder(private_files.folder(jobs) / f".{uuid.uuid4().hex}")
         record = cls(unfinished)
         record._write("job.json", facts)
-        record.held = lock(record._alive)
+        record.lock_descriptor = lock(record._alive)
         unfinished.rename(jobs / facts["job_id"])
         record._folder = jobs / facts["job_id"]
         return record
 
-    #: The descriptor that tells others that the supervisor lives, or that another takes away what it left.
-    held: Optional[int] = None
+    #: The descriptor of the lock that says that the supervisor lives, or that another process cleans up after it.
+    lock_descriptor: Optional[int] = None
 
     @property
     def facts(self) -> Dict[str, Any]:
@@ -83,43 +84,43 @@ class Record:
         return self._folder / "alive"
 
     def state(self) -> Dict[str, Any]:
-        """Return how the job stands: its state, started_at, ended_at, and what came of it."""
-        standing = self._standing()
-        if standing["state"] in LIVE and not self.is_held():
+        """Return the job's state, started_at, ended_at and outcome; a live state without a supervisor is ``lost``."""
+        job_state = self._stored_state()
+        if job_state["state"] in LIVE and not self.is_locked():
             # It may have ended between one look and the other.
-            standing = self._standing()
-            if standing["state"] in LIVE:
-                standing["state"] = "lost"
-        return standing
+            job_state = self._stored_state()
+            if job_state["state"] in LIVE:
+                job_state["state"] = "lost"
+        return job_state
 
-    def set_state(self, **standing: Any) -> None:
-        """Write down how the job stands."""
-        self._write("state.json", standing)
-        if "ended_at" in standing:
+    def set_state(self, **job_state: Any) -> None:
+        """Store the job's state."""
+        self._write("state.json", job_state)
+        if "ended_at" in job_state:
             private_files.write(self._folder / "ended", "")
 
     def has_ended(self) -> bool:
         """Return whether the end of the job is written down."""
         return (self._folder / "ended").exists()
 
-    def is_held(self) -> bool:
+    def is_locked(self) -> bool:
         """Return whether the job's supervisor lives."""
         return is_locked(self._alive)
 
     def take_over(self) -> bool:
         """Have what is left of a job whose supervisor lives no longer for this process alone; return whether it is."""
         with suppress(FileNotFoundError):
-            self.held = None if self.is_held() else lock(self._facts, 0)
-        if self.held is not None and not self._facts.exists():
+            self.lock_descriptor = None if self.is_locked() else lock(self._facts, 0)
+        if self.lock_descriptor is not None and not self._facts.exists():
             # Another has taken it away meanwhile.
             self.let_go()
-        return self.held is not None
+        return self.lock_descriptor is not None
 
     def let_go(self) -> None:
         """Hold the record no longer."""
-        if self.held is not None:
-            os.close(self.held)
-            self.held = None
+        if self.lock_descriptor is not None:
+            os.close(self.lock_descriptor)
+            self.lock_descriptor = None
 
     def ask_to_end(self) -> None:
         """Ask the supervisor to end the job."""
@@ -151,12 +152,12 @@ class Record:
             self._folder.rename(going)
             shutil.rmtree(going, ignore_errors=True)
 
-    def _standing(self) -> Dict[str, Any]:
+    def _stored_state(self) -> Dict[str, Any]:
         try:
-            standing: Dict[str, Any] = json.loads((self._folder / "state.json").read_text())
+            job_state: Dict[str, Any] = json.loads((self._folder / "state.json").read_text())
         except FileNotFoundError:
             return {"state": "queued"}
-        return standing
+        return job_state
 
     def _write(self, name: str, content: Any) -> None:
         new = self._folder / f".{name}"

@@ -1,4 +1,4 @@
-"""Values of user code as JSON can hold them."""
+"""Values of user code as JSON."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import reprlib
 from typing import Any, Dict
 
 from native_api.adapters.fields.strict_json import is_too_deep
-from native_api.adapters.sandbox.redaction import hidden
+from native_api.adapters.sandbox.redaction import redacted
 
 
-def held(value: Any, name: str = "value") -> Dict[str, Any]:
+def json_value(value: Any, name: str = "value") -> Dict[str, Any]:
     """
-    Return *value* under its name where JSON can hold it, else what ``repr`` makes of it; and which of both it is.
+    Return *value* as ``{name: value, f"{name}_is_repr": False}``, or its ``repr`` and True where JSON cannot hold it.
 
-    A tuple is a list to JSON, and keys are text. What is secret is hidden.
+    A tuple becomes a list, and keys become text. Secrets are masked.
     """
     if is_too_deep(value):
-        return {name: hidden(shallow(value)), f"{name}_is_repr": True}
-    shown = hidden(value)
+        return {name: redacted(shallow(value)), f"{name}_is_repr": True}
+    shown = redacted(value)
     try:
         return {name: json.loads(json.dumps(shown, allow_nan=False)), f"{name}_is_repr": False}
     except (TypeError, ValueError, RecursionError):
-        return {name: hidden(repr(shown)), f"{name}_is_repr": True}
+        return {name: redacted(repr(shown)), f"{name}_is_repr": True}
 
 
 def shallow(value: Any) -> Any:

@@ -1,9 +1,9 @@
 """
-What is secret in what user code gave, hidden.
+Mask the secrets in what user code returns, raises or prints.
 
-The functions of ``adapters/work`` put all that comes from user code through :func:`hidden` as they take it up: values,
-and the words of exceptions. What is the API's own (the names of fields, ids, dates, states) never goes through it: a
-secret that happens to be the same text must not change it.
+Each job passes all that comes from user code through :func:`redacted`: values, and the messages of exceptions. What is
+the API's own (field names, ids, dates, states) never passes through it: a secret that happens to be the same text must
+not change it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from native_api.adapters.compat.masking import MASK
 from native_api.adapters.sandbox.capture import Secrets
 
 
-class Told(Secrets):
-    """The secrets of this process, told to its supervisor before anything can print them."""
+class ReportedSecrets(Secrets):
+    """The secrets of this process, reported to its supervisor before anything can print them."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
 
-    def tell(self, patterns: List[str]) -> None:
-        """Take down regular expressions that match secrets."""
+    def report(self, patterns: List[str]) -> None:
+        """Report regular expressions that match secrets."""
         data = "".join(f"{json.dumps(pattern)}\n" for pattern in patterns).encode()
         while data:
             data = data[os.write(self._descriptor, data) :]
@@ -47,35 +47,35 @@ def of_configuration(texts: Iterable[str]) -> None:
 
 
 def learn_secrets(descriptor: int) -> None:
-    """Hide from now on what Airflow masks in this process, as it comes to be known, and tell it to *descriptor*."""
+    """Mask from now on what Airflow masks in this process, and report it to *descriptor*."""
     global _known
-    told = _known = Told(descriptor)
-    airflow().user_code.watch_secrets(told.tell)
+    told = _known = ReportedSecrets(descriptor)
+    airflow().user_code.watch_secrets(told.report)
     airflow().user_code.mask(_configured)
 
 
-def hidden(value: Any, name: Optional[str] = None) -> Any:
+def redacted(value: Any, name: Optional[str] = None) -> Any:
     """
-    Return *value* with ``***`` for what is secret in it: by its text, and by what names it.
+    Return *value* with its secrets as ``***``: texts that are known as secrets, and values of sensitive names.
 
-    What has nothing to hide is given back itself.
+    A value without secrets is returned itself.
     """
     if value is not None and isinstance(name, str) and airflow().is_sensitive(name):
         return MASK
     if isinstance(value, str):
-        shown = _hidden_text(airflow().masked(value))
+        shown = _redacted_text(airflow().masked(value))
         return value if shown == value else shown
     if isinstance(value, dict):
-        pairs = {hidden(key): hidden(item, key) for key, item in value.items()}
+        pairs = {redacted(key): redacted(item, key) for key, item in value.items()}
         return pairs if _differ(pairs, value) or _differ(pairs.values(), value.values()) else value
     if isinstance(value, (list, tuple)):
-        items = [hidden(item) for item in value]
+        items = [redacted(item) for item in value]
         return value if not _differ(items, value) else tuple(items) if isinstance(value, tuple) else items
     return value
 
 
-def _hidden_text(text: str) -> str:
-    return _known.hidden(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+def _redacted_text(text: str) -> str:
+    return _known.redacted(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
 
 
 def _differ(new: Any, old: Any) -> bool:

@@ -15,7 +15,7 @@ import signal
 from functools import lru_cache
 
 from native_api.adapters.sandbox import redaction
-from native_api.adapters.sandbox.channel import Link
+from native_api.adapters.sandbox.channel import Channel
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def main(descriptor: int) -> None:
     """Fork a supervisor for each link that comes in, until nobody is at the other end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    control = Link.of(descriptor)
+    control = Channel.of(descriptor)
     _import_airflow()
     try:
         redaction.of_configuration(control.receive())
@@ -45,13 +45,13 @@ def main(descriptor: int) -> None:
         taken = control.take_over()
         if taken is None:
             return
-        link, word = taken
+        channel, word = taken
         if word == WITH_TASK:
             _make_api()
         if os.fork() == 0:
             control.close()
-            _supervise(link)
-        link.close()
+            _supervise(channel)
+        channel.close()
 
 
 def _import_airflow() -> None:
@@ -81,11 +81,11 @@ def _share() -> None:
     gc.freeze()
 
 
-def _supervise(link: Link) -> None:
+def _supervise(channel: Channel) -> None:
     from native_api.adapters.sandbox.guard import guarded
     from native_api.adapters.sandbox.supervisor import Supervisor
 
-    guarded(Supervisor(link).run)
+    guarded(Supervisor(channel).run)
 
 
 def _reap() -> None:

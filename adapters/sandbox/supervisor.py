@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api.adapters.sandbox import job_store, process_tree, worker
 from native_api.adapters.sandbox.capture import Capture, Secrets, tail
-from native_api.adapters.sandbox.channel import Link
+from native_api.adapters.sandbox.channel import Channel
 from native_api.adapters.sandbox.job_store import Record
 from native_api.adapters.sandbox.slots import Bounds, Slots
 from native_api.adapters.sandbox.watched_process import Process
@@ -28,11 +28,11 @@ class Supervisor:
     that somebody waited for is ended; one in the background goes on.
     """
 
-    def __init__(self, link: Link) -> None:
-        self._link: Optional[Link] = link
+    def __init__(self, channel: Channel) -> None:
+        self._link: Optional[Channel] = channel
         self._told_to_end = False
         #: Descriptors that no job may have.
-        self._own: List[int] = [link.fileno()]
+        self._own: List[int] = [channel.fileno()]
         self._slot: Optional[int] = None
         self._reserved: Optional[int] = None
 
@@ -63,7 +63,7 @@ class Supervisor:
 
     def _begin_record(self) -> Record:
         record = Record.create(self._jobs, self._request["facts"])
-        self._hold(record.held)
+        self._hold(record.lock_descriptor)
         return record
 
     def _wait_and_work(self) -> None:
@@ -286,13 +286,13 @@ class Supervisor:
                     shutil.rmtree(left, ignore_errors=True)
 
     def _sweep_one(self, record: Record) -> None:
-        standing = record.state()
-        if standing["state"] == "lost":
+        job_state = record.state()
+        if job_state["state"] == "lost":
             secrets = Secrets()
             output = Capture(record.log, self._request["log_bytes"], secrets)
             self._clean_up(record, output, secrets)
             output.close()
-            record.set_state(**{**standing, "ended_at": time.time()})
+            record.set_state(**{**job_state, "ended_at": time.time()})
         if not record.is_kept():
             record.remove()
         record.let_go()

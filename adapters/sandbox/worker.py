@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, TextIO
 
 from native_api.adapters import private_files
 from native_api.adapters.compat import airflow
-from native_api.adapters.sandbox.redaction import hidden, learn_secrets
+from native_api.adapters.sandbox.redaction import learn_secrets, redacted
 from native_api.errors import NativeApiError
 
 #: Of a job's seconds those that are left for what it has found out to be put together; of a short one a tenth.
@@ -91,18 +91,18 @@ def outcome_of_call(call: Callable[[], Any]) -> Dict[str, Any]:
 
 
 def _data(exc: NativeApiError) -> Dict[str, Any]:
-    """Return the error's data, with what is secret hidden in what comes from user code."""
+    """Return the error's data, with the secrets masked in what comes from user code."""
     data = asdict(exc)
     theirs = [field.name for field in fields(exc) if field.metadata.get("of_user_code")]
-    return {**data, **{name: hidden(data[name]) for name in theirs}}
+    return {**data, **{name: redacted(data[name]) for name in theirs}}
 
 
 def _told(exc: BaseException) -> Dict[str, Any]:
     code = exc.code if isinstance(exc, SystemExit) else None
     return {
         "exception": type(exc).__qualname__,
-        "message": hidden(str(exc)),
-        "traceback": hidden("".join(traceback.format_exception(type(exc), exc, _beyond_ours(exc)))),
+        "message": redacted(str(exc)),
+        "traceback": redacted("".join(traceback.format_exception(type(exc), exc, _beyond_ours(exc)))),
         "exit_code": code if isinstance(code, int) else None,
     }
 

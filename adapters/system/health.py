@@ -84,6 +84,6 @@ def health(context: Context) -> Dict[str, Any]:
 
 
 def _live_jobs() -> Dict[str, int]:
-    held = [record for record in job_store.every(sandbox.jobs_folder()) if record.is_held()]
+    held = [record for record in job_store.every(sandbox.jobs_folder()) if record.is_locked()]
     states = [record.state()["state"] for record in held]
     return {state: states.count(state) for state in LIVE}

@@ -9,8 +9,8 @@ import pendulum
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.trials import Instance
 from native_api.adapters.dags.operations import find_active
-from native_api.adapters.sandbox.json_values import held, shallow
-from native_api.adapters.sandbox.redaction import hidden
+from native_api.adapters.sandbox.json_values import json_value, shallow
+from native_api.adapters.sandbox.redaction import redacted
 from native_api.errors import DagNotFound, TaskNotFound
 
 
@@ -21,9 +21,9 @@ def render(**named: Any) -> Dict[str, Any]:
 
 
 def told(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Return template fields as answers have them, what is secret hidden."""
-    shown = {name: hidden(shallow(value), name) for name, value in rendered.items()}
-    return [{"name": name, **held(value), "text": hidden(str(value))} for name, value in shown.items()]
+    """Return template fields as responses have them, with their secrets masked."""
+    shown = {name: redacted(shallow(value), name) for name, value in rendered.items()}
+    return [{"name": name, **json_value(value), "text": redacted(str(value))} for name, value in shown.items()]
 
 
 def both_dates(named: Dict[str, Any]) -> Dict[str, Any]:

@@ -19,16 +19,16 @@ from native_api.adapters.pools.operations import require_pool
 from native_api.adapters.task_execution import run_job
 from native_api.adapters.task_execution.render import as_dated
 from native_api.adapters.task_execution.single_task_run import (
-    Lone,
+    SingleTaskRun,
     has_ended,
     is_paused,
-    leave_the_others,
+    latest_try,
+    load_single_task_run,
     lock,
-    lone_instance,
     require_idle,
     require_others_ended,
     require_ready,
-    tried,
+    skip_the_others,
 )
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
@@ -148,14 +148,14 @@ def run_task(
     key, date = _key(context, logical_date, asked)
     dag = dag_with_task(session, key["dag_id"], key["task_id"])
     lock(session, key)
-    lone = lone_instance(session, dag, key, date)
+    single_run = load_single_task_run(session, dag, key, date)
     if mark_success:
-        return _mark(lone, session)
-    how = "sandbox" if local else airflow().running.way(lone.instance)
-    require_ready(lone, options, how != "sandbox", session)
+        return _mark(single_run, session)
+    how = "sandbox" if local else airflow().running.way(single_run.instance)
+    require_ready(single_run, options, how != "sandbox", session)
     if how == "scheduler":
-        return _schedule(lone, options["pool"], session)
-    new_run_date = date if lone.is_new else None
+        return _schedule(single_run, options["pool"], session)
+    new_run_date = date if single_run.is_new else None
     # The job makes the run anew: what it does not come to is not left behind.
     session.rollback()
     job = _job(how, key, new_run_date, options)
@@ -179,32 +179,32 @@ def _key(context: Context, logical_date: Any, asked: Mapping[str, Any]) -> Tuple
     return {**key, "run_id": f"manual__{logical_date.isoformat()}"}, logical_date
 
 
-def _mark(lone: Lone, session: Any) -> Dict[str, Any]:
+def _mark(single_run: SingleTaskRun, session: Any) -> Dict[str, Any]:
     from airflow.utils.state import TaskInstanceState
 
-    require_idle(lone)
-    begun = _begun(lone, session)
-    lone.instance.set_state(TaskInstanceState.SUCCESS, session=session)
+    require_idle(single_run)
+    begun = _begun(single_run, session)
+    single_run.instance.set_state(TaskInstanceState.SUCCESS, session=session)
     session.flush()
-    return {**begun, **tried(lone), **NOT_RUN_HERE, "how": "marked"}
+    return {**begun, **latest_try(single_run), **NOT_RUN_HERE, "how": "marked"}
 
 
-def _schedule(lone: Lone, pool: Optional[str], session: Any) -> Dict[str, Any]:
-    if is_paused(lone.run.dag_id, session):
-        raise DagPaused(lone.run.dag_id)
-    if has_ended(lone.run) and not lone.is_new:
-        require_others_ended(lone, session)
-    begun = _begun(lone, session)
-    airflow().running.begin_anew(lone.instance, pool, session)
-    airflow().running.schedule(lone.run, lone.instance, session)
-    return {**begun, **tried(lone), **NOT_RUN_HERE, "how": "scheduler"}
+def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Any) -> Dict[str, Any]:
+    if is_paused(single_run.run.dag_id, session):
+        raise DagPaused(single_run.run.dag_id)
+    if has_ended(single_run.run) and not single_run.is_new:
+        require_others_ended(single_run, session)
+    begun = _begun(single_run, session)
+    airflow().running.begin_anew(single_run.instance, pool, session)
+    airflow().running.schedule(single_run.run, single_run.instance, session)
+    return {**begun, **latest_try(single_run), **NOT_RUN_HERE, "how": "scheduler"}
 
 
-def _begun(lone: Lone, session: Any) -> Dict[str, Any]:
+def _begun(single_run: SingleTaskRun, session: Any) -> Dict[str, Any]:
     """Return what was there before, and have a new run's other tasks left alone."""
-    if lone.is_new:
-        leave_the_others(lone, session)
-    return {"previous_state": lone.state, "run_is_new": lone.is_new}
+    if single_run.is_new:
+        skip_the_others(single_run, session)
+    return {"previous_state": single_run.state, "run_is_new": single_run.is_new}
 
 
 def _job(how: str, key: Dict[str, Any], new_run_date: Any, options: Dict[str, Any]) -> sandbox.Job:

@@ -8,16 +8,16 @@ import pendulum
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.lookup import dag_with_task
-from native_api.adapters.sandbox.redaction import hidden
+from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.task_execution.single_task_run import (
-    Lone,
+    SingleTaskRun,
     go_on,
     has_ended,
-    leave_the_others,
+    latest_try,
+    load_single_task_run,
     lock,
-    lone_instance,
     require_ready,
-    tried,
+    skip_the_others,
 )
 from native_api.adapters.task_logs.operations import end_of_log
 from native_api.errors import NotFound
@@ -41,8 +41,8 @@ def run(key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[st
         warnings = give_up(key, begun["run_is_new"], job_id)
     with airflow().session() as session:
         log, log_cut = end_of_log(session, key, LOG_BYTES)
-        found = _tried(_lone(session, key))
-    return {**begun, **found, "how": "sandbox", "log": hidden(log), "log_cut": log_cut, "warnings": warnings}
+        found = _tried(_single_run(session, key))
+    return {**begun, **found, "how": "sandbox", "log": redacted(log), "log_cut": log_cut, "warnings": warnings}
 
 
 def send(
@@ -58,10 +58,10 @@ def send(
         give_up(key, begun["run_is_new"], job_id)
         raise
     with airflow().session() as session:
-        lone = _lone(session, key)
+        single_run = _single_run(session, key)
         # The scheduler sees to the end of a new run as the task ends; of another the task is all that changes.
-        warnings = go_on(lone, session) if begun["run_is_new"] else []
-        return {**begun, **_tried(lone), "how": "executor", "warnings": warnings}
+        warnings = go_on(single_run, session) if begun["run_is_new"] else []
+        return {**begun, **_tried(single_run), "how": "executor", "warnings": warnings}
 
 
 def give_up(key: Mapping[str, Any], run_is_new: bool, job_id: str) -> List[str]:
@@ -69,15 +69,15 @@ def give_up(key: Mapping[str, Any], run_is_new: bool, job_id: str) -> List[str]:
     running = airflow().running
     with airflow().session() as session:
         try:
-            lone = _lone(session, key)
+            single_run = _single_run(session, key)
         except NotFound:
             return []
-        if not running.is_claimed(lone.instance, job_id):
+        if not running.is_claimed(single_run.instance, job_id):
             return []
-        if running.is_open(lone.instance):
-            running.fail(lone.dag, lone.instance, "The process that ran the task is gone.", session)
+        if running.is_open(single_run.instance):
+            running.fail(single_run.dag, single_run.instance, "The process that ran the task is gone.", session)
     with airflow().session() as session:
-        return _settle(_lone(session, key), run_is_new, session)
+        return _settle(_single_run(session, key), run_is_new, session)
 
 
 def _dag_of_file(dag_id: str) -> Any:
@@ -97,34 +97,34 @@ def _begin(
     with airflow().errors_as_ours(), airflow().session() as session:
         dag = dag_with_task(session, key["dag_id"], key["task_id"])
         lock(session, key)
-        lone = lone_instance(session, dag, key, date)
-        require_ready(lone, options, waits, session)
-        begun = {"previous_state": lone.state, "run_is_new": lone.is_new}
-        if lone.is_new:
-            leave_the_others(lone, session)
-        running.begin_anew(lone.instance, options["pool"], session)
+        single_run = load_single_task_run(session, dag, key, date)
+        require_ready(single_run, options, waits, session)
+        begun = {"previous_state": single_run.state, "run_is_new": single_run.is_new}
+        if single_run.is_new:
+            skip_the_others(single_run, session)
+        running.begin_anew(single_run.instance, options["pool"], session)
         # In a run that has ended nobody takes up another try.
-        running.claim(lone.instance, job_id, has_ended(lone.run), session)
+        running.claim(single_run.instance, job_id, has_ended(single_run.run), session)
     return begun
 
 
-def _lone(session: Any, key: Mapping[str, Any]) -> Lone:
-    return lone_instance(session, dag_with_task(session, key["dag_id"], key["task_id"]), key, None)
+def _single_run(session: Any, key: Mapping[str, Any]) -> SingleTaskRun:
+    return load_single_task_run(session, dag_with_task(session, key["dag_id"], key["task_id"]), key, None)
 
 
-def _tried(lone: Lone) -> Dict[str, Any]:
-    found = tried(lone)
+def _tried(single_run: SingleTaskRun) -> Dict[str, Any]:
+    found = latest_try(single_run)
     date = found["logical_date"]
     return {**found, "logical_date": None if date is None else date.isoformat()}
 
 
-def _settle(lone: Lone, run_is_new: bool, session: Any) -> List[str]:
+def _settle(single_run: SingleTaskRun, run_is_new: bool, session: Any) -> List[str]:
     """Leave the run in the state that follows from the task's; return what the caller should know of it."""
-    if not has_ended(lone.run):
+    if not has_ended(single_run.run):
         return []
-    if lone.state in ("deferred", "up_for_reschedule"):
-        return go_on(lone, session)
+    if single_run.state in ("deferred", "up_for_reschedule"):
+        return go_on(single_run, session)
     if run_is_new:
-        lone.run.state = "success" if lone.state in ("success", "skipped") else "failed"
-        lone.run.end_date = pendulum.now("UTC")
+        single_run.run.state = "success" if single_run.state in ("success", "skipped") else "failed"
+        single_run.run.end_date = pendulum.now("UTC")
     return []

@@ -1,4 +1,4 @@
-"""One task instance that is to run without the others of its run, and the run that is made where there is none."""
+"""The run of one task instance without the others of its DAG run, which is created where there is none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LEFT_ALONE = "native_api:left alone"
 
 
 @dataclass(frozen=True)
-class Lone:
+class SingleTaskRun:
     """A task instance, its run and its DAG; *is_new* where the run was made for it and is not committed."""
 
     dag: Any
@@ -70,7 +70,7 @@ def lock(session: Any, key: Mapping[str, Any]) -> None:
     session.execute(table.update().where(*of_key(table.c, key)).values(**as_it_was))
 
 
-def lone_instance(session: Any, dag: Any, key: Mapping[str, Any], logical_date: Any) -> Lone:
+def load_single_task_run(session: Any, dag: Any, key: Mapping[str, Any], logical_date: Any) -> SingleTaskRun:
     """
     Return the task instance of that key, in a new run for *logical_date* where the DAG has none of that id.
 
@@ -98,7 +98,7 @@ def lone_instance(session: Any, dag: Any, key: Mapping[str, Any], logical_date: 
         instance.state = instance.external_executor_id = None
     run.dag = dag
     instance.task = dag.get_task(key["task_id"])
-    return Lone(dag, run, instance, is_new)
+    return SingleTaskRun(dag, run, instance, is_new)
 
 
 def _made(session: Any, dag: Any, run_id: str, logical_date: Any) -> Any:
@@ -113,7 +113,7 @@ def _made(session: Any, dag: Any, run_id: str, logical_date: Any) -> Any:
     return run
 
 
-def require_ready(lone: Lone, options: Mapping[str, Any], waits: bool, session: Any) -> None:
+def require_ready(single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Any) -> None:
     """
     Raise unless the instance may run now.
 
@@ -121,33 +121,37 @@ def require_ready(lone: Lone, options: Mapping[str, Any], waits: bool, session: 
     :raises TaskInstanceBusy: it runs, or is about to.
     :raises DependenciesUnmet: it has dependencies that are not met and not to be ignored.
     """
-    require_idle(lone)
+    require_idle(single_run)
     if options["pool"] is not None:
-        lone.instance.pool = options["pool"]
-    found = unmet(lone.instance, airflow().running.dependencies(options, waits), session)
+        single_run.instance.pool = options["pool"]
+    found = unmet(single_run.instance, airflow().running.dependencies(options, waits), session)
     if found:
-        raise DependenciesUnmet(**lone.key, dependencies=found, arguments=_in_spite_of(lone, options, waits, session))
+        raise DependenciesUnmet(
+            **single_run.key, dependencies=found, arguments=_ignoring_arguments(single_run, options, waits, session)
+        )
 
 
-def _in_spite_of(lone: Lone, options: Mapping[str, Any], waits: bool, session: Any) -> Optional[List[str]]:
+def _ignoring_arguments(
+    single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Any
+) -> Optional[List[str]]:
     """Return the arguments that ignore no more than is unmet, or None where not all of it can be ignored."""
     for names in _WAYS:
         ignoring = airflow().running.dependencies({**options, **dict.fromkeys(names, True)}, waits)
-        if not unmet(lone.instance, ignoring, session):
+        if not unmet(single_run.instance, ignoring, session):
             return [*names]
     return None
 
 
-def require_idle(lone: Lone) -> None:
+def require_idle(single_run: SingleTaskRun) -> None:
     """Raise :class:`TaskInstanceBusy` where the instance runs, or is about to."""
     from airflow.utils.state import State, TaskInstanceState
 
     busy = {*State.unfinished} - {None, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.UP_FOR_RESCHEDULE}
-    if has_ended(lone.run):
+    if has_ended(single_run.run):
         # Nobody takes up what is scheduled in a run that has ended.
         busy -= {TaskInstanceState.SCHEDULED}
-    if lone.instance.state in busy:
-        raise TaskInstanceBusy(**lone.key, state=str(lone.state))
+    if single_run.instance.state in busy:
+        raise TaskInstanceBusy(**single_run.key, state=str(single_run.state))
 
 
 def has_ended(run: Any) -> bool:
@@ -157,47 +161,49 @@ def has_ended(run: Any) -> bool:
     return run.state in State.finished_dr_states
 
 
-def leave_the_others(lone: Lone, session: Any) -> None:
+def skip_the_others(single_run: SingleTaskRun, session: Any) -> None:
     """Have nobody start the other task instances of a run that was made for this one."""
     from airflow.utils.state import TaskInstanceState
 
-    for other in _others(lone, session):
+    for other in _others(single_run, session):
         other.state = TaskInstanceState.SKIPPED
         other.external_executor_id = LEFT_ALONE
     session.flush()
 
 
-def require_others_ended(lone: Lone, session: Any) -> None:
+def require_others_ended(single_run: SingleTaskRun, session: Any) -> None:
     """Raise :class:`OthersWouldStart` where the scheduler would start other tasks of the run together with this one."""
-    waiting = tasks_to_start(lone, session)
+    waiting = tasks_to_start(single_run, session)
     if waiting:
-        raise OthersWouldStart(lone.run.dag_id, lone.run.run_id, waiting)
+        raise OthersWouldStart(single_run.run.dag_id, single_run.run.run_id, waiting)
 
 
-def tasks_to_start(lone: Lone, session: Any) -> List[str]:
+def tasks_to_start(single_run: SingleTaskRun, session: Any) -> List[str]:
     """Return the other tasks that the scheduler would start if a run that has ended went on."""
     from airflow.utils.state import State, TaskInstanceState
 
     # It adds the tasks that the DAG has got since, and those that it has got back.
     ended = {*State.finished} - {TaskInstanceState.REMOVED}
-    others = _others(lone, session)
-    there = {lone.instance.task_id, *(other.task_id for other in others)}
-    open_ones = {other.task_id for other in others if other.state not in ended and other.task_id in lone.dag.task_dict}
-    return sorted(open_ones | (set(lone.dag.task_dict) - there))
+    others = _others(single_run, session)
+    there = {single_run.instance.task_id, *(other.task_id for other in others)}
+    open_ones = {
+        other.task_id for other in others if other.state not in ended and other.task_id in single_run.dag.task_dict
+    }
+    return sorted(open_ones | (set(single_run.dag.task_dict) - there))
 
 
-def go_on(lone: Lone, session: Any) -> List[str]:
+def go_on(single_run: SingleTaskRun, session: Any) -> List[str]:
     """
     Have the scheduler see the run to its end where nothing but this task goes on with it.
 
     :return: what the caller should know where it does not.
     """
-    waiting = tasks_to_start(lone, session)
+    waiting = tasks_to_start(single_run, session)
     if waiting:
         return [f"The run has ended; to go on, the task needs it to, and {', '.join(waiting)} would start too."]
-    airflow().running.go_on(lone.run, session)
-    if is_paused(lone.run.dag_id, session):
-        return [f"The DAG '{lone.run.dag_id}' is paused: the run ends when it is unpaused."]
+    airflow().running.go_on(single_run.run, session)
+    if is_paused(single_run.run.dag_id, session):
+        return [f"The DAG '{single_run.run.dag_id}' is paused: the run ends when it is unpaused."]
     return []
 
 
@@ -209,19 +215,19 @@ def is_paused(dag_id: str, session: Any) -> bool:
     return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id)))
 
 
-def tried(lone: Lone) -> Dict[str, Any]:
+def latest_try(single_run: SingleTaskRun) -> Dict[str, Any]:
     """Return the instance and its latest try as answers show them."""
-    latest = lone.instance
+    latest = single_run.instance
     return {
-        **lone.key,
-        "logical_date": getattr(lone.run, airflow().date_column),
-        "state": lone.state,
+        **single_run.key,
+        "logical_date": getattr(single_run.run, airflow().date_column),
+        "state": single_run.state,
         "try_number": airflow().running.tries(latest),
         "hostname": latest.hostname or None,
     }
 
 
-def _others(lone: Lone, session: Any) -> List[Any]:
-    instances = lone.run.get_task_instances(session=session)
-    this = (lone.instance.task_id, lone.instance.map_index)
+def _others(single_run: SingleTaskRun, session: Any) -> List[Any]:
+    instances = single_run.run.get_task_instances(session=session)
+    this = (single_run.instance.task_id, single_run.instance.map_index)
     return [instance for instance in instances if (instance.task_id, instance.map_index) != this]

@@ -7,8 +7,8 @@ from typing import Any, Dict
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.trials import Outcome
-from native_api.adapters.sandbox.json_values import held
-from native_api.adapters.sandbox.redaction import hidden
+from native_api.adapters.sandbox.json_values import json_value
+from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.task_execution import render_job
 from native_api.errors import Invalid
 
@@ -39,8 +39,8 @@ def _told(outcome: Outcome) -> Dict[str, Any]:
         "state": outcome.state,
         "exit_code": int(outcome.state == "failed"),
         "exception": None if error is None else type(error).__qualname__,
-        "message": None if error is None else hidden(str(error)),
-        **held(outcome.value, "return_value"),
+        "message": None if error is None else redacted(str(error)),
+        **json_value(outcome.value, "return_value"),
     }
 
 
@@ -58,4 +58,4 @@ def _give(task: Any, params: Dict[str, Any]) -> None:
         if hasattr(task.params, "validate"):
             task.params.validate()
     except (ParamValidationError, ValueError) as exc:
-        raise Invalid({"task_params": [hidden(str(exc).splitlines()[0])]}) from exc
+        raise Invalid({"task_params": [redacted(str(exc).splitlines()[0])]}) from exc

@@ -62,7 +62,7 @@ def test_what_is_older_than_one_that_goes_goes_too(tmp_path: Path, five: List[st
 def ended_job(function: str = "add", **arguments: Any) -> str:
     """Return the id of a job in the background whose supervisor has swept and is gone."""
     job_id = jobs_under_test.start(function, arguments or {"a": 1, "b": 2})
-    jobs_under_test.until(lambda: not Record(sandbox.jobs_folder() / job_id).is_held())
+    jobs_under_test.until(lambda: not Record(sandbox.jobs_folder() / job_id).is_locked())
     return job_id
 
 

@@ -140,7 +140,7 @@ def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) ->
     record = job_store.find(sandbox.jobs_folder(), job_id)
     assert record is not None
     with ThreadPoolExecutor(8) as threads:
-        assert {standing["state"] for standing in threads.map(lambda _: record.state(), range(2000))} == {"lost"}
+        assert {job_state["state"] for job_state in threads.map(lambda _: record.state(), range(2000))} == {"lost"}
 
 
 def test_a_record_that_is_being_removed_is_left_alone(tmp_path: Path, mocker: Any) -> None:

@@ -16,7 +16,7 @@ import native_api
 from native_api import errors
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import server
-from native_api.adapters.sandbox.channel import Link
+from native_api.adapters.sandbox.channel import Channel
 from native_api.http.disconnects import Watched, client_is_gone
 from tests import jobs_under_test
 from tests.versions import by_default_on
@@ -79,21 +79,21 @@ class TestTheServerOfJobs:
     """The process that jobs are forked from ends without a word when the web worker is gone."""
 
     @pytest.fixture
-    def ends(self, mocker: Any) -> Tuple[Link, int]:
+    def ends(self, mocker: Any) -> Tuple[Channel, int]:
         """Return the web worker's end of a link, and the descriptor of the other; the process is this one."""
         for name in ("signal.signal", "_import_airflow", "_make_api", "_reap", "redaction.of_configuration"):
             mocker.patch(f"{server.__name__}.{name}")
-        ours, theirs = Link.pair()
+        ours, theirs = Channel.pair()
         descriptor = os.dup(theirs.fileno())
         theirs.close()
         return ours, descriptor
 
-    def test_before_it_is_ready(self, ends: Tuple[Link, int]) -> None:
+    def test_before_it_is_ready(self, ends: Tuple[Channel, int]) -> None:
         ours, descriptor = ends
         ours.close()
         server.main(descriptor)
 
-    def test_with_something_unread(self, ends: Tuple[Link, int]) -> None:
+    def test_with_something_unread(self, ends: Tuple[Channel, int]) -> None:
         """The system reports that as a reset of the connection, not as its end."""
         ours, descriptor = ends
         ours.send([])

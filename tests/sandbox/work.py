@@ -167,9 +167,9 @@ def tell_secrets(key: str, then: str) -> Any:
         raise ValueError(f"the value is {value}")
     if then == "exit":
         os._exit(1)
-    from native_api.adapters.sandbox.redaction import hidden
+    from native_api.adapters.sandbox.redaction import redacted
 
-    return hidden({"value": value, value: ["nested", value]})
+    return redacted({"value": value, value: ["nested", value]})
 
 
 def name_secrets(key: str) -> Any:
@@ -211,19 +211,19 @@ def descriptors() -> List[str]:
 
 def connections(forks: int) -> Any:
     """Return, of this process and of forks of it, what each has open at first, and which connection it opens then."""
-    from native_api.adapters.sandbox.fork_pool import fan_out
+    from native_api.adapters.sandbox.fork_pool import run_in_forks
 
     own = own_connection(0)
-    pieces = fan_out(own_connection, range(forks), seconds=60, parallel=forks, until=math.inf)
-    return [own, *(piece.result for _, piece in pieces)]
+    pieces = run_in_forks(own_connection, range(forks), seconds=60, parallel=forks, until=math.inf)
+    return [own, *(fork_result.result for _, fork_result in pieces)]
 
 
 def fan_out_too_late() -> Any:
     """Return what becomes of pieces for which no time is left."""
-    from native_api.adapters.sandbox.fork_pool import fan_out
+    from native_api.adapters.sandbox.fork_pool import run_in_forks
 
-    pieces = fan_out(Path.touch, ["a", "b"], seconds=60, parallel=1, until=time.monotonic())
-    return [[item, piece.state, piece.seconds] for item, piece in pieces]
+    pieces = run_in_forks(Path.touch, ["a", "b"], seconds=60, parallel=1, until=time.monotonic())
+    return [[item, fork_result.state, fork_result.seconds] for item, fork_result in pieces]
 
 
 def own_connection(number: int) -> Any:
@@ -291,8 +291,8 @@ def configured(section: str, key: str) -> str:
 
 def show(path: str) -> Any:
     """Print what a file holds, and return it as user code's."""
-    from native_api.adapters.sandbox.redaction import hidden
+    from native_api.adapters.sandbox.redaction import redacted
 
     text = Path(path).read_text()
     print(text)
-    return hidden(text)
+    return redacted(text)
