@@ -6,6 +6,8 @@ from typing import Any, Callable
 
 from flask import Blueprint, Flask, Response, request
 from flask.blueprints import BlueprintSetupState
+from flask.globals import request_ctx
+from flask.sessions import NullSession
 from werkzeug.routing import Rule
 
 from native_api import credentials, settings
@@ -21,6 +23,7 @@ def blueprint() -> Blueprint:
     """Return the blueprint with every route, named by its full path on both generations of Airflow."""
     routes = Blueprint("native_api", __name__)
     routes.record_once(_exempt_from_csrf)
+    routes.after_request(_save_no_session)
     _add(routes, f"{PREFIX}/v1/<name>/", typed.call, "call")
     _add(routes, f"{PREFIX}/openapi.json", _openapi, "openapi")
     _add_rest(routes, PREFIX, typed.problem)
@@ -72,6 +75,12 @@ def _exempt_from_csrf(state: Any) -> None:
     csrf = state.app.extensions.get("csrf")
     if csrf is not None:
         csrf.exempt(state.blueprint)
+
+
+def _save_no_session(response: Response) -> Response:
+    """Leave the login session as it is: Airflow 2 would write its row at each request, which it spares its own API."""
+    request_ctx.session = NullSession()
+    return response
 
 
 def app() -> Flask:
