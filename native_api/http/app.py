@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, request, session
 from flask.blueprints import BlueprintSetupState
 from flask.globals import request_ctx
 from flask.sessions import NullSession
@@ -79,7 +79,8 @@ def _exempt_from_csrf(state: Any) -> None:
 
 def _save_no_session(response: Response) -> Response:
     """Leave the login session as it is: Airflow 2 would write its row at each request, which it spares its own API."""
-    request_ctx.session = NullSession()
+    if not isinstance(session, NullSession):
+        request_ctx.session = NullSession()  # type: ignore[misc]
     return response
 
 

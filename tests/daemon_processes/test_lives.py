@@ -75,7 +75,7 @@ class TestApart:
         """Even where that is killed with its whole group the moment it has answered."""
         program = (
             "import sys, os, signal\n"
-            "from native_api.adapters.daemon_processes import folder, processes\n"
+            "from native_api.adapters.daemons import folder, processes\n"
             "folder.create()\n"
             "root = sys.argv[1]\n"
             "record = {'name': 'x', 'started_at': 'now', 'pid_file': root + '/x.pid', 'stdout': root + '/x.log',\n"
