@@ -1,4 +1,4 @@
-"""Which module may import which: no cycles, and one direction."""
+"""Which module may import which, and which one may tell one Airflow from another."""
 
 from __future__ import annotations
 
@@ -92,3 +92,45 @@ def test_the_ground_floor_does_not_know_the_operations(start: str) -> None:
 
 def _adapters() -> List[str]:
     return [name for name in MODULES if name.startswith("native_api.adapters")]
+
+
+#: What asks whether something has an attribute, and is not about Airflow; by module and attribute.
+NO_SNIFFS = {
+    ("native_api.python_api", "read"): "an argument of the caller's: a file that is open",
+    ("native_api.python_api", "name"): "the name of such a file",
+    ("native_api.http.disconnects", "POLLRDHUP"): "Python's select, which has it on Linux only",
+    ("native_api.audit", "also_told"): "a schema of ours",
+    ("native_api.adapters.connections.operations", "length"): "a type of SQLAlchemy's, which may have none",
+    ("native_api.adapters.connections.operations", "_password"): "a row of the table, or the model",
+    ("native_api.adapters.connections.operations", "_extra"): "a row of the table, or the model",
+    ("native_api.adapters.deployments.substitution", "_zip_directory_cache"): "Python's zipimport",
+}
+
+
+def test_compat_alone_tells_one_airflow_from_another() -> None:
+    """Elsewhere nothing asks for the version, nor whether Airflow has something."""
+    outside = [name for name in MODULES if not name.startswith("native_api.adapters.compat")]
+    asked = {(name, what) for name in outside for what in _asks_which_airflow(MODULES[name])}
+    assert asked == set(NO_SNIFFS)
+
+
+def _asks_which_airflow(tree: ast.AST) -> Iterator[str]:
+    """Give what a module asks that may tell one Airflow from another."""
+    for node in _nodes(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            # With two arguments getattr fails, and tells nothing.
+            if node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) > 2):
+                yield str(getattr(node.args[1], "value", ast.dump(node.args[1])))
+        elif isinstance(node, ast.ImportFrom):
+            of_airflow = str(node.module).split(".")[0] == "airflow"
+            of_compat = str(node.module).startswith("native_api.adapters.compat")
+            names = {alias.name for alias in node.names}
+            yield from names & {"__version__"} if of_airflow else names & {"version"} if of_compat else ()
+        elif isinstance(node, ast.Attribute) and node.attr == "__version__":
+            yield "__version__"
+        elif isinstance(node, ast.ExceptHandler) and node.type is not None:
+            yield from {"ImportError", "ModuleNotFoundError"} & {part for part in _names(node.type)}
+
+
+def _names(tree: ast.AST) -> Set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

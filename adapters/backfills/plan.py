@@ -7,7 +7,7 @@ from itertools import groupby, islice
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api import settings
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.fields.patterns import Pattern
 from native_api.errors import ArgumentNotSupported, Invalid, NoSchedule
 
@@ -200,7 +200,7 @@ def _action(run: Any, behavior: str) -> str:
 
 
 def _state(run: Any) -> str:
-    return str(getattr(run.state, "value", run.state))
+    return str(text_of(run.state))
 
 
 def _tasks(dag: Any, wanted: Mapping[str, Any]) -> Any:

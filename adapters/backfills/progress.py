@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters import sandbox
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.sandbox import job_store
 
 _UNFINISHED = ("queued", "running")
@@ -108,7 +108,7 @@ def _runs_by_state(session: Any, found: Any) -> Dict[str, int]:
     # Not every database groups by an expression that has parameters.
     states = select(_state_of_run().label("state"), DagRun.id).where(airflow().backfills.runs_of(found)).subquery()
     by_state = select(states.c.state, func.count()).group_by(states.c.state)
-    return {str(getattr(state, "value", state)): count for state, count in session.execute(by_state)}
+    return {str(text_of(state)): count for state, count in session.execute(by_state)}
 
 
 def _of_runs(statement: Any, found: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 from native_api.adapters.compat.airflow3 import Airflow31
 from native_api.adapters.compat.installed import of_this_version
 from native_api.adapters.compat.newest import Lines
-from native_api.errors import NotSupported
+from native_api.errors import Invalid, NotSupported
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,6 +88,18 @@ class Airflow2(Airflow31):
     def is_active(self, dag_model: Any) -> Any:
         return dag_model.is_active.is_(True)
 
+    def file_facts(self, dag_model: Any) -> Dict[str, Any]:
+        return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": None}
+
+    def details_of(self, dag_model: Any) -> Dict[str, Any]:
+        # 3.0 renamed datasets.
+        return {
+            "dag_display_name": dag_model.dag_display_name,
+            "bundle_version": None,
+            "max_consecutive_failed_dag_runs": dag_model.max_consecutive_failed_dag_runs,
+            "asset_expression": dag_model.dataset_expression,
+        }
+
     def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
         # SubDAGs, which 3.0 removed, are paused with their parent.
         from sqlalchemy import or_
@@ -123,6 +135,13 @@ class Airflow2(Airflow31):
         from airflow.models import errors
 
         return getattr(errors, "ParseImportError", None) or getattr(errors, "ImportError")  # noqa: B009
+
+    def bundle_of_errors(self, import_errors: Any, wanted: Optional[str]) -> Any:
+        from sqlalchemy import null
+
+        if wanted is not None:
+            raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})
+        return null()
 
     def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
         return dag_model.fileloc == import_error.filename
@@ -231,6 +250,15 @@ class Airflow2(Airflow31):
 
 class Airflow28(Airflow2):
     """Airflow 2.8."""
+
+    def details_of(self, dag_model: Any) -> Dict[str, Any]:
+        # All of it came with 2.9.
+        return {
+            "dag_display_name": dag_model.dag_id,
+            "bundle_version": None,
+            "max_consecutive_failed_dag_runs": None,
+            "asset_expression": None,
+        }
 
     def set_task_state(
         self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **relatives: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from native_api.adapters.compat.newest import Airflow, Lines, next_run
 from native_api.errors import Refused
@@ -42,6 +42,19 @@ def _is_teardown(dag: Any, instance: Any) -> bool:
 
 class Airflow31(Airflow32):
     """Airflow 3.1."""
+
+    # Teams came with 3.2 (AIP-67).
+
+    def team_column(self, model: Any) -> Any:
+        from sqlalchemy import null
+
+        return null().label("team_name")
+
+    def team_name(self, row: Any) -> Optional[str]:
+        return None
+
+    def keep_team(self, row: Any, old: Any) -> None:
+        """There are no teams."""
 
     def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
         # Runs for partitions, and with them information on runs that is more than an interval, came with 3.2.

@@ -138,6 +138,21 @@ class Airflow:
         """Return *value*, which *name* names, with all that Airflow calls sensitive as ``***``, JSON text included."""
         return masking.MASK if is_too_deep(value) else masking.masked(value, name, self.is_sensitive)
 
+    # Teams
+
+    def team_column(self, model: Any) -> Any:
+        """Return the column of a model that has the name of the team."""
+        return model.team_name
+
+    def team_name(self, row: Any) -> Optional[str]:
+        """Return the name of the team that a pool belongs to, or None."""
+        name: Optional[str] = row.team_name
+        return name
+
+    def keep_team(self, row: Any, old: Any) -> None:
+        """Give a new row the team of the old one."""
+        row.team_name = old.team_name
+
     # Variables
 
     #: How ``airflow variables export`` is told to print.
@@ -152,6 +167,28 @@ class Airflow:
     def is_active(self, dag_model: Any) -> Any:
         """Return the condition that a DAG is in its file at present."""
         return dag_model.is_stale.is_(False)
+
+    def file_facts(self, dag_model: Any) -> Dict[str, Any]:
+        """Return where the file of a DAG is: relative_fileloc and bundle_name."""
+        return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": dag_model.bundle_name}
+
+    def details_of(self, dag_model: Any) -> Dict[str, Any]:
+        """Return what older Airflows do not record of a DAG, or otherwise."""
+        return {
+            "dag_display_name": dag_model.dag_display_name,
+            "bundle_version": dag_model.bundle_version,
+            "max_consecutive_failed_dag_runs": dag_model.max_consecutive_failed_dag_runs,
+            "asset_expression": dag_model.asset_expression,
+        }
+
+    def is_mapped(self, task: Any) -> bool:
+        """Return whether it is a task with an instance for each of some values; Airflow 2 does not tell."""
+        return bool(getattr(task, "is_mapped", False))
+
+    def validate_params(self, params: Any) -> None:
+        """Raise what Airflow raises where a task's params do not fit; those of a mapped task may be a plain dict."""
+        if hasattr(params, "validate"):
+            params.validate()
 
     def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
         """Return the condition for the rows that are paused together with the DAG."""
@@ -206,6 +243,14 @@ class Airflow:
         from airflow.models.errors import ParseImportError
 
         return ParseImportError
+
+    def bundle_of_errors(self, import_errors: Any, wanted: Optional[str]) -> Any:
+        """
+        Return the column of import errors that has the name of their bundle.
+
+        :raises Invalid: one is wanted, and this Airflow has none.
+        """
+        return import_errors.bundle_name
 
     def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
         """Return the condition that a DAG is one of the file of an import error."""

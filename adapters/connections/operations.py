@@ -318,9 +318,8 @@ def put_in_place(session: Any, present: Iterable[Any], rows: Mapping[str, Any]) 
     """Store new rows by id; each of the *present* ones gives way to its own, which keeps its primary key and team."""
     present = list(present)
     for old in present:
-        for name in ("id", "team_name"):
-            if hasattr(old, name):
-                setattr(rows[old.conn_id], name, getattr(old, name))
+        rows[old.conn_id].id = old.id
+        airflow().keep_team(rows[old.conn_id], old)
     _delete(session, present)
     # Those with a primary key first, or SQLite gives it to a new one.
     session.add_all(row for row in rows.values() if row.id is not None)

@@ -113,17 +113,15 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
         "next_dagrun_data_interval_end",
         "next_dagrun_create_after",
     )
-    timeout = dag.dagrun_timeout
+    timeout, recorded = dag.dagrun_timeout, airflow().details_of(row)
     return {
         **shown(row),
         **{name: getattr(row, name) for name in columns},
-        "dag_display_name": getattr(row, "dag_display_name", row.dag_id),
-        "bundle_version": getattr(row, "bundle_version", None),
-        "max_consecutive_failed_dag_runs": getattr(row, "max_consecutive_failed_dag_runs", None),
+        **recorded,
         # What Airflow calls no schedule.
         "timetable_summary": None if summary == "None" else summary,
-        "asset_expression": _plain(getattr(row, "asset_expression", getattr(row, "dataset_expression", None))),
-        "timezone": str(getattr(dag.timezone, "name", dag.timezone)),
+        "asset_expression": _plain(recorded["asset_expression"]),
+        "timezone": str(dag.timezone.name),
         "catchup": dag.catchup,
         "start_date": dag.start_date,
         "end_date": dag.end_date,

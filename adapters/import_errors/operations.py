@@ -14,7 +14,6 @@ from native_api.adapters.fields.common import DateTime
 from native_api.adapters.fields.paging import contains, page_fields, page_of
 from native_api.adapters.fields.texts import Text, pattern
 from native_api.effects import Effect
-from native_api.errors import Invalid
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -74,24 +73,23 @@ def list_import_errors(
     Of a file with DAGs from earlier, those see it who may read one of them, and its stack trace who may read all. A
     file of which Airflow knows no DAG is for those who may read every DAG, or in multi-team mode its team's.
     """
-    from sqlalchemy import null, select
+    from sqlalchemy import select
 
     error = airflow().import_error_model()
-    if bundle is not None and not hasattr(error, "bundle_name"):
-        raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})
+    bundle_name = airflow().bundle_of_errors(error, bundle)
     visible, hidden = _rights(context, error)
     statement = select(
         error.id.label("import_error_id"),
         error.timestamp,
         error.filename,
-        getattr(error, "bundle_name", null()).label("bundle_name"),
+        bundle_name.label("bundle_name"),
         error.stacktrace.label("stack_trace"),
         hidden.label("hidden"),
     ).where(visible)
     if filename_pattern is not None:
         statement = statement.where(contains(error.filename, filename_pattern))
     if bundle is not None:
-        statement = statement.where(error.bundle_name == bundle)
+        statement = statement.where(bundle_name == bundle)
     columns = {name: getattr(error, name) for name in ("id", "timestamp", "filename")}
     rows, total = page_of(context, statement, asked, columns, error.id)
     return {"import_errors": [_shown(row) for row in rows], "total_entries": total}

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from marshmallow import Schema, ValidationError, fields
 
 from native_api.adapters import server_files
+from native_api.adapters.compat import airflow
 from native_api.adapters.fields.common import Nothing
 from native_api.adapters.fields.import_files import (
     Entries,
@@ -111,7 +112,7 @@ def _require_same_teams(entries: Entries, present: Mapping[str, Any], field: str
     wrong = {
         name: ["Names another team than the pool's; only Airflow's own commands give a pool to a team."]
         for name, entry in entries.items()
-        if entry.get("team_name") not in (None, getattr(present.get(name), "team_name", None))
+        if entry.get("team_name") not in (None, airflow().team_name(present[name]) if name in present else None)
     }
     if wrong:
         raise Invalid({field: wrong})
@@ -155,7 +156,7 @@ def _entry(name: Any, said: Any) -> Entry:
 
 
 def _exported(row: Any) -> Dict[str, Any]:
-    team = getattr(row, "team_name", None)
+    team = airflow().team_name(row)
     return {
         "slots": row.slots,
         "description": row.description,

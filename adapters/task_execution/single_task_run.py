@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.lookup import find_run, of_key
 from native_api.adapters.task_instances.dependencies import unmet
 from native_api.errors import (
@@ -53,7 +53,7 @@ class SingleTaskRun:
 
 def state_of(instance: Any) -> Optional[str]:
     """Return the state of a task instance as text, or None."""
-    return None if instance.state is None else str(getattr(instance.state, "value", instance.state))
+    return text_of(instance.state)
 
 
 def lock(session: Any, key: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ def load_single_task_run(session: Any, dag: Any, key: Mapping[str, Any], logical
     :raises TaskInstanceNotFound: the run has no such instance.
     :raises Invalid: a new run would have none, or the task is mapped and no instance of it is named.
     """
-    if getattr(dag.get_task(key["task_id"]), "is_mapped", False) and key["map_index"] < 0:
+    if airflow().is_mapped(dag.get_task(key["task_id"])) and key["map_index"] < 0:
         raise Invalid({"map_index": [f"The task '{key['task_id']}' is mapped: name one of its instances."]})
     try:
         run, is_new = find_run(session, key["dag_id"], key["run_id"], None), False

@@ -55,7 +55,6 @@ def _give(task: Any, params: Dict[str, Any]) -> None:
 
     try:
         task.params.update(params)
-        if hasattr(task.params, "validate"):
-            task.params.validate()
+        airflow().validate_params(task.params)
     except (ParamValidationError, ValueError) as exc:
         raise Invalid({"task_params": [redacted(str(exc).splitlines()[0])]}) from exc

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from native_api.adapters.compat import airflow
+from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import LARGEST, DateTime, Whole
 from native_api.adapters.fields.texts import Text
@@ -121,7 +121,7 @@ def task_log(
     place = _place(continuation_token, key, try_number) or Place(latest if try_number is None else try_number, {}, 0)
     if place.try_number > latest:
         raise TryNotFound(**key, try_number=place.try_number, latest_try_number=latest)
-    state = None if row.state is None else str(getattr(row.state, "value", row.state))
+    state = text_of(row.state)
     answer, after = _read(session, row, place, latest, tail_lines, tail_bytes)
     return {
         **key,

@@ -126,9 +126,9 @@ def import_variables(
 def _present(session: Any) -> Dict[str, Any]:
     """Return what is to stay of the variables that are there, by key; no value is decrypted for it."""
     from airflow.models.variable import Variable
-    from sqlalchemy import null, select
+    from sqlalchemy import select
 
-    team = getattr(Variable, "team_name", null().label("team_name"))
+    team = airflow().team_column(Variable)
     return {row.key: row for row in session.execute(select(Variable.key, Variable.description, team))}
 
 
