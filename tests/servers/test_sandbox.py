@@ -117,4 +117,4 @@ def web_worker_of(own: Deployment, date: str) -> Optional[psutil.Process]:
 
 def is_warm(process: psutil.Process) -> bool:
     """Return whether it is a web worker's warm process, or a fork of that."""
-    return any("adapters.sandbox.server" in word for word in process.cmdline())
+    return any("adapters.warm_process" in word for word in process.cmdline())
