@@ -40,7 +40,7 @@ _SWITCHES = {Effect.EXECUTE: "allow_execute", Effect.DEPLOY: "allow_deploy", Eff
 _DOING = {
     Effect.READ: "read",
     Effect.WRITE: "write to the database",
-    Effect.EXECUTE: "execute the code of DAGs",
+    Effect.EXECUTE: "execute DAG code",
     Effect.DEPLOY: "deploy code",
     Effect.DAEMON: "start or stop processes",
 }

@@ -255,7 +255,7 @@ OPTIONS: Dict[str, Option] = {
         Option(
             "allow_execute",
             "True",
-            "Whether operations may execute the code of DAGs: parse their files, render, test and run tasks.",
+            "Whether operations may execute DAG code: parse their files, render, test and run tasks.",
             _switch,
         ),
         Option("allow_deploy", "False", "Whether operations may write DAG files.", _switch),

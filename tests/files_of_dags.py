@@ -1,4 +1,4 @@
-"""A file of DAGs that is there for some tests only."""
+"""A DAG file that is there for some tests only."""
 
 from __future__ import annotations
 

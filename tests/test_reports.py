@@ -1,4 +1,4 @@
-"""dag_report: how the files of DAGs load, whatever they do."""
+"""dag_report: how the DAG files load, whatever they do."""
 
 from __future__ import annotations
 

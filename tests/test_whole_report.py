@@ -1,4 +1,4 @@
-"""dag_report, of the whole folder of DAGs."""
+"""dag_report, of the whole DAGs folder."""
 
 from __future__ import annotations
 

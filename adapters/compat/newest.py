@@ -57,7 +57,7 @@ class Airflow:
 
     @property
     def user_code(self) -> UserCode:
-        """What processes that run the code of DAGs need."""
+        """What processes that run DAG code need."""
         from native_api.adapters.compat import user_code
 
         return of_this_version(user_code.LINES)
@@ -92,7 +92,7 @@ class Airflow:
 
     @property
     def syncing(self) -> Syncing:
-        """The files of DAGs, and the database."""
+        """The DAG files, and the database."""
         from native_api.adapters.compat import syncing31
 
         return of_this_version(syncing31.LINES)

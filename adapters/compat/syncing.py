@@ -1,4 +1,4 @@
-"""The files of DAGs: which there are, and how what they define comes into the database."""
+"""The DAG files: which there are, and how what they define comes into the database."""
 
 from __future__ import annotations
 

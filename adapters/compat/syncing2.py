@@ -1,4 +1,4 @@
-"""The files of DAGs on Airflow 2, which has no bundles."""
+"""The DAG files on Airflow 2, which has no bundles."""
 
 from __future__ import annotations
 

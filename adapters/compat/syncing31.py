@@ -1,4 +1,4 @@
-"""The files of DAGs on older Airflow 3."""
+"""The DAG files on older Airflow 3."""
 
 from __future__ import annotations
 

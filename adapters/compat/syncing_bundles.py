@@ -13,7 +13,7 @@ from native_api.errors import Invalid, Refused
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder of DAGs; *name* is None on Airflow 2, which has no bundles."""
+    """A DAGs folder; *name* is None on Airflow 2, which has no bundles."""
 
     path: str
     name: Optional[str] = None

@@ -1,4 +1,4 @@
-"""What a process needs that runs the code of DAGs: Airflow imported, connections of its own, the DAG's file."""
+"""What a process needs that runs DAG code: Airflow imported, connections of its own, the DAG's file."""
 
 from __future__ import annotations
 

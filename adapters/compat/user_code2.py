@@ -1,4 +1,4 @@
-"""What processes that run the code of DAGs need on Airflow 2."""
+"""What processes that run DAG code need on Airflow 2."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class StartDaemon(Schema):
     broker_api = _word("flower: the URL of the broker's own API.", masked=masked_uri)
     url_prefix = _word("flower: the prefix of its URLs.")
     dag_id = _word("scheduler: the only DAG to schedule; gone since Airflow 2.0.")
-    subdir = _word("scheduler, dag_processor: the file or folder of DAGs; gone since Airflow 3.0.")
+    subdir = _word("scheduler, dag_processor: the file or DAGs folder; gone since Airflow 3.0.")
     run_duration = _number("scheduler: seconds after which it ends; gone since Airflow 2.0.")
     num_runs = _number("scheduler, dag_processor: how many rounds before it ends; -1 for no end.", -1)
     only_idle = switch("scheduler: count only rounds without work.")

@@ -1,4 +1,4 @@
-"""In the sandbox: the files of DAGs parsed, each in a fork of its own."""
+"""In the sandbox: the DAG files parsed, each in a fork of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the files of DAGs now, in place of waiting until Airflow does."""
+"""Reading the DAG files now, in place of waiting until Airflow does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the files of DAGs load."""
+"""How the DAG files load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code of DAGs, as Airflow has stored it."""
+"""DAG code, as Airflow has stored it."""
 
 from __future__ import annotations
 

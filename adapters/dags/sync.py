@@ -1,4 +1,4 @@
-"""In the sandbox: the files of DAGs parsed, and what they define written to the database."""
+"""In the sandbox: the DAG files parsed, and what they define written to the database."""
 
 from __future__ import annotations
 

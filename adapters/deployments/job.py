@@ -1,4 +1,4 @@
-"""In the sandbox: one change of a file of DAGs, on disk and in the database, whole or undone."""
+"""In the sandbox: one change of a DAG file, on disk and in the database, whole or undone."""
 
 from __future__ import annotations
 

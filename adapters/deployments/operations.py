@@ -1,4 +1,4 @@
-"""Files of DAGs: deploy one, list what was deployed, go back, delete."""
+"""DAG files: deploy one, list what was deployed, go back, delete."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from native_api.uploads import Upload
 
 
 class OneFile(Schema):
-    """Names a file of DAGs."""
+    """Names a DAG file."""
 
     path = Text(
         texts.PATH, required=True, metadata={"description": "The path below the DAGs folder, or in the bundle."}
@@ -110,7 +110,7 @@ class DeleteDagFile(OneFile):
 
 
 class Deployment(Schema):
-    """A change of a file of DAGs."""
+    """A change of a DAG file."""
 
     deployment_id = fields.String(required=True, allow_none=True, metadata={"description": "null for a dry run."})
     number = fields.Integer(required=True, metadata={"description": "Counts the deployments of the file."})
@@ -181,7 +181,7 @@ def deploy_dag(
     context: Context, dag_file: Upload, path: str, force: bool, bundle: Optional[str] = None, **how: bool
 ) -> Dict[str, Any]:
     """
-    Put a file of DAGs into the DAGs folder and what it defines into the database, all of it or nothing.
+    Put a DAG file into the DAGs folder and what it defines into the database, all of it or nothing.
 
     The file is loaded as what it is to become before it takes the place of the old one. It is refused where it does not
     load, defines no DAG, or one that another file defines. When the call returns, its DAGs are there to be listed and
@@ -211,7 +211,7 @@ def deploy_dag(
 def rollback_dag(
     context: Context, path: str, bundle: Optional[str] = None, deployment_id: Optional[str] = None, **how: bool
 ) -> Dict[str, Any]:
-    """Put a version of a file of DAGs that is kept in the place of what is there, as deploying it does."""
+    """Put a version of a DAG file that is kept in the place of what is there, as deploying it does."""
     target = targets.target(path, bundle)
     # The one that the audit log names, whatever is deployed meanwhile.
     chosen = _wanted(target, deployment_id or context.arguments.get("deployment_id"))
@@ -229,7 +229,7 @@ def rollback_dag(
 )
 def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: Optional[str] = None) -> Dict[str, Any]:
     """
-    Delete a file of DAGs, and deactivate its DAGs; rollback_dag brings it back.
+    Delete a DAG file, and deactivate its DAGs; rollback_dag brings it back.
 
     With their metadata, which is refused while one of their tasks runs, the DAGs' runs are gone for good.
     """

@@ -81,7 +81,7 @@ def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Targ
 
     :param field: what the caller named it by.
     :raises OutsideFolders: it leads out of the bundle.
-    :raises Invalid: it is no name of a file of DAGs.
+    :raises Invalid: it is no name of a DAG file.
     :raises Refused: the bundle is no local folder, or part of an installed package.
     """
     if os.path.isabs(path) or ".." in path.split("/"):

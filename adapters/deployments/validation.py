@@ -1,4 +1,4 @@
-"""In the sandbox: a file of DAGs tried out as what it is to become, and what keeps it from that."""
+"""In the sandbox: a DAG file tried out as what it is to become, and what keeps it from that."""
 
 from __future__ import annotations
 

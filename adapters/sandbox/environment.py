@@ -1,9 +1,9 @@
 """
 The environment of the warm process, which is that of all jobs: the web server's without what is secret and its own.
 
-What signs sessions and tokens, and the static token, are of no use to the code of DAGs. They are taken away before the
+What signs sessions and tokens, and the static token, are of no use to DAG code. They are taken away before the
 warm process is executed, so that ``/proc`` does not show them either, and options of Airflow have another value in
-their place, so that ``airflow.cfg`` is not read for them. The code of DAGs has the rights of Airflow and can still read
+their place, so that ``airflow.cfg`` is not read for them. DAG code has the rights of Airflow and can still read
 that file: it is no boundary.
 """
 

@@ -1,4 +1,4 @@
-"""Why a file of DAGs was not deployed."""
+"""Why a DAG file was not deployed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DagFileExists(Conflict):
 
 @dataclass(eq=False)
 class DagFileNotFound(NotFound):
-    """There is no such file of DAGs."""
+    """There is no such DAG file."""
 
     code = "dag_file_not_found"
     path: str

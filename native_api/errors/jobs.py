@@ -1,4 +1,4 @@
-"""What went wrong with the code of DAGs, which runs in the sandbox."""
+"""What went wrong with DAG code, which runs in the sandbox."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.versions import by_default_on
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 TOKEN = "the-static-token-of-a-test"
-#: Set for the web server; the code of DAGs needs none of them.
+#: Set for the web server; DAG code needs none of them.
 OURS = {
     "AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": TOKEN,
     "AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN_CMD": "echo the-command-of-the-token",

@@ -1,4 +1,4 @@
-"""A file of DAGs deployed over HTTP: the real scheduler runs it, the changed one, and the one that it was."""
+"""A DAG file deployed over HTTP: the real scheduler runs it, the changed one, and the one that it was."""
 
 from __future__ import annotations
 

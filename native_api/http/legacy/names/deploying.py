@@ -10,7 +10,7 @@ from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
 
 @legacy_name("deploy_dag", "dag_file force pause unpause", prints=False, operation="deploy_dag")
 def deploy_dag(arguments: Arguments) -> Plan:
-    """Deploy an uploaded file of DAGs."""
+    """Deploy an uploaded DAG file."""
     upload = arguments.files.get("dag_file")
     if upload is None or not upload.filename:
         raise BadRequest("dag_file should be provided")
@@ -34,7 +34,7 @@ def refresh_dag(arguments: Arguments) -> Plan:
 
 @legacy_name("refresh_all_dags", prints=False, operation="refresh_all_dags")
 def refresh_all_dags(arguments: Arguments) -> Plan:
-    """Read all files of DAGs now."""
+    """Read all DAG files now."""
     return Plan("refresh_all_dags", {}, _all)
 
 
