@@ -115,157 +115,163 @@ OPTIONS: Dict[str, Option] = {
         Option(
             "legacy_prefix",
             "/admin/rest_api",
-            "Where the protocol of airflow-rest-api-plugin is served; empty switches it off.",
+            "URL path of the airflow-rest-api-plugin protocol. Empty disables the protocol.",
             _prefix,
         ),
-        Option("page_limit", "100", "How many entries a list gives where the caller names no limit.", _positive),
-        Option("page_limit_maximum", "1000", "The largest limit that a caller may name.", _positive),
-        Option("import_entries", "10000", "How many entries one import may have.", _positive),
-        Option("backfill_runs", "1000", "How many runs one backfill may have.", _positive),
-        Option("body_bytes", "10485760", "The largest request body, in bytes.", _positive),
+        Option("page_limit", "100", "Number of entries that a list returns when the caller sets no limit.", _positive),
+        Option("page_limit_maximum", "1000", "Largest limit that a caller can set.", _positive),
+        Option("import_entries", "10000", "Maximum number of entries in one import.", _positive),
+        Option("backfill_runs", "1000", "Maximum number of DAG runs in one backfill.", _positive),
+        Option("body_bytes", "10485760", "Maximum size of a request body, in bytes.", _positive),
         Option(
             "body_seconds",
             "30",
-            "How long the body of a request may take to arrive, in seconds; 20 at most on Airflow 2, where the job of "
-            "the request must end within the time of the same web worker.",
+            "Timeout for receiving a request body, in seconds. At most 20 on Airflow 2, where the job of the request "
+            "has to end within the timeout of the same web worker.",
             _body_seconds,
         ),
         Option(
             "bodies",
             "256",
-            "How many request bodies a web worker of Airflow 3 receives at once; one caller may have half of them.",
+            "Maximum number of request bodies that a web worker of Airflow 3 receives at the same time. One caller "
+            "can use half of them.",
             _at_least_two,
         ),
         Option(
             "bodies_bytes",
             "268435456",
-            "How many bytes those bodies may have in all; one caller's may have half of them.",
+            "Maximum total size of the request bodies being received, in bytes. One caller can use half of it.",
             _positive,
         ),
         Option(
             "upload_bytes",
             "52428800",
-            "The largest DAG file that may be deployed, in bytes; only as a multipart upload may it be larger than "
-            "body_bytes.",
+            "Maximum size of a DAG file to deploy, in bytes. Only a multipart upload can be larger than body_bytes.",
             _positive,
         ),
-        Option("deployments_kept", "5", "How many versions of a deployed file are kept besides the newest.", _count),
+        Option("deployments_kept", "5", "Number of older versions of a deployed DAG file to keep.", _count),
         Option(
             "files_dir",
             "$AIRFLOW_HOME/native_api/files",
-            "The folder of the files on the server that operations read and write; they use no other.",
+            "Folder of the server files that operations read and write. They cannot use any other folder.",
             _folder,
         ),
-        Option("files_kept", "1000", "How many files a folder below files_dir may have.", _positive),
+        Option("files_kept", "1000", "Maximum number of files in one folder below files_dir.", _positive),
         Option(
             "job_seconds",
             "60",
-            "How long user code may run within a request, in seconds; 90 at most on Airflow 2, whose web server ends "
+            "Timeout of a job that a request waits for, in seconds. At most 90 on Airflow 2, whose web server stops "
             "workers that take longer.",
             _job_seconds,
         ),
         Option(
             "job_seconds_max",
             "86400",
-            "How long user code may run in the background (async), in seconds.",
+            "Timeout of a job that runs asynchronously, in seconds.",
             _some_seconds,
         ),
         Option(
             "job_grace_seconds",
             "5",
-            "How long a job that is cancelled, or has run out of time, may take to stop by itself, in seconds; on_kill "
-            "of its operator runs then. After that it is killed.",
+            "Time that a job has to stop after it is cancelled or timed out, in seconds. The on_kill method of its "
+            "operator runs in this time. Then the job is killed.",
             _seconds,
         ),
-        Option("job_memory_mb", "2048", "How much memory the process of a job may have, in MiB.", _positive),
+        Option("job_memory_mb", "2048", "Maximum memory of a job process, in MiB.", _positive),
         Option(
             "job_slots",
             "0",
-            "How many jobs run at once on a machine for requests, and as many in the background; 0: half of the web "
-            "workers, at least 2 and at most 4; for requests on Airflow 2, where each holds a web worker, at least 1.",
+            "Number of jobs that requests can run at the same time on a machine, and the same number asynchronously. "
+            "0 means half of the web workers, at least 2 and at most 4. For requests on Airflow 2, where each job "
+            "occupies a web worker, at least 1.",
             _count,
         ),
         Option(
             "jobs_per_caller",
             "0",
-            "How many jobs one caller may have at once on a machine, running or waiting, for requests, and as many in "
-            "the background; 0: half of the slots and the queue, and all slots but one. Where all clients are one "
-            "caller, set it to the sum of job_slots and job_queue.",
+            "Number of jobs that one caller can have on a machine for requests, running or queued, and the same "
+            "number asynchronously. 0 means half of the slots and of the queue, and never all slots. If all clients "
+            "use one caller, set this to the sum of job_slots and job_queue.",
             _count,
         ),
         Option(
             "job_queue",
             "8",
-            "How many jobs may wait for a slot; on Airflow 2, where a waiting request holds a web worker, one web "
-            "worker always stays free.",
+            "Number of jobs that can wait for a slot. On Airflow 2, where a waiting request occupies a web worker, "
+            "one web worker always stays free.",
             _count,
         ),
-        Option("job_queue_seconds", "10", "How long a request waits for a slot, in seconds.", _some_seconds),
+        Option("job_queue_seconds", "10", "Time that a request waits for a slot, in seconds.", _some_seconds),
         Option(
             "job_environment_without",
             "",
-            "Environment variables of the web server that jobs do not have, with commas; * stands for any characters. "
-            "The static token and what signs sessions and tokens are never there.",
+            "Comma-separated names of the web server's environment variables to remove from jobs. * matches any "
+            "characters. The static token and the keys that sign sessions and tokens are always removed.",
             _list,
         ),
-        Option("job_log_bytes", "67108864", "How much of what a job prints is kept, in bytes; the end is.", _positive),
-        Option("job_log_tail_bytes", "262144", "How much of it is given back, in bytes.", _positive),
-        Option("jobs_kept_hours", "72", "How long the record of a job in the background is kept, in hours.", _positive),
-        Option("jobs_kept", "1000", "How many of these records are kept; the oldest go first.", _positive),
+        Option(
+            "job_log_bytes",
+            "67108864",
+            "Maximum size of the stored log of a job, in bytes. The oldest part of a larger log is dropped.",
+            _positive,
+        ),
+        Option("job_log_tail_bytes", "262144", "Maximum size of the log tail in a response, in bytes.", _positive),
+        Option("jobs_kept_hours", "72", "Time to keep the record of an asynchronous job, in hours.", _positive),
+        Option("jobs_kept", "1000", "Maximum number of these records. The oldest are deleted first.", _positive),
         Option(
             "jobs_kept_bytes",
             "2147483648",
-            "How much of the disk all jobs may use, in bytes: half for records that are kept, of which the oldest go "
-            "first, and half for jobs that run, whose output and results are cut to their part of it.",
+            "Maximum disk space of all jobs, in bytes. Half is for kept records, of which the oldest are deleted "
+            "first. Half is for running jobs, whose logs and results are cut to their share.",
             _positive,
         ),
         Option(
             "daemons_dir",
             "$AIRFLOW_HOME/native_api/daemons",
-            "The folder of the daemons' records, pid files and logs; they have them nowhere else.",
+            "Folder of the records, pid files and logs of daemons. They cannot use any other folder.",
             _folder,
         ),
         Option(
             "rest_api_plugin_expected_http_token",
             "",
-            "The static token; empty means that there is none. It stands for no Airflow user.",
+            "Static token. Empty disables it. It stands for no Airflow user.",
             peer=True,
             is_secret=True,
         ),
         Option(
             "rest_api_plugin_http_token_header_name",
             "rest_api_plugin_http_token",
-            "The request header that carries the static token; hyphens and underscores are the same in it.",
+            "Request header of the static token. Hyphens and underscores are equivalent.",
             peer=True,
         ),
         Option(
             "token_effects",
             "read,write,execute",
-            "What the holder of the static token may do: any of read, write, execute, deploy, daemon. "
-            "Reading sensitive values unmasked needs write.",
+            "Comma-separated effects that the static token allows: read, write, execute, deploy, daemon. Reading "
+            "sensitive values unmasked requires write.",
             _effects,
         ),
         Option(
             "read_secrets_backends",
             "False",
-            "Whether get_variable and get_connection over HTTP ask the secrets backends and the environment first, as "
-            "DAG code does; disabled, they read the metadata database only, as Airflow's own API does.",
+            "Whether get_variable and get_connection over HTTP look in the secrets backends and the environment "
+            "first, as DAG code does. If disabled, they read only the metadata database, as Airflow's own API does.",
             _switch,
         ),
         Option(
             "allow_execute",
             "True",
-            "Whether operations may execute DAG code: parse their files, render, test and run tasks.",
+            "Whether operations can execute DAG code: parse DAG files, render, test and run tasks.",
             _switch,
         ),
-        Option("allow_deploy", "False", "Whether operations may write DAG files.", _switch),
-        Option("allow_daemons", "False", "Whether operations may start and stop Airflow's own processes.", _switch),
+        Option("allow_deploy", "False", "Whether operations can write DAG files.", _switch),
+        Option("allow_daemons", "False", "Whether operations can start and stop Airflow's own processes.", _switch),
         Option(
             "administrators",
             "",
-            "Who may deploy and start daemons where neither FAB nor Simple is the auth manager: ids of users, with "
-            "commas, as the auth manager has them (Keycloak: sub; AWS: the id in IAM Identity Center), not their "
-            "display names. With FAB and Simple it is who has the role Admin.",
+            "Comma-separated ids of the users who can deploy DAG files and start daemons if the auth manager is "
+            "neither FAB nor Simple. Use the auth manager's user ids (Keycloak: sub; AWS: the id in IAM Identity "
+            "Center), not display names. With FAB and Simple, these are the users with the Admin role.",
             _names,
         ),
     )

@@ -62,7 +62,7 @@ def complaint(uri: str) -> Optional[str]:
     scheme, _, rest = uri.partition("://")
     before, protocol, _ = rest.partition("://")
     if rest.count("://") > 1 or (protocol and ("@" in before or ":" in before)):
-        return "Has '://' once too often; write it as %3A%2F%2F in a password or in the query."
+        return "Has '://' more than once. Write it as %3A%2F%2F in a password or in the query."
     try:
         parts = urlsplit(rest if protocol else f"//{rest}")
         _ = parts.port, parts.hostname

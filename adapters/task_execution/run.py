@@ -59,7 +59,9 @@ class RunTask(InBackground, OneTaskInstance):
     force = switch("Whatever its state is, unless it runs.")
     ignore_all_dependencies = switch("In spite of its state and of all dependencies that can be ignored.")
     ignore_dependencies = switch("In spite of the dependencies of the task: upstream tasks, depends_on_past.")
-    ignore_depends_on_past = switch("In spite of what became of it in the run before.")
+    ignore_depends_on_past = switch(
+        "Ignore depends_on_past: run even if the task has not succeeded in the previous DAG run."
+    )
     pool = Text(256, shortest=1, metadata={"description": "The pool it takes its place in."})
     pickle = Text(texts.WORD, load_default=None, metadata={"description": "Has no effect."})
     ship_dag = switch("Has no effect.")

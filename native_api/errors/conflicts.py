@@ -97,7 +97,7 @@ class DefaultPool(Conflict):
     name: str
 
     def __str__(self) -> str:
-        return f"The pool '{self.name}' is the one of every task that names none; it cannot be deleted."
+        return f"The pool '{self.name}' is the default pool and cannot be deleted."
 
 
 @dataclass(eq=False)
