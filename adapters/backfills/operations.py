@@ -56,7 +56,7 @@ def backfill_dag(
     context: Context, dag_id: str, subdir: Optional[str] = None, **wanted: Any
 ) -> Optional[Dict[str, Any]]:
     """
-    Make the runs of a range of dates, which the scheduler and the executor then run.
+    Create a backfill: the DAG runs of a date range, which Airflow then executes.
 
     The dates are those of the DAG's schedule whose intervals have ended. The answer comes at once; backfill_state
     tells how the backfill stands. On Airflow 3 it is one of Airflow's own. On Airflow 2 it is a set of manual runs
@@ -193,7 +193,7 @@ def _job(plan: Plan, found: Any) -> sandbox.Job:
     example={"backfill_id": 1},
 )
 def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
-    """Tell how a backfill stands: its runs and tasks by state, how much is done, and what has failed."""
+    """Return the progress of a backfill: its runs and tasks by state, the fraction done, and the failures."""
     session = context.session
     found = _found(context, backfill_id, _READ)
     told = progress.summary(session, found)
@@ -246,7 +246,7 @@ def _warn_of_pause(context: Context, dag_id: str) -> None:
 def list_backfills(
     context: Context, dag_id: Optional[str] = None, state: Optional[List[str]] = None, **asked: Any
 ) -> Dict[str, Any]:
-    """List the backfills of the DAGs that the caller may read, the oldest first."""
+    """List the backfills of the DAGs that the caller can read, the oldest first."""
     if dag_id is not None:
         active_dag(context, dag_id)
     unknown = sorted(set(state or ()) - set(STATES))
@@ -291,7 +291,7 @@ def _in_state(session: Any, backfill_ids: List[int], states: List[str]) -> List[
 )
 def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
     """
-    End a backfill: its runs that have not begun fail, those that run go on to their end.
+    Cancel a backfill: its queued runs fail, and its running runs finish.
 
     The job of a local one is ended, and what it runs with it; while that lives on another machine, only a web server
     there can end it. Needs the right to edit the DAG's runs.

@@ -110,7 +110,7 @@ def import_connections(
     context: Context, on_conflict: str, connections: Optional[Entries] = None, file: Optional[str] = None
 ) -> Dict[str, Any]:
     """
-    Add many connections: all of them, or none where one cannot be added.
+    Import connections: all of them, or none if one cannot be added.
 
     Nothing stays of a connection that is overwritten but its team. Masked values are refused. To overwrite a
     connection needs the permission to edit it.
@@ -150,7 +150,7 @@ def import_connections(
 )
 def export_connections(context: Context) -> Dict[str, Any]:
     """
-    Return all connections of the metadata database unmasked, as import_connections takes them.
+    Export all connections of the metadata database unmasked, in the format of import_connections.
 
     A connection with a password, or with something sensitive in its extra, is returned to those who may edit it; for
     others the whole export is refused. What cannot be decrypted is omitted, with a warning; where nothing can be, the

@@ -139,7 +139,7 @@ def _add_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
 def list_connections(
     context: Context, conn_id_pattern: Optional[str] = None, conn_type: Optional[str] = None, **asked: Any
 ) -> Dict[str, Any]:
-    """List the connections of the metadata database; passwords, and what is sensitive in the extras, are masked."""
+    """List the connections of the metadata database, with passwords and sensitive extras masked."""
     from airflow.models.connection import Connection as AirflowConnection
     from sqlalchemy import select
 
@@ -167,7 +167,7 @@ def list_connections(
 )
 def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     """
-    Give a connection of the metadata database, its password included.
+    Return a connection of the metadata database, including its password.
 
     The secrets backends and the environment are asked first where the option read_secrets_backends says so, and in
     Python. Where it has a password, or something sensitive in its extra, it is given in full to those who may edit it,
@@ -188,7 +188,7 @@ def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
 )
 def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any) -> Dict[str, Any]:
     """
-    Add a connection, or with replace put it in the place of one that exists.
+    Add a connection, or replace an existing one with replace.
 
     It is said by a URI or field by field. Replacing one needs the permission to edit it besides. The answer masks what
     lists mask.
@@ -215,7 +215,7 @@ def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any)
     example={"conn_id": "warehouse"},
 )
 def delete_connection(context: Context, conn_id: str) -> Dict[str, Any]:
-    """Delete a connection of the metadata database."""
+    """Delete a connection from the metadata database."""
     _delete(context.session, [_found(context.session, conn_id)])
     return {"conn_id": conn_id}
 

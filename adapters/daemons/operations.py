@@ -48,7 +48,7 @@ def start_daemon(
     context: Context, daemon: str, wait_seconds: float, name: Optional[str] = None, **arguments: Any
 ) -> Dict[str, Any]:
     """
-    Start one of Airflow's own processes, apart from the web server.
+    Start one of Airflow's daemons, independent of the web server.
 
     It runs with the web server's interpreter and environment, in a session of its own, and outlives the web server.
     The answer comes once its heartbeat is there, or after ``wait_seconds``; one that ends sooner is an error with the
@@ -117,13 +117,13 @@ def _seen_alive(context: Context, record: processes.Record, seconds: float) -> D
     example={"name": "scheduler"},
 )
 def daemon_state(context: Context, name: str) -> Dict[str, Any]:
-    """Tell whether a daemon lives: by its record, the process table and Airflow's own heartbeat."""
+    """Return the state of a daemon, by its record, its process and Airflow's heartbeat."""
     return _state(context, _known(name))
 
 
 @operation(request=Nothing, result=Daemons, access=Access(Resource.DAEMON, "GET"), effect=Effect.READ, tag="Daemons")
 def list_daemons(context: Context) -> Dict[str, Any]:
-    """List the daemons that this API has started, those that have ended too."""
+    """List the daemons that this API has started, including those that have ended."""
     records = [folder.read_record(name) for name in folder.names()]
     daemons = [_state(context, record) for record in records if record]
     return {"daemons": daemons, "total_entries": len(daemons)}
@@ -140,7 +140,7 @@ def list_daemons(context: Context) -> Dict[str, Any]:
 def daemon_log(
     context: Context, name: str, stream: str, tail_lines: int = LARGEST, tail_bytes: int = LARGEST
 ) -> Dict[str, Any]:
-    """Give the end of what a daemon has written, of its earlier starts too."""
+    """Return the log tail of a daemon, earlier starts included."""
     path = _known(name)[stream]
     content = log_files.tail(path, tail_lines, tail_bytes)
     size = log_files.size(path)
@@ -163,7 +163,7 @@ def daemon_log(
 )
 def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, Any]:
     """
-    Stop a daemon that this API has started: SIGTERM to it alone, and SIGKILL where it does not end in time.
+    Stop a daemon that this API has started, with SIGTERM, and with SIGKILL after a timeout.
 
     Where it ends by itself, what it has started ends as Airflow has it; where it is killed, its children are too, and
     tasks that they run are found and handled by the next scheduler. One that has ended already is left as it is.

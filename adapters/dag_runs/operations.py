@@ -129,7 +129,7 @@ def trigger_dag(
     subdir: Optional[str] = None,
 ) -> Dict[str, Any]:
     """
-    Create a run of a DAG, which the scheduler then starts.
+    Trigger a DAG: create a DAG run, which the scheduler then starts.
 
     The data interval follows the logical date on every Airflow. A paused DAG gets its run too; it waits until the
     DAG is unpaused, and the answer says so.
@@ -194,7 +194,7 @@ def list_dag_runs(
     logical_date_lte: Any = None,
     **asked: Any,
 ) -> Dict[str, Any]:
-    """List the runs that the caller may read, the oldest first."""
+    """List the DAG runs that the caller can read, the oldest first."""
     from airflow.models.dagrun import DagRun as AirflowDagRun
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
@@ -262,7 +262,7 @@ def known(name: str, words: List[str], enum: Any) -> List[Any]:
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
 def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
-    """Tell the state of a run."""
+    """Return the state of a DAG run."""
     return shown(named_run(context, **run))
 
 

@@ -55,7 +55,7 @@ def _delete_command(arguments: Mapping[str, Any]) -> List[str]:
 )
 def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
     """
-    Delete all that Airflow has recorded about a DAG: its runs, its task instances, its stored form.
+    Delete all metadata of a DAG: its runs, task instances and serialized form.
 
     The audit log is kept. While its file defines the DAG this is refused unless it is forced, since the DAG processor
     brings such a DAG back. One with running task instances is not deleted.
@@ -81,7 +81,7 @@ def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
 )
 def delete_dag_run(context: Context, **run: Any) -> Dict[str, Any]:
     """
-    Delete a run and its task instances.
+    Delete a DAG run and its task instances.
 
     A run that is running is not deleted, as Airflow's own API has it since 3.1.
     """

@@ -100,7 +100,7 @@ class DagDetails(Dag):
 )
 def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str, Any]:
     """
-    Return a DAG in detail: its schedule, next runs, params with their schema, tags, owners and limits.
+    Return the details of a DAG: schedule, next runs, params with their schema, tags, owners and limits.
 
     All of it is what Airflow has stored; no file is parsed. A paused DAG has next runs too, which wait.
     """

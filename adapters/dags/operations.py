@@ -79,7 +79,7 @@ class Pause(Schema):
     command=lambda arguments: ["dags", "list"],
 )
 def list_dags(context: Context, **asked: Any) -> Dict[str, Any]:
-    """List the active DAGs that the caller may read."""
+    """List the active DAGs that the caller can read."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
     from sqlalchemy.orm import selectinload
@@ -111,7 +111,7 @@ def _pause_command(verb: str) -> Any:
     example={"dag_id": "example_dag"},
 )
 def pause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Dict[str, Any]:
-    """Pause a DAG: the scheduler starts no more of its runs."""
+    """Pause a DAG: the scheduler creates no more runs of it."""
     return _set_paused(context, dag_id, subdir, is_paused=True)
 
 
@@ -125,7 +125,7 @@ def pause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Di
     example={"dag_id": "example_dag"},
 )
 def unpause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Dict[str, Any]:
-    """Unpause a DAG: the scheduler starts its runs."""
+    """Unpause a DAG: the scheduler creates its runs again."""
     return _set_paused(context, dag_id, subdir, is_paused=False)
 
 

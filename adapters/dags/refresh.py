@@ -98,7 +98,7 @@ def _reserialize_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
 )
 def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[Dict[str, Any]]:
     """
-    Read the file of a DAG now, and write what it defines; then the change is there to be listed and triggered.
+    Parse the file of a DAG now, and write its DAGs to the database.
 
     The source of the file's bundle is asked first for what is new. DAGs that are gone from the file are deactivated;
     where the file is not on this host, nothing is changed and the call is refused with 409. The caller must be allowed
@@ -123,7 +123,7 @@ def refresh_all_dags(
     context: Context, in_background: bool, remove_missing: bool, **which: Any
 ) -> Optional[Dict[str, Any]]:
     """
-    Read all DAG files of this host now, several at once, and write what they define.
+    Parse all DAG files of this host now, and write their DAGs to the database.
 
     DAGs of files that are not on this host stay as they are and are listed; remove_missing deactivates them. Where a
     bundle, or the folder, has no DAG files at all on this host and active DAGs in the database, the call is refused

@@ -95,7 +95,7 @@ def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
 )
 def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[Dict[str, Any]]:
     """
-    Parse the files that Airflow reads DAGs from, and tell how each loads; nothing is written.
+    Parse DAG files and return how each loads; nothing is written.
 
     Each is parsed in a process of its own: one that ends its process, crashes or hangs is reported as such, and the
     others are still. Files that the caller may not execute are omitted: that takes the right on every DAG of a file,

@@ -46,7 +46,7 @@ def dag_source(
     context: Context, dag_id: str, subdir: Optional[str] = None, version_number: Optional[int] = None
 ) -> Dict[str, Any]:
     """
-    Give the code of a DAG as Airflow has stored it; the file is not read.
+    Return the DAG code that Airflow has stored; the DAG file is not read.
 
     The caller must be allowed to read every DAG of the file.
     """

@@ -181,7 +181,7 @@ def deploy_dag(
     context: Context, dag_file: Upload, path: str, force: bool, bundle: Optional[str] = None, **how: bool
 ) -> Dict[str, Any]:
     """
-    Put a DAG file into the DAGs folder and what it defines into the database, all of it or nothing.
+    Deploy a DAG file: write it to the DAGs folder and its DAGs to the database, completely or not at all.
 
     The file is loaded as what it is to become before it takes the place of the old one. It is refused where it does not
     load, defines no DAG, or one that another file defines. When the call returns, its DAGs are there to be listed and
@@ -211,7 +211,7 @@ def deploy_dag(
 def rollback_dag(
     context: Context, path: str, bundle: Optional[str] = None, deployment_id: Optional[str] = None, **how: bool
 ) -> Dict[str, Any]:
-    """Put a version of a DAG file that is kept in the place of what is there, as deploying it does."""
+    """Restore a stored version of a DAG file, as a deployment does."""
     target = targets.target(path, bundle)
     # The one that the audit log names, whatever is deployed meanwhile.
     chosen = _wanted(target, deployment_id or context.arguments.get("deployment_id"))
@@ -229,7 +229,7 @@ def rollback_dag(
 )
 def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: Optional[str] = None) -> Dict[str, Any]:
     """
-    Delete a DAG file, and deactivate its DAGs; rollback_dag brings it back.
+    Delete a DAG file and deactivate its DAGs; rollback_dag restores it.
 
     With their metadata, which is refused while one of their tasks runs, the DAGs' runs are gone for good.
     """
@@ -250,7 +250,7 @@ def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: 
 def list_deployments(
     context: Context, path: Optional[str] = None, bundle: Optional[str] = None, **asked: Any
 ) -> Dict[str, Any]:
-    """List what was deployed and is kept."""
+    """List the stored deployments of DAG files."""
     found = [
         record
         for record in history.every()

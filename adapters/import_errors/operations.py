@@ -68,7 +68,7 @@ def list_import_errors(
     context: Context, filename_pattern: Optional[str] = None, bundle: Optional[str] = None, **asked: Any
 ) -> Dict[str, Any]:
     """
-    List the files that did not load when Airflow last parsed them, as it has stored them; nothing is parsed.
+    List the import errors that Airflow has stored; nothing is parsed.
 
     Of a file with DAGs from earlier, those see it who may read one of them, and its stack trace who may read all. A
     file of which Airflow knows no DAG is for those who may read every DAG, or in multi-team mode its team's.

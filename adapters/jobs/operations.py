@@ -128,7 +128,7 @@ class JobState(JobSummary):
 )
 def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     """
-    Tell how a job in the background stands, what it has printed so far, and what came of it.
+    Return the state of an asynchronous job, its log tail so far, and its result.
 
     It is there for whoever asked for the job, for administrators, and for the static token where token_effects lists
     the effect of the job's operation.
@@ -186,7 +186,7 @@ class Jobs(Schema):
 def list_jobs(
     context: Context, operation: Optional[str] = None, state: Optional[List[str]] = None, **asked: Any
 ) -> Dict[str, Any]:
-    """List the jobs in the background that the caller asked for; administrators see everybody's."""
+    """List the caller's asynchronous jobs; administrators see the jobs of all callers."""
     jobs = [
         _summary(record, record.state())
         for record in job_store.every(sandbox.jobs_folder())
@@ -216,7 +216,7 @@ class EndedJob(Schema):
     example={"job_id": "0123456789abcdef" * 2},
 )
 def cancel_job(context: Context, job_id: str) -> Dict[str, Any]:
-    """End a job in the background: it is told to end, and killed with all it started where it does not."""
+    """Cancel an asynchronous job: its processes are asked to stop, and killed after the grace period."""
     record = _own_record(context, job_id)
     state = record.state()["state"]
     if state not in LIVE:

@@ -83,7 +83,7 @@ def import_pools(
     context: Context, on_conflict: str, pools: Optional[Entries] = None, file: Optional[str] = None
 ) -> Dict[str, Any]:
     """
-    Set many pools: all of them, or none where one cannot be set.
+    Import pools: all of them, or none if one cannot be set.
 
     A description that an entry omits stays, and so does include_deferred. To overwrite a pool needs the permission to
     edit it. A pool stays in its team; an entry that names another team is refused.
@@ -127,7 +127,7 @@ def _require_same_teams(entries: Entries, present: Mapping[str, Any], field: str
     command=lambda arguments: ["pools", "export", "/dev/stdout"],
 )
 def export_pools(context: Context) -> Dict[str, Any]:
-    """Return all pools that the caller may read, as import_pools takes them."""
+    """Export all pools that the caller can read, in the format of import_pools."""
     names = context.caller.names(Resource.POOL)
     rows = stored_pools(context.session)
     return {"pools": {name: _exported(rows[name]) for name in sorted(rows) if names is None or name in names}}

@@ -105,7 +105,7 @@ def _set_command(arguments: Mapping[str, Any]) -> List[str]:
 )
 def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[str, Any]:
     """
-    Set a pool, a new one or one that exists.
+    Create or update a pool.
 
     A new pool needs the permission to create one besides.
     """
@@ -128,7 +128,7 @@ def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[st
     example={"name": "narrow"},
 )
 def get_pool(context: Context, name: str) -> Dict[str, Any]:
-    """Give a pool, and how many of its slots are in use."""
+    """Return a pool and the number of its slots in use."""
     return _shown(_found(context.session, name), _used_slots(context.session, name))
 
 
@@ -141,7 +141,7 @@ def get_pool(context: Context, name: str) -> Dict[str, Any]:
     command=lambda arguments: ["pools", "list"],
 )
 def list_pools(context: Context, name_pattern: Optional[str] = None, **asked: Any) -> Dict[str, Any]:
-    """List the pools, and how many of their slots are in use."""
+    """List the pools and the number of their slots in use."""
     from airflow.models.pool import Pool as AirflowPool
     from sqlalchemy import select
 
@@ -167,7 +167,7 @@ def list_pools(context: Context, name_pattern: Optional[str] = None, **asked: An
     example={"name": "narrow"},
 )
 def delete_pool(context: Context, name: str) -> Dict[str, Any]:
-    """Delete a pool; the default pool stays."""
+    """Delete a pool; the default pool cannot be deleted."""
     row = _found(context.session, name)
     if name == row.DEFAULT_POOL_NAME:
         raise DefaultPool(name)

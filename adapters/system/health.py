@@ -73,7 +73,7 @@ class Health(Schema):
 @operation(request=Nothing, result=Health, access=None, effect=Effect.READ, tag="System")
 def health(context: Context) -> Dict[str, Any]:
     """
-    Tell whether Airflow's scheduler, triggerer, DAG processor and database are well, and how busy the sandbox is.
+    Return the status of Airflow's scheduler, triggerer, DAG processor and database, and the number of jobs.
 
     The answer is 200 in any case, as that of Airflow's own health page.
     """

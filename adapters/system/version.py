@@ -28,11 +28,11 @@ class Version(Schema):
     command=lambda arguments: ["version"],
 )
 def version(context: Context) -> Dict[str, Any]:
-    """Tell the version of Airflow."""
+    """Return the version of Airflow."""
     return {"version": airflow().version}
 
 
 @operation(request=Nothing, result=Version, access=None, effect=Effect.READ, tag="System")
 def plugin_version(context: Context) -> Dict[str, Any]:
-    """Tell the version of this plugin."""
+    """Return the version of this plugin."""
     return {"version": __version__}

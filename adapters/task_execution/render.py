@@ -70,7 +70,7 @@ class RenderedTask(OnTrial):
 )
 def render_task(context: Context, in_background: bool, **instance: Any) -> Optional[Dict[str, Any]]:
     """
-    Render the templates of a task, as its file has them now.
+    Render the templates of a task, as its DAG file defines them now.
 
     The run need not exist: by its date it is as if it had been triggered for it. Variables, connections, macros and
     the XComs of the run's other tasks are there for the templates. Nothing is stored or changed.

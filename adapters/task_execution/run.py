@@ -135,7 +135,7 @@ def run_task(
     **asked: Any,
 ) -> Optional[Dict[str, Any]]:
     """
-    Run one task instance for real; no other task of its run starts by it.
+    Run one task instance, and no other task of its DAG run.
 
     With ``local`` it runs in a process of ours and the answer comes when it has ended; if that is longer than a request
     may take, it goes on as a job (202). Without, Airflow 3 hands it to the scheduler. Airflow 2 sends it to a Celery or

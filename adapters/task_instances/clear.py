@@ -148,7 +148,7 @@ def clear_tasks(
     **which: Any,
 ) -> Dict[str, Any]:
     """
-    Clear task instances, so that the scheduler runs them again; by default, only return which those would be.
+    Clear task instances so that Airflow runs them again; by default a dry run that only lists them.
 
     As in Airflow's REST API nothing is cleared unless dry_run is false. The tasks are those that are named, or whose
     id the expression matches, or all, with the tasks before and after them where that is asked for; the runs are the

@@ -44,7 +44,7 @@ class FailedDependencies(Schema):
 )
 def task_failed_deps(context: Context, **instance: Any) -> Dict[str, Any]:
     """
-    Tell which dependencies keep a task from starting, by name and reason.
+    Return the unmet dependencies that keep a task instance from starting, by name and reason.
 
     For a date that has no run the answer is what would hold for one; nothing is changed by asking.
     """

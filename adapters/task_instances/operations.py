@@ -79,7 +79,7 @@ def instance_command(verb: str) -> Callable[[Mapping[str, Any]], List[str]]:
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
-    """Tell the state of a task instance."""
+    """Return the state of a task instance."""
     from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
     from sqlalchemy import select
 
@@ -130,7 +130,7 @@ def list_task_instances(
     logical_date_lte: Any = None,
     **asked: Any,
 ) -> Dict[str, Any]:
-    """List the task instances that the caller may read, those of mapped tasks each for itself."""
+    """List the task instances that the caller can read, each instance of a mapped task by itself."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
     from airflow.utils.state import TaskInstanceState
@@ -173,7 +173,7 @@ class RenderedFields(Schema):
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def rendered_fields(context: Context, **instance: Any) -> Dict[str, Any]:
-    """Give the template fields that Airflow stored when a task ran; nothing is rendered for it."""
+    """Return the rendered template fields that Airflow stored when a task ran; nothing is rendered."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
     from sqlalchemy import select
 

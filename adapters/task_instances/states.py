@@ -83,7 +83,7 @@ def set_task_state(
     **instance: Any,
 ) -> Dict[str, Any]:
     """
-    Set the state of a task instance, as marking it in Airflow's pages does.
+    Set the state of a task instance, as marking it in Airflow's UI does.
 
     Without map_index all instances of a mapped task are set. What failed after the task is cleared, so that the run
     goes on; what is to fail with it, by downstream, is not.
@@ -109,7 +109,7 @@ def set_task_state(
 )
 def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any]:
     """
-    Set the state of a run, with one meaning on every Airflow.
+    Set the state of a DAG run, with the same meaning on every Airflow version.
 
     With success or failed, what is running gets that state, what has not run is skipped, what has ended stays as it
     is. With queued the scheduler takes the run up again; its task instances stay as they are.

@@ -109,7 +109,7 @@ def task_log(
     **instance: Any,
 ) -> Dict[str, Any]:
     """
-    Give the log of a task that ran or is running, from wherever Airflow is configured to keep it.
+    Return the log of a task instance from wherever Airflow is configured to store it.
 
     An answer has 1 MiB of text at most. While ``end_of_log`` is false, ``continuation_token`` reads on. A task that
     has not run yet has the try 0, whose log is empty. Once a try has ended, the last lines of a large file are read

@@ -99,7 +99,7 @@ def import_variables(
     file: Optional[str] = None,
 ) -> Dict[str, Any]:
     """
-    Set many variables: all of them, or none where one cannot be set.
+    Import variables: all of them, or none if one cannot be set.
 
     A description that is not named stays as it is. Values that are masked are refused. To overwrite a variable needs
     the permission to edit it. What export_variables returned and what save_variables wrote is imported as what it was;
@@ -149,7 +149,7 @@ def _set(session: Any, key: str, entry: Mapping[str, Any], present: Any) -> None
 )
 def export_variables(context: Context) -> Dict[str, Any]:
     """
-    Give all variables of the metadata database with their true values, as import_variables takes them.
+    Export all variables of the metadata database unmasked, in the format of import_variables.
 
     Where one is sensitive they are given to those who may edit it, and refused to others. What cannot be decrypted is
     omitted, with a warning; where nothing can be, the export is refused.
@@ -168,7 +168,7 @@ def export_variables(context: Context) -> Dict[str, Any]:
 )
 def save_variables(context: Context, file: str) -> Dict[str, Any]:
     """
-    Write what export_variables gives to a file on the server, which is replaced whole.
+    Write the export of all variables to a server file, which is replaced completely.
 
     Only its owner may read it. A folder has as many files as the option files_kept allows.
     """

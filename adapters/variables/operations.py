@@ -118,7 +118,7 @@ def _get_command(arguments: Mapping[str, Any]) -> List[str]:
 )
 def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict[str, Any]:
     """
-    Set a variable, a new one or one that exists.
+    Create or update a variable.
 
     The value is kept to the letter. The answer shows it unless its name is one that Airflow hides. A new variable
     needs the permission to create one besides.
@@ -148,7 +148,7 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
 )
 def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dict[str, Any]:
     """
-    Give the value of a variable of the metadata database.
+    Return the value of a variable of the metadata database.
 
     The secrets backends and the environment are asked first where the option read_secrets_backends says so, and in
     Python. Where there is no such variable the answer is the default, if one is named, else 404. Where the value is
@@ -174,7 +174,7 @@ def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dic
     command=lambda arguments: ["variables", "list"],
 )
 def list_variables(context: Context, key_pattern: Optional[str] = None, **asked: Any) -> Dict[str, Any]:
-    """List the variables of the metadata database; sensitive values are masked."""
+    """List the variables of the metadata database, with sensitive values masked."""
     from airflow.models.variable import Variable as AirflowVariable
     from sqlalchemy import select
 
@@ -199,7 +199,7 @@ def list_variables(context: Context, key_pattern: Optional[str] = None, **asked:
     example={"key": "greeting"},
 )
 def delete_variable(context: Context, key: str) -> Dict[str, Any]:
-    """Delete a variable of the metadata database."""
+    """Delete a variable from the metadata database."""
     from airflow.models.variable import Variable as AirflowVariable
 
     team = airflow().rights.team_of(_stored(context.session, key))

@@ -118,7 +118,7 @@ def list_xcoms(
     key_pattern: Optional[str] = None,
     **asked: Any,
 ) -> Dict[str, Any]:
-    """List the XComs that the caller may read, with their values on request."""
+    """List the XComs that the caller can read, with their values on request."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
@@ -150,7 +150,7 @@ def list_xcoms(
 )
 def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, Any]:
     """
-    Return an XCom of a task instance: its value as it is stored in the metadata database.
+    Return an XCom of a task instance, with the value that is stored in the metadata database.
 
     A value that is more than JSON, such as a date or a tuple, comes in the form in which Airflow stores it. A pickle
     is never read, and a value above 1 MiB is not returned.
