@@ -23,7 +23,7 @@ class BackfillNotFound(NotFound):
 
 @dataclass(eq=False)
 class BackfillIsActive(Conflict):
-    """The DAG is being backfilled, and Airflow does one at a time."""
+    """The DAG has an active backfill, and Airflow runs one at a time."""
 
     code = "backfill_active"
     dag_id: str
@@ -38,7 +38,7 @@ class BackfillIsActive(Conflict):
 
 @dataclass(eq=False)
 class BackfillHasEnded(Conflict):
-    """The backfill has ended already."""
+    """The backfill has already ended."""
 
     code = "backfill_ended"
     backfill_id: int
@@ -50,7 +50,7 @@ class BackfillHasEnded(Conflict):
 
 @dataclass(eq=False)
 class BackfillIsElsewhere(Conflict):
-    """A job on another machine runs the backfill."""
+    """The backfill runs as a job on another machine."""
 
     code = "backfill_on_other_host"
     backfill_id: int
@@ -65,7 +65,7 @@ class BackfillIsElsewhere(Conflict):
 
 @dataclass(eq=False)
 class NoSchedule(Conflict):
-    """The DAG's schedule has no dates that follow from one another."""
+    """The DAG's schedule has no consecutive dates."""
 
     code = "no_schedule"
     dag_id: str
@@ -79,7 +79,7 @@ class NoSchedule(Conflict):
 
 @dataclass(eq=False)
 class DependsOnPast(Conflict):
-    """Tasks wait for those of the run before, which this way of backfilling does not do."""
+    """Tasks depend on past runs, which this kind of backfill does not respect."""
 
     code = "depends_on_past"
     dag_id: str

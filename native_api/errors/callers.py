@@ -11,7 +11,7 @@ from native_api.errors.base import NativeApiError
 
 @dataclass(eq=False)
 class Unauthorized(NativeApiError):
-    """The credentials are missing, or are not those of anybody here."""
+    """The credentials are missing or invalid."""
 
     code = "unauthorized"
     status = HTTPStatus.UNAUTHORIZED
@@ -27,7 +27,7 @@ class Unauthorized(NativeApiError):
 
 @dataclass(eq=False)
 class TokenRefused(Unauthorized):
-    """The static token is not the one that is configured."""
+    """The static token is wrong."""
 
     code = "token_refused"
     reason: str = field(default="Token Authentication Failed", metadata={"public": False})
@@ -35,7 +35,7 @@ class TokenRefused(Unauthorized):
 
 @dataclass(eq=False)
 class Forbidden(NativeApiError):
-    """The caller is known and lacks a right."""
+    """The caller lacks a permission."""
 
     code = "permission_denied"
     status = HTTPStatus.FORBIDDEN
@@ -47,7 +47,7 @@ class Forbidden(NativeApiError):
 
 @dataclass(eq=False)
 class SensitiveValue(Forbidden):
-    """The value is sensitive, and the caller may not edit it: a mask would be stored as if it were the value."""
+    """The value is sensitive, and the caller lacks the permission to edit it."""
 
     code = "sensitive_value"
 
@@ -57,7 +57,7 @@ class SensitiveValue(Forbidden):
 
 @dataclass(eq=False)
 class EffectNotAllowed(NativeApiError):
-    """The configuration keeps this caller from operations of this effect."""
+    """The configuration disables operations of this effect for the caller."""
 
     code = "effect_not_allowed"
     status = HTTPStatus.FORBIDDEN
@@ -71,7 +71,7 @@ class EffectNotAllowed(NativeApiError):
 
 @dataclass(eq=False)
 class SensitiveForToken(EffectNotAllowed):
-    """The value is sensitive, and the static token may not write."""
+    """The value is sensitive, and token_effects does not include write."""
 
     code = "sensitive_value_for_token"
 
@@ -81,7 +81,7 @@ class SensitiveForToken(EffectNotAllowed):
 
 @dataclass(eq=False)
 class CrossSiteRequest(NativeApiError):
-    """A credential that browsers send by themselves came without the proof that a page of Airflow sent it."""
+    """A credential that browsers send automatically came without proof that a page of Airflow sent the request."""
 
     code = "cross_site_request"
     status = HTTPStatus.FORBIDDEN

@@ -11,7 +11,7 @@ from native_api.errors.base import NativeApiError
 
 @dataclass(eq=False)
 class MethodNotAllowed(NativeApiError):
-    """The operation is called by another HTTP method."""
+    """The operation needs another HTTP method."""
 
     code = "method_not_allowed"
     status = HTTPStatus.METHOD_NOT_ALLOWED
@@ -34,7 +34,7 @@ class Conflict(NativeApiError):
 
 @dataclass(eq=False)
 class Refused(Conflict):
-    """Airflow refused, and says why in a sentence of its own."""
+    """Airflow refused the request; *detail* has the reason."""
 
     code = "refused"
     reason: str = field(metadata={"public": False})
@@ -56,7 +56,7 @@ class SomeExist(Conflict):
 
 @dataclass(eq=False)
 class VariablesExist(SomeExist):
-    """Variables that were to be new are there already."""
+    """Variables to add exist already."""
 
     code = "variables_exist"
     nouns = "variables"
@@ -64,7 +64,7 @@ class VariablesExist(SomeExist):
 
 @dataclass(eq=False)
 class ConnectionsExist(SomeExist):
-    """Connections that were to be new are there already."""
+    """Connections to add exist already."""
 
     code = "connections_exist"
     nouns = "connections"
@@ -72,7 +72,7 @@ class ConnectionsExist(SomeExist):
 
 @dataclass(eq=False)
 class PoolsExist(SomeExist):
-    """Pools that were to be new are there already."""
+    """Pools to add exist already."""
 
     code = "pools_exist"
     nouns = "pools"
@@ -80,7 +80,7 @@ class PoolsExist(SomeExist):
 
 @dataclass(eq=False)
 class ConnectionExists(Conflict):
-    """A connection has that id already."""
+    """A connection with that id exists already."""
 
     code = "connection_exists"
     conn_id: str
@@ -91,7 +91,7 @@ class ConnectionExists(Conflict):
 
 @dataclass(eq=False)
 class DefaultPool(Conflict):
-    """Airflow needs its default pool."""
+    """The default pool cannot be deleted."""
 
     code = "default_pool"
     name: str
@@ -102,7 +102,7 @@ class DefaultPool(Conflict):
 
 @dataclass(eq=False)
 class DagRunExists(Conflict):
-    """The DAG has a run with that id or date already."""
+    """The DAG already has a run with that id or date."""
 
     code = "dag_run_exists"
     dag_id: str
@@ -115,7 +115,7 @@ class DagRunExists(Conflict):
 
 @dataclass(eq=False)
 class DagRunIsRunning(Conflict):
-    """The run is running, and its tasks would lose their rows."""
+    """The DAG run is running."""
 
     code = "dag_run_running"
     dag_id: str
@@ -142,7 +142,7 @@ class DagIsDefined(Conflict):
 
 @dataclass(eq=False)
 class DagHasImportErrors(Conflict):
-    """The DAG's file does not load at present, so that its tasks could not run."""
+    """The DAG's file has import errors, so its tasks cannot run."""
 
     code = "dag_has_import_errors"
     dag_id: str
@@ -155,7 +155,7 @@ class DagHasImportErrors(Conflict):
 
 @dataclass(eq=False)
 class DagNotLoaded(Conflict):
-    """The file of a DAG does not define it at present."""
+    """The DAG's file does not define the DAG any more."""
 
     code = "dag_not_loaded"
     dag_id: str
@@ -212,7 +212,7 @@ def _of_bundle(bundle_name: Optional[str]) -> str:
 
 @dataclass(eq=False)
 class Invalid(NativeApiError):
-    """The request was read and is not valid; *errors* names what is wrong with each field."""
+    """The request is invalid; *errors* has a message for each invalid field."""
 
     code = "invalid_arguments"
     status = HTTPStatus.UNPROCESSABLE_ENTITY

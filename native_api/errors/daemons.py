@@ -39,7 +39,7 @@ class DaemonNotFound(NotFound):
 
 @dataclass(eq=False)
 class DaemonRuns(Conflict):
-    """The daemon runs already."""
+    """The daemon is already running."""
 
     code = "daemon_running"
     name: str
@@ -51,7 +51,7 @@ class DaemonRuns(Conflict):
 
 @dataclass(eq=False)
 class DaemonDied(Conflict):
-    """The daemon was started and ended at once."""
+    """The daemon ended right after its start."""
 
     code = "daemon_died"
     name: str

@@ -13,7 +13,7 @@ from native_api.errors.missing import NotFound
 
 @dataclass(eq=False)
 class DagFileExists(Conflict):
-    """There is such a file already, and the caller did not ask to replace it."""
+    """The DAG file exists already, and the caller did not ask to replace it."""
 
     code = "dag_file_exists"
     path: str
@@ -36,7 +36,7 @@ class DagFileNotFound(NotFound):
 
 @dataclass(eq=False)
 class DeploymentRuns(Conflict):
-    """Somebody else changes the same file."""
+    """Another deployment is changing the same DAG file."""
 
     code = "deployment_running"
     file: str
@@ -47,7 +47,7 @@ class DeploymentRuns(Conflict):
 
 @dataclass(eq=False)
 class DeploymentNotFound(NotFound):
-    """No such version of the file is kept."""
+    """No such version of the DAG file is stored."""
 
     code = "deployment_not_found"
     file: str
@@ -60,7 +60,7 @@ class DeploymentNotFound(NotFound):
 
 @dataclass(eq=False)
 class DagsElsewhere(Conflict):
-    """DAGs of the file are defined by other files; *dags* has those by the ids."""
+    """Other files define DAGs of the file; *dags* maps their ids to those files."""
 
     code = "dag_defined_elsewhere"
     dags: Dict[str, str]

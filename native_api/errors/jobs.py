@@ -22,7 +22,7 @@ class JobFailed(NativeApiError):
 
 @dataclass(eq=False)
 class UserCodeFailed(JobFailed):
-    """The code of the DAG raised an exception."""
+    """DAG code raised an exception."""
 
     code = "user_code_failed"
     exception: str
@@ -37,7 +37,7 @@ class UserCodeFailed(JobFailed):
 
 @dataclass(eq=False)
 class UserCodeCrashed(JobFailed):
-    """The code of the DAG ended its process."""
+    """DAG code ended its process."""
 
     code = "user_code_crashed"
     exit_code: int
@@ -50,7 +50,7 @@ class UserCodeCrashed(JobFailed):
 
 @dataclass(eq=False)
 class JobCancelled(JobFailed):
-    """Somebody ended the job."""
+    """The job was cancelled."""
 
     code = "job_cancelled"
     status = HTTPStatus.CONFLICT
@@ -61,7 +61,7 @@ class JobCancelled(JobFailed):
 
 @dataclass(eq=False)
 class JobTimedOut(JobFailed):
-    """The job took longer than it may."""
+    """The job exceeded its timeout."""
 
     code = "job_timed_out"
     status = HTTPStatus.GATEWAY_TIMEOUT
@@ -75,7 +75,7 @@ class JobTimedOut(JobFailed):
 
 @dataclass(eq=False)
 class TooManyJobs(NativeApiError):
-    """As many jobs run and wait as may."""
+    """All job slots and queue places are in use."""
 
     code = "job_limit_reached"
     status = HTTPStatus.TOO_MANY_REQUESTS
@@ -97,7 +97,7 @@ class TooManyJobs(NativeApiError):
 
 @dataclass(eq=False)
 class SandboxUnavailable(NativeApiError):
-    """The process that jobs are started from does not start."""
+    """The process that jobs are forked from does not start."""
 
     code = "sandbox_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -109,7 +109,7 @@ class SandboxUnavailable(NativeApiError):
 
 @dataclass(eq=False)
 class JobNotFound(NotFound):
-    """There is no such job, or it is somebody else's."""
+    """There is no such job, or it belongs to another caller."""
 
     code = "job_not_found"
     job_id: str
@@ -120,7 +120,7 @@ class JobNotFound(NotFound):
 
 @dataclass(eq=False)
 class JobHasEnded(Conflict):
-    """The job has ended and cannot be cancelled."""
+    """The job has already ended."""
 
     code = "job_ended"
     job_id: str

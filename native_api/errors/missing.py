@@ -18,7 +18,7 @@ class NotFound(NativeApiError):
 
 @dataclass(eq=False)
 class Missing(NotFound):
-    """Airflow did not find something, and says so in a sentence of its own."""
+    """Airflow did not find something; the message is Airflow's own."""
 
     code = "not_found"
     reason: str = field(metadata={"public": False})
@@ -29,7 +29,7 @@ class Missing(NotFound):
 
 @dataclass(eq=False)
 class PageNotFound(NotFound):
-    """No page of this API has that address."""
+    """There is no page at this URL."""
 
     code = "page_not_found"
     path: str
@@ -106,7 +106,7 @@ class TaskNotFound(NotFound):
 
 @dataclass(eq=False)
 class TaskInstanceNotFound(NotFound):
-    """The run has no such task instance."""
+    """The DAG run has no such task instance."""
 
     code = "task_instance_not_found"
     dag_id: str

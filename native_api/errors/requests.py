@@ -11,7 +11,7 @@ from native_api.errors.base import NativeApiError
 
 @dataclass(eq=False)
 class BadRequest(NativeApiError):
-    """The request could not be read at all."""
+    """The request cannot be read."""
 
     code = "bad_request"
     status = HTTPStatus.BAD_REQUEST
@@ -23,7 +23,7 @@ class BadRequest(NativeApiError):
 
 @dataclass(eq=False)
 class UnsupportedMediaType(NativeApiError):
-    """The body is of a type that the API does not read."""
+    """The media type of the body is not supported."""
 
     code = "unsupported_media_type"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
@@ -38,7 +38,7 @@ class UnsupportedMediaType(NativeApiError):
 
 @dataclass(eq=False)
 class BodyTooLarge(NativeApiError):
-    """The body is larger than an option allows."""
+    """The body is larger than the configuration allows."""
 
     code = "body_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -51,7 +51,7 @@ class BodyTooLarge(NativeApiError):
 
 @dataclass(eq=False)
 class FormTooLarge(NativeApiError):
-    """A form has too many parts, or too much in them besides its files."""
+    """The form has too many fields, or too much data besides its files."""
 
     code = "form_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -68,7 +68,7 @@ class FormTooLarge(NativeApiError):
 
 @dataclass(eq=False)
 class BodyCutOff(BadRequest):
-    """The body ended before it was complete, and nothing was done with it."""
+    """The body ended before it was complete; the request had no effect."""
 
     code = "body_cut_off"
     reason: str = field(default="The body ended before it was complete.", metadata={"public": False})
@@ -76,7 +76,7 @@ class BodyCutOff(BadRequest):
 
 @dataclass(eq=False)
 class BodyTooSlow(NativeApiError):
-    """The body did not arrive in time."""
+    """The body was not received within the timeout."""
 
     code = "body_too_slow"
     status = HTTPStatus.REQUEST_TIMEOUT
@@ -89,7 +89,7 @@ class BodyTooSlow(NativeApiError):
 
 @dataclass(eq=False)
 class TooManyBodies(NativeApiError):
-    """The server is receiving as many request bodies as an option allows."""
+    """The server is already receiving the maximum number of request bodies."""
 
     code = "too_many_bodies"
     status = HTTPStatus.SERVICE_UNAVAILABLE

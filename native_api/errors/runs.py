@@ -10,7 +10,7 @@ from native_api.errors.conflicts import Conflict
 
 @dataclass(eq=False)
 class TaskInstanceBusy(Conflict):
-    """The task instance runs, or is about to."""
+    """The task instance is running or queued."""
 
     code = "task_instance_busy"
     dag_id: str
@@ -28,7 +28,7 @@ class TaskInstanceBusy(Conflict):
 
 @dataclass(eq=False)
 class DependenciesUnmet(Conflict):
-    """The task instance has dependencies that are not met."""
+    """The task instance has unmet dependencies."""
 
     code = "dependencies_unmet"
     dag_id: str

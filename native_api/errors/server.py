@@ -11,7 +11,7 @@ from native_api.errors.base import NativeApiError
 
 @dataclass(eq=False)
 class Unforeseen(NativeApiError):
-    """An error nobody thought of; the id finds it in the server's log."""
+    """Unexpected error; the web server's log has the traceback under the id."""
 
     code = "internal_error"
     error_id: str
@@ -22,7 +22,7 @@ class Unforeseen(NativeApiError):
 
 @dataclass(eq=False)
 class NotSupported(NativeApiError):
-    """The operation does not exist here."""
+    """The operation is not available in this version of Airflow."""
 
     code = "not_supported"
     status = HTTPStatus.NOT_IMPLEMENTED
@@ -35,7 +35,7 @@ class NotSupported(NativeApiError):
 
 @dataclass(eq=False)
 class DatabaseUnavailable(NativeApiError):
-    """Airflow's metadata database does not answer."""
+    """Airflow's metadata database is not available."""
 
     code = "database_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
