@@ -41,7 +41,7 @@ def named_run(
     active_dag(context, dag_id, subdir)
     row = find_run(context.session, dag_id, run_id, logical_date)
     if run_id is not None:
-        context.meant["run_id"] = row.run_id
+        context.resolved_arguments["run_id"] = row.run_id
     return row
 
 
@@ -95,7 +95,7 @@ def stored_run_id(context: Context, statement: Any, column: Any, run_id: str) ->
     readings = (run_id, with_pluses(run_id))
     found = set(context.session.scalars(statement.with_only_columns(column).where(column.in_(readings)).distinct()))
     stored = next((reading for reading in readings if reading in found), run_id)
-    context.meant["run_id"] = stored
+    context.resolved_arguments["run_id"] = stored
     return stored
 
 

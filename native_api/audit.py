@@ -67,11 +67,7 @@ def hides(name: str, schema_field: Any) -> bool:
 
 
 def masked(request: Schema, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """
-    Return the loaded *arguments*, masked; the schema says which field names another, or is masked in its own way.
-
-    A schema whose arguments do not say what they stand for has a method ``also_told`` of the arguments, which does.
-    """
+    """Return the loaded *arguments*, masked; the schema says which names another, or is masked in its own way."""
     hidden = dict(arguments)
     for name, schema_field in request.fields.items():
         if hidden.get(name) is None:
@@ -81,5 +77,4 @@ def masked(request: Schema, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
             hidden[name] = its_own(hidden[name])
         else:
             hidden[name] = airflow().masked(hidden[name], arguments.get(named_by) if named_by else name)
-    also_told = getattr(request, "also_told", None)
-    return {**hidden, **also_told(arguments)} if also_told else hidden
+    return hidden

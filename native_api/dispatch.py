@@ -68,14 +68,16 @@ def call(
             if _is_of_one(right, operation):
                 caller.require(right, right.identifier(loaded))
         context = Context(session, caller, whole_lists, operation=name, client_is_gone=client_is_gone)
-        context.arguments = _as_asked(operation, audit.masked(operation.request, loaded))
+        context.resolved_arguments.update(operation.resolve(loaded))
+        told = _as_asked(operation, audit.masked(operation.request, loaded))
+        context.arguments = {**told, **context.resolved_arguments}
         if operation.effect.is_told_before:
             audit.record(context, operation, loaded, {})
             session.commit()
         result = _dumped(operation, context, operation.function(context, **loaded))
         if operation.effect is Effect.WRITE or context.disclosed:
-            audit.record(context, operation, {**loaded, **context.meant}, result)
-    return Answer(operation, {**loaded, **context.meant}, result, context.created, context.followed)
+            audit.record(context, operation, {**loaded, **context.resolved_arguments}, result)
+    return Answer(operation, {**loaded, **context.resolved_arguments}, result, context.created, context.followed)
 
 
 def _as_asked(operation: Operation, loaded: Mapping[str, Any]) -> Dict[str, Any]:

@@ -23,13 +23,13 @@ class Context:
     whole_lists: bool = False
     created: bool = False
     warnings: List[str] = field(default_factory=list)
-    #: Arguments that turned out to stand for others: the id of a run, by the one that is stored.
-    meant: Dict[str, Any] = field(default_factory=dict)
+    #: Arguments that stand for others, or that the caller has left out: the id of a run, by the one that is stored.
+    resolved_arguments: Dict[str, Any] = field(default_factory=dict)
     #: Names of the things whose secrets the result has unmasked.
     disclosed: List[str] = field(default_factory=list)
     #: What goes on after the answer: the operation that tells how it stands, and its arguments.
     followed: Optional[Tuple[str, Dict[str, Any]]] = None
-    #: The operation's name, and its arguments with what is secret masked.
+    #: The operation's name, and its arguments as they are told: what is secret masked, and with what it resolves.
     operation: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     #: Tells whether anybody waits for the answer still.
@@ -42,6 +42,7 @@ class Context:
 
 Function = Callable[..., Any]
 Command = Callable[[Mapping[str, Any]], Optional[List[str]]]
+Resolve = Callable[[Mapping[str, Any]], Dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Operation:
     tag: str
     command: Command
     creates: bool
+    resolve: Resolve
     example: Mapping[str, Any]
 
     @property
@@ -91,6 +93,7 @@ def operation(
     tag: str,
     command: Command = lambda arguments: None,
     creates: bool = False,
+    resolve: Resolve = lambda arguments: {},
     example: Optional[Mapping[str, Any]] = None,
 ) -> Callable[[F], F]:
     """
@@ -104,6 +107,8 @@ def operation(
     :param tag: the noun of Airflow that it is about, as the OpenAPI document groups operations.
     :param command: gives, of the loaded arguments, the words after ``airflow`` that do the same on the command line.
     :param creates: it may create something; its context says then whether it did.
+    :param resolve: gives, of the loaded arguments, what they stand for; it is looked up before the function runs, so
+        that the audit log names it, and the function finds it in its context.
     :param example: arguments for the documentation and the contract tests.
     """
 
@@ -114,7 +119,7 @@ def operation(
         rights = (access,) if isinstance(access, Access) else access or ()
         later = accepted() if accepted else None
         _OPERATIONS[name] = Operation(
-            name, function, request(), result(), later, rights, effect, tag, command, creates, example or {}
+            name, function, request(), result(), later, rights, effect, tag, command, creates, resolve, example or {}
         )
         return function
 

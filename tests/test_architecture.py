@@ -99,7 +99,6 @@ NO_SNIFFS = {
     ("native_api.python_api", "read"): "an argument of the caller's: a file that is open",
     ("native_api.python_api", "name"): "the name of such a file",
     ("native_api.http.disconnects", "POLLRDHUP"): "Python's select, which has it on Linux only",
-    ("native_api.audit", "also_told"): "a schema of ours",
     ("native_api.adapters.connections.operations", "length"): "a type of SQLAlchemy's, which may have none",
     ("native_api.adapters.connections.operations", "_password"): "a row of the table, or the model",
     ("native_api.adapters.connections.operations", "_extra"): "a row of the table, or the model",

@@ -10,7 +10,6 @@ from native_api.adapters import sandbox
 from native_api.adapters.backfills import ending, job, progress, states
 from native_api.adapters.backfills.plan import Plan, later_that_day, planned, require_whole_runs
 from native_api.adapters.backfills.schemas import (
-    LAST_DAY,
     STATES,
     BackfillDag,
     Backfills,
@@ -71,7 +70,7 @@ def backfill_dag(
         _lock(context.session, dag_id)
         ending.take_down_the_ended(context.session, dag_id)
     plan = planned(context.session, dag_model, wanted)
-    context.meant.update(plan.adapted)
+    context.resolved_arguments.update(plan.adapted)
     context.warnings += [*_weighed(plan), *_of_no_effect(plan)]
     if plan.dry_run:
         return plan.shown()
@@ -132,14 +131,14 @@ def dag_waits(dag_model: Any) -> Optional[str]:
 def _of_no_effect(plan: Plan) -> List[str]:
     """Return a warning for each argument that changes nothing."""
     warnings = []
-    if plan.ignore_dependencies and plan.wanted.get("task_regex") is None:
+    if plan.ignore_dependencies and plan.task_regex is None:
         warnings.append("'ignore_dependencies' means nothing without task_regex.")
     if plan.ignore_first_depends_on_past and plan.depends_on_past() is None:
         warnings.append("'ignore_first_depends_on_past' means nothing here: no task has depends_on_past.")
-    later = later_that_day(plan) if LAST_DAY in plan.wanted else None
+    later = later_that_day(plan) if plan.last_day else None
     if later is not None:
         warnings.append(
-            f"'{plan.wanted[LAST_DAY]}' has no time and stands for the midnight before that day: its run of "
+            f"'{plan.last_day}' has no time and stands for the midnight before that day: its run of "
             f"{later.logical_date.isoformat()}, and those after it, are left out. Give a time to have them."
         )
     return warnings
@@ -178,7 +177,10 @@ def _job(plan: Plan, found: Any) -> sandbox.Job:
         "task_ids": plan.task_ids if plan.left_out else None,
         "reprocessed": [run.run.run_id for run in plan.that_are("reprocess")],
         "ignore_task_deps": plan.ignore_dependencies,
-        **{name: plan.wanted.get(name) for name in ("conf", "run_backwards", "ignore_first_depends_on_past", "pool")},
+        "conf": plan.conf,
+        "run_backwards": plan.run_backwards,
+        "ignore_first_depends_on_past": plan.ignore_first_depends_on_past,
+        "pool": plan.pool,
     }
     cleanup = (job.give_up, {"backfill_id": found.backfill_id})
     return sandbox.Job(job.run, arguments, cleanup, found.job_id)
@@ -298,7 +300,7 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
     """
     session = context.session
     found = _found(context, backfill_id, _EDIT)
-    context.meant["dag_id"] = found.dag_id
+    context.resolved_arguments["dag_id"] = found.dag_id
     ending.require_not_ended(session, found)
     airflow().backfills.cancel(session, found)
     session.flush()

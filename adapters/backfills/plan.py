@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -45,20 +45,32 @@ class Plan:
 
     dag_model: Any
     dag: Any
-    wanted: Mapping[str, Any]
     runs: List[PlannedRun]
     #: The tasks that run, each after those that it waits for.
     task_ids: List[str]
     #: The states that the DAG's other tasks get, since they are not to run.
-    left_out: Dict[str, str] = field(default_factory=dict)
+    left_out: Dict[str, str]
+
+    # What it was asked for, as the request has it
+    from_date: Any
+    to_date: Any
+    conf: Optional[Dict[str, Any]]
+    reprocess_behavior: str
+    run_backwards: bool
+    ignore_dependencies: bool
+    ignore_first_depends_on_past: bool
+    mark_success: bool
+    local: bool
+    on_depends_on_past: str
+    dry_run: bool
+    max_active_runs: Optional[int] = None
+    task_regex: Optional[Any] = None
+    pool: Optional[str] = None
+    #: The name of the argument whose date without a time is the last of the range.
+    last_day: Optional[str] = None
+
     #: The arguments that are others than the caller's, for tasks that have depends_on_past.
     adapted: Dict[str, Any] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.wanted[name]
-        except KeyError as exc:
-            raise AttributeError(name) from exc
 
     @property
     def dag_id(self) -> str:
@@ -113,10 +125,10 @@ def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
         raise NoSchedule(dag_model.dag_id)
     airflow().backfills.require_valid(dag, wanted["conf"])
     infos = _infos(dag, wanted)
-    plan = Plan(dag_model, dag, wanted, [], *_tasks(dag, wanted))
-    if wanted["on_depends_on_past"] == "adapt":
-        plan.adapted = airflow().backfills.lacking_for_past(plan)
-        plan.wanted = {**wanted, **plan.adapted}
+    plan = Plan(dag_model, dag, [], *_tasks(dag, wanted), **wanted)
+    if plan.on_depends_on_past == "adapt":
+        adapted = airflow().backfills.lacking_for_past(plan)
+        plan = replace(plan, adapted=adapted, **adapted)
     plan.runs = _with_existing(session, dag_model.dag_id, infos, plan.reprocess_behavior)
     return plan
 

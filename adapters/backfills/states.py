@@ -21,8 +21,8 @@ def apply(session: Any, plan: Plan, found: Any) -> None:
     for state in sorted(set(plan.left_out.values())):
         task_ids = [task_id for task_id, left_out in plan.left_out.items() if left_out == state]
         _set_tasks(session, found, task_ids, state=state, end_date=now)
-    if plan.wanted.get("pool"):
-        _set_tasks(session, found, plan.task_ids, pool=plan.wanted["pool"])
+    if plan.pool:
+        _set_tasks(session, found, plan.task_ids, pool=plan.pool)
     if plan.mark_success:
         _succeed(session, plan, found)
 

@@ -30,7 +30,7 @@ class Backfills:
         """
         self._require_allowed(plan)
         warnings = self._weigh_past(plan)
-        if plan.wanted.get("pool") and plan.mapped():
+        if plan.pool and plan.mapped():
             raise ArgumentNotSupported(
                 "pool",
                 f"the task '{plan.mapped()}' is mapped, and Airflow makes its instances in the pool of the task.",
@@ -73,7 +73,7 @@ class Backfills:
 
     def at_once(self, plan: Any) -> int:
         """Return how many runs run at once."""
-        return int(plan.wanted.get("max_active_runs") or _AT_ONCE)
+        return int(plan.max_active_runs or _AT_ONCE)
 
     def is_detached(self, plan: Any) -> bool:
         """Return whether a job of ours runs it, not the scheduler."""

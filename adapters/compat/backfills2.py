@@ -26,7 +26,7 @@ class Backfills2(Backfills31):
         if plan.mark_success:
             return []
         warnings = self._weigh_past(plan)
-        if plan.wanted.get("pool") and not plan.local:
+        if plan.pool and not plan.local:
             raise ArgumentNotSupported(
                 "pool", "Airflow 2 puts a task back into its own pool when it starts; local makes a job that does it."
             )
@@ -42,7 +42,7 @@ class Backfills2(Backfills31):
     _adapted = "a job on the web server's host runs the backfill (local), so that its runs wait for one another."
 
     def _weigh_runs_at_once(self, plan: Any) -> List[str]:
-        wanted, most = plan.wanted.get("max_active_runs"), self.at_once(plan)
+        wanted, most = plan.max_active_runs, self.at_once(plan)
         if wanted is not None and wanted < most:
             raise ArgumentNotSupported(
                 "max_active_runs",

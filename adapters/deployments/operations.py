@@ -85,28 +85,11 @@ class RollbackDag(OneFile, HowToDeploy):
         texts.ID, metadata={"description": "The deployment whose file is wanted; left out, the one before the newest."}
     )
 
-    def also_told(self, arguments: Mapping[str, Any]) -> Dict[str, Any]:
-        """Return what the audit log says of the version that is wanted."""
-        with suppress(NativeApiError):
-            chosen = _wanted(targets.target(arguments["path"], arguments.get("bundle")), arguments.get("deployment_id"))
-            return {"deployment_id": chosen["deployment_id"], "sha256": chosen["checksum"]}
-        return {}
-
 
 class DeleteDagFile(OneFile):
     """Which file to delete."""
 
     delete_metadata = switch("Delete all that Airflow has recorded about its DAGs, too.")
-
-    def also_told(self, arguments: Mapping[str, Any]) -> Dict[str, Any]:
-        """Return what the audit log says of the file, and of the deployment that it comes from."""
-        with suppress(NativeApiError):
-            target = targets.target(arguments["path"], arguments.get("bundle"))
-            there = history.checksum(current(target))
-            records = history.of(target).records()
-            is_deployed = bool(records) and records[-1]["checksum"] == there
-            return {"sha256": there, "deployment_id": records[-1]["deployment_id"] if is_deployed else None}
-        return {}
 
 
 class Deployment(Schema):
@@ -200,12 +183,21 @@ def deploy_dag(
             upload.unlink()
 
 
+def _version_that_is_wanted(arguments: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the deployment to go back to; nothing where there is none, which the operation says."""
+    with suppress(NativeApiError):
+        chosen = _wanted(targets.target(arguments["path"], arguments.get("bundle")), arguments.get("deployment_id"))
+        return {"deployment_id": chosen["deployment_id"], "sha256": chosen["checksum"]}
+    return {}
+
+
 @operation(
     request=RollbackDag,
     result=Deployed,
     access=Access(Resource.DEPLOYMENT, "PUT"),
     effect=Effect.DEPLOY,
     tag="Deployments",
+    resolve=_version_that_is_wanted,
     example={"path": "rates.py", "allow_empty": True},
 )
 def rollback_dag(
@@ -214,9 +206,20 @@ def rollback_dag(
     """Restore a stored version of a DAG file, as a deployment does."""
     target = targets.target(path, bundle)
     # The one that the audit log names, whatever is deployed meanwhile.
-    chosen = _wanted(target, deployment_id or context.arguments.get("deployment_id"))
+    chosen = _wanted(target, context.resolved_arguments.get("deployment_id", deployment_id))
     wanted = {"deployment_id": chosen["deployment_id"], "how": _how(context, how)}
     return _done(context, job.roll_back, target, 0, wanted)
+
+
+def _version_that_is_there(arguments: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return what is in the file, and the deployment that it comes from, if any."""
+    with suppress(NativeApiError):
+        target = targets.target(arguments["path"], arguments.get("bundle"))
+        there = history.checksum(current(target))
+        records = history.of(target).records()
+        is_deployed = bool(records) and records[-1]["checksum"] == there
+        return {"sha256": there, "deployment_id": records[-1]["deployment_id"] if is_deployed else None}
+    return {}
 
 
 @operation(
@@ -225,6 +228,7 @@ def rollback_dag(
     access=Access(Resource.DEPLOYMENT, "DELETE"),
     effect=Effect.DEPLOY,
     tag="Deployments",
+    resolve=_version_that_is_there,
     example={"path": "rates.py"},
 )
 def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: Optional[str] = None) -> Dict[str, Any]:

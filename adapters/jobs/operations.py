@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
@@ -46,10 +47,20 @@ class AcceptedJob(Schema):
 
 AtEnd = Callable[[Context, Finished], Dict[str, Any]]
 
-_AT_END: Dict[str, Tuple[AtEnd, Tuple[Type[NativeApiError], ...]]] = {}
+
+@dataclass(frozen=True)
+class Answer:
+    """What makes an operation's answer of what came of its job; *takes* are the errors that are an answer, too."""
+
+    made_by: AtEnd = lambda context, ended: ended.result
+    takes: Tuple[Type[NativeApiError], ...] = ()
 
 
-def answers(*names: str, takes: Tuple[Type[NativeApiError], ...] = ()) -> Callable[[AtEnd], AtEnd]:
+#: By the function of the operation that begins the job.
+_ANSWERS: Dict[registry.Function, Answer] = {}
+
+
+def answers(*operations: registry.Function, takes: Tuple[Type[NativeApiError], ...] = ()) -> Callable[[AtEnd], AtEnd]:
     """
     Declare that the function below makes the answer of these operations of what came of their job.
 
@@ -59,10 +70,18 @@ def answers(*names: str, takes: Tuple[Type[NativeApiError], ...] = ()) -> Callab
     """
 
     def register(function: AtEnd) -> AtEnd:
-        _AT_END.update({name: (function, takes) for name in names})
+        _ANSWERS.update({operation: Answer(function, takes) for operation in operations})
         return function
 
     return register
+
+
+def _answer_of(name: str) -> Optional[Answer]:
+    """Return what makes the answer of a job's operation, which another version of this plugin may have begun."""
+    try:
+        return _ANSWERS.get(registry.get(name).function)
+    except OperationNotFound:
+        return None
 
 
 def run(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[Dict[str, Any]]:
@@ -73,10 +92,10 @@ def run(context: Context, job: Job, *, in_background: bool, outlive: bool = Fals
 
 def at_end(context: Context, ended: Finished) -> Any:
     """Return the answer of the context's operation, or raise the error that it ends with."""
-    function, takes = _AT_END.get(context.operation, (lambda context, ended: ended.result, ()))
-    if ended.error is not None and not isinstance(ended.error, takes):
+    answer = _answer_of(context.operation) or Answer()
+    if ended.error is not None and not isinstance(ended.error, answer.takes):
         raise ended.error
-    return function(context, ended)
+    return answer.made_by(context, ended)
 
 
 class OneJob(Schema):
@@ -162,7 +181,7 @@ def _came_of_it(context: Context, facts: Dict[str, Any], told: Dict[str, Any]) -
 def _answer(asked: Context, ended: Finished) -> Any:
     """Return the operation's answer as its schema has it."""
     given = at_end(asked, ended)
-    if asked.operation not in _AT_END:
+    if _answer_of(asked.operation) is None:
         return given
     result = registry.get(asked.operation).result.dump(given)
     return {**result, "warnings": asked.warnings} if asked.warnings else result

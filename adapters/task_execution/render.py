@@ -118,7 +118,7 @@ def _require_instance(task: Any, key: Dict[str, Any], session: Any) -> None:
         raise Invalid({"map_index": [f"The task is mapped: name an instance from 0 to {count - 1}."]})
 
 
-@jobs.answers("render_task")
+@jobs.answers(render_task)
 def _rendered(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
     return with_log(finished)
 

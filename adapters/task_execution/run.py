@@ -164,7 +164,7 @@ def run_task(
     return jobs.run(context, job, in_background=in_background, outlive=True)
 
 
-@jobs.answers("run_task")
+@jobs.answers(run_task)
 def _ran(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
     context.warnings += finished.result["warnings"]
     return {**NOT_RUN_HERE, **as_dated(finished.result), "seconds": finished.seconds}

@@ -108,7 +108,7 @@ def test_task(
     return jobs.run(context, _job(named, dry_run, task_params), in_background=in_background)
 
 
-@jobs.answers("test_task", takes=(UserCodeCrashed, JobTimedOut))
+@jobs.answers(test_task, takes=(UserCodeCrashed, JobTimedOut))
 def _tested(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
     if finished.error is None:
         return with_log(finished)
