@@ -1,5 +1,5 @@
 """
-The tables of README.rst and errors.rst, made from the registry, the declared options and the classes of errors.
+What docs/ and README.rst say of the registry, the declared options and the classes of errors: tables and openapi.json.
 
 A test compares them with the files. ``tox exec -e airflow33 -- python docs/tables.py`` writes them into these.
 """
@@ -7,6 +7,7 @@ A test compares them with the files. ``tox exec -e airflow33 -- python docs/tabl
 from __future__ import annotations
 
 import inspect
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, Iterable, Iterator, List, Sequence, Set
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.rst"
 ERRORS = DOCS / "errors.rst"
+OPENAPI = DOCS / "openapi.json"
 BEGIN, END = ".. begin {}\n", ".. end {}\n"
 
 
@@ -92,6 +94,13 @@ def with_tables(file: Path) -> str:
     return text
 
 
+def openapi() -> str:
+    """Return the text of openapi.json: the document as every server gives it."""
+    from native_api.http.openapi import document
+
+    return json.dumps(document(), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in (head, *rows):
@@ -141,3 +150,4 @@ def _queries(required: Sequence[str], arguments: List[str]) -> Iterator[Dict[str
 if __name__ == "__main__":
     for changed in TABLES:
         changed.write_text(with_tables(changed), encoding="utf-8")
+    OPENAPI.write_text(openapi(), encoding="utf-8")

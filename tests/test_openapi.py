@@ -2,12 +2,104 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Set
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, Iterator, Set
 
-from native_api import registry
+import jsonschema
+import pytest
+
+from native_api import errors, registry
 from native_api.effects import Effect
-from tests.airflow_under_test import version
+from native_api.http.openapi import ERRORS
 from tests.test_contract import is_problem
+
+GOLDEN = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
+
+
+@pytest.fixture(scope="module")
+def golden() -> Dict[str, Any]:
+    document: Dict[str, Any] = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    return document
+
+
+def nodes(node: Any) -> Iterator[Dict[str, Any]]:
+    """Give every object in the document."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from nodes(child)
+
+
+def test_it_is_the_one_in_docs_on_every_airflow(web: Any, golden: Dict[str, Any]) -> None:
+    """``python docs/tables.py`` writes that."""
+    assert web.request("GET", "/native_api/openapi.json").json == golden
+    assert GOLDEN.read_text(encoding="utf-8") == json.dumps(golden, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+def test_its_patterns_are_of_ecma_262(golden: Dict[str, Any]) -> None:
+    patterns = {node["pattern"] for node in nodes(golden) if isinstance(node.get("pattern"), str)}
+    assert patterns
+    for pattern in patterns:
+        assert pattern.startswith("^") and not re.search(r"\\[AZ]|\(\?<|\(\?P|\\0|\\ud", pattern), pattern
+
+
+def test_requests_alone_are_closed(golden: Dict[str, Any]) -> None:
+    """A client that is older than its server reads responses with more in them."""
+    bodies = {
+        each["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for path in golden["paths"].values()
+        for each in path.values()
+        if "requestBody" in each
+    }
+    schemas = golden["components"]["schemas"]
+    assert {name for name in schemas if schemas[name].get("additionalProperties") is False} == bodies
+
+
+@pytest.mark.parametrize("operation", [pytest.param(each, id=each.name) for each in registry.every()])
+class TestEveryOperation:
+    def test_its_example_is_valid(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        (described,) = golden["paths"][f"/{operation.name}"].values()
+        assert operation.request.validate(dict(operation.example)) == {}
+        if "requestBody" in described:
+            body = described["requestBody"]["content"]["application/json"]
+            assert body["example"] == operation.example
+            jsonschema.validate(body["example"], {**golden, **body["schema"]})
+        else:
+            examples = {each["name"]: each["example"] for each in described["parameters"] if "example" in each}
+            assert examples == operation.example
+            for each in described["parameters"]:
+                if each["required"]:
+                    assert each["name"] in examples
+
+    def test_its_arguments_have_descriptions(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        (described,) = golden["paths"][f"/{operation.name}"].values()
+        given = {each["name"]: each for each in described.get("parameters", ())}
+        if "requestBody" in described:
+            for kind in described["requestBody"]["content"].values():
+                named = kind["schema"].get("$ref", "").rpartition("/")[2]
+                given.update(golden["components"]["schemas"].get(named, kind["schema"])["properties"])
+        assert set(given) == {field.data_key or name for name, field in operation.request.fields.items()}
+        assert [name for name, each in given.items() if not each.get("description")] == []
+
+    def test_its_errors_have_examples(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        (described,) = golden["paths"][f"/{operation.name}"].values()
+        statuses = {status for status in described["responses"] if status[0] in "45"}
+        assert {"401", "403", "500", "503"} <= statuses
+        assert ("415" in statuses) == (operation.effect is not Effect.READ)
+        for status in statuses:
+            name = described["responses"][status]["$ref"].rpartition("/")[2]
+            told = golden["components"]["responses"][name]["content"]["application/problem+json"]
+            assert told["example"]["status"] == int(status)
+            jsonschema.validate(told["example"], {**golden, **told["schema"]})
+
+
+def test_every_status_names_its_codes(golden: Dict[str, Any]) -> None:
+    for kind in errors.kinds():
+        if kind.status in ERRORS:
+            told = golden["components"]["responses"][f"Error{int(kind.status)}"]["description"]
+            assert re.search(rf"\b{kind.code}\b", told)
 
 
 def references(node: Any) -> Iterator[str]:
@@ -56,17 +148,18 @@ def test_arguments_are_described(web: Any) -> None:
     assert body["example"]["dag_id"] == "example_dag"
 
 
-def test_a_body_is_json_or_a_form(web: Any) -> None:
-    """With files it is a form that has all the arguments, not the files alone."""
+def test_a_body_is_json_and_a_form_where_there_is_a_file(web: Any) -> None:
+    """The form has all the arguments, not the files alone; other forms are said in words."""
     paths = web.request("GET", "/native_api/openapi.json").json["paths"]
     content = paths["/deploy_dag"]["post"]["requestBody"]["content"]
     form = content["multipart/form-data"]["schema"]
     assert form["required"] == ["dag_file"]
     assert {"force", "path", "bundle", "pause", "dry_run"} <= set(form["properties"])
     assert form["properties"]["dag_file"]["format"] == "binary"
-    assert content["application/x-www-form-urlencoded"] == {"schema": {"$ref": "#/components/schemas/DeployDag"}}
+    assert set(content) == {"application/json", "multipart/form-data"}
     assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/DeployDag"}
-    assert "multipart/form-data" not in paths["/trigger_dag"]["post"]["requestBody"]["content"]
+    assert set(paths["/trigger_dag"]["post"]["requestBody"]["content"]) == {"application/json"}
+    assert "application/x-www-form-urlencoded" in paths["/trigger_dag"]["post"]["description"]
 
 
 def test_answers_are_described_where_they_may_come(web: Any) -> None:
@@ -96,7 +189,7 @@ def test_credentials_are_named_as_they_are_here(web: Any, monkeypatch: Any) -> N
     document = web.request("GET", "/native_api/openapi.json", login="admin").json
     schemes = document["components"]["securitySchemes"]
     assert schemes["token"]["name"] == "X-Token"
-    assert schemes["session"]["name"] == ("_token" if version() >= (3, 0) else "session")
+    assert (schemes["session"]["name"], schemes["session_token"]["name"]) == ("session", "_token")
 
 
 def test_it_needs_credentials(web: Any) -> None:

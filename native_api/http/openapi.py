@@ -1,15 +1,14 @@
-"""The OpenAPI document, made from the registry."""
+"""The OpenAPI document, made from the registry: the same on every Airflow, with every marshmallow and apispec."""
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List, Set
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 
 from native_api import credentials, errors, registry
-from native_api.adapters.compat import airflow
 from native_api.effects import Effect
 from native_api.http.typed import method_of
 from native_api.registry import Operation
@@ -35,6 +34,29 @@ PROBLEM = {
 }
 
 
+#: What a response of each status may look like.
+ERRORS: Dict[int, errors.NativeApiError] = {
+    error.status: error
+    for error in (
+        errors.BadRequest("The body is not JSON: Expecting value, at line 1, column 1."),
+        errors.Unauthorized("No credentials were sent."),
+        errors.Forbidden("read DAG runs"),
+        errors.VariableNotFound("greeting"),
+        errors.DagRunExists("example_dag", "monday", "2026-11-02T00:00:00+00:00"),
+        errors.BodyTooSlow(60, "body_seconds"),
+        errors.BodyTooLarge(10485760, "body_bytes"),
+        errors.UnsupportedMediaType("text/xml"),
+        errors.Invalid({"limit": ["Not a valid integer."]}),
+        errors.Unforeseen("0123456789abcdef0123456789abcdef"),
+        errors.NotSupported("list_dags", "This Airflow does not have it."),
+        errors.DatabaseUnavailable(),
+    )
+}
+
+#: Those of every operation, of those that name something, and of those that have a body.
+ALWAYS, NAMING, WITH_BODY = (401, 403, 500, 501, 503), (404,), (400, 404, 408, 409, 413, 415)
+
+
 def document(base_path: str = "") -> Dict[str, Any]:
     """Return the document for a server below *base_path*."""
     spec = APISpec(
@@ -56,7 +78,14 @@ def document(base_path: str = "") -> Dict[str, Any]:
         else:
             described["requestBody"] = {"required": True, "content": _body(operation, spec)}
         spec.path(path=f"/{operation.name}", operations={method_of(operation).lower(): described})
-    whole: Dict[str, Any] = spec.to_dict()
+    for status, error in ERRORS.items():
+        spec.components.response(_response_name(status), _error(status, error))
+    whole: Dict[str, Any] = _plain(spec.to_dict())
+    for operation in registry.every():
+        for parameter in whole["paths"][f"/{operation.name}"].get("get", {}).get("parameters", ()):
+            if parameter["name"] in operation.example:
+                parameter["example"] = operation.example[parameter["name"]]
+    _close_requests(whole)
     return whole
 
 
@@ -77,8 +106,14 @@ def _security() -> Dict[str, Dict[str, str]]:
         "session": {
             "type": "apiKey",
             "in": "cookie",
-            "name": airflow().rights.session_cookie,
-            "description": "The session of Airflow's pages.",
+            "name": "session",
+            "description": "The session of Airflow 2's pages.",
+        },
+        "session_token": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "_token",
+            "description": "The session of Airflow 3's pages.",
         },
     }
 
@@ -93,15 +128,47 @@ def _described(operation: Operation) -> Dict[str, Any]:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "description": operation.text,
+        "description": operation.text + _forms(operation),
         "x-effect": operation.effect.value,
         "responses": {
             **_answers(operation),
+            **{str(status): _response_name(status) for status in _statuses(operation)},
             "default": {
                 "description": "What went wrong.",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
             },
         },
+    }
+
+
+def _forms(operation: Operation) -> str:
+    if operation.effect is Effect.READ:
+        return ""
+    return "\n\nThe arguments may be sent as a form too, application/x-www-form-urlencoded or multipart/form-data."
+
+
+def _statuses(operation: Operation) -> List[int]:
+    """Return the statuses that an error of the operation may have; ``default`` is for those that no rule foretells."""
+    statuses: Set[int] = set(ALWAYS)
+    if operation.request.fields:
+        statuses.add(422)
+    if any(field.required for field in operation.request.fields.values()):
+        statuses.update(NAMING)
+    if operation.effect is not Effect.READ:
+        statuses.update(WITH_BODY)
+    return sorted(statuses)
+
+
+def _response_name(status: int) -> str:
+    return f"Error{int(status)}"
+
+
+def _error(status: int, error: errors.NativeApiError) -> Dict[str, Any]:
+    codes = sorted({kind.code for kind in errors.kinds() if kind.status == status})
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": error.problem()}
+    return {
+        "description": f"{error.problem()['title']}; its code is one of: {', '.join(codes)}.",
+        "content": {"application/problem+json": content},
     }
 
 
@@ -116,10 +183,9 @@ def _answers(operation: Operation) -> Dict[str, Any]:
 
 
 def _body(operation: Operation, spec: APISpec) -> Dict[str, Any]:
-    """Describe the request's body: JSON or a form, and a form with files where the operation takes some."""
+    """Describe the request's body: JSON, and a form with files where the operation takes some."""
     body = _json(operation.request)
     body["application/json"]["example"] = dict(operation.example)
-    body["application/x-www-form-urlencoded"] = {"schema": operation.request}
     uploads = [name for name, field in operation.request.fields.items() if field.metadata.get("upload")]
     if uploads:
         converter = OpenAPIConverter(spec.openapi_version, _schema_name, spec)
@@ -129,6 +195,46 @@ def _body(operation: Operation, spec: APISpec) -> Dict[str, Any]:
             form["properties"][name] = {"type": "string", "format": "binary", "description": described}
         body["multipart/form-data"] = {"schema": form}
     return body
+
+
+def _plain(node: Any) -> Any:
+    """Return *node* as every marshmallow and apispec would have it, in what OpenAPI's own regular expressions have."""
+    if isinstance(node, list):
+        return [_plain(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    plain = {
+        name: _plain(child)
+        for name, child in node.items()
+        if not (name == "additionalProperties" and (child is False or child == {}))
+    }
+    if isinstance(plain.get("pattern"), str):
+        plain["pattern"] = _pattern(plain["pattern"])
+    if plain.get("nullable") is True and isinstance(plain.get("allOf"), list):
+        del plain["nullable"]
+        plain["anyOf"] = [*plain.pop("allOf"), {"type": "object", "nullable": True}]
+    return plain
+
+
+def _pattern(pattern: str) -> str:
+    r"""
+    Return the pattern of Python as one of ECMA-262, which may match anywhere, has no ``\\Z``, and sees UTF-16.
+
+    Half a surrogate pair, which some of ours refuse, is half of every emoji there.
+    """
+    translated = pattern.replace("\\ud800-\\udfff", "").replace("\\0", "\\x00").replace("\\Z", "$")
+    return f"^(?:{translated})" if "|" in translated else f"^{translated}"
+
+
+def _close_requests(whole: Dict[str, Any]) -> None:
+    """Say of the bodies of requests that they may have no other arguments; responses may have more in time."""
+    schemas = whole["components"]["schemas"]
+    for path in whole["paths"].values():
+        for described in path.values():
+            for kind in described.get("requestBody", {}).get("content", {}).values():
+                schema = kind["schema"]
+                named = schema.get("$ref", "").rpartition("/")[2]
+                schemas.get(named, schema)["additionalProperties"] = False
 
 
 def _json(schema: Any) -> Dict[str, Any]:
