@@ -210,6 +210,11 @@ def _plain(node: Any) -> Any:
     }
     if isinstance(plain.get("pattern"), str):
         plain["pattern"] = _pattern(plain["pattern"])
+    # marshmallow 3.13 and apispec 5 keep no order.
+    if isinstance(plain.get("parameters"), list):
+        plain["parameters"].sort(key=lambda parameter: str(parameter["name"]))
+    if isinstance(plain.get("required"), list):
+        plain["required"].sort()
     if plain.get("nullable") is True and isinstance(plain.get("allOf"), list):
         del plain["nullable"]
         plain["anyOf"] = [*plain.pop("allOf"), {"type": "object", "nullable": True}]
