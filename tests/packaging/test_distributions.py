@@ -26,14 +26,13 @@ def walk(folder, path=""):
             yield name, len(entry.read_bytes())
 
 import native_api, native_api.adapters.compat
-from native_api import operations
 from airflow import plugins_manager
 found = [point for point in distribution("airflow-native-api").entry_points if point.group == "airflow.plugins"]
 print("ANSWER" + json.dumps({
     "files": dict(walk(files("native_api"))),
     "versions": [native_api.__version__, version("airflow-native-api")],
     "plugins": [point.load().name for point in found],
-    "operations": [operation.name for operation in operations.every()],
+    "operations": [operation["name"] for operation in native_api.operations()],
 }))
 """
 
