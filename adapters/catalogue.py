@@ -7,8 +7,9 @@ import native_api.adapters.backfills.operations
 import native_api.adapters.connections.import_export
 import native_api.adapters.connections.operations
 import native_api.adapters.daemons.operations
+import native_api.adapters.dag_runs.changes
 import native_api.adapters.dag_runs.operations
-import native_api.adapters.dags.deletions
+import native_api.adapters.dags.delete
 import native_api.adapters.dags.details
 import native_api.adapters.dags.operations
 import native_api.adapters.dags.refresh

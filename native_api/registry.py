@@ -27,7 +27,7 @@ class Context:
     resolved_arguments: Dict[str, Any] = field(default_factory=dict)
     #: Names of the things whose secrets the result has unmasked.
     disclosed: List[str] = field(default_factory=list)
-    #: What goes on after the answer: the operation that tells how it stands, and its arguments.
+    #: Work that continues after the response: the operation that returns its state, and its arguments.
     followed: Optional[Tuple[str, Dict[str, Any]]] = None
     #: The operation's name, and its arguments as they are told: what is secret masked, and with what it resolves.
     operation: str = ""
@@ -36,7 +36,7 @@ class Context:
     client_is_gone: Callable[[], bool] = lambda: False
 
     def follow(self, operation: str, **arguments: Any) -> None:
-        """Say that the work goes on after the answer, and which operation tells how it stands."""
+        """Say that the work continues after the response, and which operation returns its state."""
         self.followed = operation, arguments
 
 

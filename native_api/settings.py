@@ -190,8 +190,9 @@ OPTIONS: Dict[str, Option] = {
             "jobs_per_caller",
             "0",
             "Number of jobs that one caller can have on a machine for requests, running or queued, and the same "
-            "number asynchronously. 0 means half of the slots and of the queue, and never all slots. If all clients "
-            "use one caller, set this to the sum of job_slots and job_queue.",
+            "number asynchronously. 0 means half of the sum of slots and queue, of which all slots but one, and at "
+            "least one, can run at the same time. If all clients use one caller, set this to the sum of job_slots and "
+            "job_queue.",
             _count,
         ),
         Option(

@@ -57,11 +57,12 @@ def backfill_dag(
     """
     Create a backfill: the DAG runs of a date range, which Airflow then executes.
 
-    The dates are those of the DAG's schedule whose intervals have ended. The answer comes at once; backfill_state
-    tells how the backfill stands. On Airflow 3 it is one of Airflow's own. On Airflow 2 it is a set of manual runs
-    with the intervals of their dates, which keep to the DAG's max_active_runs and leave its regular runs as they are;
-    with local Airflow's own backfill job runs it on the web server's machine, for tasks with depends_on_past and for
-    those without a scheduler. A paused DAG gets its runs too; they wait until it is unpaused.
+    The dates are those of the DAG's schedule whose intervals have ended. The response comes at
+    once; backfill_state returns the progress. On Airflow 3 it is one of Airflow's own backfills. On Airflow 2 it is a
+    set of manual runs with the intervals of their dates, which respect the DAG's max_active_runs and leave its
+    scheduled runs as they are; with local, Airflow's own backfill job runs it on the web server's machine, for tasks
+    with depends_on_past and for those without a scheduler. A paused DAG gets its runs too; they wait until it is
+    unpaused.
     """
     if wanted.get("pool"):
         require_pool(context, wanted["pool"])

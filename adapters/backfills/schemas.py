@@ -143,7 +143,7 @@ class StartedBackfill(PlannedBackfill):
     """A backfill that has begun."""
 
     backfill_id = fields.Integer(required=True)
-    url = fields.String(metadata={"description": "Where backfill_state is asked how it stands, by GET."})
+    url = fields.String(metadata={"description": "URL of its backfill_state, for GET."})
 
 
 class OneBackfill(Schema):
@@ -157,7 +157,7 @@ class OneBackfill(Schema):
 
 
 class Backfill(Schema):
-    """A backfill, and how it stands."""
+    """A backfill and its progress."""
 
     backfill_id = fields.Integer(required=True)
     dag_id = fields.String(required=True)

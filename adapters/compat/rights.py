@@ -98,8 +98,6 @@ _ENTITIES = {
 class Rights:
     """The newest Airflow, 3.3."""
 
-    #: The cookie of the session of Airflow's pages.
-    session_cookie = "_token"
     #: Whether what proves that a page of Airflow sent a request may be in its form.
     proof_is_in_form = False
 

@@ -19,8 +19,6 @@ INVALID = "The credentials that were sent are not valid, or [api] auth_backends 
 class Rights2(Rights):
     """Airflow 2.8 to 2.11."""
 
-    #: The cookie of the session of Airflow's pages.
-    session_cookie = "session"
     proof_is_in_form = True
 
     # Who is calling

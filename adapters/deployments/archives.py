@@ -65,10 +65,10 @@ def _size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> int:
     size = 0
     with archive.open(whole) as opened:
         while size <= limit:
-            fork_result = opened.read(_PIECE)
-            if not fork_result:
+            piece = opened.read(_PIECE)
+            if not piece:
                 break
-            size += len(fork_result)
+            size += len(piece)
     return size
 
 

@@ -1,4 +1,4 @@
-"""Jobs in the background: how one stands, which there are, and ending one."""
+"""Asynchronous jobs: their state, the list of them, and cancelling one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class InBackground(Schema):
     in_background = Flag(
         load_default=False,
         data_key="async",
-        metadata={"description": "Answer at once with 202 and a job; job_state tells how it stands."},
+        metadata={"description": "Run asynchronously: return 202 and a job at once. job_state returns its progress."},
     )
 
 
@@ -40,7 +40,7 @@ class AcceptedJob(Schema):
     """A job that goes on in the background."""
 
     job_id = fields.String(required=True)
-    operation = fields.String(required=True, metadata={"description": "What tells how it stands."})
+    operation = fields.String(required=True, metadata={"description": "The operation that returns its state."})
     url = fields.String(metadata={"description": "Where that is asked, by GET."})
     warnings = fields.List(fields.String())
 
@@ -64,7 +64,7 @@ def answers(*operations: registry.Function, takes: Tuple[Type[NativeApiError], .
     """
     Declare that the function below makes the answer of these operations of what came of their job.
 
-    It does so for callers who wait for the answer, and for those who ask how the job stands.
+    It does so for callers who wait for the answer, and for those who ask for the job's state.
 
     :param takes: the errors that are an answer, too.
     """
@@ -222,7 +222,7 @@ class EndedJob(Schema):
 
     job_id = fields.String(required=True)
     state = fields.String(
-        required=True, metadata={"description": "cancelled, or how it stands where it takes its time to end."}
+        required=True, metadata={"description": "cancelled, or the job's state while it is still stopping."}
     )
 
 

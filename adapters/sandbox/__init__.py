@@ -126,8 +126,8 @@ def finished(message: Mapping[str, Any], facts: Mapping[str, Any], *, in_backgro
     """
     Return what came of a job.
 
-    :param told: how it stands, with what it printed.
-    :param facts: of its record.
+    :param message: the job's state, with its log tail.
+    :param facts: what its record says of it.
     """
     return Finished(
         message.get("result"),

@@ -69,7 +69,7 @@ class RunTask(InBackground, OneTaskInstance):
 
 
 class RunningTask(RunDates):
-    """What was done with the task instance, and how it stands."""
+    """What was done with the task instance, and its state."""
 
     dag_id = fields.String(required=True)
     run_id = fields.String(required=True)

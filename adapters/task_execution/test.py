@@ -98,7 +98,7 @@ def test_task(
     context: Context, in_background: bool, dry_run: bool, task_params: Dict[str, Any], **instance: Any
 ) -> Optional[Dict[str, Any]]:
     """
-    Test a task as its DAG file defines it now, without checking for dependencies or recording its state.
+    Test a task as its DAG file defines it now; its dependencies are ignored, and nothing is recorded.
 
     Where neither a date nor a run is named, it is tested for the present moment. No run is made or changed that
     anybody else sees, whether there is one for the date or not. The XComs of a run that

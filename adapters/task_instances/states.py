@@ -1,4 +1,4 @@
-"""Setting states by hand: of a task's instances, and of a run."""
+"""Set the states of task instances."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Dict, List, Mapping
 from marshmallow import Schema, fields
 
 from native_api.adapters.compat import airflow, text_of
-from native_api.adapters.fields.common import OneRun, switch
+from native_api.adapters.fields.common import switch
 from native_api.adapters.fields.texts import OneOf
-from native_api.adapters.lookup import dag_with_task, named_instance, named_run
+from native_api.adapters.lookup import dag_with_task, named_instance
 from native_api.adapters.task_instances.operations import OneTaskInstance
 from native_api.effects import Effect
 from native_api.errors import TaskInstanceNotFound
@@ -29,16 +29,6 @@ class SetTaskState(OneTaskInstance):
     downstream = switch("The tasks after it too.")
     future = switch("In later runs too.")
     past = switch("In earlier runs too.")
-
-
-class SetDagRunState(OneRun):
-    """Which run gets which state."""
-
-    state = fields.String(
-        required=True,
-        validate=OneOf(["success", "failed", "queued"]),
-        metadata={"description": "success, failed or queued."},
-    )
 
 
 class ChangedInstance(Schema):
@@ -96,38 +86,11 @@ def set_task_state(
         raise TaskInstanceNotFound(**key)
     relatives = {"upstream": upstream, "downstream": downstream, "future": future, "past": past}
     changed = airflow().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
-    return _answer(key, state, changed)
+    return changed_states(key, state, changed)
 
 
-@operation(
-    request=SetDagRunState,
-    result=ChangedStates,
-    access=Access(Resource.DAG_RUN, "PUT"),
-    effect=Effect.WRITE,
-    tag="Task Instances",
-    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "state": "failed"},
-)
-def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any]:
-    """
-    Set the state of a DAG run, with the same meaning on every Airflow version.
-
-    With success or failed, what is running gets that state, what has not run is skipped, what has ended stays as it
-    is. With queued the scheduler takes the run up again; its task instances stay as they are.
-    """
-    session = context.session
-    row = named_run(context, **run)
-    key = {"dag_id": row.dag_id, "run_id": row.run_id}
-    if state == "queued":
-        from airflow.utils.state import DagRunState
-
-        row.set_state(DagRunState.QUEUED)
-        session.flush()
-        return _answer(key, state, [])
-    dag = airflow().stored_dag(row.dag_id, session)
-    return _answer(key, state, airflow().finish_run(dag, row, state, session))
-
-
-def _answer(key: Mapping[str, Any], state: str, changed: List[Any]) -> Dict[str, Any]:
+def changed_states(key: Mapping[str, Any], state: str, changed: List[Any]) -> Dict[str, Any]:
+    """Return the state that was set in a run, and the task instances that it changed, as :class:`ChangedStates`."""
     instances = [
         {
             **{name: getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")},

@@ -134,7 +134,7 @@ def _described(operation: Operation) -> Dict[str, Any]:
             **_answers(operation),
             **{str(status): _response_name(status) for status in _statuses(operation)},
             "default": {
-                "description": "What went wrong.",
+                "description": "Error.",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
             },
         },
@@ -177,7 +177,7 @@ def _answers(operation: Operation) -> Dict[str, Any]:
     if operation.creates:
         answers["201"] = {"description": "Something was created.", "content": _json(operation.result)}
     if operation.accepted:
-        going_on = {"description": "The work goes on; url tells how it stands.", "content": _json(operation.accepted)}
+        going_on = {"description": "The work continues; url returns its state.", "content": _json(operation.accepted)}
         answers["202"] = going_on
     return answers
 

@@ -95,7 +95,7 @@ def call() -> Response:
     envelope.warn(answer.warnings)
     if answer.followed is not None:
         answer.result["url"] = following.url_of(answer)
-        envelope.warn([f"The work goes on: GET {answer.result['url']} tells how it stands"])
+        envelope.warn([f"The work continues: GET {answer.result['url']} returns its state"])
     command = protocol.command_line(operation, answer.arguments)
     if answer.followed is not None:
         return envelope.ok(name, plan.begun(answer.result), answer.result, command)

@@ -1,4 +1,4 @@
-"""Deleting a DAG's metadata, and a run."""
+"""Delete the metadata of a DAG."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any, Dict, List, Mapping
 from marshmallow import Schema, fields
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.fields.common import Flag, OneRun, dag_id_field
-from native_api.adapters.lookup import named_run
+from native_api.adapters.fields.common import Flag, dag_id_field
 from native_api.effects import Effect
-from native_api.errors import DagIsDefined, DagNotFound, DagRunIsRunning
+from native_api.errors import DagIsDefined, DagNotFound
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -31,13 +30,6 @@ class DeletedDag(Schema):
 
     dag_id = fields.String(required=True)
     deleted_rows = fields.Integer(required=True, metadata={"description": "How many rows of Airflow's tables."})
-
-
-class DeletedDagRun(Schema):
-    """What was deleted."""
-
-    dag_id = fields.String(required=True)
-    run_id = fields.String(required=True)
 
 
 def _delete_command(arguments: Mapping[str, Any]) -> List[str]:
@@ -69,31 +61,6 @@ def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
     if not force and _is_defined(context, row):
         raise DagIsDefined(dag_id, row.fileloc)
     return {"dag_id": dag_id, "deleted_rows": airflow().delete_dag(dag_id, context.session)}
-
-
-@operation(
-    request=OneRun,
-    result=DeletedDagRun,
-    access=Access(Resource.DAG_RUN, "DELETE"),
-    effect=Effect.WRITE,
-    tag="DAGs",
-    example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
-)
-def delete_dag_run(context: Context, **run: Any) -> Dict[str, Any]:
-    """
-    Delete a DAG run and its task instances.
-
-    A run that is running is not deleted, as Airflow's own API has it since 3.1.
-    """
-    from airflow.utils.state import DagRunState
-
-    row = named_run(context, **run)
-    if row.state == DagRunState.RUNNING:
-        raise DagRunIsRunning(row.dag_id, row.run_id)
-    deleted = {"dag_id": row.dag_id, "run_id": row.run_id}
-    context.session.delete(row)
-    context.session.flush()
-    return deleted
 
 
 def _is_defined(context: Context, row: Any) -> bool:
