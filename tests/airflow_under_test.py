@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 HERE = Path(__file__).parent
 MEMORY, ROOM = "/dev/shm", 2**31
@@ -151,18 +151,52 @@ def _clean_tables() -> None:
 
     from native_api.adapters.compat import airflow
 
-    error, xcom = airflow().import_error_model(), airflow().xcom_table()
+    error = airflow().import_error_model()
     with session() as opened:
-        opened.execute(xcom.delete())
+        for xcom in xcom_tables():
+            opened.execute(xcom.delete())
         opened.execute(error.__table__.delete().where(error.__table__.c.filename.like(f"%{BROKEN}%")))
         for table in (RenderedTaskInstanceFields, TaskInstance, DagRun, *backfill_tables(), Log, Variable, Connection):
-            opened.execute(delete(table).execution_options(synchronize_session=False))
+            # On 3.4 the tries before the latest are rows of the same table.
+            everything = {"synchronize_session": False, "include_all_attempts": True}
+            opened.execute(delete(table).execution_options(**everything))
         opened.execute(delete(DagModel).where(DagModel.dag_id == COPY).execution_options(synchronize_session=False))
         own_pools = delete(Pool).where(Pool.pool != Pool.DEFAULT_POOL_NAME)
         opened.execute(own_pools.execution_options(synchronize_session=False))
         default = update(Pool).values(slots=128, description="Default pool", include_deferred=False)
         opened.execute(default.execution_options(synchronize_session=False))
         opened.execute(update(DagModel).values(is_paused=True).execution_options(synchronize_session=False))
+
+
+def xcom_tables() -> List[Any]:
+    """Return the tables that have XComs in them."""
+    if version() >= (3, 4):
+        from airflow.models.xcom import XComModelV1, XComModelV2
+
+        return [XComModelV1.__table__, XComModelV2.__table__]
+    from native_api.adapters.compat import airflow
+
+    return [airflow().xcom_table()]
+
+
+def store_xcom(opened: Any, run: Dict[str, str], task_id: str, key: str, value: Any, map_index: int = -1) -> None:
+    """Store an XCom as it is in the table; *run* has the dag_id and the run_id."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    row: Dict[str, Any] = {"key": key, "value": value}
+    row["timestamp"] = datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc)
+    if version() >= (3, 4):
+        # They belong to a try of a task instance.
+        from airflow.models.taskinstance import TaskInstance
+
+        opened.flush()
+        named = {**run, "task_id": task_id, "map_index": map_index}
+        row["task_instance_id"] = opened.scalars(select(TaskInstance.id).filter_by(**named)).one()
+    else:
+        this_run = select(DagRun.id).where(DagRun.dag_id == run["dag_id"], DagRun.run_id == run["run_id"])
+        row.update(run, dag_run_id=opened.scalar(this_run), task_id=task_id, map_index=map_index)
+    opened.execute(xcom_tables()[-1].insert().values(**row))
 
 
 def end_jobs() -> None:
@@ -281,11 +315,15 @@ def store_import_error(name: str, dag_id: Optional[str] = None) -> str:
 def store_rendered_fields(dag_id: str, run_id: str, task_id: str, rendered: Any) -> None:
     """Store what the template fields of a task instance became, as running it does."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
-    from sqlalchemy import insert
+    from sqlalchemy import insert, select
 
-    row = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": -1, "rendered_fields": rendered}
+    row: Dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": -1}
     with session() as opened:
-        opened.execute(insert(RenderedTaskInstanceFields).values(**row))
+        if version() >= (3, 4):
+            from airflow.models.taskinstance import TaskInstance
+
+            row = {"task_instance_id": opened.scalars(select(TaskInstance.id).filter_by(**row)).one()}
+        opened.execute(insert(RenderedTaskInstanceFields).values(**row, rendered_fields=rendered))
 
 
 def set_try(dag_id: str, run_id: str, task_id: str, try_number: int, state: Optional[str], **columns: Any) -> None:
@@ -294,6 +332,8 @@ def set_try(dag_id: str, run_id: str, task_id: str, try_number: int, state: Opti
 
     table = TaskInstance.__table__
     this_one = (table.c.dag_id == dag_id) & (table.c.run_id == run_id) & (table.c.task_id == task_id)
+    if version() >= (3, 4):
+        this_one &= table.c.working_set.is_(True)
     with session() as opened:
         opened.execute(table.update().where(this_one).values(try_number=try_number, state=state, **columns))
 

@@ -28,12 +28,26 @@ def make(
 
 def return_value(dag_id: str, run_id: str, task_id: str, value: Any) -> None:
     """Have a task of the run have returned that, which is a list where others are mapped over it."""
-    from airflow.models.taskmap import TaskMap
-
     with airflow_under_test.session() as session:
         _store(session, {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "key": "return_value"}, value)
         if isinstance(value, list):
-            session.add(TaskMap(dag_id, task_id, run_id, -1, len(value), None))
+            _store_length(session, dag_id, run_id, task_id, len(value))
+
+
+def _store_length(session: Any, dag_id: str, run_id: str, task_id: str, length: int) -> None:
+    if airflow_under_test.version() < (3, 4):
+        from airflow.models.taskmap import TaskMap
+
+        session.add(TaskMap(dag_id, task_id, run_id, -1, length, None))
+        return
+    # 3.4 keeps it with the XCom.
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModelV2
+    from sqlalchemy import select, update
+
+    this = select(TaskInstance.id).filter_by(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=-1)
+    this_one = update(XComModelV2).where(XComModelV2.task_instance_id.in_(this), XComModelV2.key == "return_value")
+    session.execute(this_one.values(mapped_length=length).execution_options(synchronize_session=False))
 
 
 def _store(session: Any, key: Dict[str, Any], value: Any) -> None:
@@ -43,13 +57,8 @@ def _store(session: Any, key: Dict[str, Any], value: Any) -> None:
         XCom.set(value=value, session=session, **key)
         return
     # As the API stores what a task has serialised already.
-    from airflow.models.dagrun import DagRun
-    from airflow.models.xcom import XComModel
-    from sqlalchemy import insert, select
-
-    this_run = select(DagRun.id).where(DagRun.dag_id == key["dag_id"], DagRun.run_id == key["run_id"])
-    row = {**key, "dag_run_id": session.scalar(this_run), "map_index": -1, "value": value}
-    session.execute(insert(XComModel).values(**row))
+    run = {name: key[name] for name in ("dag_id", "run_id")}
+    airflow_under_test.store_xcom(session, run, key["task_id"], key["key"], value)
 
 
 def result_of(job_id: str, seconds: float = 60) -> Any:

@@ -228,7 +228,7 @@ def test_a_file_that_was_renamed(file: Path, how: Dict[str, Any]) -> None:
         moved.unlink()
 
 
-@by_default_on("2.7", "2.11", "3.0", "3.3")
+@by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
 class TestAHostWithoutFiles:
     """As Airflow's Helm chart has its web servers: an empty DAGs folder beside a database full of DAGs."""
 

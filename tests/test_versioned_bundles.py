@@ -20,7 +20,7 @@ from tests.versions import by_default_on
 
 pytestmark = [
     pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles"),
-    by_default_on("3.0", "3.3"),
+    by_default_on("3.0", "3.3", "3.4"),
 ]
 
 BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import pickle
 from typing import Any, Dict
 
@@ -12,7 +11,7 @@ import native_api
 from native_api import errors
 from native_api.adapters.compat import airflow as seam
 from native_api.adapters.xcoms import operations as xcoms
-from tests.airflow_under_test import session, version
+from tests.airflow_under_test import session, store_xcom, version
 from tests.queries import statements
 from tests.test_contract import is_problem
 
@@ -30,17 +29,10 @@ def store(value: Any, task_id: str = "extract", key: str = "return_value", map_i
     """Store an XCom as a task does: its JSON, on Airflow 2 as bytes; bytes are stored verbatim there."""
     import json
 
-    from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
-
-    names = {**RUN, **run}
+    if version() < (3, 0) and not isinstance(value, bytes):
+        value = json.dumps(value).encode()
     with session() as opened:
-        this_run = select(DagRun.id).where(DagRun.dag_id == names["dag_id"], DagRun.run_id == names["run_id"])
-        if version() < (3, 0) and not isinstance(value, bytes):
-            value = json.dumps(value).encode()
-        row = {**names, "dag_run_id": opened.scalar(this_run), "task_id": task_id, "key": key, "map_index": map_index}
-        when = datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc)
-        opened.execute(seam().xcom_table().insert().values(**row, value=value, timestamp=when))
+        store_xcom(opened, {**RUN, **run}, task_id, key, value, map_index)
 
 
 def get(**arguments: Any) -> Any:
@@ -296,14 +288,14 @@ def _expand(dag_id: str, run_id: str, task_id: str, count: int) -> None:
 
     from airflow.models.taskinstance import TaskInstance
 
-    table = TaskInstance.__table__
+    table, column = TaskInstance.__table__, "map_index" if version() < (3, 4) else "region_index"
     with session() as opened:
         of_task = (table.c.dag_id == dag_id) & (table.c.run_id == run_id) & (table.c.task_id == task_id)
         row = dict(opened.execute(table.select().where(of_task)).first()._mapping)
         opened.execute(table.delete().where(of_task))
         for index in range(count):
             own = {"id": uuid.uuid4() if isinstance(row["id"], uuid.UUID) else str(uuid.uuid4())} if "id" in row else {}
-            opened.execute(table.insert().values({**row, **own, "map_index": index}))
+            opened.execute(table.insert().values({**row, **own, column: index}))
 
 
 def _dialect() -> str:

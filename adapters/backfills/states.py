@@ -80,18 +80,18 @@ def _set_tasks(
     """Give task instances of the backfill's runs these values."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select
+    from sqlalchemy import select, update
 
-    table, runs = TaskInstance.__table__, DagRun.__table__
+    ti, runs = TaskInstance, DagRun.__table__
     of_backfill = select(DagRun.run_id).where(airflow().backfills.runs_of(found))
     if of_runs:
         of_backfill = of_backfill.where(runs.c.state.in_(list(of_runs)))
-    statement = table.update().where(table.c.dag_id == found.dag_id, table.c.run_id.in_(_values(session, of_backfill)))
+    statement = update(ti).where(ti.dag_id == found.dag_id, ti.run_id.in_(_values(session, of_backfill)))
     if task_ids is not None:
-        statement = statement.where(table.c.task_id.in_(task_ids))
+        statement = statement.where(ti.task_id.in_(task_ids))
     if states:
-        statement = statement.where(table.c.state.in_(list(states)))
-    session.execute(statement.values(**values))
+        statement = statement.where(ti.state.in_(list(states)))
+    session.execute(statement.values(**values).execution_options(synchronize_session=False))
     session.expire_all()
 
 

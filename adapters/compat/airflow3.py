@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.compat.newest import Airflow, Lines, next_run
 from native_api.errors import Refused
 
 
-class Airflow32(Airflow):
+class Airflow33(Airflow):
+    """Airflow 3.3."""
+
+    def health(self) -> Dict[str, Any]:
+        # 3.4 has enums for statuses, tells of each process, and calls unhealthy what never was there.
+        from airflow.api.common.airflow_health import get_airflow_health
+
+        return dict(get_airflow_health())
+
+    def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
+        # 3.4 keeps them of each try.
+        from airflow.models.renderedtifields import RenderedTaskInstanceFields
+        from sqlalchemy import select
+
+        return session.scalar(select(RenderedTaskInstanceFields.rendered_fields).filter_by(**key))
+
+
+class Airflow32(Airflow33):
     """Airflow 3.2."""
 
     def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
@@ -94,4 +111,4 @@ class Airflow30(Airflow31):
         return {}
 
 
-LINES: Lines = (((3, 3), Airflow), ((3, 2), Airflow32), ((3, 1), Airflow31), ((3, 0), Airflow30))
+LINES: Lines = (((3, 4), Airflow), ((3, 3), Airflow33), ((3, 2), Airflow32), ((3, 1), Airflow31), ((3, 0), Airflow30))

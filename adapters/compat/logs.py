@@ -28,7 +28,7 @@ class Part:
 
 
 class Logs:
-    """The newest Airflow, 3.3."""
+    """The newest Airflow, 3.4."""
 
     def signing_key(self) -> str:
         """Return the key that Airflow signs its own continuation tokens with."""
@@ -67,15 +67,19 @@ class Logs:
         return instance
 
     def _earlier(self, instance: Any, try_number: int, session: Any) -> Any:
-        from airflow.models.taskinstancehistory import TaskInstanceHistory as History
         from sqlalchemy import select
 
-        same = (
-            getattr(History, name) == getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")
-        )
-        return session.execute(
-            select(History.state, History.hostname).where(*same, History.try_number == try_number)
-        ).first()
+        row = self._tries()
+        names = ("dag_id", "run_id", "task_id", "map_index")
+        same = (getattr(row, name) == getattr(instance, name) for name in names)
+        statement = select(row.state, row.hostname).where(*same, row.try_number == try_number)
+        # From 3.4 on the tries are in the table of the instances, and are left out where they are not asked for.
+        return session.execute(statement.execution_options(include_all_attempts=True)).first()
+
+    def _tries(self) -> Any:
+        from airflow.models.taskinstance import TaskInstance
+
+        return TaskInstance
 
     def read(
         self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
@@ -119,6 +123,18 @@ class Logs:
                 break
             sources.append(message.event)
         return Part(sources, map(_fields, messages), metadata)
+
+
+class Logs33(Logs):
+    """Airflow 3.0 to 3.3."""
+
+    def _tries(self) -> Any:
+        from airflow.models.taskinstancehistory import TaskInstanceHistory
+
+        return TaskInstanceHistory
+
+
+LINES = (((3, 4), Logs), ((3, 0), Logs33))
 
 
 def _fields(message: Any) -> Dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, Iterator, Mapping
 
-from native_api.adapters.compat.logs import Logs, Part
+from native_api.adapters.compat.logs import Logs33, Part
 
 #: What Airflow makes a log's file name of where it has no task at hand.
 _WITHOUT_TASK = {"ti", "ts", "try_number"}
 
 
-class Logs2(Logs):
+class Logs2(Logs33):
     """Airflow 2.10 and 2.11."""
 
     #: Whether the file handler fails where the instance has no task.

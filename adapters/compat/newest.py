@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.compat import failures, masking
-from native_api.adapters.compat.installed import of_this_version
+from native_api.adapters.compat.installed import of_this_version, text_of
 from native_api.adapters.fields.strict_json import is_too_deep
 from native_api.errors import DagNotFound, Invalid, Refused
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Airflow:
-    """The newest Airflow, 3.3."""
+    """The newest Airflow, 3.4."""
 
     #: Name of the run's date in DagRun and Log, and of the flag that sets it in ``airflow dags trigger``.
     date_column = "logical_date"
@@ -51,9 +51,9 @@ class Airflow:
     @property
     def logs(self) -> Logs:
         """The logs of tasks."""
-        from native_api.adapters.compat.logs import Logs
+        from native_api.adapters.compat import logs
 
-        return Logs()
+        return of_this_version(logs.LINES)
 
     @property
     def user_code(self) -> UserCode:
@@ -96,6 +96,31 @@ class Airflow:
         from native_api.adapters.compat import syncing31
 
         return of_this_version(syncing31.LINES)
+
+    def health(self) -> Dict[str, Any]:
+        """
+        Return what Airflow says of its own processes: for each its status and its latest heartbeat.
+
+        The status of a triggerer or a DAG processor is None where there never was one.
+        """
+        from airflow.api.common.airflow_health import get_airflow_health
+
+        found = {
+            part: {name: text_of(fact) for name, fact in facts.items() if name not in ("detailed_status", "instances")}
+            for part, facts in get_airflow_health().items()
+        }
+        if found["metadatabase"]["status"] == "healthy":
+            for part, job_type in (("triggerer", "TriggererJob"), ("dag_processor", "DagProcessorJob")):
+                if not self._has_been(job_type):
+                    found[part]["status"] = None
+        return found
+
+    def _has_been(self, job_type: str) -> bool:
+        from airflow.jobs.job import Job
+        from sqlalchemy import select
+
+        with self.session() as session:
+            return session.scalar(select(Job.id).where(Job.job_type == job_type).limit(1)) is not None
 
     # The session, its errors, and time
 
@@ -292,6 +317,16 @@ class Airflow:
         from airflow.models.xcom import XComModel
 
         return XComModel.__table__
+
+    def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
+        """Return the template fields that are stored of the task instance of that key, or None."""
+        from airflow.models.renderedtifields import RenderedTaskInstanceFields
+        from airflow.models.taskinstance import TaskInstance
+        from sqlalchemy import select
+
+        latest = session.scalar(select(TaskInstance.id).filter_by(**key))
+        stored = latest and RenderedTaskInstanceFields.get_for_attempt(latest, session=session)
+        return stored.rendered_fields if stored else None
 
     def xcom_size(self, column: Any) -> Any:
         """Return the expression for the size of a stored value."""

@@ -12,7 +12,7 @@ from native_api.adapters.compat.installed import airflow
 KEPT_QUIET = frozenset(
     """
     SucceedTask TaskState RetryTask DeferTask RescheduleTask SkipDownstreamTasks
-    SetRenderedFields SetRenderedMapIndex
+    SetRenderedFields SetRenderedMapIndex SetExecutionTimeout UpdateDagRunNote
     """.split()
 )
 

@@ -18,7 +18,7 @@ LOOK_SECONDS = 1
 
 
 class Running:
-    """The newest Airflow, 3.3."""
+    """The newest Airflow, 3.4."""
 
     #: Whether ``airflow tasks run`` exists.
     has_command = False
@@ -42,15 +42,27 @@ class Running:
 
         return DepContext(deps=RUNNING_DEPS - REQUEUEABLE_DEPS if waits else RUNNING_DEPS, **ignored(options))
 
-    def begin_anew(self, instance: Any, pool: Optional[str], session: Any) -> None:
-        """Take down the instance's earlier try and take back what it left, as clearing does; its run stays as it is."""
-        from airflow.models.taskinstance import clear_task_instances
+    def begin_anew(self, instance: Any, pool: Optional[str], session: Any) -> Any:
+        """
+        Take down the instance's earlier try and take back what it left, as clearing does; its run stays as it is.
 
+        :return: the instance of the next try, which is a row of its own from 3.4 on.
+        """
         if instance.state is not None:
-            clear_task_instances([instance], session, dag_run_state=False)
+            instance = self._cleared(instance, session)
         if pool is not None:
             instance.pool = pool
         session.flush()
+        return instance
+
+    def _cleared(self, instance: Any, session: Any) -> Any:
+        taskinstance: Any = import_module("airflow.models.taskinstance")
+        task, run = instance.task, instance.dag_run
+        (instance,) = taskinstance.clear_task_instances([instance], session, dag_run_state=False)
+        instance.task = task
+        # What it holds of the run's instances is from before.
+        session.expire(run, ["task_instances"])
+        return instance
 
     def schedule(self, run: Any, instance: Any, session: Any) -> None:
         """Have the scheduler send the instance to its executor; whether its dependencies are met is not looked at."""
@@ -89,9 +101,10 @@ class Running:
         return instance.state in (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING, TaskInstanceState.RESTARTING)
 
     def _count_try(self, instance: Any, only_one_try: bool) -> None:
+        # Clearing, or the failure before, has counted it already, but for the first one.
+        instance.try_number = max(1, instance.try_number)
         if only_one_try:
-            instance.max_tries = instance.try_number
-        instance.try_number += 1
+            instance.max_tries = instance.try_number - 1
 
     def run(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
         """
@@ -123,7 +136,13 @@ class Running:
     def _supervise(self, **what: Any) -> None:
         from airflow.sdk.execution_time.supervisor import supervise_task
 
+        self._pass_on_signals()
         supervise_task(**what)
+
+    def _pass_on_signals(self) -> None:
+        """Have a supervisor that is told to end tell the task, whose on_kill runs; only 3.3 does so by itself."""
+        supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
+        supervisor.ActivitySubprocess.wait = _telling_the_task(supervisor.ActivitySubprocess.wait)
 
     def _client(self, dag: Any) -> Any:
         from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
@@ -140,13 +159,30 @@ class Running:
         instance.handle_failure(error=reason, session=session)
 
 
-class Running32(Running):
+class Running33(Running):
+    """Airflow 3.3, where a try is no row of its own."""
+
+    def _cleared(self, instance: Any, session: Any) -> Any:
+        from airflow.models.taskinstance import clear_task_instances
+
+        clear_task_instances([instance], session, dag_run_state=False)
+        return instance
+
+    def _count_try(self, instance: Any, only_one_try: bool) -> None:
+        if only_one_try:
+            instance.max_tries = instance.try_number
+        instance.try_number += 1
+
+    def _pass_on_signals(self) -> None:
+        """It does so by itself."""
+
+
+class Running32(Running33):
     """Airflow 3.2."""
 
     def _supervise(self, **what: Any) -> None:
+        Running._pass_on_signals(self)
         supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
-        # Before 3.3 a supervisor that is told to end left the task to itself, and its on_kill did not run.
-        supervisor.ActivitySubprocess.wait = _telling_the_task(supervisor.ActivitySubprocess.wait)
         # 3.3 renamed it.
         supervisor.supervise(**what)
 
@@ -173,7 +209,7 @@ class Running30(Running31):
         return InProcessTestSupervisor._api_client(dag)
 
 
-LINES = (((3, 3), Running), ((3, 2), Running32), ((3, 1), Running31), ((3, 0), Running30))
+LINES = (((3, 4), Running), ((3, 3), Running33), ((3, 2), Running32), ((3, 1), Running31), ((3, 0), Running30))
 
 
 def _telling_the_task(wait: Callable[[Any], int]) -> Callable[[Any], int]:

@@ -6,13 +6,13 @@ import os
 from importlib import import_module
 from typing import Any, Mapping, Optional
 
-from native_api.adapters.compat.running import MARK, Running, ignored, instance_of, session
+from native_api.adapters.compat.running import MARK, Running33, ignored, instance_of, session
 
 #: Executors that run tasks where they are themselves, so that a process of ours does as well.
 LOCAL = ("SequentialExecutor", "LocalExecutor", "DebugExecutor")
 
 
-class Running2(Running):
+class Running2(Running33):
     """Airflow 2.10 and 2.11."""
 
     # 3.0 took it out.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.compat.installed import airflow
@@ -29,28 +30,51 @@ class Loaded:
 
 
 class Syncing(Bundles):
-    """The newest Airflow, 3.3."""
+    """The newest Airflow, 3.4."""
 
     # Files
 
     def files(self, folder: str) -> List[str]:
         """Return the files below *folder* that Airflow would read, in its own order; *folder* may be a file."""
-        from airflow.utils.file import list_py_file_paths
+        from airflow.configuration import conf
 
-        return list_py_file_paths(folder)
+        if os.path.isfile(folder):
+            return [folder]
+        return self._discovered(folder, conf.getboolean("core", "dag_discovery_safe_mode"))
 
     def is_ignored(self, path: str, folder: str) -> bool:
         """Return whether a file in *folder* is one that its ``.airflowignore`` has Airflow pass over."""
-        from airflow.utils.file import list_py_file_paths
+        return path not in self._discovered(folder, safe_mode=False)
 
-        return path not in list_py_file_paths(folder, safe_mode=False)
+    def _discovered(self, folder: str, safe_mode: bool) -> List[str]:
+        """Return the files that the importers of the bundle find below *folder*; an archive is one file."""
+        from airflow.dag_processing.bundles.local import LocalDagBundle
+        from airflow.sdk.importers import DagImportError, get_importer_registry  # type: ignore[import-not-found]
+        from airflow.utils.file import find_enclosing_file
+
+        names = (bundle.name for bundle in self.bundles() if f"{folder}{os.sep}".startswith(f"{bundle.path}{os.sep}"))
+        name = next(names, None)
+        part = LocalDagBundle(name=name or "dags-folder", path=folder)
+        found: Dict[str, None] = {}
+        for _, item in get_importer_registry(name).list_dag_definitions(part, safe_mode=safe_mode):
+            is_error = isinstance(item, DagImportError)
+            place = item.source_reference if is_error else item.get_relative_loc(part.path)
+            file = find_enclosing_file(Path(os.path.normpath(part.path / place)))
+            if file is not None and file.is_relative_to(part.path):
+                found[str(file)] = None
+        return list(found)
 
     def looks_into(self, path: str) -> bool:
         """Return whether Airflow loads a file of that name: it passes over those without its words, if not told to."""
         from airflow.configuration import conf
         from airflow.utils.file import might_contain_dag
 
-        return might_contain_dag(path, conf.getboolean("core", "dag_discovery_safe_mode"))
+        return might_contain_dag(path, conf.getboolean("core", "dag_discovery_safe_mode"), **self._configuration())
+
+    def _configuration(self) -> Mapping[str, Any]:
+        from airflow.configuration import conf
+
+        return {"conf": conf}
 
     def file_limit(self) -> float:
         """Return how many seconds Airflow gives to a file."""

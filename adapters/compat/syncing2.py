@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api.adapters.compat.syncing import Bundle, Loaded, Syncing, code_hash
 from native_api.adapters.compat.syncing_bundles import has_files
@@ -67,6 +67,9 @@ class Syncing2(Syncing):
 
         everything = {"safe_mode": False, "include_examples": False}
         return path not in list_py_file_paths(folder, **everything)
+
+    def _configuration(self) -> Mapping[str, Any]:
+        return {}
 
     def prepare(self) -> None:
         # The permissions of new DAGs are written through the web application, whose import takes seconds.

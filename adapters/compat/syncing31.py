@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, List, Mapping
 
 from native_api.adapters.compat.syncing import Bundle, Loaded, Syncing
 
 
-class Syncing32(Syncing):
+class Syncing33(Syncing):
+    """Airflow 3.3."""
+
+    # 3.4 gave the discovery of files to importers.
+
+    def files(self, folder: str) -> List[str]:
+        from airflow.utils.file import list_py_file_paths
+
+        return list_py_file_paths(folder)
+
+    def is_ignored(self, path: str, folder: str) -> bool:
+        from airflow.utils.file import list_py_file_paths
+
+        return path not in list_py_file_paths(folder, safe_mode=False)
+
+    def _configuration(self) -> Mapping[str, Any]:
+        return {}
+
+
+class Syncing32(Syncing33):
     """Airflow 3.1 and 3.2."""
 
     def _version_of(self, bundle: Any) -> Dict[str, Any]:
@@ -54,4 +73,4 @@ class Syncing30(Syncing32):
         )
 
 
-LINES = (((3, 3), Syncing), ((3, 1), Syncing32), ((3, 0), Syncing30))
+LINES = (((3, 4), Syncing), ((3, 3), Syncing33), ((3, 1), Syncing32), ((3, 0), Syncing30))

@@ -60,7 +60,8 @@ class Trials:
             pass
         try:
             return int(self._ti_count(task)(task, run_id, session=session))
-        except RuntimeError as exc:
+        except (RuntimeError, ValueError) as exc:
+            # From 3.4 on a ValueError says that there is no run.
             raise LookupError(task.task_id) from exc
 
     def _is_mapped(self, task: Any) -> bool:

@@ -77,10 +77,8 @@ def health(context: Context) -> Dict[str, Any]:
 
     The answer is 200 in any case, as that of Airflow's own health page.
     """
-    from airflow.api.common.airflow_health import get_airflow_health
-
     ours = {"version": airflow().version, "plugin_version": __version__, "jobs": _live_jobs()}
-    return {**get_airflow_health(), **ours}
+    return {**airflow().health(), **ours}
 
 
 def _live_jobs() -> Dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from marshmallow import fields
@@ -197,7 +198,7 @@ def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Any) -> D
     if has_ended(single_run.run) and not single_run.is_new:
         require_others_ended(single_run, session)
     begun = _begun(single_run, session)
-    airflow().running.begin_anew(single_run.instance, pool, session)
+    single_run = replace(single_run, instance=airflow().running.begin_anew(single_run.instance, pool, session))
     airflow().running.schedule(single_run.run, single_run.instance, session)
     return {**begun, **latest_try(single_run), **NOT_RUN_HERE, "how": "scheduler"}
 

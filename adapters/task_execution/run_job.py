@@ -102,9 +102,9 @@ def _begin(
         begun = {"previous_state": single_run.state, "run_is_new": single_run.is_new}
         if single_run.is_new:
             skip_the_others(single_run, session)
-        running.begin_anew(single_run.instance, options["pool"], session)
+        instance = running.begin_anew(single_run.instance, options["pool"], session)
         # In a run that has ended nobody takes up another try.
-        running.claim(single_run.instance, job_id, has_ended(single_run.run), session)
+        running.claim(instance, job_id, has_ended(single_run.run), session)
     return begun
 
 

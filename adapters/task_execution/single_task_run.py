@@ -63,11 +63,13 @@ def lock(session: Any, key: Mapping[str, Any]) -> None:
     What is read from now on is what the one before has left. It is to be called before the instance is read.
     """
     from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import update
 
     # SQLite has no SELECT ... FOR UPDATE; a write that changes nothing is one on every database.
-    table = TaskInstance.__table__
-    as_it_was = {"external_executor_id": table.c.external_executor_id, "updated_at": table.c.updated_at}
-    session.execute(table.update().where(*of_key(table.c, key)).values(**as_it_was))
+    row = TaskInstance
+    as_it_was = {"external_executor_id": row.external_executor_id, "updated_at": row.updated_at}
+    written = update(row).where(*of_key(row, key)).values(**as_it_was)
+    session.execute(written.execution_options(synchronize_session=False))
 
 
 def load_single_task_run(session: Any, dag: Any, key: Mapping[str, Any], logical_date: Any) -> SingleTaskRun:

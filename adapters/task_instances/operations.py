@@ -174,11 +174,8 @@ class RenderedFields(Schema):
 )
 def rendered_fields(context: Context, **instance: Any) -> Dict[str, Any]:
     """Return the rendered template fields that Airflow stored when a task ran; nothing is rendered."""
-    from airflow.models.renderedtifields import RenderedTaskInstanceFields as Rendered
-    from sqlalchemy import select
-
     _, key = named_instance(context, **instance)
-    stored = context.session.scalar(select(Rendered.rendered_fields).where(*of_key(Rendered, key)))
+    stored = airflow().rendered_fields(key, context.session)
     if stored is None:
         raise NothingRendered(**key)
     return {**key, "rendered_fields": airflow().masked(stored)}

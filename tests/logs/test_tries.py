@@ -11,6 +11,7 @@ import pytest
 import native_api
 from native_api import errors
 from tests import airflow_under_test
+from tests.airflow_under_test import version
 from tests.logs.one_task import NAMED, OLD, at, log, store
 
 KEEPS_TRIES = airflow_under_test.version() >= (2, 10)
@@ -113,16 +114,18 @@ class TestTries:
         """The host that runs the later one is not asked for the earlier one's log."""
         if KEEPS_TRIES:
             from airflow.models.taskinstance import TaskInstance
-            from airflow.models.taskinstancehistory import TaskInstanceHistory
             from sqlalchemy import select
 
             at(1, "failed", hostname="first-host")
             with run.session() as session:
-                history = TaskInstanceHistory.record_ti
-                history(
-                    session.scalars(select(TaskInstance).where(TaskInstance.task_id == "extract")).unique().one(),
-                    session=session,
-                )
+                this_one = select(TaskInstance).where(TaskInstance.task_id == "extract")
+                instance = session.scalars(this_one).unique().one()
+                if version() < (3, 4):
+                    from airflow.models.taskinstancehistory import TaskInstanceHistory
+
+                    TaskInstanceHistory.record_ti(instance, session=session)
+                else:
+                    instance.prepare_db_for_next_try(session)
         at(2, "running", hostname="second-host")
         store("first\n", 1)
         answer = log(try_number=1)

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "differences.rst"
 
-FIRST, LAST = (2, 7), (3, 3)
+FIRST, LAST = (2, 7), (3, 4)
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ DIFFERENCES: List[Difference] = [
         "says of the extra what holds for the password",
         "whether the extra is encrypted",
         "The command reads ``is_encrypted`` for both.",
+        until=(3, 3),
     ),
     Difference(
         "connections get",
@@ -150,6 +151,7 @@ DIFFERENCES: List[Difference] = [
         "says of the extra what holds for the password",
         "whether the extra is encrypted",
         "The command reads ``is_encrypted`` for both.",
+        until=(3, 3),
     ),
     Difference(
         "tasks clear --task-regex",

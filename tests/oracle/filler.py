@@ -207,7 +207,9 @@ def _states(session: Any) -> None:
         state = next(kinds)
         session.execute(update(run).where(run.c.id == row_id).values(state=state, **_dates(state)))
     kinds = itertools.cycle([None, *(state.value for state in TaskInstanceState)])
-    key = (ti.c.dag_id, ti.c.run_id, ti.c.task_id, ti.c.map_index)
+    # 3.4 has given the column another name.
+    index = ti.c.map_index if "map_index" in ti.c else ti.c.region_index
+    key = (ti.c.dag_id, ti.c.run_id, ti.c.task_id, index)
     for row in session.execute(select(*key).order_by(*key)).all():
         state = next(kinds)
         values: Dict[str, Any] = {"state": state, **_dates(state)}
@@ -288,7 +290,7 @@ def unlike(theirs: Dict[str, List[Row]], ours: Dict[str, List[Row]]) -> Dict[str
 
 
 #: The columns that rows of Airflow's tables are told apart by.
-KEYS = ("dag_id", "run_id", "task_id", "map_index", "key")
+KEYS = ("dag_id", "run_id", "task_id", "map_index", "region_index", "key")
 
 
 def _by_key(rows: List[Row]) -> Dict[str, Row]:

@@ -42,14 +42,14 @@ WAYS: Dict[str, List[Way]] = {
 
 
 @pytest.mark.parametrize("command", WAYS)
-@by_default_on("2.11", "3.0", "3.1", "3.3")
+@by_default_on("2.11", "3.0", "3.1", "3.3", "3.4")
 def test_tasks_clear(before: filler.Snapshot, one_file: Any, command: str) -> None:
     """Run theirs and ours on the same state, for each DAG, and compare all rows of all tables."""
     dag_ids = [dag["dag_id"] for dag in filler.dags() if dag["dag_id"] in CLEARED]
     _compare_clearing(before, command, dag_ids)
 
 
-@by_default_on("2.11", "3.0", "3.1", "3.3")
+@by_default_on("2.11", "3.0", "3.1", "3.3", "3.4")
 def test_tasks_clear_with_setups(before: filler.Snapshot, one_file: Any) -> None:
     """The setups and teardowns of a task are cleared with it."""
     from airflow.models.taskinstance import TaskInstance
@@ -115,7 +115,7 @@ def _compare_clearing(
                 comparison.rows(unlike, words)
 
 
-@by_default_on("2.11", "3.2", "3.3")
+@by_default_on("2.11", "3.2", "3.3", "3.4")
 def test_dags_delete(before: filler.Snapshot) -> None:
     """Delete DAGs of every shape the one way and the other, and compare what is left in every table."""
     dag_ids = [dag_id for dag_id in (dag["dag_id"] for dag in filler.dags()) if is_of_a_shape(dag_id)]

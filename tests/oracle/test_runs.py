@@ -16,7 +16,7 @@ from tests.oracle.differences import compared
 from tests.versions import by_default_on
 
 
-@by_default_on("2.8", "2.11", "3.0", "3.1", "3.2", "3.3")
+@by_default_on("2.8", "2.11", "3.0", "3.1", "3.2", "3.3", "3.4")
 def test_dags_list(filled: Any) -> None:
     """Every DAG: its id, file, owners, pause state."""
     ours = {dag["dag_id"]: dag for dag in filler.dags()}
@@ -53,7 +53,7 @@ def test_dags_list(filled: Any) -> None:
         ),
     ],
 )
-@by_default_on("2.11", "3.2", "3.3")
+@by_default_on("2.11", "3.2", "3.3", "3.4")
 def test_dags_list_runs(filled: Any, words: List[str], arguments: Dict[str, Any]) -> None:
     """Every DAG's runs; with a filter those of our own DAGs, of which some have runs of each type and date."""
     with compared("dags list-runs") as comparison:
@@ -75,7 +75,7 @@ def _date(text: Any) -> str:
     return (text or "").replace("Z", "+00:00")
 
 
-@by_default_on("2.11", "3.2", "3.3")
+@by_default_on("2.11", "3.2", "3.3", "3.4")
 def test_dags_state(filled: Any) -> None:
     """Every run, by its date and, on 3, by its id."""
     with compared("dags state") as comparison:
@@ -92,7 +92,7 @@ def test_dags_state(filled: Any) -> None:
                 comparison.same(what, theirs, f"{ours['state']}{conf}\n", (run["dag_id"], name))
 
 
-@by_default_on("2.11", "3.2", "3.3")
+@by_default_on("2.11", "3.2", "3.3", "3.4")
 def test_dags_state_of_a_date_that_never_ran(filled: Any) -> None:
     with compared("dags state (no run)") as comparison:
         for dag_id in filler.MANY_RUNS:
@@ -102,7 +102,7 @@ def test_dags_state_of_a_date_that_never_ran(filled: Any) -> None:
             comparison.same("None", theirs, "None\n", dag_id)
 
 
-@by_default_on("2.7", "2.11", "3.0", "3.3")
+@by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
 def test_tasks_state(filled: Any, one_file: Any) -> None:
     """One of each kind of task instance."""
     files = {dag["dag_id"]: dag["fileloc"] for dag in filler.dags()}
@@ -117,7 +117,7 @@ def test_tasks_state(filled: Any, one_file: Any) -> None:
             comparison.same(what, theirs, f"{ours['state']}\n", named)
 
 
-@by_default_on("2.11", "3.1", "3.2", "3.3")
+@by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
 def test_tasks_states_for_dag_run(filled: Any) -> None:
     """Every run."""
     with compared("tasks states-for-dag-run") as comparison:
@@ -141,7 +141,7 @@ def _instance(ti: Dict[str, Any]) -> Any:
     ]
 
 
-@by_default_on("2.7", "2.11", "3.0", "3.3")
+@by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
 def test_tasks_failed_deps(filled: Any, one_file: Any) -> None:
     """One of each kind of task instance."""
     files = {dag["dag_id"]: dag["fileloc"] for dag in filler.dags()}

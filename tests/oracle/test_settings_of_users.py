@@ -16,7 +16,7 @@ from tests.oracle.differences import compared
 from tests.versions import by_default_on
 
 
-@by_default_on("2.11", "3.1", "3.2", "3.3")
+@by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
 def test_variables_list(filled: Any) -> None:
     with compared("variables list") as comparison:
         ours = native_api.call("list_variables", limit=1000, order_by="id")["variables"]
@@ -25,7 +25,7 @@ def test_variables_list(filled: Any) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-@by_default_on("2.11", "3.2", "3.3")
+@by_default_on("2.11", "3.2", "3.3", "3.4")
 def test_variables_get(filled: Any, as_json: bool) -> None:
     """Every variable, and one that is not there, with a default and without."""
     with compared("variables get --json" if as_json else "variables get") as comparison:
@@ -42,7 +42,7 @@ def test_variables_get(filled: Any, as_json: bool) -> None:
                 comparison.same("NaN" if key == "not_a_number" and as_json else "the value", theirs, ours, key)
 
 
-@by_default_on("2.7", "2.11", "3.2", "3.3")
+@by_default_on("2.7", "2.11", "3.2", "3.3", "3.4")
 def test_variables_export(filled: Any, tmp_path: Path) -> None:
     """The whole file."""
     from airflow.cli.cli_parser import get_parser
@@ -62,7 +62,7 @@ def test_variables_export(filled: Any, tmp_path: Path) -> None:
 FIELDS = ("conn_id", "conn_type", "description", "host", "schema", "login", "password", "port")
 
 
-@by_default_on("2.11", "3.1", "3.2", "3.3")
+@by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
 def test_connections_list(filled: Any) -> None:
     ours = {row["conn_id"]: row for row in native_api.call("list_connections", limit=1000)["connections"]}
     words = ["--show-values"] if filled.version() >= (3, 2) else []
@@ -73,7 +73,7 @@ def test_connections_list(filled: Any) -> None:
             _same_connection(comparison, row, ours[conn_id])
 
 
-@by_default_on("2.11", "3.0", "3.3")
+@by_default_on("2.11", "3.0", "3.3", "3.4")
 def test_connections_get(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Airflow 3 sets it in the command and leaves it so.
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
@@ -109,7 +109,7 @@ def _texts(value: Any) -> Any:
     return str(value)
 
 
-@by_default_on("2.11", "3.2", "3.3")
+@by_default_on("2.11", "3.2", "3.3", "3.4")
 def test_pools(filled: Any) -> None:
     """List and get, every pool, and one that is not there."""
     ours = {pool["name"]: pool for pool in native_api.call("list_pools", limit=1000)["pools"]}
@@ -141,7 +141,7 @@ def _exported_by_the_command(noun: str, file: Path) -> Any:
     return json.loads(file.read_text())
 
 
-@by_default_on("2.7", "2.11", "3.3")
+@by_default_on("2.7", "2.11", "3.3", "3.4")
 def test_connections_export(filled: Any, tmp_path: Path) -> None:
     """The whole file."""
     theirs = _exported_by_the_command("connections", tmp_path / "c.json")
@@ -149,7 +149,7 @@ def test_connections_export(filled: Any, tmp_path: Path) -> None:
         comparison.same("the file", theirs, native_api.call("export_connections")["connections"])
 
 
-@by_default_on("2.7", "2.11", "3.3")
+@by_default_on("2.7", "2.11", "3.3", "3.4")
 def test_pools_export(filled: Any, tmp_path: Path) -> None:
     """The whole file."""
     theirs = _exported_by_the_command("pools", tmp_path / "p.json")
@@ -158,7 +158,7 @@ def test_pools_export(filled: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("noun", ["connections", "pools"])
-@by_default_on("2.11", "3.3")
+@by_default_on("2.11", "3.3", "3.4")
 def test_import_of_what_the_command_exported(before: filler.Snapshot, tmp_path: Path, noun: str) -> None:
     """Into an Airflow that lacks one and has another one otherwise: by the command, and by us, with the same rows."""
     file = tmp_path / "f.json"

@@ -34,7 +34,7 @@ def parsed(filled: Any) -> Dict[str, Any]:
         return {dag_id: dag for folder in folders for dag_id, dag in DagBag(folder).dags.items()}
 
 
-@by_default_on("2.11", "3.0", "3.3")
+@by_default_on("2.11", "3.0", "3.3", "3.4")
 def test_tasks_list(filled: Any, parsed: Dict[str, Any]) -> None:
     """Every DAG."""
     from airflow.cli.commands.task_command import task_list
@@ -49,7 +49,7 @@ def test_tasks_list(filled: Any, parsed: Dict[str, Any]) -> None:
             comparison.same(what, theirs, "".join(f"{task['task_id']}\n" for task in ours["tasks"]), dag_id)
 
 
-@by_default_on("2.11", "3.0", "3.3")
+@by_default_on("2.11", "3.0", "3.3", "3.4")
 def test_tasks_list_parses_a_file(filled: Any, one_file: Any) -> None:
     """One DAG as a user would have it, its file parsed by the command."""
     words = ["--subdir", "DAGS_FOLDER/wire_dag.py"] if filled.version() < (3, 0) else ["--bundle-name", "dags-folder"]
@@ -58,7 +58,7 @@ def test_tasks_list_parses_a_file(filled: Any, one_file: Any) -> None:
     assert [task["task_id"] for task in ours] == ["extract", "load", "transform"]
 
 
-@by_default_on("2.11", "3.0", "3.3")
+@by_default_on("2.11", "3.0", "3.3", "3.4")
 def test_tasks_list_tree(filled: Any, parsed: Dict[str, Any]) -> None:
     """Every DAG: the same tasks at the same depth, below the same task."""
     if filled.version() >= (3, 0):
