@@ -7,6 +7,9 @@ from typing import Any, Callable, Optional
 from tests import airflow_under_test
 
 #: Says whether the user has the right: method, id, team.
+#: The class whose methods say what a user of Airflow is allowed to do, for ``mocker.patch``.
+USER = "native_api.adapters.compat.interface.rights.User"
+
 Decide = Callable[[str, Optional[str], Optional[str]], bool]
 
 
@@ -17,10 +20,10 @@ def with_rights_on(*names: str) -> Decide:
 
 def stand_in(mocker: Any, decide: Decide) -> None:
     """Have the auth manager decide so on DAGs and all that is theirs, for users of whatever role."""
-    mocker.patch("native_api.adapters.compat.rights.Rights._is_manager", return_value=False)
+    mocker.patch("native_api.adapters.compat.interface.rights.Rights._is_manager", return_value=False)
     if airflow_under_test.version() < (2, 8):
         # FAB's security manager decides there, and there are no other managers.
-        rights = "native_api.adapters.compat.rights2.Rights27"
+        rights = "native_api.adapters.compat.airflow2.rights.Rights27"
         mocker.patch(f"{rights}.may", lambda self, user, access, identifier: decide(access.method, identifier, None))
         mocker.patch(f"{rights}.dag_ids", lambda self, user: _known(lambda dag_id: decide("GET", dag_id, None)))
         return

@@ -13,6 +13,7 @@ from native_api import registry
 from native_api.effects import Effect
 from native_api.permissions import Access, Resource
 from tests import airflow_under_test
+from tests.auth_managers import USER
 from tests.test_contract import example, is_problem, world  # noqa: F401
 
 FAB = "fab"
@@ -140,7 +141,8 @@ def test_a_refused_write_changes_nothing(web: Any) -> None:
 def test_setting_a_new_variable_needs_the_right_to_create(web: Any, mocker: Any) -> None:
     """Who may edit and not create sets what is there only."""
     mocker.patch(
-        "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "PUT"
+        f"{USER}.may",
+        lambda self, access, identifier=None: access.method == "PUT",
     )
     native_api.call("set_variable", key="old", value="1")
     assert web.typed("set_variable", login="user", key="old", value="2").status == 200
@@ -195,7 +197,7 @@ class TestEffects:
     @pytest.mark.parametrize("effect", ["deploy", "daemon"], indirect=True)
     def test_another_auth_manager(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
         """Its roles are unknown here, so that the deployer names the administrators."""
-        mocker.patch("native_api.adapters.compat.rights.Rights._administers", return_value=None)
+        mocker.patch("native_api.adapters.compat.interface.rights.Rights._administers", return_value=None)
         is_problem(web.typed("version", login="admin"), 403)
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", f"ada, {user_id('viewer')}")
         is_problem(web.typed("version", login="admin"), 403)
@@ -204,7 +206,7 @@ class TestEffects:
     @pytest.mark.parametrize("effect", ["deploy"], indirect=True)
     def test_an_administrator_is_named_by_id(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
         """Whoever can choose the name that they are shown by does not become one by it."""
-        mocker.patch("native_api.adapters.compat.rights.Rights._administers", return_value=None)
+        mocker.patch("native_api.adapters.compat.interface.rights.Rights._administers", return_value=None)
         mocker.patch(f"native_api.adapters.compat.{RIGHTS}.name_of", return_value="ada")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", "ada")
         is_problem(web.typed("version", login="viewer"), 403)
@@ -263,7 +265,7 @@ def test_the_audit_log_tells_users_from_other_callers(web: Any, mocker: Any, nam
 def test_running_a_task_in_a_pool_needs_the_right_to_read_that(web: Any, mocker: Any, pool: str) -> None:
     """Whether there is one is for those who may."""
     mocker.patch(
-        "native_api.adapters.compat.rights.User.may",
+        f"{USER}.may",
         lambda self, access, identifier=None: access.resource is not Resource.POOL,
     )
     named = {"dag_id": "wire_dag", "task_id": "t", "logical_date": "2026-11-01", "pool": pool}
@@ -278,8 +280,8 @@ class TestSomeDagsOnly:
     @pytest.fixture
     def restricted(self, web: Any, mocker: Any) -> Any:
         allowed = {"wire_dag", "mapped"}
-        mocker.patch("native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id in allowed)
-        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda self, access: allowed)
+        mocker.patch(f"{USER}.may", lambda self, access, dag_id=None: dag_id in allowed)
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: allowed)
         return web
 
     def test_lists_show_those_only(self, restricted: Any) -> None:
@@ -291,7 +293,7 @@ class TestSomeDagsOnly:
         )
 
     def test_a_list_of_nothing_is_refused(self, restricted: Any, mocker: Any) -> None:
-        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda self, access: set())
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: set())
         is_problem(restricted.typed("list_dags", login="viewer"), 403)
 
     def test_a_dag_that_is_hidden_and_one_that_is_not_there_look_alike(self, restricted: Any) -> None:

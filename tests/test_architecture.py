@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from importlib import import_module
 from pathlib import Path
-from typing import Dict, Iterator, List, Set
+from typing import Any, Dict, Iterator, List, Set
 
 import pytest
 
@@ -133,3 +134,51 @@ def _asks_which_airflow(tree: ast.AST) -> Iterator[str]:
 
 def _names(tree: ast.AST) -> Set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+COMPAT = "native_api.adapters.compat"
+GENERATIONS = {"airflow2", "airflow3"}
+
+
+@pytest.mark.parametrize("generation", sorted(GENERATIONS))
+def test_generations_do_not_know_one_another(generation: str) -> None:
+    """Neither is imported but where the one of the installed Airflow is chosen, so that no change to one is to both."""
+    modules = {name for name in MODULES if name.startswith(f"{COMPAT}.{generation}")}
+    assert modules
+    users = {name for name in MODULES if IMPORTS[name] & modules and name not in modules}
+    assert users == {COMPAT}
+
+
+def test_generations_have_the_same_modules() -> None:
+    """One of its own has what only Airflow 3 has: a supervisor of tasks."""
+    topics = {generation: _topics(generation) for generation in (*GENERATIONS, "interface")}
+    assert topics["airflow3"] - topics["airflow2"] == {"in_memory_supervisor"}
+    assert topics["airflow2"] - topics["airflow3"] == set()
+    assert topics["airflow2"] - topics["interface"] == {"backfill_rows"}
+    # What is asked of the installed command line is the same on all.
+    assert topics["interface"] - topics["airflow2"] == {"daemons"}
+
+
+def _topics(package: str) -> Set[str]:
+    return {name.rpartition(".")[2] for name in MODULES if name.startswith(f"{COMPAT}.{package}.")}
+
+
+@pytest.mark.parametrize("generation", sorted(GENERATIONS))
+def test_each_row_of_a_generation_implements_every_topic(generation: str) -> None:
+    """No method is left abstract, and no attribute without a value."""
+    versions: Any = import_module(f"{COMPAT}.{generation}").VERSIONS
+    topics = [topic for topic in versions[0]._fields if topic != "since"]
+    lacking = {
+        (row.since, topic, name)
+        for row in versions
+        for topic in topics
+        for name in _lacking(getattr(row, topic), topics if topic == "airflow" else [])
+    }
+    assert lacking == set()
+
+
+def _lacking(implementation: type, assembled: List[str]) -> Set[str]:
+    """Return what a class has declared, and not defined; *assembled* is given to its objects."""
+    declared = {name for base in implementation.__mro__ for name in vars(base).get("__annotations__", {})}
+    abstract: Set[str] = set(getattr(implementation, "__abstractmethods__", ()))
+    return abstract | {name for name in declared - set(assembled) if not hasattr(implementation, name)}

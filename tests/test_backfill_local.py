@@ -136,7 +136,7 @@ class TestCancelled:
         assert (state_of(first)["total_runs"], state_of(second)["runs"]) == (0, {"running": 1})
 
     def test_a_job_that_has_not_begun_runs_nothing(self, unbegun: None, mocker: Any) -> None:
-        begins = mocker.patch("native_api.adapters.compat.backfills2.Backfills2.run")
+        begins = mocker.patch("native_api.adapters.compat.airflow2.backfills.Backfills2.run")
         first = begun()
         native_api.call("cancel_backfill", backfill_id=first)
         work.run(first, None, [], conf=None, ignore_first_depends_on_past=False)
@@ -152,7 +152,9 @@ class TestCancelled:
             with airflow_under_test.session() as session:
                 airflow().backfills.cancel(session, airflow().backfills.found(session, [first])[0])
 
-        begins = mocker.patch("native_api.adapters.compat.backfills2.Backfills2.run", autospec=True, side_effect=run)
+        begins = mocker.patch(
+            "native_api.adapters.compat.airflow2.backfills.Backfills2.run", autospec=True, side_effect=run
+        )
         work.run(first, None, [], conf=None, ignore_first_depends_on_past=True)
         assert len(begins.call_args_list) == 1
 
@@ -260,7 +262,7 @@ class TestWhatRunsAgain:
             told.append((first.isoformat(), last.isoformat(), how["conf"], how["ignore_first_depends_on_past"]))
             return BackfillUnfinished(f"the one of {first}", None)
 
-        mocker.patch("native_api.adapters.compat.backfills2.Backfills2.run", run)
+        mocker.patch("native_api.adapters.compat.airflow2.backfills.Backfills2.run", run)
         with pytest.raises(BackfillUnfinished, match="2024-01-01"):
             work.run(first, None, runs_before, conf=given, ignore_first_depends_on_past=True)
         assert told == [

@@ -10,7 +10,7 @@ import pytest
 
 import native_api
 from native_api import errors
-from native_api.adapters.compat import backfill_rows2
+from native_api.adapters.compat.airflow2 import backfill_rows
 from tests.airflow_under_test import DAGS
 from tests.files_of_dags import dag_file
 from tests.test_backfills import DATES, DAYS, ON_2, backfill, finish, runs, set_state, trigger
@@ -23,11 +23,11 @@ class TestARowOfTheAuditLog:
     def test_mysql_has_no_room_for_more(self) -> None:
         """Cut, it would break every list of backfills."""
         with pytest.raises(errors.Invalid):
-            backfill_rows2.require_room("x" * 65_536, "mysql")
-        backfill_rows2.require_room("x" * 65_536, "postgresql")
+            backfill_rows.require_room("x" * 65_536, "mysql")
+        backfill_rows.require_room("x" * 65_536, "postgresql")
 
     def test_every_row_is_looked_at(self, fresh: Any, mocker: Any) -> None:
-        looked = mocker.spy(backfill_rows2, "require_room")
+        looked = mocker.spy(backfill_rows, "require_room")
         backfill()
         (text, _), _ = looked.call_args
         assert json.loads(text)["dates"] == 3

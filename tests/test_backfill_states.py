@@ -10,6 +10,7 @@ import native_api
 from native_api import errors
 from native_api.permissions import Resource
 from tests import airflow_under_test
+from tests.auth_managers import USER
 from tests.test_backfills import DATES, backfill, finish, runs
 from tests.test_contract import is_problem
 
@@ -176,9 +177,10 @@ class TestRights:
     @pytest.fixture
     def restricted(self, web: Any, mocker: Any) -> Any:
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id == "wire_dag"
+            f"{USER}.may",
+            lambda self, access, dag_id=None: dag_id == "wire_dag",
         )
-        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda self, access: {"wire_dag"})
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: {"wire_dag"})
         return web
 
     def test_only_what_they_may(self, restricted: Any) -> None:
@@ -201,7 +203,7 @@ class TestRights:
     def test_it_takes_the_right_to_read_the_pool(self, web: Any, mocker: Any) -> None:
         """Whether there is one is for those who may."""
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may",
+            f"{USER}.may",
             lambda self, access, identifier=None: access.resource is not Resource.POOL,
         )
         answers = [
@@ -219,7 +221,7 @@ class TestRights:
         def may(self: Any, access: Any, dag_id: Any = None) -> bool:
             return (access.resource.name, access.method) != (resource, method)
 
-        mocker.patch("native_api.adapters.compat.rights.User.may", may)
+        mocker.patch(f"{USER}.may", may)
         is_problem(web.typed("backfill_dag", login="user", dag_id="daily", from_date=DATES[0]), 403)
         assert runs() == []
 

@@ -11,6 +11,7 @@ import pytest
 import native_api
 from native_api import errors, registry
 from tests.airflow_under_test import audit_rows, version
+from tests.auth_managers import USER
 from tests.test_contract import is_problem
 from tests.test_variable_files import folder  # noqa: F401
 from tests.test_variable_imports import MULTIPART, part
@@ -86,7 +87,8 @@ class TestThereAndBack:
 
     def test_who_may_read_but_not_edit(self, web: Any, mocker: Any) -> None:
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "GET",
         )
         answer = web.typed("export_connections", login="viewer")
         is_problem(answer, 403)
@@ -189,7 +191,8 @@ def test_what_is_no_object(fresh: Any, content: str) -> None:
 def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
     bring({"old": "fs://"})
     mocker.patch(
-        "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
+        f"{USER}.may",
+        lambda self, access, identifier=None: access.method == "POST",
     )
     assert web.typed("import_connections", login="user", connections={"new": "fs://"}).status == 201
     answer = web.typed("import_connections", login="user", connections={"newer": "fs://", "old": "http://x"})

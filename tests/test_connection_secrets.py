@@ -9,6 +9,7 @@ import pytest
 
 from native_api.adapters.connections.uris import masked_extra, masked_uri
 from tests.airflow_under_test import audit_rows
+from tests.auth_managers import USER
 from tests.test_connections import FIELDS, add, get, listed
 from tests.test_contract import is_problem
 
@@ -51,7 +52,8 @@ class TestSecrets:
         """Such a caller reads connections without secrets only."""
         add(conn_type="http", **said)
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "GET",
         )
         answer = web.typed("get_connection", login="viewer", conn_id="c")
         assert (answer.status, "hunter2" in answer.text) == (status, False)

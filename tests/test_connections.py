@@ -10,6 +10,7 @@ import pytest
 import native_api
 from native_api import errors
 from tests.airflow_under_test import version
+from tests.auth_managers import USER
 from tests.test_contract import is_problem
 
 FIELDS = {
@@ -194,7 +195,8 @@ class TestReplace:
     def test_who_may_create_and_not_edit(self, web: Any, mocker: Any) -> None:
         add(**FIELDS)
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "POST",
         )
         assert web.typed("add_connection", login="user", conn_id="new", conn_type="http").status == 201
         answer = web.typed("add_connection", login="user", conn_id="c", conn_type="http", replace=True)

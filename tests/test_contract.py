@@ -15,6 +15,7 @@ from native_api import dispatch, errors, registry, settings
 from native_api.effects import Effect
 from native_api.http.typed import method_of
 from tests import airflow_under_test, jobs_under_test
+from tests.auth_managers import USER
 from tests.remembered import Remembered
 from tests.runs_that_were import return_value
 
@@ -160,8 +161,8 @@ def test_a_wrong_token_is_refused(operation: registry.Operation, world: Any) -> 
 @pytest.mark.parametrize("operation", EVERY)
 def test_a_caller_without_rights_is_refused(operation: registry.Operation, world: Any, mocker: Any) -> None:
     """Every operation asks for its right; one that needs none answers any known caller."""
-    mocker.patch("native_api.adapters.compat.rights.User.may", return_value=False)
-    mocker.patch("native_api.adapters.compat.rights.User.dag_ids", return_value=set())
+    mocker.patch(f"{USER}.may", return_value=False)
+    mocker.patch(f"{USER}.dag_ids", return_value=set())
     answer = world.typed(operation.name, login="admin", **example(operation))
     if not operation.access:
         assert answer.status == 200

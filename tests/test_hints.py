@@ -12,6 +12,7 @@ import native_api
 from native_api import errors
 from native_api.suggestions import nearest
 from tests.airflow_under_test import BROKEN, DAGS, copy_dag, session, store_import_error
+from tests.auth_managers import USER
 from tests.test_contract import is_problem
 from tests.test_errors import is_envelope
 
@@ -128,7 +129,7 @@ class TestADagThatIsNotFound:
     def test_who_may_not_see_import_errors(self, web: Any, mocker: Any) -> None:
         may = web.typed("list_tasks", login="viewer", dag_id="brand_new")
         assert may.json["import_error"] == self.new
-        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", return_value={"wire_dag"})
+        mocker.patch(f"{USER}.dag_ids", return_value={"wire_dag"})
         answer = web.typed("list_tasks", login="viewer", dag_id="brand_new")
         assert "import_error" not in answer.json
         assert "new.py" not in answer.text

@@ -10,6 +10,7 @@ import native_api
 from native_api import errors, registry
 from native_api.adapters.compat import airflow
 from tests.airflow_under_test import BROKEN, copy_dag, session, store_import_error, version
+from tests.auth_managers import USER
 from tests.queries import statements
 
 
@@ -90,7 +91,7 @@ class TestWhoMayReadSomeDags:
         store_import_error("none.py")
         _move("others_too", "shared")
         self.allowed = {"own", "shared"}
-        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda user, access: self.allowed)
+        mocker.patch(f"{USER}.dag_ids", lambda user, access: self.allowed)
         yield
         from airflow.models.dag import DagModel
         from sqlalchemy import delete

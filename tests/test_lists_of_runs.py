@@ -9,6 +9,7 @@ import pytest
 import native_api
 from native_api import errors
 from tests.airflow_under_test import store_rendered_fields
+from tests.auth_managers import USER
 from tests.queries import statements
 from tests.test_legacy import set_state
 
@@ -118,8 +119,8 @@ class TestRuns:
 
     def test_a_caller_with_some_dags(self, runs: Any, site: Any, mocker: Any) -> None:
         """Lists of runs and of task instances show those DAGs only."""
-        mocker.patch("native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id == "mapped")
-        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda self, access: {"mapped"})
+        mocker.patch(f"{USER}.may", lambda self, access, dag_id=None: dag_id == "mapped")
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: {"mapped"})
         answer = site.typed("list_dag_runs", login="viewer").json
         assert ([run["run_id"] for run in answer["dag_runs"]], answer["total_entries"]) == (["m"], 1)
         answer = site.typed("list_task_instances", login="viewer").json

@@ -59,22 +59,22 @@ def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "version, lines, place",
-    [("3.4.0", "airflow3", 0), ("4.0.0", "airflow3", 0), ("2.12.0", "airflow2", 0), ("2.7.0rc1", "airflow2", -1)],
+    "version, generation, place",
+    [("3.5.0", "airflow3", 0), ("4.0.0", "airflow3", 0), ("2.12.0", "airflow2", 0), ("2.7.0rc1", "airflow2", -1)],
 )
 def test_an_airflow_that_is_newer_than_all_known(
-    airflow: Any, mocker: Any, version: str, lines: str, place: int
+    airflow: Any, mocker: Any, version: str, generation: str, place: int
 ) -> None:
-    """It gets the newest implementation of its generation; the lines begin with that."""
+    """It gets the newest implementation of its generation; its table begins with that."""
     from native_api.adapters import compat
     from native_api.adapters.compat import airflow2, airflow3
 
     mocker.patch("airflow.__version__", version)
-    known = {"airflow2": airflow2.LINES, "airflow3": airflow3.LINES}[lines]
-    assert known == tuple(sorted(known, key=lambda line: line[0], reverse=True))
+    known = {"airflow2": airflow2.VERSIONS, "airflow3": airflow3.VERSIONS}[generation]
+    assert known == tuple(sorted(known, key=lambda row: row.since, reverse=True))
     compat.airflow.cache_clear()
     try:
-        assert type(compat.airflow()) is known[place][1]
+        assert type(compat.airflow()) is known[place].airflow
     finally:
         compat.airflow.cache_clear()
 

@@ -11,6 +11,7 @@ import pytest
 import native_api
 from native_api import errors, registry
 from tests.airflow_under_test import audit_rows
+from tests.auth_managers import USER
 from tests.test_connection_files import send
 from tests.test_contract import is_problem
 from tests.test_variable_files import folder  # noqa: F401
@@ -103,7 +104,8 @@ def test_what_is_refused(fresh: Any, pools: Any, wrong: str) -> None:
 
 def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
     mocker.patch(
-        "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
+        f"{USER}.may",
+        lambda self, access, identifier=None: access.method == "POST",
     )
     assert web.typed("import_pools", login="user", pools={"new": HEAVY}).status == 201
     answer = web.typed("import_pools", login="user", pools={"newer": HEAVY, "new": ENDLESS})

@@ -9,6 +9,7 @@ import pytest
 import native_api
 from native_api import errors
 from tests.airflow_under_test import version
+from tests.auth_managers import USER
 from tests.test_contract import is_problem
 
 
@@ -85,7 +86,8 @@ class TestSet:
     def test_a_new_one_needs_the_right_to_create(self, web: Any, mocker: Any) -> None:
         put("old")
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "PUT"
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "PUT",
         )
         assert web.typed("set_pool", login="user", name="old", slots=1).status == 200
         answer = web.typed("set_pool", login="user", name="new", slots=1)

@@ -13,6 +13,7 @@ import native_api
 from native_api import errors
 from tests import airflow_under_test, jobs_under_test
 from tests.airflow_under_test import DAGS
+from tests.auth_managers import USER
 from tests.test_contract import is_problem
 from tests.versions import by_default_on
 
@@ -285,7 +286,7 @@ class TestAHostWithoutFiles:
         from native_api.adapters.compat import airflow
 
         with airflow_under_test.session() as session:
-            lacking = airflow().syncing.dags_in_use(airflow().syncing.bundle(), session)
+            lacking = airflow().dag_files.dags_in_use(airflow().dag_files.bundle(), session)
         (path,) = [path for path, dag_ids in lacking.items() if "wire_dag" in dag_ids]
         assert path == str((DAGS if airflow_under_test.version() < (3, 0) else empty) / "wire_dag.py")
         assert not [path for path in lacking if "example_dags" in path]
@@ -361,7 +362,7 @@ def test_an_unknown_dag(fresh: Any) -> None:
 def test_the_rights_on_every_dag_of_the_file(web: Any, file: Path, mocker: Any, reads: bool) -> None:
     """Reading a file runs the code of all its DAGs; another is named to those who may read it."""
     mocker.patch(
-        "native_api.adapters.compat.rights.User.may",
+        f"{USER}.may",
         lambda self, access, dag_id=None: dag_id == "refreshed_one" or (reads and access.method == "GET"),
     )
     answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
@@ -379,7 +380,8 @@ def test_the_rights_on_every_dag_of_an_archive(web: Any, fresh: Any, mocker: Any
     try:
         native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.zip")
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id == "refreshed_one"
+            f"{USER}.may",
+            lambda self, access, dag_id=None: dag_id == "refreshed_one",
         )
         answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
         is_problem(answer, 403)

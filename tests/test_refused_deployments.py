@@ -148,7 +148,7 @@ class TestRefusals:
         locked = (
             "from sqlalchemy.exc import OperationalError\nfrom native_api.adapters.compat import airflow\n"
             "def locked(*args):\n    raise OperationalError('INSERT', {}, Exception('database is locked'))\n"
-            "type(airflow().syncing).ask_processor = locked\n"
+            "type(airflow().dag_files).ask_processor = locked\n"
         )
         answer = deploy(locked + one("new"), force=True, unpause=True)
         (warning,) = answer["warnings"]
@@ -228,12 +228,13 @@ class TestRefusals:
 
     def test_a_missing_folder(self, mocker: Any) -> None:
         """As on a web server that does not share the DAGs folder."""
-        from native_api.adapters.compat.syncing import Bundle
+        from native_api.adapters import compat
+        from native_api.adapters.compat.interface.dag_files import Bundle
 
-        mocker.patch("native_api.adapters.compat.syncing.Syncing.bundles", return_value=[Bundle("/no/such", None)])
+        mocker.patch.object(type(compat.airflow().dag_files), "bundles", return_value=[Bundle("/no/such", None)])
         mocker.patch(
             "native_api.adapters.deployments.targets.airflow"
-        ).return_value.syncing.bundle.return_value = Bundle("/no/such", None)
+        ).return_value.dag_files.bundle.return_value = Bundle("/no/such", None)
         with pytest.raises(errors.Refused, match="does not share the DAGs folder"):
             deploy(one())
 

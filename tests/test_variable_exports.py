@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import native_api
+from tests.auth_managers import USER
 from tests.test_contract import is_problem
 from tests.test_variable_imports import bring, export, put
 from tests.test_variables import TEXTS
@@ -73,7 +74,8 @@ class TestExport:
     def test_who_may_read_but_not_edit(self, web: Any, mocker: Any) -> None:
         put("greeting", "open")
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "GET",
         )
         assert web.typed("export_variables", login="viewer").json == {"variables": {"greeting": "open"}}
         put("db_password", "hunter2")

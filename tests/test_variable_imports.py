@@ -10,6 +10,7 @@ import pytest
 import native_api
 from native_api import errors, registry
 from tests.airflow_under_test import audit_rows
+from tests.auth_managers import USER
 from tests.test_contract import is_problem
 
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -150,7 +151,8 @@ class TestImport:
     def test_who_may_create_and_not_edit(self, web: Any, mocker: Any) -> None:
         put("old", "1")
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "POST"
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "POST",
         )
         assert web.typed("import_variables", login="user", variables={"new": "1"}).status == 201
         answer = web.typed("import_variables", login="user", variables={"newer": "1", "old": "2"})

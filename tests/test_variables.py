@@ -9,6 +9,7 @@ import pytest
 
 import native_api
 from native_api import errors
+from tests.auth_managers import USER
 
 TEXTS = [
     "",
@@ -135,7 +136,8 @@ class TestSecrets:
         put("hunter2", key="db_password")
         put("open", key="greeting")
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, identifier=None: access.method == "GET"
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "GET",
         )
         assert web.typed("get_variable", login="viewer", key="greeting").json["value"] == "open"
         answer = web.typed("get_variable", login="viewer", key="db_password")

@@ -12,6 +12,7 @@ from native_api import errors
 from native_api.adapters.compat import airflow as seam
 from native_api.adapters.xcoms import operations as xcoms
 from tests.airflow_under_test import session, store_xcom, version
+from tests.auth_managers import USER
 from tests.queries import statements
 from tests.test_contract import is_problem
 
@@ -251,9 +252,10 @@ class TestList:
         native_api.call("trigger_dag", dag_id="failing", run_id="f")
         store(1, "fails", dag_id="failing", run_id="f")
         mocker.patch(
-            "native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id == "failing"
+            f"{USER}.may",
+            lambda self, access, dag_id=None: dag_id == "failing",
         )
-        mocker.patch("native_api.adapters.compat.rights.User.dag_ids", lambda self, access: {"failing"})
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: {"failing"})
         answer = web.typed("list_xcoms", login="viewer")
         assert [entry["dag_id"] for entry in answer.json["xcom_entries"]] == ["failing"]
         assert answer.json["total_entries"] == 1

@@ -17,7 +17,7 @@ def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str],
 
     :param task_ids: of the tasks that run; None stands for all.
     :param reprocessed: the ids of runs that exist and run again.
-    :param how: what :meth:`native_api.adapters.compat.backfills.Backfills.run` takes.
+    :param how: what :meth:`native_api.adapters.compat.interface.backfills.Backfills.run` takes.
     """
     # The executor starts tasks by the command ``airflow``.
     os.environ["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))

@@ -108,7 +108,7 @@ def _require_file(plan: Plan) -> None:
     if plan.dag_model.has_import_errors:
         raise DagHasImportErrors(plan.dag_id, plan.dag_model.fileloc)
     if airflow().backfills.is_detached(plan):
-        path = airflow().syncing.file_of(plan.dag_model)
+        path = airflow().dag_files.file_of(plan.dag_model)
         if not os.path.exists(path):
             raise DagFileMissing(plan.dag_id, path, None, os.uname().nodename)
 

@@ -8,14 +8,12 @@ to ``__init__`` only, which registers how one is chosen.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 if TYPE_CHECKING:
-    from native_api.adapters.compat.newest import Airflow
+    from native_api.adapters.compat.interface import Airflow
 
 FLOOR = (2, 7)
-
-T = TypeVar("T")
 
 _CHOICES: List[Callable[[], Airflow]] = []
 
@@ -34,15 +32,6 @@ def refusal() -> Optional[str]:
         return None
     floor, found = (".".join(map(str, numbers)) for numbers in (FLOOR, version()))
     return f"airflow-native-api needs Apache Airflow {floor} or newer and found {found}; it stays switched off."
-
-
-def of_this_version(lines: Tuple[Tuple[Tuple[int, int], Type[T]], ...]) -> T:
-    """
-    Return the implementation for the installed Airflow; one that is newer than all known gets the newest.
-
-    :param lines: since which version, and the implementation; the newest first.
-    """
-    return next(implementation for since, implementation in lines if version() >= since)()
 
 
 def chosen_by(choice: Callable[[], Airflow]) -> None:

@@ -19,7 +19,7 @@ def shortened(handler: Any, instance: Any, try_number: int) -> Iterator[Optional
     """
     Give a handler like *handler* that finds only the ends of a try's files, or None where these are to be read whole.
 
-    That is so where they are small, and where the handler reads logs from elsewhere too.
+    That is so where they are small, and where the handler is of another kind, which may read logs from elsewhere.
     """
     files = _files(handler, instance, try_number)
     if not any(file.stat().st_size > END_BYTES for file in files):
@@ -37,13 +37,9 @@ def shortened(handler: Any, instance: Any, try_number: int) -> Iterator[Optional
 
 def _files(handler: Any, instance: Any, try_number: int) -> List[Path]:
     """Return the files of a try that the handler reads on this host, none where it is of another kind."""
-    from airflow import logging_config
     from airflow.utils.log.file_task_handler import FileTaskHandler
 
-    # On 2 what reads logs from elsewhere is a handler of its own; 3.0 has a name for it, and later ones a function.
-    get_remote = getattr(logging_config, "get_remote_task_log", None)
-    remote = get_remote() if get_remote else getattr(logging_config, "REMOTE_TASK_LOG", None)
-    if type(handler) is not FileTaskHandler or remote is not None:
+    if type(handler) is not FileTaskHandler:
         return []
     path = Path(handler.local_base, handler._render_filename(instance, try_number))
     return [file for file in sorted(path.parent.glob(path.name + "*")) if file.is_file()]

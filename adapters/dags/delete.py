@@ -74,4 +74,4 @@ def _is_defined(context: Context, row: Any) -> bool:
     if os.path.exists(row.fileloc or "") or not os.path.isdir(os.path.dirname(row.fileloc or "")):
         return True
     # A web server that does not share the DAGs folder cannot see whether the file has gone.
-    return not airflow().syncing.is_shared(row)
+    return not airflow().dag_files.is_shared(row)

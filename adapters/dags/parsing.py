@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.syncing import Bundle, Loaded
+from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.adapters.dags.readable_files import Rules, lies_in, readable_files
 from native_api.adapters.sandbox.errors import raised
 from native_api.adapters.sandbox.fork_pool import ForkResult, run_in_forks
@@ -50,15 +50,15 @@ def report(
 
 def opened(names: List[Optional[str]], *, refresh: bool = False) -> Iterator[Bundle]:
     """Give the bundles of those names, their files there to be read."""
-    for bundle in airflow().syncing.bundles():
+    for bundle in airflow().dag_files.bundles():
         if bundle.name in names:
-            yield airflow().syncing.opened(bundle, refresh=refresh)
+            yield airflow().dag_files.opened(bundle, refresh=refresh)
 
 
 def files_of(bundle: Bundle, subdir: Optional[str] = None) -> List[File]:
     """Return the files of a bundle that Airflow would read, or those of them in the folder *subdir*."""
     folder = bundle.path if subdir is None else _within(bundle, subdir)
-    return [] if folder is None else [(path, bundle) for path in airflow().syncing.files(folder)]
+    return [] if folder is None else [(path, bundle) for path in airflow().dag_files.files(folder)]
 
 
 def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: bool = False) -> List[File]:
@@ -79,7 +79,7 @@ def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: boo
 
 def _require_no_dags(bundle: Bundle, subdir: Optional[str]) -> None:
     with airflow().session() as session:
-        in_use = airflow().syncing.dags_in_use(bundle, session)
+        in_use = airflow().dag_files.dags_in_use(bundle, session)
     here = (path for path in in_use if subdir is None or is_in((path, bundle), subdir))
     count = sum(len(in_use[path]) for path in here)
     if count:
@@ -101,7 +101,7 @@ def is_in(file: File, real_path: str) -> bool:
 
 def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, ForkResult]]:
     """Run the function on each file, several at once, and give what became of it before this job has to end."""
-    seconds = file_seconds or airflow().syncing.file_limit() or sys.maxsize
+    seconds = file_seconds or airflow().dag_files.file_limit() or sys.maxsize
     return run_in_forks(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4), until=ends_at())
 
 
@@ -124,7 +124,7 @@ def load(path: str, bundle: Bundle) -> Loaded:
 def _store(loaded: Loaded) -> None:
     """Bring the DAGs into the form that they are stored in."""
     for dag_id, dag in loaded.dags.items():
-        outcome = outcome_of_call(lambda dag=dag: airflow().syncing.stored_form(dag))  # type: ignore[misc]
+        outcome = outcome_of_call(lambda dag=dag: airflow().dag_files.stored_form(dag))  # type: ignore[misc]
         if "error" in outcome:
             loaded.import_errors[dag.fileloc] = _traceback(outcome["error"])
         else:

@@ -6,7 +6,7 @@ import os.path
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.syncing import Bundle
+from native_api.adapters.compat.interface.dag_files import Bundle
 from native_api.errors import Forbidden, Refused
 from native_api.permissions import EXECUTE_DAG, Access, Resource
 from native_api.registry import Context
@@ -95,7 +95,7 @@ def _dag_models(session: Any) -> Any:
 def _real_path(dag_model: Any, folders: Dict[Optional[str], str]) -> Optional[str]:
     """Return the real path of a DAG's file as its bundle has it at present, or None where it is in none of them."""
     try:
-        bundle, path = airflow().syncing.place_of(dag_model)
+        bundle, path = airflow().dag_files.place_of(dag_model)
     except Refused:
         return None
     return os.path.realpath(os.path.join(folders[bundle], path)) if bundle in folders else None

@@ -164,9 +164,9 @@ def _place_of(context: Context, dag_id: str) -> Any:
     row = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
     if row is None:
         raise DagNotFound(dag_id, file_naming(context, dag_id))
-    bundle, path = airflow().syncing.place_of(row)
+    bundle, path = airflow().dag_files.place_of(row)
     # Of an archive all is read, not only the module that has the DAG.
-    for other in _in_file(context, airflow().syncing.file_of(row)):
+    for other in _in_file(context, airflow().dag_files.file_of(row)):
         for access in EXECUTE_DAG:
             context.caller.require_of_another(access, other, "execute all DAGs of the file")
     return bundle, path
@@ -176,5 +176,5 @@ def _in_file(context: Context, path: str) -> List[str]:
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 
-    in_it = airflow().syncing.in_file(path, DagModel), airflow().is_active(DagModel)
+    in_it = airflow().dag_files.in_file(path, DagModel), airflow().is_active(DagModel)
     return list(context.session.scalars(select(DagModel.dag_id).where(*in_it)))

@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, validate
 
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.syncing import Bundle
+from native_api.adapters.compat.interface.dag_files import Bundle
 from native_api.adapters.dags import parsing
 from native_api.adapters.dags.operations import checked_subdir
 from native_api.adapters.dags.readable_files import READ_FILE, lies_in, readable_bundles, rules_for
@@ -119,14 +119,14 @@ def files_to_parse(
     file_seconds: Optional[float] = None,
 ) -> Dict[str, Any]:
     """Return which files the sandbox is to parse, for the loaded :class:`FilesToParse`."""
-    known = airflow().syncing.bundles()
+    known = airflow().dag_files.bundles()
     if bundle is not None:
-        airflow().syncing.bundle(bundle)
+        airflow().dag_files.bundle(bundle)
     rules = rules_for(context, known)
     readable = readable_bundles(known, rules)
     folder = None if subdir is None else _existing(subdir, readable)
     # One of another team is reported as one that does not exist.
-    wanted = readable if bundle is None else [airflow().syncing.bundle(bundle, among=readable)]
+    wanted = readable if bundle is None else [airflow().dag_files.bundle(bundle, among=readable)]
     names = [one.name for one in wanted]
     return {"bundles": names, "subdir": folder, "file_seconds": file_seconds, "rules": rules}
 

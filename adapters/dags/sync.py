@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 from native_api.adapters import private_files
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.syncing import Bundle, Loaded
+from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.adapters.dags import parsing
 from native_api.adapters.dags.readable_files import Rules, readable_files
 from native_api.errors import DagFileMissing, Refused
@@ -87,7 +87,7 @@ def refresh(
 def _entries(
     files: List[parsing.File], file_seconds: Optional[float], *, are_here: bool = True
 ) -> List[Dict[str, Any]]:
-    airflow().syncing.prepare()
+    airflow().dag_files.prepare()
     with tempfile.TemporaryDirectory() as folder:
         some = [Refreshed(*file, are_here, os.path.join(folder, "lock")) for file in files]
         return [
@@ -97,7 +97,7 @@ def _entries(
 
 
 def _answer(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, Any]:
-    asked = [airflow().syncing.ask_processor(*file) for file in files]
+    asked = [airflow().dag_files.ask_processor(*file) for file in files]
     entries = [{**_NOTHING, **entry} for entry in parsing.slowest_first(entries)]
     return {
         "files": entries,
@@ -124,7 +124,7 @@ def _missing(opened: List[Bundle], files: List[parsing.File]) -> Iterator[Missin
     folders = tuple(f"{path}{os.sep}" for path in here if not path.endswith(".py"))
     with airflow().session() as session:
         for bundle in opened:
-            for path, dag_ids in airflow().syncing.dags_in_use(bundle, session).items():
+            for path, dag_ids in airflow().dag_files.dags_in_use(bundle, session).items():
                 if path not in here and not path.startswith(folders):
                     yield Missing(path, bundle, dag_ids)
 
@@ -151,7 +151,7 @@ def _alone(lock: str) -> Iterator[None]:
 
 def sync(loaded: Loaded, session: Any) -> Dict[str, Any]:
     """Write what a file defines; return the DAGs that are new, those that have changed, and those that are gone."""
-    syncing = airflow().syncing
+    syncing = airflow().dag_files
     before = syncing.marks(loaded.path, loaded.bundle, session)
     syncing.write(loaded, session)
     if not loaded.import_errors:

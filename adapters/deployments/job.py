@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Dict, Iterator, List, Optional, TypedDict
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.syncing import Loaded
+from native_api.adapters.compat.interface.dag_files import Loaded
 from native_api.adapters.dags import parsing, sync
 from native_api.adapters.deployments import archives, history, pause_states, targets
 from native_api.adapters.deployments.history import History, Record
@@ -126,12 +126,12 @@ def _undo(change: Change, target: Target) -> None:
 def _sync_as_it_is(target: Target, paused: PauseStates) -> None:
     forget(target.path)
     loaded = _loaded_as_it_is(target)
-    airflow().syncing.prepare()
+    airflow().dag_files.prepare()
     with history.one_at_a_time(), airflow().session() as session:
         sync.sync(loaded, session)
         # Of a file that does not load, Airflow keeps what it knows; what another file defines by now is left alone.
-        there = set(airflow().syncing.marks(target.path, target.bundle, session)) - set(loaded.dags)
-        airflow().syncing.deactivate({dag_id for dag_id in there if paused.get(dag_id, True) is None}, session)
+        there = set(airflow().dag_files.marks(target.path, target.bundle, session)) - set(loaded.dags)
+        airflow().dag_files.deactivate({dag_id for dag_id in there if paused.get(dag_id, True) is None}, session)
         pause_states.bring_back(paused, target.path, session)
 
 
@@ -152,7 +152,7 @@ def _put(target: Target, versions: History, record: Record, content: bytes, how:
     with _undone_on_error(Change.begin(target, versions, record, content), target) as change:
         change.stage(content)
         loaded = tried_out(target, change.staged, how["allow_empty"])
-        airflow().syncing.prepare()
+        airflow().dag_files.prepare()
         with history.one_at_a_time():
             require_nowhere_else(loaded)
             deployed = _would_change(loaded, target, change) if how["dry_run"] else _make(loaded, change, how)
@@ -174,7 +174,7 @@ def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
 
 def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, Any]:
     with airflow().session() as session:
-        known = set(airflow().syncing.marks(target.path, target.bundle, session))
+        known = set(airflow().dag_files.marks(target.path, target.bundle, session))
     is_other = history.checksum(current(target)) != change.journal["checksum"]
     return {
         **_shown(change.journal),
@@ -192,14 +192,14 @@ def _asked(target: Target) -> List[str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        airflow().syncing.ask_processor(target.path, target.bundle)
+        airflow().dag_files.ask_processor(target.path, target.bundle)
     except SQLAlchemyError as exc:
         return [f"The DAG processor could not be asked to read the file next: {str(exc).splitlines()[0]}"]
     return []
 
 
 def _warnings(target: Target) -> List[str]:
-    if airflow().syncing.is_ignored(target.path, target.bundle.path):
+    if airflow().dag_files.is_ignored(target.path, target.bundle.path):
         return [f"An .airflowignore has Airflow pass over '{target.file}': its DAGs will be deactivated again."]
     return []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Optional
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.syncing import Loaded
+from native_api.adapters.compat.interface.dag_files import Loaded
 from native_api.adapters.deployments.staging import PauseStates
 
 
@@ -14,7 +14,7 @@ def states(loaded: Loaded) -> PauseStates:
     from airflow.models.dag import DagModel
     from sqlalchemy import or_, select
 
-    concerned = or_(DagModel.dag_id.in_(loaded.dags), airflow().syncing.in_file(loaded.path, DagModel))
+    concerned = or_(DagModel.dag_id.in_(loaded.dags), airflow().dag_files.in_file(loaded.path, DagModel))
     with airflow().session() as session:
         known = {
             dag_id: paused
@@ -45,7 +45,7 @@ def _set(wanted: Dict[str, bool], path: str, session: Any) -> None:
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
-    in_file = airflow().syncing.in_file(path, DagModel)
+    in_file = airflow().dag_files.in_file(path, DagModel)
     for paused in (True, False):
         dag_ids = [dag_id for dag_id, state in wanted.items() if state is paused]
         rows = update(DagModel).where(DagModel.dag_id.in_(dag_ids), in_file).values(is_paused=paused)

@@ -72,7 +72,7 @@ class Change:
             os.mkdir(staging, dir_fd=folder)
             below = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
             try:
-                _write(below, ".airflowignore", airflow().syncing.ignore_everything().encode())
+                _write(below, ".airflowignore", airflow().dag_files.ignore_everything().encode())
                 _write(below, _CONTENT, content)
                 self._make_newer(below, folder, name)
             finally:

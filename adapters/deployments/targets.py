@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Iterator, List, Optional, Tuple
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.syncing import Bundle
+from native_api.adapters.compat.interface.dag_files import Bundle
 from native_api.adapters.server_files import complaint, folder_below
 from native_api.errors import Invalid, OutsideFolders, Refused
 
@@ -89,8 +89,8 @@ def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Targ
     reason = _what_is_wrong(path)
     if reason:
         raise Invalid({field: [reason]})
-    found = airflow().syncing.bundle(bundle)
-    airflow().syncing.require_local(found)
+    found = airflow().dag_files.bundle(bundle)
+    airflow().dag_files.require_local(found)
     named = Target(found, path)
     if not os.path.isdir(found.path):
         raise Refused(f"The folder {found.path} is not on this machine: the web server does not share the DAGs folder.")

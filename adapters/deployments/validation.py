@@ -9,7 +9,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from typing import Any, Dict
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.syncing import Loaded
+from native_api.adapters.compat.interface.dag_files import Loaded
 from native_api.adapters.dags import parsing
 from native_api.adapters.deployments.substitution import substituted
 from native_api.adapters.deployments.targets import Target
@@ -27,7 +27,7 @@ def tried_out(target: Target, staged: str, allow_empty: bool) -> Loaded:
     """
     with substituted(target.path, staged):
         loaded = parsing.load(target.path, target.bundle)
-        if target.file.endswith(".py") and not airflow().syncing.looks_into(target.path):
+        if target.file.endswith(".py") and not airflow().dag_files.looks_into(target.path):
             _require_module(target)
     require_stored(loaded)
     if not loaded.dags and not allow_empty:
@@ -85,7 +85,7 @@ def _defined_elsewhere(loaded: Loaded, session: Any) -> Dict[str, str]:
     others = select(DagModel.dag_id, DagModel.fileloc).where(
         DagModel.dag_id.in_(loaded.dags),
         airflow().is_active(DagModel),
-        not_(airflow().syncing.in_file(loaded.path, DagModel)),
+        not_(airflow().dag_files.in_file(loaded.path, DagModel)),
     )
     # Airflow may not have noticed yet that a file is gone.
     return {

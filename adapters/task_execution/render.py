@@ -106,7 +106,7 @@ def instance_on_trial(context: Context, **instance: Any) -> Dict[str, Any]:
 
 def _require_instance(task: Any, key: Dict[str, Any], session: Any) -> None:
     try:
-        count = airflow().trials.map_count(task, key["run_id"], session)
+        count = airflow().test_runs.map_count(task, key["run_id"], session)
     except LookupError as exc:
         raise Refused(
             f"How many instances the mapped task '{key['task_id']}' has depends on what the tasks before it return: "

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional
 import pendulum
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.trials import Instance
+from native_api.adapters.compat.interface.test_runs import Instance
 from native_api.adapters.dags.operations import find_active
 from native_api.adapters.sandbox.json_values import json_value, shallow
 from native_api.adapters.sandbox.redaction import redacted
@@ -17,7 +17,7 @@ from native_api.errors import DagNotFound, TaskNotFound
 def render(**named: Any) -> Dict[str, Any]:
     """Render the template fields of a task as its file has it now; see :func:`instance_of` for the arguments."""
     instance = instance_of(**named)
-    return {**both_dates(named), "template_fields": told(airflow().trials.render(task_of(instance), instance))}
+    return {**both_dates(named), "template_fields": told(airflow().test_runs.render(task_of(instance), instance))}
 
 
 def told(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:

@@ -76,7 +76,7 @@ class TestedTask(OnTrial):
 
 
 def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
-    if arguments["dry_run"] and not airflow().trials.has_dry_run:
+    if arguments["dry_run"] and not airflow().test_runs.has_dry_run:
         return None
     dry_run = ["--dry-run"] if arguments["dry_run"] else []
     params = ["--task-params", json.dumps(arguments["task_params"])] if arguments["task_params"] else []

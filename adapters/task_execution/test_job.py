@@ -6,7 +6,7 @@ import os
 from typing import Any, Dict
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.trials import Outcome
+from native_api.adapters.compat.interface.test_runs import Outcome
 from native_api.adapters.sandbox.json_values import json_value
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.task_execution import render_job
@@ -24,7 +24,7 @@ def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **na
     instance = render_job.instance_of(**named)
     task = render_job.task_of(instance)
     _give(task, task_params)
-    trials = airflow().trials
+    trials = airflow().test_runs
     if dry_run:
         ended = {**_told(Outcome(None)), "template_fields": render_job.told(trials.dry_run(task, instance))}
     else:
@@ -46,7 +46,7 @@ def _told(outcome: Outcome) -> Dict[str, Any]:
 
 def sweep(dag_id: str, temporary_run_id: str) -> None:
     """Remove what a trial has left that was killed."""
-    airflow().trials.sweep(dag_id, temporary_run_id)
+    airflow().test_runs.sweep(dag_id, temporary_run_id)
 
 
 def _give(task: Any, params: Dict[str, Any]) -> None:

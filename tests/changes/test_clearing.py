@@ -9,6 +9,7 @@ import pytest
 import native_api
 from native_api import errors
 from tests import airflow_under_test
+from tests.auth_managers import USER
 from tests.changes.states import AS_MADE, names, states
 from tests.test_legacy import set_state
 
@@ -228,7 +229,7 @@ class TestClear:
         start_runs()
         touched = {ti["dag_id"] for ti in self.clear(dag_id=parent, run_id="r", dry_run=True)["task_instances"]}
         assert touched == {parent, child}
-        mocker.patch("native_api.adapters.compat.rights.User.may", lambda self, access, dag_id=None: dag_id == parent)
+        mocker.patch(f"{USER}.may", lambda self, access, dag_id=None: dag_id == parent)
         answer = site.typed("clear_tasks", login="user", dag_id=parent, run_id="r", dry_run=False)
         assert answer.status == 403
         # The caller may not know that there is one.

@@ -196,8 +196,8 @@ def test_only_its_owner_and_administrators_see_a_job(web: Any) -> None:
 def test_a_job_is_not_that_of_whoever_has_its_owners_name(web: Any, mocker: Any) -> None:
     """Names may be chosen: a user named as the static token, or as Python's callers, sees none of their jobs."""
     jobs_under_test.start("sleep")
-    mocker.patch("native_api.adapters.compat.rights.Rights.name_of", lambda self, user: "this process")
-    mocker.patch("native_api.adapters.compat.rights2.Rights2.name_of", lambda self, user: "this process")
+    mocker.patch("native_api.adapters.compat.airflow3.rights.Rights3.name_of", lambda self, user: "this process")
+    mocker.patch("native_api.adapters.compat.airflow2.rights.Rights2.name_of", lambda self, user: "this process")
     assert web.typed("list_jobs", login="viewer").json["jobs"] == []
 
 

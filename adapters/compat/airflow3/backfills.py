@@ -1,4 +1,4 @@
-"""Backfills, as Airflow 3 has them: its scheduler and executor run what is in its tables."""
+"""Backfills in Airflow 3: its scheduler and executor run what is in its tables."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from native_api.adapters.compat import found_backfills
-from native_api.adapters.compat.found_backfills import Found
-from native_api.errors import ArgumentNotSupported, DependsOnPast, Invalid, NotSupported, Refused
+from native_api.adapters.compat.airflow3 import backfill_rows
+from native_api.adapters.compat.interface.backfills import Backfills, Found
+from native_api.errors import ArgumentNotSupported, Invalid, NotSupported, Refused
 
 #: How many runs of a backfill run at once, where nobody says.
 _AT_ONCE = 10
+
+
 #: Airflow's own API writes a backfill some time before its runs.
 _MAKING = timedelta(minutes=2)
 
 
-class Backfills:
-    """The newest Airflow, 3.3."""
+class Backfills3(Backfills):
+    """Airflow 3.2 to 3.4."""
 
     def weigh(self, plan: Any) -> List[str]:
-        """
-        Return what the caller should know of how the plan is done.
-
-        :raises ArgumentNotSupported: Airflow cannot do what an argument asks for.
-        :raises DependsOnPast: it would not wait for the run before.
-        :raises Refused: the DAG forbids it.
-        """
         self._require_allowed(plan)
         warnings = self._weigh_past(plan)
         if plan.pool and plan.mapped():
@@ -40,27 +35,15 @@ class Backfills:
         return warnings
 
     def lacking_for_past(self, plan: Any) -> Dict[str, Any]:
-        """Return the arguments that a backfill lacks whose tasks have depends_on_past; none where it lacks nothing."""
         if plan.depends_on_past() is None or plan.mark_success or plan.reprocess_behavior != "none":
             return {}
         return {"reprocess_behavior": "failed"}
 
-    def _weigh_past(self, plan: Any) -> List[str]:
-        """Return what the caller should know of how tasks that have depends_on_past are done, or raise."""
-        waits = plan.depends_on_past()
-        if waits is None or plan.mark_success:
-            return []
-        if plan.run_backwards:
-            raise DependsOnPast(plan.dag_id, waits, "it cannot be backfilled backwards.")
-        if self.lacking_for_past(plan):
-            raise DependsOnPast(plan.dag_id, waits, self._way_past)
-        return [f"The task '{waits}' has depends_on_past: {self._adapted}"] if plan.adapted else []
-
     _way_past = "say reprocess_behavior failed or completed, for its runs to follow one another."
+
     _adapted = "reprocess_behavior is failed, so that runs which have failed run again, too."
 
     def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
-        """Raise :class:`Invalid` where the DAG's params refuse the configuration."""
         try:
             dag.params.deep_merge(conf or {}).validate()
         except ValueError as exc:
@@ -72,15 +55,12 @@ class Backfills:
             raise Refused(f"The DAG '{plan.dag_id}' does not allow backfills: see its allowed_run_types.")
 
     def at_once(self, plan: Any) -> int:
-        """Return how many runs run at once."""
         return int(plan.max_active_runs or _AT_ONCE)
 
     def is_detached(self, plan: Any) -> bool:
-        """Return whether a job of ours runs it, not the scheduler."""
         return False
 
     def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
-        """Return the words after ``airflow`` that do the same, or None where the command line cannot."""
         others = ("task_regex", "mark_success", "pool")
         if any(arguments.get(name) for name in others):
             return None
@@ -98,7 +78,6 @@ class Backfills:
     # Those that there are
 
     def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
-        """Return the ids of the backfills that there are, each with the id of its DAG."""
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
@@ -108,7 +87,6 @@ class Backfills:
         return [(row.id, row.dag_id) for row in session.execute(statement)]
 
     def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
-        """Return the backfills of these ids that there are, the oldest first."""
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
@@ -116,7 +94,6 @@ class Backfills:
         return [self._found(row) for row in session.scalars(statement)]
 
     def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
-        """Return the backfills of which it is not taken down that they are over, the oldest first."""
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
@@ -147,37 +124,27 @@ class Backfills:
         return row.completed_at is None and young and not row.backfill_dag_run_associations
 
     def runs_of(self, found: Found) -> Any:
-        """Return the condition that a run is one of the backfill's."""
         from airflow.models.dagrun import DagRun
 
         # As Airflow finds what is left to run: the table backfill_dag_run has runs too that a later one took over.
         return DagRun.backfill_id == found.backfill_id
 
     def ending(self, session: Any, found: Found) -> Optional[str]:
-        """Return how the backfill has ended, where that is known by more than its runs."""
-        if found.is_over and found.is_paused and found_backfills.was_cancelled(session, found.backfill_id):
+        if found.is_over and found.is_paused and backfill_rows.was_cancelled(session, found.backfill_id):
             return "cancelled"
-        if found.is_over and found_backfills.failures_were_taken_over(session, found.backfill_id):
+        if found.is_over and backfill_rows.failures_were_taken_over(session, found.backfill_id):
             return "failed"
         return None
 
     def taken_over(self, session: Any, found: Found) -> int:
-        """Return how many of the backfill's runs are those of later ones now."""
-        return found_backfills.taken_over(session, found.backfill_id)
+        return backfill_rows.taken_over(session, found.backfill_id)
 
     def is_heard_of(self, session: Any, found: Found) -> bool:
-        """Return whether Airflow's own job of a local backfill lives; here there is none."""
         return False
 
     # Making and ending one
 
     def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> Found:
-        """
-        Add the backfill and its runs to the session; with *job_id* that job of ours makes the runs.
-
-        Airflow's own function commits the backfill before its runs; until those are there, a scheduler takes it for
-        complete. Here all of it comes with one transaction, and what is not to run is marked in that too.
-        """
         from airflow.models.backfill import Backfill
 
         row = Backfill(
@@ -220,27 +187,18 @@ class Backfills:
         return {"triggering_user_name": created_by, "run_on_latest_version": True}
 
     def end(self, session: Any, backfill_id: int, state: str) -> None:
-        """Take down that nothing of the backfill is left to run, as the scheduler does every now and then."""
         self._end(session, backfill_id)
 
     def never_begin(self, session: Any, backfill_id: int) -> None:
-        """Take down that a local backfill has failed without having a run."""
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
     def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
-        """Clear runs that exist, and take them from the scheduler, for a job of ours; return their configurations."""
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
     def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
-        """
-        Run the dates from *first* to *last* in this process, and return when that is done what has failed.
-
-        :param how: conf, run_backwards, ignore_task_deps, ignore_first_depends_on_past, pool.
-        """
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
     def cancel(self, session: Any, found: Found) -> None:
-        """Take down that the backfill is cancelled, so that none of its runs starts any more."""
         self._end(session, found.backfill_id, is_paused=True)
 
     def _end(self, session: Any, backfill_id: int, **values: Any) -> None:
@@ -253,7 +211,7 @@ class Backfills:
         session.execute(ended.execution_options(synchronize_session=False))
 
 
-class Backfills31(Backfills):
+class Backfills31(Backfills3):
     """Airflow 3.1."""
 
     def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
@@ -282,7 +240,3 @@ class Backfills30(Backfills31):
 
     def _on_newest(self, created_by: str) -> Dict[str, Any]:
         return {}
-
-
-#: The first row that the installed Airflow is not older than.
-LINES = (((3, 2), Backfills), ((3, 1), Backfills31), ((3, 0), Backfills30))

@@ -1,68 +1,25 @@
-"""One task instance on trial, rendered or run with nothing recorded: Airflow 3.2 and 3.3."""
+"""Task instances that are rendered or tested in Airflow 3."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import import_module
-from typing import Any, Dict, Iterator, Optional
+from types import SimpleNamespace
+from typing import Any, Dict, Iterator
 
+from native_api.adapters.compat.airflow3.in_memory_supervisor import InMemorySupervisor, in_memory_supervisor
 from native_api.adapters.compat.installed import airflow
-from native_api.adapters.compat.rehearsal import Rehearsal, rehearsal
+from native_api.adapters.compat.interface.test_runs import Instance, Outcome, TestRuns
 
 
-@dataclass(frozen=True)
-class Instance:
-    """A task instance that need not exist; *run_id* is that of the run that does, or None."""
+class TestRuns3(TestRuns):
+    """Airflow 3.2 to 3.4."""
 
-    dag_id: str
-    task_id: str
-    map_index: int
-    run_id: Optional[str]
-    logical_date: Optional[datetime]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a task ended that was run on trial; a dry run has no state."""
-
-    state: Optional[str]
-    value: Any = None
-    error: Optional[BaseException] = None
-
-
-class Trials:
-    """
-    Airflow 3.2 and 3.3.
-
-    A task of Airflow 3 reaches the database by messages to a supervisor only, so that nothing is in it for a trial: the
-    context is made here, and :class:`~.rehearsal.Rehearsal` keeps what the task says of itself.
-    """
-
-    #: Whether ``airflow tasks test`` has --dry-run, which 3.0 dropped.
     has_dry_run = False
-
-    def map_count(self, task: Any, run_id: Optional[str], session: Any) -> Optional[int]:
-        """
-        Return how many instances a stored task has, or None where it is not mapped.
-
-        :raises LookupError: that depends on what tasks before it return, and they have not yet.
-        """
-        if not self._is_mapped(task) and task.get_closest_mapped_task_group() is None:
-            return None
-        try:
-            return int(task.get_parse_time_mapped_ti_count())
-        except RuntimeError:
-            # NotFullyPopulated, which has moved with every other minor.
-            pass
-        try:
-            return int(self._ti_count(task)(task, run_id, session=session))
-        except (RuntimeError, ValueError) as exc:
-            # From 3.4 on a ValueError says that there is no run.
-            raise LookupError(task.task_id) from exc
 
     def _is_mapped(self, task: Any) -> bool:
         return bool(task.is_mapped)
@@ -72,26 +29,13 @@ class Trials:
 
         return get_mapped_ti_count
 
-    def render(self, task: Any, instance: Instance) -> Dict[str, Any]:
-        """Return what each template field of the task becomes; nothing is recorded."""
-        with self._rendered(task, instance) as rendered:
-            return fields_of(rendered)
-
-    def dry_run(self, task: Any, instance: Instance) -> Dict[str, Any]:
-        """Have the task say what it would do, and return what its template fields become."""
-        with self._rendered(task, instance) as rendered:
-            rendered.dry_run()
-            return fields_of(rendered)
-
     @contextmanager
     def _rendered(self, task: Any, instance: Instance) -> Iterator[Any]:
-        """Give the task, or the instance of the mapped task, with its template fields rendered."""
         with self._on_trial(task, instance) as (runtime, context, _):
             runtime.render_templates(context)
             yield runtime.task
 
     def run(self, task: Any, instance: Instance, temporary_run_id: str) -> Outcome:
-        """Run the task to its end, deferrals included; nothing of it is recorded."""
         resumed: Dict[str, Any] = {}
         while True:
             with self._on_trial(task, instance, **resumed) as (runtime, context, held):
@@ -132,7 +76,7 @@ class Trials:
         )
         for name, value in more.items():
             setattr(runtime, name, value)
-        with rehearsal(runtime, dag_run) as held:
+        with in_memory_supervisor(runtime, dag_run) as held:
             yield runtime, runtime.get_template_context(), held
 
     def _more(self, task: Any, instance: Instance, session: Any) -> Dict[str, Any]:
@@ -173,7 +117,7 @@ class Trials:
 
     # The run of the task
 
-    def _act(self, runtime: Any, context: Any, held: Rehearsal) -> Any:
+    def _act(self, runtime: Any, context: Any, held: InMemorySupervisor) -> Any:
         import structlog
         from airflow.sdk.execution_time.task_runner import finalize, run
 
@@ -185,7 +129,7 @@ class Trials:
                 finalize(runtime, state, context, log, error)
         return state, message, error
 
-    def _returned(self, runtime: Any, held: Rehearsal) -> Any:
+    def _returned(self, runtime: Any, held: InMemorySupervisor) -> Any:
         from airflow.sdk.execution_time.comms import XComResult
         from airflow.sdk.execution_time.xcom import XCom
 
@@ -215,9 +159,77 @@ class Trials:
         return message.next_kwargs if event is None else {**message.next_kwargs, "event": serialize(event.payload)}
 
 
-def fields_of(task: Any) -> Dict[str, Any]:
-    """Return the template fields of a task by name."""
-    return {name: getattr(task, name) for name in task.template_fields}
+class TestRuns31(TestRuns3):
+    """Airflow 3.1."""
+
+    def _ti_count(self, task: Any) -> Any:
+        from airflow.models.mappedoperator import get_mapped_ti_count  # type: ignore[import-not-found]
+
+        return get_mapped_ti_count
+
+    # The SDK got a serialization of its own, serde, in 3.2.
+
+    def _trigger_kwargs(self, message: Any) -> Any:
+        return message.trigger_kwargs
+
+    def _next_kwargs(self, message: Any, event: Any) -> Any:
+        from airflow.serialization.serialized_objects import BaseSerialization
+
+        happened = {} if event is None else {"event": event.payload}
+        return BaseSerialization.serialize({**message.next_kwargs, **happened})
+
+    def _more(self, task: Any, instance: Instance, session: Any) -> Dict[str, Any]:
+        # Until 3.2 the server tells which instances of a mapped task a task is to read from.
+        dag = airflow().stored_dag(instance.dag_id, session)
+        if instance.map_index < 0 or instance.task_id not in dag.task_dict:
+            return {}
+        try:
+            return {"_upstream_map_indexes": dict(self._upstream(dag, instance, session))}
+        except RuntimeError:
+            # A task before it has not run; what needs that says so.
+            return {}
+
+    def _upstream(self, dag: Any, instance: Instance, session: Any) -> Any:
+        from airflow.api_fastapi.execution_api.routes.task_instances import (  # type: ignore[attr-defined]
+            _get_upstream_map_indexes,
+        )
+
+        named = SimpleNamespace(task_id=instance.task_id, map_index=instance.map_index, run_id=instance.run_id)
+        return _get_upstream_map_indexes(serialized_dag=dag, ti=named, session=session)
+
+
+class TestRuns30(TestRuns31):
+    """Airflow 3.0."""
+
+    def _ti_count(self, task: Any) -> Any:
+        from airflow.models.baseoperator import BaseOperator  # type: ignore[import-not-found]
+
+        return BaseOperator.get_mapped_ti_count
+
+    def _act(self, runtime: Any, context: Any, held: Any) -> Any:
+        # Nothing sets up structlog here before 3.1, and by itself it shows the variables of each frame, in colours.
+        import structlog
+        from airflow.configuration import conf
+
+        level = logging.getLevelName(conf.get("logging", "logging_level").upper())
+        plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso"),
+                plain,
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        )
+        return super()._act(runtime, context, held)
+
+    def _upstream(self, dag: Any, instance: Instance, session: Any) -> Any:
+        from airflow.api_fastapi.execution_api.routes.task_instances import (  # type: ignore[attr-defined]
+            _get_upstream_map_indexes,
+        )
+
+        return _get_upstream_map_indexes(dag.get_task(instance.task_id), instance.map_index, instance.run_id, session)
 
 
 def _facts(instance: Instance, session: Any) -> Dict[str, Any]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Set
 
-from native_api.adapters.compat.rights import NO_DAG, Rights, User
+from native_api.adapters.compat.interface.rights import NO_DAG, Rights, User
 from native_api.errors import CrossSiteRequest, Unauthorized
 from native_api.permissions import Access, Caller, Resource
 
 if TYPE_CHECKING:
     from flask import Request, Response
 
+
 SIGN_IN = "No credentials were sent: the ways to send them are those of [api] auth_backends."
+
+
 INVALID = "The credentials that were sent are not valid, or [api] auth_backends takes none of their kind."
 
 

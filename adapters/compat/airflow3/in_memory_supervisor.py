@@ -1,4 +1,4 @@
-"""What answers a task of Airflow 3 on trial: it reads through Airflow's own API, and tells of itself to nobody."""
+"""The supervisor of a task of Airflow 3 that is tested: it reads through Airflow's own API, and writes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT_QUIET = frozenset(
 )
 
 
-class Rehearsal:
+class InMemorySupervisor:
     """The supervisor of one task instance, which writes nothing about it."""
 
     def __init__(self, runtime: Any, dag_run: Any) -> None:
@@ -144,14 +144,14 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearsal(runtime: Any, dag_run: Any) -> Iterator[Rehearsal]:
-    """Have a rehearsal answer all that the task says meanwhile."""
-    held = Rehearsal(runtime, dag_run)
+def in_memory_supervisor(runtime: Any, dag_run: Any) -> Iterator[InMemorySupervisor]:
+    """Have an in-memory supervisor reply to what the task sends meanwhile."""
+    held = InMemorySupervisor(runtime, dag_run)
     with _comms(held):
         yield held
 
 
-def _comms(comms: Optional[Rehearsal]) -> Any:
+def _comms(comms: Optional[InMemorySupervisor]) -> Any:
     from airflow.sdk.execution_time.supervisor import set_supervisor_comms
 
     return set_supervisor_comms(comms)
@@ -163,7 +163,7 @@ def _logger() -> Any:
     return structlog.get_logger(logger_name="supervisor")
 
 
-def _supervisor(runtime: Any, held: Rehearsal) -> Any:
+def _supervisor(runtime: Any, held: InMemorySupervisor) -> Any:
     """Return Airflow's own supervisor for a task in this process, without the task."""
     import psutil
     from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms, InProcessTestSupervisor

@@ -1,53 +1,12 @@
-"""What is known of a backfill, and how one of Airflow 3 has ended, which its row does not say."""
+"""How a backfill of Airflow 3 has ended, which its row does not say."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 #: What a cancelled backfill leaves in the table ``log``: Airflow's own API, and this one.
 _CANCELS = ("cancel_backfill", "native_api.cancel_backfill")
-
-
-@dataclass
-class Found:
-    """A backfill that there is."""
-
-    backfill_id: int
-    dag_id: str
-    from_date: datetime
-    to_date: datetime
-    reprocess_behavior: Optional[str]
-    max_active_runs: Optional[int]
-    created_at: Optional[datetime]
-    created_by: Optional[str]
-    #: Whether it is taken down that nothing of it goes on.
-    is_over: bool
-    #: Airflow 3: whether none of its runs starts, until somebody has them go on.
-    is_paused: bool = False
-    #: Whether there may be runs to come.
-    is_open: bool = False
-    #: Airflow 2: how it has ended, where that is taken down.
-    ended: Optional[str] = None
-    local: bool = False
-    job_id: Optional[str] = None
-    #: Airflow 2: the machine whose job it is.
-    hostname: Optional[str] = None
-    #: Airflow 2: the ids of its runs, but for those that bear its own id, which no later backfill has taken over.
-    run_ids: Tuple[str, ...] = ()
-    #: Airflow 2: the ids of the runs that bear its id and that later backfills have taken over.
-    given_up: Tuple[str, ...] = ()
-    #: Airflow 2: how many of its runs those are, with the others.
-    taken_over: int = 0
-    #: Airflow 2: how many dates a job runs, and the first and the last of each stretch of them.
-    dates: int = 0
-    stretches: Tuple[Tuple[datetime, datetime], ...] = ()
-
-    def facts(self) -> Dict[str, Any]:
-        """Return what answers show of it as it is."""
-        return dict(vars(self))
 
 
 def was_cancelled(session: Any, backfill_id: int) -> bool:

@@ -1,4 +1,4 @@
-"""What Airflow 2 does otherwise, the newest 2.x first."""
+"""The database, the DAGs and their runs in Airflow 2."""
 
 from __future__ import annotations
 
@@ -6,72 +6,23 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
-from native_api.adapters.compat.airflow3 import Airflow31
-from native_api.adapters.compat.installed import of_this_version
-from native_api.adapters.compat.newest import Lines
+from native_api.adapters.compat import older_runs
+from native_api.adapters.compat.interface.airflow import Airflow
 from native_api.errors import Invalid, NotSupported
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from native_api.adapters.compat.backfills import Backfills
-    from native_api.adapters.compat.logs import Logs
-    from native_api.adapters.compat.rights import Rights
-    from native_api.adapters.compat.running import Running
-    from native_api.adapters.compat.syncing import Syncing
-    from native_api.adapters.compat.trials import Trials
-    from native_api.adapters.compat.user_code import UserCode
 
-
-class Airflow2(Airflow31):
+class Airflow2(Airflow):
     """Airflow 2.9 to 2.11."""
 
     # 3.0 renamed the run's date (AIP-83).
     date_column = "execution_date"
+
     trigger_date_flag = "--exec-date"
+
     secrets_masker = "airflow.utils.log.secrets_masker"
-
-    @property
-    def rights(self) -> Rights:
-        from native_api.adapters.compat.rights2 import Rights2
-
-        return Rights2()
-
-    @property
-    def logs(self) -> Logs:
-        from native_api.adapters.compat import logs2
-
-        return of_this_version(logs2.LINES)
-
-    @property
-    def running(self) -> Running:
-        from native_api.adapters.compat import running2
-
-        return of_this_version(running2.LINES)
-
-    @property
-    def trials(self) -> Trials:
-        from native_api.adapters.compat import trials2
-
-        return of_this_version(trials2.LINES)
-
-    @property
-    def user_code(self) -> UserCode:
-        from native_api.adapters.compat.user_code2 import UserCode2
-
-        return UserCode2()
-
-    @property
-    def backfills(self) -> Backfills:
-        from native_api.adapters.compat.backfills2 import Backfills2
-
-        return Backfills2()
-
-    @property
-    def syncing(self) -> Syncing:
-        from native_api.adapters.compat import syncing2
-
-        return of_this_version(syncing2.LINES)
 
     def __init__(self) -> None:
         # Notes point to FAB's table of users, which a process that is no web server has not loaded.
@@ -125,10 +76,6 @@ class Airflow2(Airflow31):
             )
         same_hash = DagCode.fileloc_hash == DagCode.dag_fileloc_hash(dag_model.fileloc)
         return session.execute(select(DagCode, null()).where(same_hash)).first()
-
-    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
-        # It was a method of the DAG before 3.1.
-        return dag.get_next_data_interval(dag_model)
 
     def import_error_model(self) -> Any:
         # 2.10 renamed it.
@@ -247,6 +194,35 @@ class Airflow2(Airflow31):
     def note_author(self, user_id: Any) -> Any:
         return user_id
 
+    def health(self) -> Dict[str, Any]:
+        from airflow.api.common.airflow_health import get_airflow_health
+
+        return dict(get_airflow_health())
+
+    def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
+        from airflow.models.renderedtifields import RenderedTaskInstanceFields
+        from sqlalchemy import select
+
+        return session.scalar(select(RenderedTaskInstanceFields.rendered_fields).filter_by(**key))
+
+    def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+        return older_runs.finish_run(dag, run, state, session)
+
+    def team_column(self, model: Any) -> Any:
+        from sqlalchemy import null
+
+        return null().label("team_name")
+
+    def team_name(self, row: Any) -> Optional[str]:
+        return None
+
+    def keep_team(self, row: Any, old: Any) -> None:
+        """There are no teams."""
+
+    def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
+        interval = dag.get_next_data_interval(dag_model)
+        return older_runs.next_runs(dag, interval, dag_model.next_dagrun_create_after, count)
+
 
 class Airflow28(Airflow2):
     """Airflow 2.8."""
@@ -286,6 +262,16 @@ class Airflow28(Airflow2):
         return changed
 
 
+class Airflow27(Airflow28):
+    """Airflow 2.7."""
+
+    # ``airflow variables`` learned - and --action-on-existing-key in 2.8.
+    standard_output = "/dev/stdout"
+
+    def variables_import_flags(self, on_conflict: str) -> Optional[List[str]]:
+        return [] if on_conflict == "overwrite" else None
+
+
 def _tasks_of_part(tasks: List[Dict[str, Any]], dag_id: str) -> List[Dict[str, Any]]:
     """Return the stored tasks of the SubDAG of that id, which one of the tasks has in it; none where there is none."""
     for task in tasks:
@@ -312,23 +298,3 @@ def _among_subdags(dag: Any, which: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]
     part = dag.partial_subset(task_ids, include_upstream=False, include_downstream=False)
     # Of a mapped task the part has all instances.
     return part, others if task_ids == which["task_ids"] else which
-
-
-class Airflow27(Airflow28):
-    """Airflow 2.7."""
-
-    # ``airflow variables`` learned - and --action-on-existing-key in 2.8.
-    standard_output = "/dev/stdout"
-
-    def variables_import_flags(self, on_conflict: str) -> Optional[List[str]]:
-        return [] if on_conflict == "overwrite" else None
-
-    @property
-    def rights(self) -> Rights:
-        # The auth manager has no is_authorized_* before 2.8 (AIP-56).
-        from native_api.adapters.compat.rights2 import Rights27
-
-        return Rights27()
-
-
-LINES: Lines = (((2, 9), Airflow2), ((2, 8), Airflow28), ((2, 7), Airflow27))

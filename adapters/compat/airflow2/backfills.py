@@ -1,25 +1,28 @@
-"""
-Backfills on Airflow 2, which has none that its scheduler runs.
-
-A backfill is a set of manual runs, whose ids begin alike, and a row of the table ``log`` that says what was asked for:
-every web worker reads both, they survive all of them, and Airflow's own clean-up knows them. Never are they scheduled
-runs: when one of those ends, the scheduler goes on from its date and makes every run since.
-"""
+"""Backfills in Airflow 2, whose scheduler runs none."""
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from native_api.adapters.compat import backfill_rows2
-from native_api.adapters.compat.backfills import Backfills31
-from native_api.adapters.compat.found_backfills import Found
+from native_api.adapters.compat.airflow2 import backfill_rows
+from native_api.adapters.compat.interface.backfills import Backfills, Found
 from native_api.errors import ArgumentNotSupported, Refused
 
+_FLAGS = (
+    "mark_success",
+    "local",
+    "dry_run",
+    "ignore_dependencies",
+    "ignore_first_depends_on_past",
+    "run_backwards",
+)
 
-class Backfills2(Backfills31):
+
+class Backfills2(Backfills):
     """Airflow 2."""
 
     def weigh(self, plan: Any) -> List[str]:
@@ -39,6 +42,7 @@ class Backfills2(Backfills31):
         return {"local": True} if plan.dag.catchup or plan.ignore_first_depends_on_past else {}
 
     _way_past = "its runs would not wait for one another as asked; local makes a job that sees to it."
+
     _adapted = "a job on the web server's host runs the backfill (local), so that its runs wait for one another."
 
     def _weigh_runs_at_once(self, plan: Any) -> List[str]:
@@ -77,13 +81,13 @@ class Backfills2(Backfills31):
     # Those that there are
 
     def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
-        return backfill_rows2.listed(session, dag_id)
+        return backfill_rows.listed(session, dag_id)
 
     def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
-        return backfill_rows2.found(session, backfill_ids)
+        return backfill_rows.found(session, backfill_ids)
 
     def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
-        return backfill_rows2.unended(session, dag_id)
+        return backfill_rows.unended(session, dag_id)
 
     def runs_of(self, found: Found) -> Any:
         from airflow.models.dagrun import DagRun
@@ -94,7 +98,7 @@ class Backfills2(Backfills31):
         if found.local:
             # Until the job takes a run over, the run has another type.
             return and_(of_dag, named, DagRun.run_type == DagRunType.BACKFILL_JOB)
-        made = DagRun.run_id.startswith(backfill_rows2.prefix(found.backfill_id), autoescape=True)
+        made = DagRun.run_id.startswith(backfill_rows.prefix(found.backfill_id), autoescape=True)
         return and_(of_dag, or_(made, named), DagRun.run_id.not_in(found.given_up))
 
     def ending(self, session: Any, found: Found) -> Optional[str]:
@@ -136,13 +140,13 @@ class Backfills2(Backfills31):
             "is_over": False,
         }
         text = json.dumps(record)
-        backfill_rows2.require_room(text, session.get_bind().dialect.name)
-        row = Log(backfill_rows2.EVENT, owner=created_by, dag_id=plan.dag_id, extra=text)
+        backfill_rows.require_room(text, session.get_bind().dialect.name)
+        row = Log(backfill_rows.EVENT, owner=created_by, dag_id=plan.dag_id, extra=text)
         session.add(row)
         session.flush()
         if job_id is None:
             self._add_runs(session, plan, row.id)
-        return backfill_rows2.found_of(row, {})
+        return backfill_rows.found_of(row, {})
 
     def _run_ids(self, plan: Any, job_id: Optional[str]) -> List[str]:
         """Return the ids of the backfill's runs that do not bear its own id: those that exist, and those of a job."""
@@ -182,7 +186,7 @@ class Backfills2(Backfills31):
 
         from native_api.adapters.compat.installed import airflow
 
-        run_id = f"{backfill_rows2.prefix(backfill_id)}{info.logical_date.isoformat()}"
+        run_id = f"{backfill_rows.prefix(backfill_id)}{info.logical_date.isoformat()}"
         if not airflow().allows_run_id(run_id):
             raise Refused(f"The option [scheduler] allowed_run_id_pattern does not allow the run id '{run_id}'.")
         return plan.dag.create_dagrun(
@@ -250,20 +254,16 @@ class Backfills2(Backfills31):
 
     def cancel(self, session: Any, found: Found) -> None:
         # A job goes on until it has ended its tasks.
-        backfill_rows2.take_down(session, found.backfill_id, "cancelled", is_over=not found.local)
+        backfill_rows.take_down(session, found.backfill_id, "cancelled", is_over=not found.local)
 
     def end(self, session: Any, backfill_id: int, state: str) -> None:
-        backfill_rows2.take_down(session, backfill_id, state, is_over=True)
+        backfill_rows.take_down(session, backfill_id, state, is_over=True)
 
     def never_begin(self, session: Any, backfill_id: int) -> None:
-        backfill_rows2.take_down(session, backfill_id, "failed", is_over=True, run_ids=[])
+        backfill_rows.take_down(session, backfill_id, "failed", is_over=True, run_ids=[])
 
-
-_FLAGS = (
-    "mark_success",
-    "local",
-    "dry_run",
-    "ignore_dependencies",
-    "ignore_first_depends_on_past",
-    "run_backwards",
-)
+    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+        # The error has its row in failures.py.
+        params = copy.deepcopy(dag.params)
+        params.update(conf or {})
+        params.validate()

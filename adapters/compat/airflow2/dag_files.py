@@ -1,61 +1,22 @@
-"""The DAG files on Airflow 2, which has no bundles."""
+"""The DAG files in Airflow 2."""
 
 from __future__ import annotations
 
-import os
+import hashlib
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional
 
-from native_api.adapters.compat.syncing import Bundle, Loaded, Syncing, code_hash
-from native_api.adapters.compat.syncing_bundles import has_files
-from native_api.errors import Invalid
+from native_api.adapters.compat.airflow2.bundles import Bundles2
+from native_api.adapters.compat.installed import airflow
+from native_api.adapters.compat.interface.bundles import Bundle
+from native_api.adapters.compat.interface.dag_files import DagFiles, Loaded
 
 
-class Syncing2(Syncing):
+class DagFiles2(Bundles2, DagFiles):
     """Airflow 2.10 and 2.11."""
-
-    def bundles(self) -> List[Bundle]:
-        from airflow import example_dags
-        from airflow.configuration import conf
-        from airflow.settings import DAGS_FOLDER
-
-        examples = list(example_dags.__path__) if conf.getboolean("core", "load_examples") else []
-        # As Airflow names the files in it: without a slash at its end.
-        return [Bundle(os.fspath(Path(path))) for path in (DAGS_FOLDER, *examples)]
-
-    def bundle(self, name: Optional[str] = None, among: Optional[List[Bundle]] = None) -> Bundle:
-        # Bundles came with 3.0 (AIP-66).
-        if name is not None:
-            raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})
-        return self.bundles()[0]
-
-    def opened(self, bundle: Bundle, *, refresh: bool) -> Bundle:
-        return bundle
-
-    def require_local(self, bundle: Bundle) -> None:
-        """Everything is a local folder here."""
-
-    def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
-        return None, self.file_of(dag_model)
-
-    def is_shared(self, dag_model: Any) -> bool:
-        return has_files(self.bundle().path)
-
-    def _place(self, dag_model: Any) -> Tuple[Any, ...]:
-        return dag_model.dag_id, dag_model.fileloc
 
     def in_file(self, path: str, dag_model: Any, bundle: Optional[Bundle] = None) -> Any:
         return super().in_file(path, dag_model)
-
-    def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
-        from sqlalchemy import and_, not_, true
-
-        dags_folder, *examples = self.bundles()
-        if bundle != dags_folder:
-            return _lies_in(bundle, dag_model)
-        # The machine of the scheduler may have the DAGs folder at another path.
-        return and_(true(), *(not_(_lies_in(other, dag_model)) for other in examples))
 
     def files(self, folder: str) -> List[str]:
         from airflow.utils.file import list_py_file_paths
@@ -107,7 +68,7 @@ class Syncing2(Syncing):
         from airflow.utils import timezone  # type: ignore[attr-defined]
         from sqlalchemy import update
 
-        row = _errors_table()
+        row = airflow().import_error_model()
         for path, text in loaded.import_errors.items():
             session.add(row(filename=path, timestamp=timezone.utcnow(), stacktrace=text, **_subdir(row)))
             broken = update(DagModel).where(DagModel.fileloc == path).values(has_import_errors=True)
@@ -139,7 +100,7 @@ class Syncing2(Syncing):
     def forget_errors(self, path: str, bundle: Bundle, session: Any) -> None:
         from sqlalchemy import delete, or_
 
-        row = _errors_table()
+        row = airflow().import_error_model()
         of_file = or_(row.filename == path, row.filename.startswith(f"{path}/", autoescape=True))
         session.execute(delete(row).where(of_file).execution_options(synchronize_session=False))
 
@@ -147,7 +108,7 @@ class Syncing2(Syncing):
         return {"fileloc": path}
 
 
-class Syncing29(Syncing2):
+class DagFiles29(DagFiles2):
     """Airflow 2.8 and 2.9."""
 
     def ask_processor(self, path: str, bundle: Bundle) -> bool:
@@ -155,18 +116,16 @@ class Syncing29(Syncing2):
         return False
 
 
-class Syncing27(Syncing29):
+class DagFiles27(DagFiles29):
     """Airflow 2.7."""
 
     # Before 2.8 it was in the module of FAB's own security manager.
     _security = "airflow.www.security"
 
 
-LINES = (((2, 10), Syncing2), ((2, 8), Syncing29), ((2, 7), Syncing27))
-
-
-def _lies_in(bundle: Bundle, dag_model: Any) -> Any:
-    return dag_model.fileloc.startswith(f"{bundle.path}{os.sep}", autoescape=True)
+def code_hash(source: str) -> str:
+    """Return what changes with the code."""
+    return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
 
 
 def _as_scheduler() -> Dict[str, Any]:
@@ -174,13 +133,6 @@ def _as_scheduler() -> Dict[str, Any]:
     from airflow.settings import DAGS_FOLDER
 
     return {"processor_subdir": DAGS_FOLDER}
-
-
-def _errors_table() -> Any:
-    # 2.10 renamed it.
-    from airflow.models import errors
-
-    return getattr(errors, "ParseImportError", None) or errors.ImportError  # type: ignore[attr-defined]
 
 
 def _subdir(table: Any) -> Dict[str, Any]:

@@ -1,10 +1,10 @@
-"""The logs of tasks in Airflow 3, through Airflow's own reader."""
+"""The logs of tasks, through Airflow's own reader."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping
+from typing import Any, FrozenSet, Iterable, List, Mapping
 
 from native_api.adapters.compat import log_files
 from native_api.errors import NotSupported
@@ -27,14 +27,12 @@ class Part:
         return "log_pos" in self.metadata
 
 
-class Logs:
-    """The newest Airflow, 3.4."""
+class Logs(ABC):
+    """The logs of tasks."""
 
+    @abstractmethod
     def signing_key(self) -> str:
         """Return the key that Airflow signs its own continuation tokens with."""
-        from airflow.api_fastapi.auth.tokens import get_signing_key
-
-        return str(get_signing_key("api", "secret_key"))
 
     def latest_try(self, instance: Any, column: int) -> int:
         """Return the number of the instance's latest try, 0 before the first; *column* is what the table has."""
@@ -76,10 +74,12 @@ class Logs:
         # From 3.4 on the tries are in the table of the instances, and are left out where they are not asked for.
         return session.execute(statement.execution_options(include_all_attempts=True)).first()
 
-    def _tries(self) -> Any:
-        from airflow.models.taskinstance import TaskInstance
+    @abstractmethod
+    def _reads_remote_logs(self) -> bool:
+        """Return whether the file handler reads logs from elsewhere, too."""
 
-        return TaskInstance
+    @abstractmethod
+    def _tries(self) -> Any: ...
 
     def read(
         self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
@@ -97,7 +97,7 @@ class Logs:
             raise NotSupported(
                 "task_log", "The handler that [logging] task_log_reader names cannot read logs; name one that can."
             )
-        if end_only:
+        if end_only and not self._reads_remote_logs():
             with log_files.shortened(reader.log_handler, instance, try_number) as handler:
                 if handler is not None:
                     return self._end(reader, handler, instance, try_number)
@@ -111,32 +111,5 @@ class Logs:
         sources = [source.replace(folder, str(place)) for source in part.sources]
         return Part(sources, list(part.lines), part.metadata, is_cut=True)
 
-    def _part(self, found: Any, metadata: Mapping[str, Any]) -> Part:
-        messages = iter(found or ())
-        first = next(messages, None)
-        if first is None or not first.event.startswith("::group::Log message source details"):
-            return Part([], map(_fields, chain([first] if first else [], messages)), metadata)
-        # Up to 3.2 the group's beginning has the sources, later they are what is in it.
-        sources = list(getattr(first, "sources", None) or ())
-        for message in messages:
-            if message.event == "::endgroup::":
-                break
-            sources.append(message.event)
-        return Part(sources, map(_fields, messages), metadata)
-
-
-class Logs33(Logs):
-    """Airflow 3.0 to 3.3."""
-
-    def _tries(self) -> Any:
-        from airflow.models.taskinstancehistory import TaskInstanceHistory
-
-        return TaskInstanceHistory
-
-
-LINES = (((3, 4), Logs), ((3, 0), Logs33))
-
-
-def _fields(message: Any) -> Dict[str, Any]:
-    """Return a message's fields, as JSON but for the timestamp."""
-    return {**message.model_dump(mode="json"), "timestamp": message.timestamp}
+    @abstractmethod
+    def _part(self, found: Any, metadata: Mapping[str, Any]) -> Part: ...

@@ -1,36 +1,49 @@
-"""What Airflow does in its newest supported version; older ones override the hooks that differ."""
+"""What every Airflow offers."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional
 
 from native_api.adapters.compat import failures, masking
-from native_api.adapters.compat.installed import of_this_version, text_of
 from native_api.adapters.fields.strict_json import is_too_deep
 from native_api.errors import DagNotFound, Invalid, Refused
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
-    from native_api.adapters.compat.backfills import Backfills
-    from native_api.adapters.compat.daemons import Daemons
-    from native_api.adapters.compat.logs import Logs
-    from native_api.adapters.compat.rights import Rights
-    from native_api.adapters.compat.running import Running
-    from native_api.adapters.compat.syncing import Syncing
-    from native_api.adapters.compat.trials import Trials
-    from native_api.adapters.compat.user_code import UserCode
+    from native_api.adapters.compat.interface.backfills import Backfills
+    from native_api.adapters.compat.interface.daemons import Daemons
+    from native_api.adapters.compat.interface.dag_files import DagFiles
+    from native_api.adapters.compat.interface.logs import Logs
+    from native_api.adapters.compat.interface.rights import Rights
+    from native_api.adapters.compat.interface.running import Running
+    from native_api.adapters.compat.interface.test_runs import TestRuns
+    from native_api.adapters.compat.interface.user_code import UserCode
 
 
-class Airflow:
-    """The newest Airflow, 3.4."""
+class Airflow(ABC):
+    """An Airflow: the database, the DAGs and their runs, and the other topics."""
+
+    rights: Rights
+    logs: Logs
+    user_code: UserCode
+    running: Running
+    test_runs: TestRuns
+    backfills: Backfills
+    dag_files: DagFiles
+    daemons: Daemons
 
     #: Name of the run's date in DagRun and Log, and of the flag that sets it in ``airflow dags trigger``.
-    date_column = "logical_date"
-    trigger_date_flag = "--logical-date"
-    secrets_masker = "airflow._shared.secrets_masker"
+    date_column: str
+
+    trigger_date_flag: str
+
+    secrets_masker: str
+
     #: Airflow's own bound of a request's body, which came with 2.8.1 and went with the Flask app.
     payload_option = "[webserver] allowed_payload_size"
 
@@ -41,86 +54,13 @@ class Airflow:
 
         return str(__version__)
 
-    @property
-    def rights(self) -> Rights:
-        """Users and what they may do."""
-        from native_api.adapters.compat.rights import Rights
-
-        return Rights()
-
-    @property
-    def logs(self) -> Logs:
-        """The logs of tasks."""
-        from native_api.adapters.compat import logs
-
-        return of_this_version(logs.LINES)
-
-    @property
-    def user_code(self) -> UserCode:
-        """What processes that run DAG code need."""
-        from native_api.adapters.compat import user_code
-
-        return of_this_version(user_code.LINES)
-
-    @property
-    def running(self) -> Running:
-        """Running one task instance for real."""
-        from native_api.adapters.compat import running
-
-        return of_this_version(running.LINES)
-
-    @property
-    def trials(self) -> Trials:
-        """Task instances on trial: rendered, or run with nothing recorded."""
-        from native_api.adapters.compat import trials31
-
-        return of_this_version(trials31.LINES)
-
-    @property
-    def daemons(self) -> Daemons:
-        """Airflow's own processes."""
-        from native_api.adapters.compat.daemons import Daemons
-
-        return Daemons()
-
-    @property
-    def backfills(self) -> Backfills:
-        """Backfills."""
-        from native_api.adapters.compat import backfills
-
-        return of_this_version(backfills.LINES)
-
-    @property
-    def syncing(self) -> Syncing:
-        """The DAG files, and the database."""
-        from native_api.adapters.compat import syncing31
-
-        return of_this_version(syncing31.LINES)
-
+    @abstractmethod
     def health(self) -> Dict[str, Any]:
         """
         Return what Airflow says of its own processes: for each its status and its latest heartbeat.
 
         The status of a triggerer or a DAG processor is None where there never was one.
         """
-        from airflow.api.common.airflow_health import get_airflow_health
-
-        found = {
-            part: {name: text_of(fact) for name, fact in facts.items() if name not in ("detailed_status", "instances")}
-            for part, facts in get_airflow_health().items()
-        }
-        if found["metadatabase"]["status"] == "healthy":
-            for part, job_type in (("triggerer", "TriggererJob"), ("dag_processor", "DagProcessorJob")):
-                if not self._has_been(job_type):
-                    found[part]["status"] = None
-        return found
-
-    def _has_been(self, job_type: str) -> bool:
-        from airflow.jobs.job import Job
-        from sqlalchemy import select
-
-        with self.session() as session:
-            return session.scalar(select(Job.id).where(Job.job_type == job_type).limit(1)) is not None
 
     # The session, its errors, and time
 
@@ -155,7 +95,6 @@ class Airflow:
 
     def is_sensitive(self, name: Optional[str]) -> bool:
         """Return whether Airflow hides the values of things with that name."""
-        from importlib import import_module
 
         return bool(import_module(self.secrets_masker).should_hide_value_for_key(name))
 
@@ -165,18 +104,17 @@ class Airflow:
 
     # Teams
 
+    @abstractmethod
     def team_column(self, model: Any) -> Any:
         """Return the column of a model that has the name of the team."""
-        return model.team_name
 
+    @abstractmethod
     def team_name(self, row: Any) -> Optional[str]:
         """Return the name of the team that a pool belongs to, or None."""
-        name: Optional[str] = row.team_name
-        return name
 
+    @abstractmethod
     def keep_team(self, row: Any, old: Any) -> None:
         """Give a new row the team of the old one."""
-        row.team_name = old.team_name
 
     # Variables
 
@@ -189,22 +127,17 @@ class Airflow:
 
     # DAGs
 
+    @abstractmethod
     def is_active(self, dag_model: Any) -> Any:
         """Return the condition that a DAG is in its file at present."""
-        return dag_model.is_stale.is_(False)
 
+    @abstractmethod
     def file_facts(self, dag_model: Any) -> Dict[str, Any]:
         """Return where the file of a DAG is: relative_fileloc and bundle_name."""
-        return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": dag_model.bundle_name}
 
+    @abstractmethod
     def details_of(self, dag_model: Any) -> Dict[str, Any]:
         """Return what older Airflows do not record of a DAG, or otherwise."""
-        return {
-            "dag_display_name": dag_model.dag_display_name,
-            "bundle_version": dag_model.bundle_version,
-            "max_consecutive_failed_dag_runs": dag_model.max_consecutive_failed_dag_runs,
-            "asset_expression": dag_model.asset_expression,
-        }
 
     def is_mapped(self, task: Any) -> bool:
         """Return whether it is a task with an instance for each of some values; Airflow 2 does not tell."""
@@ -215,15 +148,13 @@ class Airflow:
         if hasattr(params, "validate"):
             params.validate()
 
+    @abstractmethod
     def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
         """Return the condition for the rows that are paused together with the DAG."""
-        return dag_model.dag_id == dag_id
 
+    @abstractmethod
     def folders(self) -> List[str]:
         """Return the folders that DAGs are read from."""
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-
-        return [str(bundle.path) for bundle in DagBundlesManager().get_all_dag_bundles()]
 
     def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, Any]]:
         """Return the DAG's tasks as they are stored, without deserialising it; none where it is not stored."""
@@ -242,56 +173,40 @@ class Airflow:
         # From 2.10 on a task is wrapped with its type; before, it is plain.
         return [task.get("__var") or task for task in stored.data["dag"]["tasks"]]
 
+    @abstractmethod
     def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
         """Return a DAG's code as it is stored, of that version or the newest: its row, and the version; or None."""
-        from airflow.models.dag_version import DagVersion
-        from airflow.models.dagcode import DagCode
-        from sqlalchemy import select
 
-        statement = select(DagCode, DagVersion.version_number).join(DagVersion, DagCode.dag_version_id == DagVersion.id)
-        statement = statement.where(DagVersion.dag_id == dag_model.dag_id)
-        if version_number is not None:
-            statement = statement.where(DagVersion.version_number == version_number)
-        return session.execute(statement.order_by(DagVersion.version_number.desc()).limit(1)).first()
-
+    @abstractmethod
     def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
         """Return the next runs of the schedule of a stored DAG, as ``airflow dags next-execution`` counts them."""
-        runs: List[Dict[str, Any]] = []
-        info = dag.timetable.next_run_info_from_dag_model(dag_model=dag_model)
-        while info is not None and len(runs) < count:
-            runs.append(next_run(info.data_interval, info.run_after, info.partition_key))
-            info = dag.next_dagrun_info(last_automated_run_info=info, restricted=False)
-        return runs
 
+    @abstractmethod
     def import_error_model(self) -> Any:
         """Return the model of import errors."""
-        from airflow.models.errors import ParseImportError
 
-        return ParseImportError
-
+    @abstractmethod
     def bundle_of_errors(self, import_errors: Any, wanted: Optional[str]) -> Any:
         """
         Return the column of import errors that has the name of their bundle.
 
         :raises Invalid: one is wanted, and this Airflow has none.
         """
-        return import_errors.bundle_name
 
+    @abstractmethod
     def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
         """Return the condition that a DAG is one of the file of an import error."""
-        same_path = dag_model.relative_fileloc == import_error.filename
-        return same_path & (dag_model.bundle_name == import_error.bundle_name)
 
     def import_errors_command(self, bundle_name: Optional[str]) -> Optional[List[str]]:
         """Return the words after ``airflow`` that list import errors, or None where the command line cannot."""
         return ["dags", "list-import-errors", *(["--bundle-name", bundle_name] if bundle_name else [])]
 
+    @abstractmethod
     def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
         """Return the words after ``airflow`` that show a DAG's tasks as a tree, or None where there are none."""
-        return None
 
-    def _stored_at(self, serialized_dag_model: Any) -> Any:
-        return serialized_dag_model.created_at
+    @abstractmethod
+    def _stored_at(self, serialized_dag_model: Any) -> Any: ...
 
     # Runs and task instances
 
@@ -308,35 +223,25 @@ class Airflow:
             return None
         return ["dags", "list-runs", *self.dag_of_runs(dag_id), *(f"--state={state}" for state in states)]
 
+    @abstractmethod
     def dag_of_runs(self, dag_id: str) -> List[str]:
         """Return how ``airflow dags list-runs`` is told the DAG."""
-        return [dag_id]
 
+    @abstractmethod
     def xcom_table(self) -> Any:
         """Return the table of XComs; reading a row as an object may execute what is pickled in it."""
-        from airflow.models.xcom import XComModel
 
-        return XComModel.__table__
-
+    @abstractmethod
     def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
         """Return the template fields that are stored of the task instance of that key, or None."""
-        from airflow.models.renderedtifields import RenderedTaskInstanceFields
-        from airflow.models.taskinstance import TaskInstance
-        from sqlalchemy import select
 
-        latest = session.scalar(select(TaskInstance.id).filter_by(**key))
-        stored = latest and RenderedTaskInstanceFields.get_for_attempt(latest, session=session)
-        return stored.rendered_fields if stored else None
-
+    @abstractmethod
     def xcom_size(self, column: Any) -> Any:
         """Return the expression for the size of a stored value."""
-        from sqlalchemy import Text, cast, func
 
-        return func.length(cast(column, Text))
-
+    @abstractmethod
     def xcom_value(self, stored: Any) -> Any:
         """Return what is stored as a value of JSON; raise :class:`ValueError` where it is something else."""
-        return stored
 
     def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
         """Return the words after ``airflow`` that tell a run's state, or None where the command line cannot."""
@@ -367,21 +272,9 @@ class Airflow:
         except (OverflowError, ValueError) as exc:
             raise Invalid({"logical_date": [f"The schedule of the DAG cannot reckon with it: {exc}."]}) from exc
 
+    @abstractmethod
     def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
         """Add a run of a stored DAG, with its task instances, to the session; it is not committed."""
-        from airflow.utils.state import DagRunState
-        from airflow.utils.types import DagRunTriggeredByType, DagRunType
-
-        return dag.create_dagrun(
-            run_id=run_id,
-            logical_date=logical_date,
-            run_after=logical_date,
-            data_interval=self.manual_interval(dag, logical_date),
-            run_type=DagRunType.MANUAL,
-            triggered_by=DagRunTriggeredByType.REST_API,
-            state=DagRunState.RUNNING,
-            session=session,
-        )
 
     def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
         """
@@ -396,17 +289,12 @@ class Airflow:
         """Clear the task instances, and queue their runs again."""
         dag.clear(**self._which_to_clear(run, which))
 
-    def _which_to_clear(self, run: Any, which: Dict[str, Any]) -> Dict[str, Any]:
-        which.pop("exclude_subdags")
-        which.pop("exclude_parentdag")
-        if run is None:
-            return which
-        # A run without a logical date is in no range of dates.
-        return {**which, "run_id": run.run_id, "start_date": None, "end_date": None}
+    @abstractmethod
+    def _which_to_clear(self, run: Any, which: Dict[str, Any]) -> Dict[str, Any]: ...
 
+    @abstractmethod
     def without_subdags(self) -> List[str]:
         """Return the arguments about SubDAGs that mean nothing here, since this Airflow has none."""
-        return ["exclude_subdags", "exclude_parentdag"]
 
     def delete_dag(self, dag_id: str, session: Any) -> int:
         """Delete the DAG's rows, but for the audit log's, through Airflow's own function; return how many they were."""
@@ -461,17 +349,13 @@ class Airflow:
         tasks = [task] if map_index < 0 else [(task, map_index)]
         return list(set_state(tasks=tasks, run_id=run.run_id, state=TaskInstanceState(state), session=session, **how))
 
+    @abstractmethod
     def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
         """
         End a run: what runs gets *state*, what has not run is skipped, what has ended stays as it is.
 
         :return: the task instances whose state has changed.
         """
-        from airflow.api.common import mark_tasks
-
-        finish = getattr(mark_tasks, f"set_dag_run_state_to_{state}")
-        changed, _ = finish(dag=dag, run_id=run.run_id, commit=True, session=session)
-        return list(changed)
 
     def allows_run_id(self, run_id: str) -> bool:
         """Return whether Airflow accepts the id for a new run that a person asks for."""
@@ -501,6 +385,7 @@ class Airflow:
             field = "conf" if str(exc).startswith("Invalid input for param") else "dag_run"
             raise (failures.translate(exc) or Invalid({field: [str(exc)]})) from exc
 
+    @abstractmethod
     def _trigger_dag(
         self,
         dag_id: str,
@@ -510,32 +395,11 @@ class Airflow:
         logical_date: datetime,
         user_name: str,
         session: Any,
-    ) -> str:
-        from airflow.api.common.trigger_dag import trigger_dag
-        from airflow.utils.types import DagRunTriggeredByType
+    ) -> str: ...
 
-        dag_run: Any = trigger_dag(
-            dag_id,
-            run_id=run_id,
-            conf=conf,
-            logical_date=logical_date,
-            # 3.x infers the data interval from run_after, not from the date.
-            run_after=logical_date,
-            replace_microseconds=False,
-            triggered_by=DagRunTriggeredByType.REST_API,
-            session=session,
-            **self._triggering_user(user_name),
-        )
-        created: str = dag_run.run_id
-        session.flush()
-        return created
-
-    def _triggering_user(self, name: str) -> Dict[str, Any]:
-        return {"triggering_user_name": name}
-
+    @abstractmethod
     def note_author(self, user_id: Any) -> Any:
         """Return the user id in the form that notes keep."""
-        return None if user_id is None else str(user_id)
 
     # The audit log
 
@@ -559,6 +423,3 @@ def next_run(interval: Any, run_after: Any, partition_key: Optional[str] = None)
         "run_after": run_after,
         "partition_key": partition_key,
     }
-
-
-Lines = Tuple[Tuple[Tuple[int, int], Type[Airflow]], ...]

@@ -6,13 +6,13 @@ import os
 from importlib import import_module
 from typing import Any, Mapping, Optional
 
-from native_api.adapters.compat.running import MARK, Running33, ignored, instance_of, session
+from native_api.adapters.compat.interface.running import MARK, Running, ignored, instance_of, session
 
 #: Executors that run tasks where they are themselves, so that a process of ours does as well.
 LOCAL = ("SequentialExecutor", "LocalExecutor", "DebugExecutor")
 
 
-class Running2(Running33):
+class Running2(Running):
     """Airflow 2.10 and 2.11."""
 
     # 3.0 took it out.
@@ -74,6 +74,17 @@ class Running2(Running33):
                 # A worker that has begun has put its own id there.
                 sent.external_executor_id = None
 
+    def _cleared(self, instance: Any, session: Any) -> Any:
+        from airflow.models.taskinstance import clear_task_instances
+
+        clear_task_instances([instance], session, dag_run_state=False)
+        return instance
+
+    def _count_try(self, instance: Any, only_one_try: bool) -> None:
+        if only_one_try:
+            instance.max_tries = instance.try_number
+        instance.try_number += 1
+
 
 class Running29(Running2):
     """Airflow 2.9."""
@@ -100,9 +111,6 @@ class Running28(Running29):
             return runner._execute(self)
 
         return type("QueuedByItself", (runner,), {"_execute": execute})
-
-
-LINES = (((2, 10), Running2), ((2, 9), Running29), ((2, 7), Running28))
 
 
 def _scheduler(opened: Any) -> Optional[int]:

@@ -1,41 +1,22 @@
-"""The DAG files: which there are, and how what they define comes into the database."""
+"""The DAG files in Airflow 3."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
-from native_api.adapters.compat.installed import airflow
-from native_api.adapters.compat.syncing_bundles import Bundle, Bundles
-
-__all__ = ["Bundle", "Loaded", "Marks", "Syncing", "code_hash"]
-
-#: What marks a DAG as it is stored: the hash of its stored form, and that of its code.
-Marks = Dict[str, Any]
+from native_api.adapters.compat.airflow3.bundles import Bundles3
+from native_api.adapters.compat.interface.bundles import Bundle
+from native_api.adapters.compat.interface.dag_files import DagFiles, Loaded
 
 
-@dataclass
-class Loaded:
-    """What a file defines: its DAGs, the form that they are stored in, and what of it does not load, by file."""
-
-    path: str
-    bundle: Bundle
-    dags: Dict[str, Any] = field(default_factory=dict)
-    stored_forms: Dict[str, Any] = field(default_factory=dict)
-    import_errors: Dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
-class Syncing(Bundles):
-    """The newest Airflow, 3.4."""
+class DagFiles3(Bundles3, DagFiles):
+    """Airflow 3.4."""
 
     # Files
 
     def files(self, folder: str) -> List[str]:
-        """Return the files below *folder* that Airflow would read, in its own order; *folder* may be a file."""
         from airflow.configuration import conf
 
         if os.path.isfile(folder):
@@ -43,7 +24,6 @@ class Syncing(Bundles):
         return self._discovered(folder, conf.getboolean("core", "dag_discovery_safe_mode"))
 
     def is_ignored(self, path: str, folder: str) -> bool:
-        """Return whether a file in *folder* is one that its ``.airflowignore`` has Airflow pass over."""
         return path not in self._discovered(folder, safe_mode=False)
 
     def _discovered(self, folder: str, safe_mode: bool) -> List[str]:
@@ -64,29 +44,10 @@ class Syncing(Bundles):
                 found[str(file)] = None
         return list(found)
 
-    def looks_into(self, path: str) -> bool:
-        """Return whether Airflow loads a file of that name: it passes over those without its words, if not told to."""
-        from airflow.configuration import conf
-        from airflow.utils.file import might_contain_dag
-
-        return might_contain_dag(path, conf.getboolean("core", "dag_discovery_safe_mode"), **self._configuration())
-
     def _configuration(self) -> Mapping[str, Any]:
         from airflow.configuration import conf
 
         return {"conf": conf}
-
-    def file_limit(self) -> float:
-        """Return how many seconds Airflow gives to a file."""
-        from airflow.configuration import conf
-
-        return conf.getfloat("core", "dagbag_import_timeout")
-
-    def ignore_everything(self) -> str:
-        """Return the text of an ``.airflowignore`` that leaves out all that lies beside it."""
-        from airflow.configuration import conf
-
-        return "*\n" if conf.get("core", "dag_ignore_file_syntax") == "glob" else ".*\n"
 
     # What a file defines
 
@@ -94,23 +55,16 @@ class Syncing(Bundles):
         """Import what writing to the database needs, so that not every fork pays for it."""
 
     def stored_form(self, dag: Any) -> Any:
-        """Return a DAG in the form that it is stored in; what cannot be stored raises its own errors."""
         from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
         return LazyDeserializedDAG.from_dag(dag)
 
     def error_name(self, path: str, bundle: Bundle) -> str:
-        """Return the name that the table of import errors has for a file."""
         return os.path.relpath(path, bundle.path)
 
     # The database
 
     def write(self, loaded: Loaded, session: Any) -> None:
-        """
-        Write what a file defines, import errors too, though Airflow has done so within the last seconds.
-
-        Of the warnings about DAGs none is written: the DAG processor does so with its next look at the file.
-        """
         self._require_row_of_bundle(loaded.bundle, session)
         if not loaded.import_errors:
             self.forget_errors(loaded.path, loaded.bundle, session)
@@ -171,34 +125,7 @@ class Syncing(Bundles):
             **self._version_data(bundle),
         )
 
-    def in_file(self, path: str, dag_model: Any, bundle: Optional[Bundle] = None) -> Any:
-        """
-        Return the condition that a DAG is in that file, or in the archive.
-
-        :param bundle: the file's; with it, also where another machine has it at another path.
-        """
-        from sqlalchemy import and_, or_
-
-        places = [(dag_model.fileloc, path)]
-        if bundle is not None:
-            places.append((dag_model.relative_fileloc, os.path.relpath(path, bundle.path)))
-        found = [or_(column == name, column.startswith(f"{name}{os.sep}", autoescape=True)) for column, name in places]
-        # The path of one bundle may be that of another elsewhere.
-        return found[0] if bundle is None else or_(found[0], and_(dag_model.bundle_name == bundle.name, found[1]))
-
-    def marks(self, path: str, bundle: Bundle, session: Any) -> Marks:
-        """Return the active DAGs of a file, each with what changes when it does."""
-        from airflow.models.dag import DagModel
-        from sqlalchemy import select
-
-        in_file = self.in_file(path, DagModel, bundle)
-        statement = select(DagModel.dag_id).where(in_file, airflow().is_active(DagModel))
-        dag_ids = session.scalars(statement).all()
-        forms, codes = self._hashes(dag_ids, path, session)
-        return {dag_id: (forms.get(dag_id), codes.get(dag_id)) for dag_id in dag_ids}
-
     def _hashes(self, dag_ids: Any, path: str, session: Any) -> Any:
-        """Return the newest hashes of the stored forms and of the code, by DAG."""
         from airflow.models.dagcode import DagCode
         from airflow.models.serialized_dag import SerializedDagModel
         from sqlalchemy import select
@@ -208,19 +135,10 @@ class Syncing(Bundles):
         codes = select(code.dag_id, code.source_code_hash).where(code.dag_id.in_(dag_ids)).order_by(code.last_updated)
         return (dict(map(tuple, session.execute(rows))) for rows in (forms, codes))
 
-    def deactivate(self, dag_ids: Any, session: Any) -> None:
-        """Have DAGs no longer be there, as Airflow does with those that have vanished from their file."""
-        from airflow.models.dag import DagModel
-        from sqlalchemy import update
-
-        gone = update(DagModel).where(DagModel.dag_id.in_(dag_ids)).values(**self._gone())
-        session.execute(gone.execution_options(synchronize_session=False))
-
     def _gone(self) -> Dict[str, Any]:
         return {"is_stale": True}
 
     def forget_errors(self, path: str, bundle: Bundle, session: Any) -> None:
-        """Delete the import errors of a file, or of an archive."""
         from airflow.models.errors import ParseImportError as Row
         from sqlalchemy import delete, or_
 
@@ -229,23 +147,71 @@ class Syncing(Bundles):
         gone = delete(Row).where(Row.bundle_name == bundle.name, of_file)
         session.execute(gone.execution_options(synchronize_session=False))
 
-    def ask_processor(self, path: str, bundle: Bundle) -> bool:
-        """Ask the DAG processor to read a file next, where this Airflow can be asked; return whether it can."""
-        from airflow.models.dagbag import DagPriorityParsingRequest
-        from sqlalchemy.exc import IntegrityError
-
-        try:
-            with airflow().session() as session:
-                session.add(DagPriorityParsingRequest(**self._request(path, bundle)))
-        except IntegrityError:
-            # It has been asked already.
-            return True
-        return True
-
     def _request(self, path: str, bundle: Bundle) -> Dict[str, Any]:
         return {"bundle_name": bundle.name, "relative_fileloc": os.path.relpath(path, bundle.path)}
 
 
-def code_hash(source: str) -> str:
-    """Return what changes with the code."""
-    return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
+class DagFiles33(DagFiles3):
+    """Airflow 3.3."""
+
+    # 3.4 gave the discovery of files to importers.
+
+    def files(self, folder: str) -> List[str]:
+        from airflow.utils.file import list_py_file_paths
+
+        return list_py_file_paths(folder)
+
+    def is_ignored(self, path: str, folder: str) -> bool:
+        from airflow.utils.file import list_py_file_paths
+
+        return path not in list_py_file_paths(folder, safe_mode=False)
+
+    def _configuration(self) -> Mapping[str, Any]:
+        return {}
+
+
+class DagFiles32(DagFiles33):
+    """Airflow 3.1 and 3.2."""
+
+    def _version_of(self, bundle: Any) -> Dict[str, Any]:
+        # 3.3 added data to a version.
+        return {"version": bundle.get_current_version()}
+
+    def _version_data(self, bundle: Bundle) -> Mapping[str, Any]:
+        return {}
+
+    def _bundles_of_others(self) -> Mapping[str, Any]:
+        return {}
+
+
+class DagFiles30(DagFiles32):
+    """Airflow 3.0."""
+
+    def stored_form(self, dag: Any) -> Any:
+        # 3.1 brought from_dag.
+        from airflow.serialization.serialized_objects import (  # type: ignore[attr-defined]
+            LazyDeserializedDAG,
+            SerializedDAG,
+        )
+
+        return LazyDeserializedDAG(data=SerializedDAG.to_dict(dag))  # type: ignore[attr-defined]
+
+    def error_name(self, path: str, bundle: Bundle) -> str:
+        # 3.1 stores the path in the bundle.
+        return path
+
+    def _errors_as_stored(self, loaded: Loaded) -> Dict[Any, str]:
+        return dict(loaded.import_errors)
+
+    def _write(self, loaded: Loaded, import_errors: Dict[Any, str], session: Any) -> None:
+        # 3.1 added the seconds and the files that were read.
+        from airflow.dag_processing.collection import update_dag_parsing_results_in_db
+
+        update_dag_parsing_results_in_db(  # type: ignore[call-arg]
+            str(loaded.bundle.name),
+            loaded.bundle.version,
+            list(loaded.stored_forms.values()),
+            import_errors,
+            set(),  # type: ignore[arg-type]
+            session=session,
+        )

@@ -1,4 +1,4 @@
-"""One task instance on trial, rendered or run with nothing left: Airflow 2."""
+"""Task instances that are rendered or tested in Airflow 2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from native_api.adapters.compat.installed import airflow
-from native_api.adapters.compat.trials import Instance, Outcome, Trials
+from native_api.adapters.compat.interface.test_runs import Instance, Outcome, TestRuns
 
 #: Temporary runs are dated to this year, which is the last that MySQL knows: no real run follows one, or has its date.
 _YEAR = datetime(2037, 1, 1, tzinfo=timezone.utc)
@@ -30,14 +30,8 @@ class Ended:
         return True
 
 
-class Trials2(Trials):
-    """
-    Airflow 2.9 to 2.11.
-
-    A task of Airflow 2 works on the database itself. It gets a run that is only for it and has succeeded already, so
-    that no scheduler looks at it, with a date that no other run has; in this process the run shows the date, and the
-    type, that are asked for. It has the XComs of the real run where there is one.
-    """
+class TestRuns2(TestRuns):
+    """Airflow 2.9 to 2.11."""
 
     has_dry_run = True
 
@@ -137,7 +131,7 @@ class Trials2(Trials):
                 session.execute(delete(Log).where(Log.run_id == run_id).execution_options(synchronize_session=False))
 
 
-class Trials28(Trials2):
+class TestRuns28(TestRuns2):
     """Airflow 2.7 and 2.8."""
 
     def _run_once(self, ti: Any) -> None:
@@ -147,9 +141,6 @@ class Trials28(Trials2):
 
         ti._defer_task = raised
         ti.run(ignore_all_deps=True, ignore_ti_state=True, test_mode=True)
-
-
-LINES = (((2, 9), Trials2), ((2, 7), Trials28))
 
 
 def _facts(task: Any, instance: Instance, session: Any) -> Dict[str, Any]:

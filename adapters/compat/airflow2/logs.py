@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, FrozenSet, Iterator, Mapping
 
-from native_api.adapters.compat.logs import Logs33, Part
+from native_api.adapters.compat.interface.logs import Logs, Part
 
 #: What Airflow makes a log's file name of where it has no task at hand.
 _WITHOUT_TASK = {"ti", "ts", "try_number"}
 
 
-class Logs2(Logs33):
+class Logs2(Logs):
     """Airflow 2.10 and 2.11."""
 
     #: Whether the file handler fails where the instance has no task.
@@ -46,6 +46,15 @@ class Logs2(Logs33):
         sources = [line[4:].strip() for line in text[:heading].splitlines() if line.startswith("*** ")]
         return Part(sources, _lines(text[heading:]), metadata)
 
+    def _reads_remote_logs(self) -> bool:
+        # What does is a handler of its own.
+        return False
+
+    def _tries(self) -> Any:
+        from airflow.models.taskinstancehistory import TaskInstanceHistory
+
+        return TaskInstanceHistory
+
 
 class Logs29(Logs2):
     """Airflow 2.7 to 2.9, which keep no earlier tries and count a try when it begins, not when it is scheduled."""
@@ -77,7 +86,3 @@ def _lines(text: str) -> Iterator[Dict[str, Any]]:
     for line in text.split("\n"):
         if line:
             yield {"event": line}
-
-
-#: The first row that the installed Airflow is not older than.
-LINES = (((2, 10), Logs2), ((2, 9), Logs29), ((2, 8), Logs28), ((2, 7), Logs29))

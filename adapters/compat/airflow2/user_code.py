@@ -1,22 +1,24 @@
-"""What processes that run DAG code need on Airflow 2."""
+"""What processes that run DAG code need in Airflow 2."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Optional, Tuple
 
-from native_api.adapters.compat.user_code import _OF_PROVIDERS, UserCode
+from native_api.adapters.compat.interface.user_code import SECRETS_OF_PROVIDERS, UserCode
 
 
 class UserCode2(UserCode):
     """Airflow 2."""
 
     maskers = ("airflow.utils.log.secrets_masker",)
+
     secrets_of_web_server = {
         ("webserver", "secret_key"): True,
         ("core", "internal_api_secret_key"): True,
-        **_OF_PROVIDERS,
+        **SECRETS_OF_PROVIDERS,
     }
+
     modules = (
         "airflow.models",
         "airflow.models.dagbag",

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from native_api.adapters.compat.found_backfills import Found
+from native_api.adapters.compat.interface.backfills import Found
 from native_api.errors import Invalid
 
 #: The event of such a row; calls of the API leave others.

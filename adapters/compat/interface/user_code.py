@@ -5,64 +5,48 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from functools import lru_cache
+from abc import ABC, abstractmethod
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
-from native_api.adapters.compat.installed import airflow
-from native_api.errors import DagFileMissing, DagNotLoaded, Refused
+from native_api.errors import DagFileMissing, DagNotLoaded
 
 log = logging.getLogger(__name__)
+
 
 #: Takes regular expressions that match secrets.
 Tell = Callable[[List[str]], None]
 
 
 #: What providers' auth managers, and flower, have in the configuration of the web server.
-_OF_PROVIDERS = {("keycloak_auth_manager", "client_secret"): False, ("celery", "flower_basic_auth"): False}
+SECRETS_OF_PROVIDERS = {("keycloak_auth_manager", "client_secret"): False, ("celery", "flower_basic_auth"): False}
 
 
-class UserCode:
-    """The newest Airflow, 3.3."""
+class UserCode(ABC):
+    """What processes that run DAG code need."""
 
     #: Every module that keeps secrets to mask: one for the server and one for tasks.
-    maskers: Tuple[str, ...] = (
-        "airflow._shared.secrets_masker.secrets_masker",
-        "airflow.sdk._shared.secrets_masker.secrets_masker",
-    )
+    maskers: Tuple[str, ...]
+
     #: Options that are the web server's alone and secret, and whether something random takes their place in jobs. The
     #: API that tasks ask in their own process wants a secret of its tokens, but lets all of them in.
-    secrets_of_web_server: Mapping[Tuple[str, str], bool] = {
-        ("api", "secret_key"): True,
-        ("api_auth", "jwt_secret"): True,
-        ("api_auth", "jwt_private_key_path"): False,
-        **_OF_PROVIDERS,
-    }
+    secrets_of_web_server: Mapping[Tuple[str, str], bool]
+
     #: Those of all Airflows: variables that were set for an older one are there still.
     secrets_of_web_servers: FrozenSet[Tuple[str, str]] = frozenset(
-        {*secrets_of_web_server, ("webserver", "secret_key"), ("core", "internal_api_secret_key")}
+        {
+            ("api", "secret_key"),
+            ("api_auth", "jwt_secret"),
+            ("api_auth", "jwt_private_key_path"),
+            ("webserver", "secret_key"),
+            ("core", "internal_api_secret_key"),
+            *SECRETS_OF_PROVIDERS,
+        }
     )
+
     #: Imported before any job, so that none of them pays for it.
-    modules: Tuple[str, ...] = (
-        "airflow.models",
-        "airflow.dag_processing.dagbag",
-        "airflow.dag_processing.bundles.local",
-        "airflow.dag_processing.bundles.manager",
-        "airflow.dag_processing.collection",
-        "airflow.serialization.serialized_objects",
-        "airflow.providers.standard.decorators.python",
-        "airflow.providers.standard.operators.bash",
-        "airflow.providers.standard.operators.empty",
-        "airflow.providers.standard.operators.python",
-        "airflow.sdk.bases.sensor",
-        "airflow.sdk.definitions.dag",
-        "airflow.sdk.definitions.decorators",
-        "airflow.sdk.execution_time.task_runner",
-        "airflow.sdk.execution_time.supervisor",
-        "airflow.jobs.job",
-        "airflow.timetables.trigger",
-    )
+    modules: Tuple[str, ...]
 
     def preload(self) -> None:
         """Import what jobs need; what this Airflow does not have is left out."""
@@ -78,19 +62,9 @@ class UserCode:
         # Else each job does that with its first query.
         configure_mappers()
 
+    @abstractmethod
     def make_api(self) -> None:
         """Make the in-process execution API, which tasks ask; its first request costs seconds."""
-        from asyncio import run
-
-        from airflow.sdk.execution_time.supervisor import in_process_api_server
-        from httpx import ASGITransport, AsyncClient
-
-        async def ask() -> None:
-            transport = ASGITransport(app=in_process_api_server().app)
-            async with AsyncClient(transport=transport, base_url="http://in-process") as client:
-                await client.get("/no-such-page")
-
-        run(ask())
 
     def enter(self) -> None:
         """Make this fork a process of its own, which finds what is in the database."""
@@ -100,12 +74,9 @@ class UserCode:
         # What is printed is all there is to be read of a job.
         logging.getLogger("airflow.task").propagate = True
 
+    @abstractmethod
     def leave_connections(self) -> None:
         """Have this process open its own connections to the database; its parent's are left to that."""
-        from airflow import settings
-
-        settings.engine.dispose(close=False)  # type: ignore[union-attr]
-        settings.reconfigure_orm(disable_connection_pool=True)
 
     def watch_secrets(self, tell: Tell) -> None:
         """Tell the patterns of the secrets that are masked, and of those that come to be."""
@@ -134,20 +105,13 @@ class UserCode:
         bag = self.dag_bag(path, folder, bundle_name or "")
         return _dag_in(bag, dag_model.dag_id, path)
 
+    @abstractmethod
     def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
         """
         Return the whole path of the DAG's file, and that of the bundle it is in, with the bundle's name.
 
         :raises Refused: this machine's configuration does not have the bundle.
         """
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-
-        name, relative = airflow().syncing.place_of(dag_model)
-        if name not in {bundle.name for bundle in airflow().syncing.bundles()}:
-            raise Refused(f"The bundle '{name}' of the DAG '{dag_model.dag_id}' is not in the configuration.")
-        bundle = DagBundlesManager().get_bundle(str(name), bundle_version)
-        bundle.initialize()
-        return os.path.join(bundle.path, relative), str(bundle.path), name
 
     def dag_bag(self, path: str, folder: str, bundle_name: str) -> Any:
         """
@@ -159,66 +123,22 @@ class UserCode:
             sys.path.append(folder)
         return self._dag_bag(path, Path(folder), bundle_name)
 
-    def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any:
-        from airflow.dag_processing.dagbag import DagBag
-
-        return DagBag(path, bundle_path=folder, bundle_name=bundle_name, **self._no_examples())
-
-    def _no_examples(self) -> Dict[str, Any]:
-        return {}
+    @abstractmethod
+    def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any: ...
 
     # The web server that asks
 
+    @abstractmethod
     def web_workers(self) -> int:
         """Return how many processes answer requests."""
-        from airflow.configuration import conf
 
-        return conf.getint("api", "workers", fallback=1)
-
+    @abstractmethod
     def slots(self) -> Tuple[int, int]:
         """Return how many jobs run at once where the configuration does not say so: for requests, in the background."""
-        slots = min(max(self.web_workers() // 2, 2), 4)
-        return slots, slots
 
+    @abstractmethod
     def waiting(self, queue: int, places: int) -> int:
         """Return how many requests may wait for a place, of *queue* that the configuration allows."""
-        return queue
-
-
-class UserCode32(UserCode):
-    """Airflow 3.2."""
-
-    def make_api(self) -> None:
-        supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
-        # Before 3.3 whoever asks for one makes one, which takes seconds.
-        supervisor.in_process_api_server = lru_cache(maxsize=None)(supervisor.in_process_api_server)
-        super().make_api()
-
-    def _no_examples(self) -> Dict[str, Any]:
-        # 3.3 has the examples in a bundle.
-        return {"include_examples": False}
-
-
-class UserCode31(UserCode32):
-    """Airflow 3.1."""
-
-    modules = (*UserCode.modules, "airflow.models.dagbag")
-
-    def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any:
-        # It moved, and learnt of the bundle's name, in 3.2.
-        from airflow.models.dagbag import DagBag
-
-        return DagBag(path, bundle_path=folder, **self._no_examples())
-
-
-class UserCode30(UserCode31):
-    """Airflow 3.0."""
-
-    # Server and tasks share one; 3.1 only warns of this name.
-    maskers = ("airflow.sdk.execution_time.secrets_masker",)
-
-
-LINES = (((3, 3), UserCode), ((3, 2), UserCode32), ((3, 1), UserCode31), ((3, 0), UserCode30))
 
 
 def _watch(masker: Any, tell: Tell) -> None:
