@@ -249,7 +249,7 @@ class TestWhatRunsAgain:
 
     @pytest.mark.parametrize("given, stretches", [(None, [DATES[:1], DATES[1:2], DATES[2:]]), ({"m": 2}, [DATES])])
     def test_a_stretch_has_one_configuration(
-        self, unbegun: None, mocker: Any, given: Any, stretches: List[List[str]]
+        self, unbegun: None, mocker: Any, given: Any, date_ranges: List[List[str]]
     ) -> None:
         """One that fails does not keep the others from running, and only the first date of all ignores the past."""
         from airflow.exceptions import BackfillUnfinished
@@ -266,7 +266,7 @@ class TestWhatRunsAgain:
         with pytest.raises(BackfillUnfinished, match="2024-01-01"):
             work.run(first, None, runs_before, conf=given, ignore_first_depends_on_past=True)
         assert told == [
-            (dates[0], dates[-1], given or {"n": number}, number == 0) for number, dates in enumerate(stretches)
+            (dates[0], dates[-1], given or {"n": number}, number == 0) for number, dates in enumerate(date_ranges)
         ]
 
     def test_a_local_one_takes_the_runs_of_another_kind_over(self, unbegun: None) -> None:

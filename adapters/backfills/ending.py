@@ -29,7 +29,7 @@ def require_none_active(session: Any, dag_id: str) -> None:
 def require_not_ended(session: Any, found: Any) -> None:
     """Raise where the backfill has ended, or can only be ended on another machine."""
     if not found.is_over and progress.is_elsewhere(found):
-        if airflow().backfills.is_heard_of(session, found):
+        if airflow().backfills.has_live_job(session, found):
             raise BackfillIsElsewhere(found.backfill_id, found.hostname)
         return
     state = progress.summary(session, found)["state"]

@@ -13,7 +13,7 @@ from native_api.adapters.compat import airflow
 
 def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], **how: Any) -> Dict[str, Any]:
     """
-    Run the backfill's stretches of dates to their end.
+    Run the backfill's ranges of dates to their end.
 
     :param task_ids: of the tasks that run; None stands for all.
     :param reprocessed: the ids of runs that exist and run again.
@@ -40,14 +40,14 @@ def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str]
         kept = airflow().backfills.take_over(session, dag, reprocessed)
     if task_ids is not None:
         dag = dag.partial_subset(task_ids, include_upstream=False)
-    _run_stretches(found, dag, kept, how)
+    _run_date_ranges(found, dag, kept, how)
     return found
 
 
-def _run_stretches(found: Any, dag: Any, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
+def _run_date_ranges(found: Any, dag: Any, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
     """Run each stretch, also when one before it has failed; *kept* are the configurations of runs that exist."""
     failures = []
-    for place, (first, last) in enumerate(found.stretches):
+    for place, (first, last) in enumerate(found.date_ranges):
         # Another machine's web server can only take down that it is cancelled.
         if _found(found.backfill_id).ended is not None:
             break

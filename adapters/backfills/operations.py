@@ -72,7 +72,7 @@ def backfill_dag(
         ending.take_down_the_ended(context.session, dag_id)
     plan = planned(context.session, dag_model, wanted)
     context.resolved_arguments.update(plan.adapted)
-    context.warnings += [*_weighed(plan), *_of_no_effect(plan)]
+    context.warnings += [*_checked(plan), *_of_no_effect(plan)]
     if plan.dry_run:
         return plan.shown()
     ending.require_none_active(context.session, dag_id)
@@ -85,18 +85,18 @@ def backfill_dag(
     return _begun(context, plan, found)
 
 
-def _weighed(plan: Plan) -> List[str]:
+def _checked(plan: Plan) -> List[str]:
     """
-    Return what the caller should know of how the plan is done.
+    Return the warnings about a plan.
 
-    What the plan could not be done for is raised, but for a dry run, which does nothing.
+    A plan that Airflow cannot carry out raises its error; a dry run, which changes nothing, gives it as a warning.
     """
     warnings: List[str] = []
-    weighs: List[Callable[[Plan], Optional[List[str]]]]
-    weighs = [_require_file, require_whole_runs, airflow().backfills.weigh]
-    for weigh in weighs:
+    checks: List[Callable[[Plan], Optional[List[str]]]]
+    checks = [_require_file, require_whole_runs, airflow().backfills.warnings_about]
+    for check in checks:
         try:
-            warnings += weigh(plan) or []
+            warnings += check(plan) or []
         except (ArgumentNotSupported, Conflict) as exc:
             if not plan.dry_run:
                 raise
@@ -165,7 +165,7 @@ def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
     try:
         sandbox.run(context, _job(plan, found), in_background=True)
     except NativeApiError:
-        airflow().backfills.never_begin(context.session, found.backfill_id)
+        airflow().backfills.fail_without_runs(context.session, found.backfill_id)
         context.session.commit()
         raise
     context.followed = followed

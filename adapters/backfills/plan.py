@@ -89,7 +89,7 @@ class Plan:
         """Return the first task that is mapped, or None."""
         return next((task_id for task_id in self.task_ids if self.dag.get_task(task_id).is_mapped), None)
 
-    def stretches(self) -> List[Tuple[str, str]]:
+    def date_ranges(self) -> List[Tuple[str, str]]:
         """Return the first and the last date of each stretch of runs that are not left as they are, of one conf."""
         grouped = groupby(self.runs, lambda run: run.action != SKIP and (self._conf_of(run),))
         dates = [[run.info.logical_date for run in runs] for is_wanted, runs in grouped if is_wanted]
@@ -127,7 +127,7 @@ def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
     infos = _infos(dag, wanted)
     plan = Plan(dag_model, dag, [], *_tasks(dag, wanted), **wanted)
     if plan.on_depends_on_past == "adapt":
-        adapted = airflow().backfills.lacking_for_past(plan)
+        adapted = airflow().backfills.missing_for_past(plan)
         plan = replace(plan, adapted=adapted, **adapted)
     plan.runs = _with_existing(session, dag_model.dag_id, infos, plan.reprocess_behavior)
     return plan

@@ -152,13 +152,13 @@ def _alone(lock: str) -> Iterator[None]:
 def sync(loaded: Loaded, session: Any) -> Dict[str, Any]:
     """Write what a file defines; return the DAGs that are new, those that have changed, and those that are gone."""
     syncing = airflow().dag_files
-    before = syncing.marks(loaded.path, loaded.bundle, session)
+    before = syncing.fingerprints(loaded.path, loaded.bundle, session)
     syncing.write(loaded, session)
     if not loaded.import_errors:
         syncing.deactivate(set(before) - set(loaded.dags), session)
     session.flush()
     session.expire_all()
-    after = syncing.marks(loaded.path, loaded.bundle, session)
+    after = syncing.fingerprints(loaded.path, loaded.bundle, session)
     return {
         "added": sorted(set(after) - set(before)),
         "changed": sorted(dag_id for dag_id in set(after) & set(before) if after[dag_id] != before[dag_id]),

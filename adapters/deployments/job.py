@@ -130,7 +130,7 @@ def _sync_as_it_is(target: Target, paused: PauseStates) -> None:
     with history.one_at_a_time(), airflow().session() as session:
         sync.sync(loaded, session)
         # Of a file that does not load, Airflow keeps what it knows; what another file defines by now is left alone.
-        there = set(airflow().dag_files.marks(target.path, target.bundle, session)) - set(loaded.dags)
+        there = set(airflow().dag_files.fingerprints(target.path, target.bundle, session)) - set(loaded.dags)
         airflow().dag_files.deactivate({dag_id for dag_id in there if paused.get(dag_id, True) is None}, session)
         pause_states.bring_back(paused, target.path, session)
 
@@ -174,7 +174,7 @@ def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
 
 def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, Any]:
     with airflow().session() as session:
-        known = set(airflow().dag_files.marks(target.path, target.bundle, session))
+        known = set(airflow().dag_files.fingerprints(target.path, target.bundle, session))
     is_other = history.checksum(current(target)) != change.journal["checksum"]
     return {
         **_shown(change.journal),

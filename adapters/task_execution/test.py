@@ -123,7 +123,7 @@ def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> s
     return sandbox.Job(
         test_job.test,
         {**named, "dry_run": dry_run, "task_params": task_params, "temporary_run_id": run_id},
-        cleanup=(test_job.sweep, cleanup),
+        cleanup=(test_job.delete_leftovers, cleanup),
         job_id=job_id,
         about={**named, "dry_run": dry_run},
         has_task=True,

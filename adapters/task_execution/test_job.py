@@ -44,9 +44,9 @@ def _told(outcome: Outcome) -> Dict[str, Any]:
     }
 
 
-def sweep(dag_id: str, temporary_run_id: str) -> None:
+def delete_leftovers(dag_id: str, temporary_run_id: str) -> None:
     """Remove what a trial has left that was killed."""
-    airflow().test_runs.sweep(dag_id, temporary_run_id)
+    airflow().test_runs.delete_leftovers(dag_id, temporary_run_id)
 
 
 def _give(task: Any, params: Dict[str, Any]) -> None:

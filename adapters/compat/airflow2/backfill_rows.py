@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from native_api.adapters.compat.interface.backfills import Found
+from native_api.adapters.compat.interface.backfills import BackfillRecord
 from native_api.errors import Invalid
 
 #: The event of such a row; calls of the API leave others.
@@ -31,14 +31,14 @@ def listed(session: Any, dag_id: Optional[str]) -> List[Tuple[int, str]]:
     return [(row.id, row.dag_id) for row in session.execute(select(Log.id, Log.dag_id).where(*_are_backfills(dag_id)))]
 
 
-def found(session: Any, backfill_ids: Sequence[int]) -> List[Found]:
+def found(session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
     """Return the backfills of these ids, the oldest first."""
     from airflow.models.log import Log
 
     return _found(session, Log.id.in_(backfill_ids), *_are_backfills(None))
 
 
-def unended(session: Any, dag_id: Optional[str]) -> List[Found]:
+def unended(session: Any, dag_id: Optional[str]) -> List[BackfillRecord]:
     """Return the backfills that are not over, the oldest first."""
     from airflow.models.log import Log
 
@@ -52,7 +52,7 @@ def _are_backfills(dag_id: Optional[str]) -> List[Any]:
     return [Log.event == EVENT] + ([] if dag_id is None else [Log.dag_id == dag_id])
 
 
-def _found(session: Any, *conditions: Any) -> List[Found]:
+def _found(session: Any, *conditions: Any) -> List[BackfillRecord]:
     from airflow.models.log import Log
     from sqlalchemy import select
 
@@ -78,13 +78,13 @@ def _owners(session: Any, rows: Sequence[Any]) -> Dict[Tuple[str, str], int]:
     }
 
 
-def found_of(row: Any, owners: Mapping[Tuple[str, str], int]) -> Found:
+def found_of(row: Any, owners: Mapping[Tuple[str, str], int]) -> BackfillRecord:
     """Return the backfill of a row; *owners* are the last to name each run."""
     record = json.loads(row.extra)
     taken = {run_id for (dag_id, run_id), owner in owners.items() if dag_id == row.dag_id and owner > row.id}
     run_ids = tuple(run_id for run_id in record["run_ids"] if run_id not in taken)
     given_up = tuple(run_id for run_id in taken if run_id.startswith(prefix(row.id)))
-    return Found(
+    return BackfillRecord(
         backfill_id=row.id,
         dag_id=row.dag_id,
         from_date=_moment(record["from_date"]),
@@ -103,11 +103,11 @@ def found_of(row: Any, owners: Mapping[Tuple[str, str], int]) -> Found:
         given_up=given_up,
         taken_over=len(record["run_ids"]) - len(run_ids) + len(given_up),
         dates=record["dates"],
-        stretches=tuple((_moment(first), _moment(last)) for first, last in record["stretches"]),
+        date_ranges=tuple((_moment(first), _moment(last)) for first, last in record["stretches"]),
     )
 
 
-def take_down(session: Any, backfill_id: int, state: str, **values: Any) -> None:
+def record_end(session: Any, backfill_id: int, state: str, **values: Any) -> None:
     """Add to what is known of a backfill; the state that it has first ended in stays."""
     from airflow.models.log import Log
 

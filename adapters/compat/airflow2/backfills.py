@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from native_api.adapters.compat.airflow2 import backfill_rows
-from native_api.adapters.compat.interface.backfills import Backfills, Found
+from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Refused
 
 _FLAGS = (
@@ -25,17 +25,17 @@ _FLAGS = (
 class Backfills2(Backfills):
     """Airflow 2."""
 
-    def weigh(self, plan: Any) -> List[str]:
+    def warnings_about(self, plan: Any) -> List[str]:
         if plan.mark_success:
             return []
-        warnings = self._weigh_past(plan)
+        warnings = self._warnings_about_past(plan)
         if plan.pool and not plan.local:
             raise ArgumentNotSupported(
                 "pool", "Airflow 2 puts a task back into its own pool when it starts; local makes a job that does it."
             )
-        return warnings + self._weigh_runs_at_once(plan)
+        return warnings + self._warnings_about_runs_at_once(plan)
 
-    def lacking_for_past(self, plan: Any) -> Dict[str, Any]:
+    def missing_for_past(self, plan: Any) -> Dict[str, Any]:
         # With catchup a task waits for that of the last run that is not manual, else for that of the run before it.
         if plan.depends_on_past() is None or plan.mark_success or plan.local:
             return {}
@@ -45,7 +45,7 @@ class Backfills2(Backfills):
 
     _adapted = "a job on the web server's host runs the backfill (local), so that its runs wait for one another."
 
-    def _weigh_runs_at_once(self, plan: Any) -> List[str]:
+    def _warnings_about_runs_at_once(self, plan: Any) -> List[str]:
         wanted, most = plan.max_active_runs, self.at_once(plan)
         if wanted is not None and wanted < most:
             raise ArgumentNotSupported(
@@ -83,13 +83,13 @@ class Backfills2(Backfills):
     def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
         return backfill_rows.listed(session, dag_id)
 
-    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
+    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
         return backfill_rows.found(session, backfill_ids)
 
-    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
+    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
         return backfill_rows.unended(session, dag_id)
 
-    def runs_of(self, found: Found) -> Any:
+    def runs_of(self, found: BackfillRecord) -> Any:
         from airflow.models.dagrun import DagRun
         from airflow.utils.types import DagRunType
         from sqlalchemy import and_, or_
@@ -101,13 +101,13 @@ class Backfills2(Backfills):
         made = DagRun.run_id.startswith(backfill_rows.prefix(found.backfill_id), autoescape=True)
         return and_(of_dag, or_(made, named), DagRun.run_id.not_in(found.given_up))
 
-    def ending(self, session: Any, found: Found) -> Optional[str]:
+    def ending(self, session: Any, found: BackfillRecord) -> Optional[str]:
         return found.ended
 
-    def taken_over(self, session: Any, found: Found) -> int:
+    def taken_over(self, session: Any, found: BackfillRecord) -> int:
         return found.taken_over
 
-    def is_heard_of(self, session: Any, found: Found) -> bool:
+    def has_live_job(self, session: Any, found: BackfillRecord) -> bool:
         from airflow.jobs.job import Job
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
@@ -122,7 +122,7 @@ class Backfills2(Backfills):
 
     # Making and ending one
 
-    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> Found:
+    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
         from airflow.models.log import Log
 
         record = {
@@ -131,7 +131,7 @@ class Backfills2(Backfills):
             "reprocess_behavior": plan.reprocess_behavior,
             "max_active_runs": self.at_once(plan),
             "run_ids": self._run_ids(plan, job_id),
-            "stretches": plan.stretches() if job_id else [],
+            "stretches": plan.date_ranges() if job_id else [],
             "dates": len(plan.runs) - len(plan.that_are("skip")),
             "local": job_id is not None,
             "job_id": job_id,
@@ -252,15 +252,15 @@ class Backfills2(Backfills):
             return unfinished
         return None
 
-    def cancel(self, session: Any, found: Found) -> None:
+    def cancel(self, session: Any, found: BackfillRecord) -> None:
         # A job goes on until it has ended its tasks.
-        backfill_rows.take_down(session, found.backfill_id, "cancelled", is_over=not found.local)
+        backfill_rows.record_end(session, found.backfill_id, "cancelled", is_over=not found.local)
 
     def end(self, session: Any, backfill_id: int, state: str) -> None:
-        backfill_rows.take_down(session, backfill_id, state, is_over=True)
+        backfill_rows.record_end(session, backfill_id, state, is_over=True)
 
-    def never_begin(self, session: Any, backfill_id: int) -> None:
-        backfill_rows.take_down(session, backfill_id, "failed", is_over=True, run_ids=[])
+    def fail_without_runs(self, session: Any, backfill_id: int) -> None:
+        backfill_rows.record_end(session, backfill_id, "failed", is_over=True, run_ids=[])
 
     def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
         # The error has its row in failures.py.

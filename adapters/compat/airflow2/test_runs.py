@@ -17,12 +17,12 @@ _YEAR = datetime(2037, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass
-class Ended:
+class Caught:
     """Takes down the exception that ends the block below it, whatever it is: a task may raise anything."""
 
     error: Optional[BaseException] = None
 
-    def __enter__(self) -> Ended:
+    def __enter__(self) -> Caught:
         return self
 
     def __exit__(self, kind: Any, error: Optional[BaseException], traceback: Any) -> bool:
@@ -79,12 +79,12 @@ class TestRuns2(TestRuns):
             with _showing(temporary_run_id, shown):
                 return self._to_its_end(task, instance, temporary_run_id)
         finally:
-            self.sweep(instance.dag_id, temporary_run_id)
+            self.delete_leftovers(instance.dag_id, temporary_run_id)
 
     def _to_its_end(self, task: Any, instance: Instance, run_id: str) -> Outcome:
         while True:
             ti = _the_instance(task, instance, run_id)
-            with Ended() as end:
+            with Caught() as end:
                 self._run_once(ti)
             deferral = _deferral(end.error)
             if deferral is None:
@@ -116,7 +116,7 @@ class TestRuns2(TestRuns):
             row.next_kwargs = {**(deferral.kwargs or {}), **happened}
         return None
 
-    def sweep(self, dag_id: str, run_id: str) -> None:
+    def delete_leftovers(self, dag_id: str, run_id: str) -> None:
         """Delete the temporary run, with all that hangs on it."""
         from airflow.models.dagrun import DagRun
         from airflow.models.log import Log

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from native_api.adapters.compat.airflow3 import backfill_rows
-from native_api.adapters.compat.interface.backfills import Backfills, Found
+from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Invalid, NotSupported, Refused
 
 #: How many runs of a backfill run at once, where nobody says.
@@ -22,9 +22,9 @@ _MAKING = timedelta(minutes=2)
 class Backfills3(Backfills):
     """Airflow 3.2 to 3.4."""
 
-    def weigh(self, plan: Any) -> List[str]:
+    def warnings_about(self, plan: Any) -> List[str]:
         self._require_allowed(plan)
-        warnings = self._weigh_past(plan)
+        warnings = self._warnings_about_past(plan)
         if plan.pool and plan.mapped():
             raise ArgumentNotSupported(
                 "pool",
@@ -34,7 +34,7 @@ class Backfills3(Backfills):
             warnings.append("'local' means nothing here: Airflow's scheduler runs the backfill.")
         return warnings
 
-    def lacking_for_past(self, plan: Any) -> Dict[str, Any]:
+    def missing_for_past(self, plan: Any) -> Dict[str, Any]:
         if plan.depends_on_past() is None or plan.mark_success or plan.reprocess_behavior != "none":
             return {}
         return {"reprocess_behavior": "failed"}
@@ -86,14 +86,14 @@ class Backfills3(Backfills):
             statement = statement.where(Backfill.dag_id == dag_id)
         return [(row.id, row.dag_id) for row in session.execute(statement)]
 
-    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
+    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
         statement = select(Backfill).where(Backfill.id.in_(backfill_ids)).order_by(Backfill.id)
         return [self._found(row) for row in session.scalars(statement)]
 
-    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
+    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
@@ -102,8 +102,8 @@ class Backfills3(Backfills):
             statement = statement.where(Backfill.dag_id == dag_id)
         return [self._found(row) for row in session.scalars(statement)]
 
-    def _found(self, row: Any) -> Found:
-        return Found(
+    def _found(self, row: Any) -> BackfillRecord:
+        return BackfillRecord(
             backfill_id=row.id,
             dag_id=row.dag_id,
             from_date=row.from_date,
@@ -123,28 +123,28 @@ class Backfills3(Backfills):
         young = row.created_at is not None and row.created_at > pendulum.now("UTC") - _MAKING
         return row.completed_at is None and young and not row.backfill_dag_run_associations
 
-    def runs_of(self, found: Found) -> Any:
+    def runs_of(self, found: BackfillRecord) -> Any:
         from airflow.models.dagrun import DagRun
 
         # As Airflow finds what is left to run: the table backfill_dag_run has runs too that a later one took over.
         return DagRun.backfill_id == found.backfill_id
 
-    def ending(self, session: Any, found: Found) -> Optional[str]:
+    def ending(self, session: Any, found: BackfillRecord) -> Optional[str]:
         if found.is_over and found.is_paused and backfill_rows.was_cancelled(session, found.backfill_id):
             return "cancelled"
         if found.is_over and backfill_rows.failures_were_taken_over(session, found.backfill_id):
             return "failed"
         return None
 
-    def taken_over(self, session: Any, found: Found) -> int:
+    def taken_over(self, session: Any, found: BackfillRecord) -> int:
         return backfill_rows.taken_over(session, found.backfill_id)
 
-    def is_heard_of(self, session: Any, found: Found) -> bool:
+    def has_live_job(self, session: Any, found: BackfillRecord) -> bool:
         return False
 
     # Making and ending one
 
-    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> Found:
+    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
         from airflow.models.backfill import Backfill
 
         row = Backfill(
@@ -189,7 +189,7 @@ class Backfills3(Backfills):
     def end(self, session: Any, backfill_id: int, state: str) -> None:
         self._end(session, backfill_id)
 
-    def never_begin(self, session: Any, backfill_id: int) -> None:
+    def fail_without_runs(self, session: Any, backfill_id: int) -> None:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
     def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
@@ -198,7 +198,7 @@ class Backfills3(Backfills):
     def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
-    def cancel(self, session: Any, found: Found) -> None:
+    def cancel(self, session: Any, found: BackfillRecord) -> None:
         self._end(session, found.backfill_id, is_paused=True)
 
     def _end(self, session: Any, backfill_id: int, **values: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 from native_api.adapters.compat.installed import airflow
 
 #: What a task tells of itself, which is for the database and for nobody else.
-KEPT_QUIET = frozenset(
+NOT_RECORDED = frozenset(
     """
     SucceedTask TaskState RetryTask DeferTask RescheduleTask SkipDownstreamTasks
     SetRenderedFields SetRenderedMapIndex SetExecutionTimeout UpdateDagRunNote
@@ -35,7 +35,7 @@ class InMemorySupervisor:
     def send(self, msg: Any) -> Any:
         """Answer a message of the task."""
         name = type(msg).__name__
-        if name in KEPT_QUIET:
+        if name in NOT_RECORDED:
             return None
         own = getattr(self, f"_{name}", None)
         if own is not None:

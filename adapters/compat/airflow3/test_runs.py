@@ -31,14 +31,14 @@ class TestRuns3(TestRuns):
 
     @contextmanager
     def _rendered(self, task: Any, instance: Instance) -> Iterator[Any]:
-        with self._on_trial(task, instance) as (runtime, context, _):
+        with self._prepared(task, instance) as (runtime, context, _):
             runtime.render_templates(context)
             yield runtime.task
 
     def run(self, task: Any, instance: Instance, temporary_run_id: str) -> Outcome:
         resumed: Dict[str, Any] = {}
         while True:
-            with self._on_trial(task, instance, **resumed) as (runtime, context, held):
+            with self._prepared(task, instance, **resumed) as (runtime, context, held):
                 state, message, error = self._act(runtime, context, held)
                 if type(message).__name__ != "DeferTask":
                     return Outcome(_final(state), self._returned(runtime, held), error)
@@ -48,13 +48,13 @@ class TestRuns3(TestRuns):
                     return Outcome(_final(ended), self._returned(runtime, held))
                 resumed = {"next_method": message.next_method, "next_kwargs": self._next_kwargs(message, event)}
 
-    def sweep(self, dag_id: str, run_id: str) -> None:
+    def delete_leftovers(self, dag_id: str, run_id: str) -> None:
         """Remove what a trial that was killed has left."""
 
     # The instance, as a worker has it
 
     @contextmanager
-    def _on_trial(self, task: Any, instance: Instance, **resumed: Any) -> Iterator[Any]:
+    def _prepared(self, task: Any, instance: Instance, **resumed: Any) -> Iterator[Any]:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         with airflow().session() as session:
@@ -234,7 +234,7 @@ class TestRuns30(TestRuns31):
 
 def _facts(instance: Instance, session: Any) -> Dict[str, Any]:
     """Return an existing run as a worker is told of it."""
-    from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun as ToldRun
+    from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun as RunOfWorker
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
     from sqlalchemy.orm import joinedload
@@ -246,7 +246,7 @@ def _facts(instance: Instance, session: Any) -> Dict[str, Any]:
     if row.start_date is None:
         # A queued run has none, and 3.0 and 3.1 insist on one.
         set_committed_value(row, "start_date", datetime.now(timezone.utc))
-    told: Dict[str, Any] = ToldRun.model_validate(row, from_attributes=True).model_dump(mode="json")
+    told: Dict[str, Any] = RunOfWorker.model_validate(row, from_attributes=True).model_dump(mode="json")
     return told
 
 

@@ -37,14 +37,14 @@ class Airflow(ABC):
     dag_files: DagFiles
     daemons: Daemons
 
-    #: Name of the run's date in DagRun and Log, and of the flag that sets it in ``airflow dags trigger``.
+    #: The name of a run's date in DagRun and Log, and the flag that sets it in ``airflow dags trigger``.
     date_column: str
 
     trigger_date_flag: str
 
     secrets_masker: str
 
-    #: Airflow's own bound of a request's body, which came with 2.8.1 and went with the Flask app.
+    #: Airflow's limit for the body of a request; 2.8.1 to 2.11 have it.
     payload_option = "[webserver] allowed_payload_size"
 
     @property
@@ -57,15 +57,15 @@ class Airflow(ABC):
     @abstractmethod
     def health(self) -> Dict[str, Any]:
         """
-        Return what Airflow says of its own processes: for each its status and its latest heartbeat.
+        Return the status and the latest heartbeat of each Airflow process, as Airflow's health check does.
 
-        The status of a triggerer or a DAG processor is None where there never was one.
+        The status of a triggerer or a DAG processor is None if there never was one.
         """
 
     # The session, its errors, and time
 
     def session(self) -> ContextManager[Any]:
-        """Return a context with a session that is committed at its end and rolled back on an error."""
+        """Return a context manager with a session, which commits at its end and rolls back on an error."""
         from airflow.utils.session import create_session
 
         context: ContextManager[Any] = create_session()
@@ -73,7 +73,7 @@ class Airflow(ABC):
 
     @contextmanager
     def errors_as_ours(self) -> Iterator[None]:
-        """Turn Airflow's and the database's exceptions into ours."""
+        """Translate the exceptions of Airflow and the database to those of this API."""
         try:
             yield
         except failures.foreign() as exc:
@@ -85,7 +85,7 @@ class Airflow(ABC):
             raise ours from exc
 
     def default_timezone(self) -> tzinfo:
-        """Return the timezone that naive times are read in."""
+        """Return the timezone of datetimes without an offset."""
         from airflow.settings import TIMEZONE
 
         zone: tzinfo = TIMEZONE
@@ -94,70 +94,70 @@ class Airflow(ABC):
     # Secrets
 
     def is_sensitive(self, name: Optional[str]) -> bool:
-        """Return whether Airflow hides the values of things with that name."""
+        """Return whether Airflow masks values with that name."""
 
         return bool(import_module(self.secrets_masker).should_hide_value_for_key(name))
 
     def masked(self, value: Any, name: Optional[str] = None) -> Any:
-        """Return *value*, which *name* names, with all that Airflow calls sensitive as ``***``, JSON text included."""
+        """Return *value* with everything that Airflow calls sensitive replaced by ``***``, in JSON text as well."""
         return masking.MASK if is_too_deep(value) else masking.masked(value, name, self.is_sensitive)
 
     # Teams
 
     @abstractmethod
     def team_column(self, model: Any) -> Any:
-        """Return the column of a model that has the name of the team."""
+        """Return the column team_name of a model."""
 
     @abstractmethod
     def team_name(self, row: Any) -> Optional[str]:
-        """Return the name of the team that a pool belongs to, or None."""
+        """Return the name of the team of a pool, or None."""
 
     @abstractmethod
     def keep_team(self, row: Any, old: Any) -> None:
-        """Give a new row the team of the old one."""
+        """Copy the team from an old row to a new one."""
 
     # Variables
 
-    #: How ``airflow variables export`` is told to print.
+    #: The file argument with which ``airflow variables export`` prints.
     standard_output = "-"
 
     def variables_import_flags(self, on_conflict: str) -> Optional[List[str]]:
-        """Return how ``airflow variables import`` is told so, or None where it cannot be."""
+        """Return the flags of ``airflow variables import`` for *on_conflict*, or None if it has none."""
         return [] if on_conflict == "overwrite" else ["--action-on-existing-key", on_conflict]
 
     # DAGs
 
     @abstractmethod
     def is_active(self, dag_model: Any) -> Any:
-        """Return the condition that a DAG is in its file at present."""
+        """Return the condition that selects active DAGs."""
 
     @abstractmethod
     def file_facts(self, dag_model: Any) -> Dict[str, Any]:
-        """Return where the file of a DAG is: relative_fileloc and bundle_name."""
+        """Return the relative_fileloc and the bundle_name of a DAG."""
 
     @abstractmethod
     def details_of(self, dag_model: Any) -> Dict[str, Any]:
-        """Return what older Airflows do not record of a DAG, or otherwise."""
+        """Return the details of a DAG that differ between versions."""
 
     def is_mapped(self, task: Any) -> bool:
-        """Return whether it is a task with an instance for each of some values; Airflow 2 does not tell."""
+        """Return whether a task is mapped; Airflow 2 does not serialize it."""
         return bool(getattr(task, "is_mapped", False))
 
     def validate_params(self, params: Any) -> None:
-        """Raise what Airflow raises where a task's params do not fit; those of a mapped task may be a plain dict."""
+        """Raise Airflow's error if params are not valid; those of a mapped task can be a plain dict."""
         if hasattr(params, "validate"):
             params.validate()
 
     @abstractmethod
     def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
-        """Return the condition for the rows that are paused together with the DAG."""
+        """Return the condition that selects the rows that are paused together with a DAG."""
 
     @abstractmethod
     def folders(self) -> List[str]:
-        """Return the folders that DAGs are read from."""
+        """Return the folders of the DAG files."""
 
     def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, Any]]:
-        """Return the DAG's tasks as they are stored, without deserialising it; none where it is not stored."""
+        """Return the serialized tasks of a DAG without deserializing it; empty if the DAG is not serialized."""
         from airflow.models.serialized_dag import SerializedDagModel
         from sqlalchemy import select
 
@@ -175,11 +175,11 @@ class Airflow(ABC):
 
     @abstractmethod
     def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
-        """Return a DAG's code as it is stored, of that version or the newest: its row, and the version; or None."""
+        """Return the row of a DAG's code and its version number, of that version or the latest, or None."""
 
     @abstractmethod
     def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
-        """Return the next runs of the schedule of a stored DAG, as ``airflow dags next-execution`` counts them."""
+        """Return the next scheduled runs of a DAG, as ``airflow dags next-execution`` computes them."""
 
     @abstractmethod
     def import_error_model(self) -> Any:
@@ -188,22 +188,22 @@ class Airflow(ABC):
     @abstractmethod
     def bundle_of_errors(self, import_errors: Any, wanted: Optional[str]) -> Any:
         """
-        Return the column of import errors that has the name of their bundle.
+        Return the column with the bundle name of import errors.
 
-        :raises Invalid: one is wanted, and this Airflow has none.
+        :raises Invalid: *wanted* is set, and this Airflow has no bundles.
         """
 
     @abstractmethod
     def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
-        """Return the condition that a DAG is one of the file of an import error."""
+        """Return the condition that selects the DAGs of the file of an import error."""
 
     def import_errors_command(self, bundle_name: Optional[str]) -> Optional[List[str]]:
-        """Return the words after ``airflow`` that list import errors, or None where the command line cannot."""
+        """Return the arguments of the ``airflow`` command that lists import errors, or None if there is none."""
         return ["dags", "list-import-errors", *(["--bundle-name", bundle_name] if bundle_name else [])]
 
     @abstractmethod
     def task_tree_command(self, dag_id: str) -> Optional[List[str]]:
-        """Return the words after ``airflow`` that show a DAG's tasks as a tree, or None where there are none."""
+        """Return the arguments of the ``airflow`` command that shows tasks as a tree, or None if there is none."""
 
     @abstractmethod
     def _stored_at(self, serialized_dag_model: Any) -> Any: ...
@@ -211,13 +211,13 @@ class Airflow(ABC):
     # Runs and task instances
 
     def date_of_runs(self) -> Any:
-        """Return the column that holds a run's logical date."""
+        """Return the column with the logical date of a DAG run."""
         from airflow.models.dagrun import DagRun
 
         return getattr(DagRun, self.date_column)
 
     def list_dag_runs_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
-        """Return the words after ``airflow`` that list a DAG's runs, or None where the command line cannot."""
+        """Return the arguments of the ``airflow`` command that lists DAG runs, or None if there is none."""
         dag_id, states = arguments.get("dag_id"), arguments.get("state") or []
         if dag_id is None or len(states) > 1:
             return None
@@ -225,34 +225,34 @@ class Airflow(ABC):
 
     @abstractmethod
     def dag_of_runs(self, dag_id: str) -> List[str]:
-        """Return how ``airflow dags list-runs`` is told the DAG."""
+        """Return the arguments of ``airflow dags list-runs`` for a DAG."""
 
     @abstractmethod
     def xcom_table(self) -> Any:
-        """Return the table of XComs; reading a row as an object may execute what is pickled in it."""
+        """Return the table of XComs; loading a row as an object can unpickle its value."""
 
     @abstractmethod
     def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
-        """Return the template fields that are stored of the task instance of that key, or None."""
+        """Return the recorded rendered template fields of a task instance, or None."""
 
     @abstractmethod
     def xcom_size(self, column: Any) -> Any:
-        """Return the expression for the size of a stored value."""
+        """Return the expression for the size of an XCom value."""
 
     @abstractmethod
     def xcom_value(self, stored: Any) -> Any:
-        """Return what is stored as a value of JSON; raise :class:`ValueError` where it is something else."""
+        """Return a stored XCom value; raise :class:`ValueError` if it is no JSON."""
 
     def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
-        """Return the words after ``airflow`` that tell a run's state, or None where the command line cannot."""
+        """Return the arguments of the ``airflow`` command that prints a run's state, or None if there is none."""
         run = arguments.get("run_id") or arguments["logical_date"].isoformat()
         return ["dags", "state", arguments["dag_id"], run]
 
     def stored_dag(self, dag_id: str, session: Any) -> Any:
         """
-        Return the DAG as the scheduler has it, deserialised.
+        Deserialize a DAG, as the scheduler does.
 
-        :raises DagNotFound: it is not stored.
+        :raises DagNotFound: the DAG is not serialized.
         """
         from airflow.models.serialized_dag import SerializedDagModel
 
@@ -263,30 +263,30 @@ class Airflow(ABC):
 
     def manual_interval(self, dag: Any, logical_date: datetime) -> Any:
         """
-        Return the data interval of a run that a person asks for.
+        Return the data interval of a manual run.
 
-        :raises Invalid: the DAG's schedule cannot reckon with the date, at either end of time.
+        :raises Invalid: the timetable cannot compute it, near the minimum or maximum date.
         """
         try:
             return dag.timetable.infer_manual_data_interval(run_after=logical_date)
         except (OverflowError, ValueError) as exc:
-            raise Invalid({"logical_date": [f"The schedule of the DAG cannot reckon with it: {exc}."]}) from exc
+            raise Invalid({"logical_date": [f"The timetable has no data interval for it: {exc}."]}) from exc
 
     @abstractmethod
     def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
-        """Add a run of a stored DAG, with its task instances, to the session; it is not committed."""
+        """Create a DAG run with its task instances in the session, without a commit."""
 
     def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
         """
-        Return the task instances that clearing would clear.
+        Return the task instances that :meth:`clear` would clear.
 
-        :param run: clear in this run; None clears in all runs of the range of dates.
+        :param run: the DAG run; None means all runs between the dates.
         :param which: task_ids, start_date, end_date, only_failed, only_running, exclude_subdags, exclude_parentdag.
         """
         return list(dag.clear(**self._which_to_clear(run, which), dry_run=True))
 
     def clear(self, dag: Any, run: Any, **which: Any) -> None:
-        """Clear the task instances, and queue their runs again."""
+        """Clear task instances and queue their DAG runs."""
         dag.clear(**self._which_to_clear(run, which))
 
     @abstractmethod
@@ -294,10 +294,13 @@ class Airflow(ABC):
 
     @abstractmethod
     def without_subdags(self) -> List[str]:
-        """Return the arguments about SubDAGs that mean nothing here, since this Airflow has none."""
+        """Return the arguments about SubDAGs that this Airflow, which has no SubDAGs, ignores."""
 
     def delete_dag(self, dag_id: str, session: Any) -> int:
-        """Delete the DAG's rows, but for the audit log's, through Airflow's own function; return how many they were."""
+        """Delete all rows of a DAG but those of the audit log, and return their number.
+
+        Source: ``airflow.api.common.delete_dag``.
+        """
         from airflow.api.common.delete_dag import delete_dag
         from airflow.exceptions import AirflowException, AirflowNotFoundException  # type: ignore[attr-defined]
 
@@ -312,15 +315,15 @@ class Airflow(ABC):
         self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **relatives: bool
     ) -> List[Any]:
         """
-        Set the state of a task's instances and of the *relatives*, and clear what failed after them.
+        Set the state of the instances of a task and of its *relatives*, and clear failed downstream tasks.
 
         :param relatives: upstream, downstream, future, past.
-        :return: the task instances whose state has changed.
+        :return: the task instances whose state changed.
         """
         from airflow.utils.state import TaskInstanceState
 
         if state == "failed" and relatives["downstream"]:
-            # Airflow's own function would clear what it has just failed after the task.
+            # Airflow's function would clear the downstream tasks that it has just failed.
             return self._marked(dag, run, task_id, state, map_index, session, commit=True, **relatives)
         return list(
             dag.set_task_instance_state(
@@ -337,7 +340,7 @@ class Airflow(ABC):
         self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **how: bool
     ) -> List[Any]:
         """
-        Return the task instances that have another state; with *commit* they get it, and nothing is cleared.
+        Return the task instances that have another state; with *commit*, set it. Nothing is cleared.
 
         :param how: commit, upstream, downstream, future, past.
         """
@@ -352,13 +355,13 @@ class Airflow(ABC):
     @abstractmethod
     def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
         """
-        End a run: what runs gets *state*, what has not run is skipped, what has ended stays as it is.
+        Finish a DAG run: running task instances get *state*, those that have not run are skipped, others keep theirs.
 
-        :return: the task instances whose state has changed.
+        :return: the task instances whose state changed.
         """
 
     def allows_run_id(self, run_id: str) -> bool:
-        """Return whether Airflow accepts the id for a new run that a person asks for."""
+        """Return whether Airflow accepts the run_id of a manual run."""
         from airflow.configuration import conf
         from airflow.models.dagrun import RUN_ID_REGEX
         from airflow.utils.types import DagRunType
@@ -370,18 +373,20 @@ class Airflow(ABC):
 
     def trigger_dag(self, dag_id: str, **wanted: Any) -> str:
         """
-        Trigger the DAG through Airflow's own function and return the new run's id.
+        Trigger a DAG and return the run_id.
 
-        :param wanted: run_id, conf, logical_date, user_name and session. The data interval follows *logical_date* on
-            every version.
-        :raises Invalid: Airflow refuses the conf, or the date, for the DAG.
+        Source: ``airflow.api.common.trigger_dag``.
+
+        :param wanted: run_id, conf, logical_date, user_name and session. On every version the data interval is that of
+            *logical_date*.
+        :raises Invalid: the DAG does not accept the conf or the date.
         """
         try:
             return self._trigger_dag(dag_id, **wanted)
         except OverflowError as exc:
-            raise Invalid({"logical_date": [f"The schedule of the DAG cannot reckon with it: {exc}."]}) from exc
+            raise Invalid({"logical_date": [f"The timetable has no data interval for it: {exc}."]}) from exc
         except ValueError as exc:
-            # 3.2 says so of params too, where other versions have an exception for them.
+            # 3.2 raises it for params as well; other versions have an exception of their own.
             field = "conf" if str(exc).startswith("Invalid input for param") else "dag_run"
             raise (failures.translate(exc) or Invalid({field: [str(exc)]})) from exc
 
@@ -399,12 +404,12 @@ class Airflow(ABC):
 
     @abstractmethod
     def note_author(self, user_id: Any) -> Any:
-        """Return the user id in the form that notes keep."""
+        """Return a user id as notes store it."""
 
     # The audit log
 
     def add_log_row(self, session: Any, **facts: Any) -> None:
-        """Add a row to Airflow's ``log`` table with those of the *facts* that this version has a column for."""
+        """Add a row to Airflow's ``log`` table, with those *facts* for which this version has a column."""
         from airflow.models.log import Log
 
         facts[self.date_column] = facts.pop("logical_date", None)
@@ -414,7 +419,7 @@ class Airflow(ABC):
 
 
 def next_run(interval: Any, run_after: Any, partition_key: Optional[str] = None) -> Dict[str, Any]:
-    """Return a run that a schedule has next, as responses show it."""
+    """Return the fields of a scheduled run, as responses show them."""
     start, end = (interval.start, interval.end) if interval else (None, None)
     return {
         "logical_date": start,

@@ -11,8 +11,8 @@ from native_api.errors import DependsOnPast
 
 
 @dataclass
-class Found:
-    """A backfill that there is."""
+class BackfillRecord:
+    """A backfill as it is recorded."""
 
     backfill_id: int
     dag_id: str
@@ -22,30 +22,30 @@ class Found:
     max_active_runs: Optional[int]
     created_at: Optional[datetime]
     created_by: Optional[str]
-    #: Whether it is taken down that nothing of it goes on.
+    #: Whether it is recorded as completed.
     is_over: bool
-    #: Airflow 3: whether none of its runs starts, until somebody has them go on.
+    #: Airflow 3: whether it is paused.
     is_paused: bool = False
-    #: Whether there may be runs to come.
+    #: Whether runs are still being created.
     is_open: bool = False
-    #: Airflow 2: how it has ended, where that is taken down.
+    #: Airflow 2: the state in which it ended, if that is recorded.
     ended: Optional[str] = None
     local: bool = False
     job_id: Optional[str] = None
-    #: Airflow 2: the machine whose job it is.
+    #: Airflow 2: the host of its job.
     hostname: Optional[str] = None
-    #: Airflow 2: the ids of its runs, but for those that bear its own id, which no later backfill has taken over.
+    #: Airflow 2: the run_ids that do not begin with its own prefix and that no later backfill has taken over.
     run_ids: Tuple[str, ...] = ()
-    #: Airflow 2: the ids of the runs that bear its id and that later backfills have taken over.
+    #: Airflow 2: the run_ids with its own prefix that later backfills have taken over.
     given_up: Tuple[str, ...] = ()
-    #: Airflow 2: how many of its runs those are, with the others.
+    #: Airflow 2: the number of its runs that later backfills have taken over.
     taken_over: int = 0
-    #: Airflow 2: how many dates a job runs, and the first and the last of each stretch of them.
+    #: Airflow 2: the number of dates that a job runs, and their ranges.
     dates: int = 0
-    stretches: Tuple[Tuple[datetime, datetime], ...] = ()
+    date_ranges: Tuple[Tuple[datetime, datetime], ...] = ()
 
     def facts(self) -> Dict[str, Any]:
-        """Return what answers show of it as it is."""
+        """Return the fields that responses show unchanged."""
         return dict(vars(self))
 
 
@@ -53,27 +53,27 @@ class Backfills(ABC):
     """Backfills."""
 
     @abstractmethod
-    def weigh(self, plan: Any) -> List[str]:
+    def warnings_about(self, plan: Any) -> List[str]:
         """
-        Return what the caller should know of how the plan is done.
+        Return the warnings about how Airflow carries a plan out.
 
-        :raises ArgumentNotSupported: Airflow cannot do what an argument asks for.
-        :raises DependsOnPast: it would not wait for the run before.
-        :raises Refused: the DAG forbids it.
+        :raises ArgumentNotSupported: Airflow has nothing for an argument.
+        :raises DependsOnPast: a task would not wait for the previous run.
+        :raises Refused: the DAG does not allow backfills.
         """
 
     @abstractmethod
-    def lacking_for_past(self, plan: Any) -> Dict[str, Any]:
-        """Return the arguments that a backfill lacks whose tasks have depends_on_past; none where it lacks nothing."""
+    def missing_for_past(self, plan: Any) -> Dict[str, Any]:
+        """Return the arguments that a plan needs because of depends_on_past, and does not have."""
 
-    def _weigh_past(self, plan: Any) -> List[str]:
-        """Return what the caller should know of how tasks that have depends_on_past are done, or raise."""
+    def _warnings_about_past(self, plan: Any) -> List[str]:
+        """Return the warnings about tasks with depends_on_past, or raise :class:`DependsOnPast`."""
         waits = plan.depends_on_past()
         if waits is None or plan.mark_success:
             return []
         if plan.run_backwards:
             raise DependsOnPast(plan.dag_id, waits, "it cannot be backfilled backwards.")
-        if self.lacking_for_past(plan):
+        if self.missing_for_past(plan):
             raise DependsOnPast(plan.dag_id, waits, self._way_past)
         return [f"The task '{waits}' has depends_on_past: {self._adapted}"] if plan.adapted else []
 
@@ -83,81 +83,84 @@ class Backfills(ABC):
 
     @abstractmethod
     def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
-        """Raise :class:`Invalid` where the DAG's params refuse the configuration."""
+        """Raise :class:`Invalid` if the DAG's params do not accept the configuration."""
 
     @abstractmethod
     def at_once(self, plan: Any) -> int:
-        """Return how many runs run at once."""
+        """Return the maximum number of runs that run at once."""
 
     @abstractmethod
     def is_detached(self, plan: Any) -> bool:
-        """Return whether a job of ours runs it, not the scheduler."""
+        """Return whether a job of this API runs the plan, not the scheduler."""
 
     @abstractmethod
     def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
-        """Return the words after ``airflow`` that do the same, or None where the command line cannot."""
+        """Return the arguments of the equivalent ``airflow`` command, or None if there is none."""
 
-    # Those that there are
+    # Existing backfills
 
     @abstractmethod
     def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
-        """Return the ids of the backfills that there are, each with the id of its DAG."""
+        """Return the id and the dag_id of each backfill."""
 
     @abstractmethod
-    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[Found]:
-        """Return the backfills of these ids that there are, the oldest first."""
+    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+        """Return the backfills with these ids, the oldest first."""
 
     @abstractmethod
-    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[Found]:
-        """Return the backfills of which it is not taken down that they are over, the oldest first."""
+    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
+        """Return the backfills that are not recorded as completed, the oldest first."""
 
     @abstractmethod
-    def runs_of(self, found: Found) -> Any:
-        """Return the condition that a run is one of the backfill's."""
+    def runs_of(self, found: BackfillRecord) -> Any:
+        """Return the condition that selects the DAG runs of a backfill."""
 
     @abstractmethod
-    def ending(self, session: Any, found: Found) -> Optional[str]:
-        """Return how the backfill has ended, where that is known by more than its runs."""
+    def ending(self, session: Any, found: BackfillRecord) -> Optional[str]:
+        """Return the state in which a backfill ended, if more than its runs tells it, or None."""
 
     @abstractmethod
-    def taken_over(self, session: Any, found: Found) -> int:
-        """Return how many of the backfill's runs are those of later ones now."""
+    def taken_over(self, session: Any, found: BackfillRecord) -> int:
+        """Return the number of runs that later backfills have taken over."""
 
     @abstractmethod
-    def is_heard_of(self, session: Any, found: Found) -> bool:
-        """Return whether Airflow's own job of a local backfill lives; here there is none."""
+    def has_live_job(self, session: Any, found: BackfillRecord) -> bool:
+        """Return whether Airflow's job of a local backfill sends heartbeats."""
 
-    # Making and ending one
+    # Changes
 
     @abstractmethod
-    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> Found:
+    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
         """
-        Add the backfill and its runs to the session; with *job_id* that job of ours makes the runs.
+        Add a backfill and its runs to the session.
 
-        Airflow's own function commits the backfill before its runs; until those are there, a scheduler takes it for
-        complete. Here all of it comes with one transaction, and what is not to run is marked in that too.
+        :param job_id: the job of this API that creates the runs; without one they are created here.
+
+        Airflow's own function commits the backfill before its runs, and a scheduler that looks at it in between
+        completes it. This is one transaction, which sets the states of tasks that shall not run as well.
         """
 
     @abstractmethod
     def end(self, session: Any, backfill_id: int, state: str) -> None:
-        """Take down that nothing of the backfill is left to run, as the scheduler does every now and then."""
+        """Record that a backfill is completed, as the scheduler does periodically."""
 
     @abstractmethod
-    def never_begin(self, session: Any, backfill_id: int) -> None:
-        """Take down that a local backfill has failed without having a run."""
+    def fail_without_runs(self, session: Any, backfill_id: int) -> None:
+        """Record that a local backfill failed before it had a run."""
 
     @abstractmethod
     def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
-        """Clear runs that exist, and take them from the scheduler, for a job of ours; return their configurations."""
+        """Clear existing runs, take them from the scheduler for a job of this API, and return each conf by date."""
 
     @abstractmethod
     def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
         """
-        Run the dates from *first* to *last* in this process, and return when that is done what has failed.
+        Run the dates from *first* to *last* in this process.
 
+        :return: the exception that lists what failed, or None.
         :param how: conf, run_backwards, ignore_task_deps, ignore_first_depends_on_past, pool.
         """
 
     @abstractmethod
-    def cancel(self, session: Any, found: Found) -> None:
-        """Take down that the backfill is cancelled, so that none of its runs starts any more."""
+    def cancel(self, session: Any, found: BackfillRecord) -> None:
+        """Record that a backfill is cancelled, so that none of its queued runs starts."""

@@ -25,39 +25,39 @@ class Bundles(ABC):
 
     @abstractmethod
     def bundles(self) -> List[Bundle]:
-        """Return the bundles as they are configured; the first is the one that is meant where none is named."""
+        """Return the configured bundles; the first is the default."""
 
     @abstractmethod
     def bundle(self, name: Optional[str] = None, among: Optional[List[Bundle]] = None) -> Bundle:
         """
-        Return the bundle of that name as it is configured.
+        Return the configured bundle with that name.
 
         :param among: only one of these.
-        :raises Invalid: there is none.
+        :raises Invalid: no bundle has the name.
         """
 
     @abstractmethod
     def opened(self, bundle: Bundle, *, refresh: bool) -> Bundle:
         """
-        Return the bundle with its files there to be read, and its version.
+        Initialize a bundle, so that its files can be read, and return it with its version.
 
-        :param refresh: get what its source has now; that may be a repository.
+        :param refresh: fetch what its source, for example a Git repository, has now.
         """
 
     @abstractmethod
     def require_local(self, bundle: Bundle) -> None:
-        """Raise :class:`Refused` where the bundle is a copy of what lies elsewhere, or part of an installed package."""
+        """Raise :class:`Refused` if the bundle is no local folder, or is part of an installed package."""
 
     @abstractmethod
     def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
         """
-        Return the name of the bundle that a DAG is in, and the path of its file there.
+        Return the name of a DAG's bundle, and the path of its file relative to it.
 
-        :raises Refused: neither Airflow's table nor the configuration says where it is.
+        :raises Refused: no configured bundle contains the file.
         """
 
     def file_of(self, dag_model: Any) -> str:
-        """Return the whole path of the file that a DAG is in: the archive, not the module in it."""
+        """Return the absolute path of a DAG's file: the archive, not the module in it."""
         from airflow.utils.file import correct_maybe_zipped
 
         path: str = os.fspath(correct_maybe_zipped(dag_model.fileloc))
@@ -65,9 +65,9 @@ class Bundles(ABC):
 
     def dags_in_use(self, bundle: Bundle, session: Any) -> Dict[str, List[str]]:
         """
-        Return the active DAGs of a bundle by their file; of an archive, by the module in it.
+        Return the active dag_ids of a bundle by file; in an archive, by module.
 
-        The path is where the file would be on this machine, which need not have it.
+        The path is the one on this host, which need not have the file.
         """
         from airflow.models.dag import DagModel
         from sqlalchemy import select
@@ -82,13 +82,13 @@ class Bundles(ABC):
 
     @abstractmethod
     def is_shared(self, dag_model: Any) -> bool:
-        """Return whether this machine has files of the bundle that a DAG is in."""
+        """Return whether this host has DAG files of the bundle of a DAG."""
 
     @abstractmethod
     def _place(self, dag_model: Any) -> Tuple[Any, ...]: ...
 
     def _path_here(self, bundle: Bundle, fileloc: str, relative: Optional[str] = None) -> str:
-        # The whole path is that of the machine whose DAG processor has read the file.
+        # fileloc is the path on the host of the DAG processor.
         return os.fspath(fileloc) if relative is None else os.path.join(bundle.path, relative)
 
     @abstractmethod
@@ -96,6 +96,6 @@ class Bundles(ABC):
 
 
 def has_files(folder: str) -> bool:
-    """Return whether there are modules or archives in a folder, which Airflow may read or not."""
+    """Return whether a folder contains Python modules or archives."""
     walked = os.walk(folder, followlinks=True)
     return any(name.endswith((".py", ".zip")) for _, _, names in walked for name in names)

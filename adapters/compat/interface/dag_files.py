@@ -10,15 +10,15 @@ from typing import Any, Dict, List, Mapping, Optional
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.bundles import Bundle, Bundles
 
-__all__ = ["Bundle", "DagFiles", "Loaded", "Marks"]
+__all__ = ["Bundle", "DagFiles", "Fingerprints", "Loaded"]
 
-#: What marks a DAG as it is stored: the hash of its stored form, and that of its code.
-Marks = Dict[str, Any]
+#: What tells that a stored DAG has changed: by dag_id, the hash of its stored form, and that of its code.
+Fingerprints = Dict[str, Any]
 
 
 @dataclass
 class Loaded:
-    """What a file defines: its DAGs, the form that they are stored in, and what of it does not load, by file."""
+    """A parsed file: its DAGs, their serialized form, and its import errors by file."""
 
     path: str
     bundle: Bundle
@@ -35,14 +35,14 @@ class DagFiles(Bundles):
 
     @abstractmethod
     def files(self, folder: str) -> List[str]:
-        """Return the files below *folder* that Airflow would read, in its own order; *folder* may be a file."""
+        """Return the files below *folder* that Airflow parses, in Airflow's order; *folder* can be a file."""
 
     @abstractmethod
     def is_ignored(self, path: str, folder: str) -> bool:
-        """Return whether a file in *folder* is one that its ``.airflowignore`` has Airflow pass over."""
+        """Return whether ``.airflowignore`` excludes a file in *folder*."""
 
     def looks_into(self, path: str) -> bool:
-        """Return whether Airflow loads a file of that name: it passes over those without its words, if not told to."""
+        """Return whether Airflow parses a file: in safe mode it skips those that do not mention DAGs."""
         from airflow.configuration import conf
         from airflow.utils.file import might_contain_dag
 
@@ -52,46 +52,46 @@ class DagFiles(Bundles):
     def _configuration(self) -> Mapping[str, Any]: ...
 
     def file_limit(self) -> float:
-        """Return how many seconds Airflow gives to a file."""
+        """Return the seconds that Airflow allows for parsing a file."""
         from airflow.configuration import conf
 
         return conf.getfloat("core", "dagbag_import_timeout")
 
     def ignore_everything(self) -> str:
-        """Return the text of an ``.airflowignore`` that leaves out all that lies beside it."""
+        """Return the text of an ``.airflowignore`` that excludes everything beside it."""
         from airflow.configuration import conf
 
         return "*\n" if conf.get("core", "dag_ignore_file_syntax") == "glob" else ".*\n"
 
-    # What a file defines
+    # Serialization
 
     @abstractmethod
     def prepare(self) -> None:
-        """Import what writing to the database needs, so that not every fork pays for it."""
+        """Import what writing to the database needs, so that forks need not."""
 
     @abstractmethod
     def stored_form(self, dag: Any) -> Any:
-        """Return a DAG in the form that it is stored in; what cannot be stored raises its own errors."""
+        """Serialize a DAG; a DAG that cannot be serialized raises Airflow's error."""
 
     @abstractmethod
     def error_name(self, path: str, bundle: Bundle) -> str:
-        """Return the name that the table of import errors has for a file."""
+        """Return the filename that the table of import errors has for a file."""
 
     # The database
 
     @abstractmethod
     def write(self, loaded: Loaded, session: Any) -> None:
         """
-        Write what a file defines, import errors too, though Airflow has done so within the last seconds.
+        Write the DAGs and import errors of a file, even if Airflow did so within its minimum update interval.
 
-        Of the warnings about DAGs none is written: the DAG processor does so with its next look at the file.
+        DAG warnings are not written: the DAG processor does so when it parses the file next.
         """
 
     def in_file(self, path: str, dag_model: Any, bundle: Optional[Bundle] = None) -> Any:
         """
-        Return the condition that a DAG is in that file, or in the archive.
+        Return the condition that selects the DAGs of a file, or of an archive.
 
-        :param bundle: the file's; with it, also where another machine has it at another path.
+        :param bundle: the bundle of the file; also selects DAGs whose file another host has at another path.
         """
         from sqlalchemy import and_, or_
 
@@ -102,8 +102,8 @@ class DagFiles(Bundles):
         # The path of one bundle may be that of another elsewhere.
         return found[0] if bundle is None else or_(found[0], and_(dag_model.bundle_name == bundle.name, found[1]))
 
-    def marks(self, path: str, bundle: Bundle, session: Any) -> Marks:
-        """Return the active DAGs of a file, each with what changes when it does."""
+    def fingerprints(self, path: str, bundle: Bundle, session: Any) -> Fingerprints:
+        """Return the active DAGs of a file, each with the hashes of its serialized form and of its code."""
         from airflow.models.dag import DagModel
         from sqlalchemy import select
 
@@ -115,10 +115,10 @@ class DagFiles(Bundles):
 
     @abstractmethod
     def _hashes(self, dag_ids: Any, path: str, session: Any) -> Any:
-        """Return the newest hashes of the stored forms and of the code, by DAG."""
+        """Return the newest hashes of the serialized forms and of the code, by dag_id."""
 
     def deactivate(self, dag_ids: Any, session: Any) -> None:
-        """Have DAGs no longer be there, as Airflow does with those that have vanished from their file."""
+        """Deactivate DAGs, as Airflow does when their file no longer defines them."""
         from airflow.models.dag import DagModel
         from sqlalchemy import update
 
@@ -133,7 +133,7 @@ class DagFiles(Bundles):
         """Delete the import errors of a file, or of an archive."""
 
     def ask_processor(self, path: str, bundle: Bundle) -> bool:
-        """Ask the DAG processor to read a file next, where this Airflow can be asked; return whether it can."""
+        """Ask the DAG processor to parse a file next; return whether this Airflow can be asked."""
         from airflow.models.dagbag import DagPriorityParsingRequest
         from sqlalchemy.exc import IntegrityError
 
@@ -141,7 +141,7 @@ class DagFiles(Bundles):
             with airflow().session() as session:
                 session.add(DagPriorityParsingRequest(**self._request(path, bundle)))
         except IntegrityError:
-            # It has been asked already.
+            # The request exists already.
             return True
         return True
 

@@ -12,18 +12,18 @@ from native_api.errors import NotSupported
 
 @dataclass(frozen=True)
 class Part:
-    """What one reading gives: where it comes from, lines that have an ``event`` at least, and how to read on."""
+    """A part of a log: its sources, its lines, each with at least an ``event``, and the metadata to continue with."""
 
     sources: List[str]
     lines: Iterable[Mapping[str, Any]]
     metadata: Mapping[str, Any]
-    #: Whether lines before these were not read.
+    #: Whether earlier lines were skipped.
     is_cut: bool = False
 
     @property
     def is_whole(self) -> bool:
-        """Whether the handler gives all there is each time, as Airflow's file handler and those built on it do."""
-        # Airflow 3.0 and 3.1 begin at the beginning again whatever log_pos says, so that it is not handed back to them.
+        """Whether the handler returns the whole log each time, as Airflow's file handler and those built on it do."""
+        # Airflow 3.0 and 3.1 ignore log_pos and start from the beginning again, so it is not passed back to them.
         return "log_pos" in self.metadata
 
 
@@ -32,20 +32,23 @@ class Logs(ABC):
 
     @abstractmethod
     def signing_key(self) -> str:
-        """Return the key that Airflow signs its own continuation tokens with."""
+        """Return the key that Airflow signs its continuation tokens with."""
 
     def latest_try(self, instance: Any, column: int) -> int:
-        """Return the number of the instance's latest try, 0 before the first; *column* is what the table has."""
+        """Return the number of the latest try, 0 before the first.
+
+        :param column: the value of the column try_number.
+        """
         return column
 
     def open_states(self) -> FrozenSet[Any]:
-        """Return the states in which the latest try has not ended; one that was cleared, and has none, has ended."""
+        """Return the states in which the latest try has not ended; a cleared instance has no state, and has ended."""
         from airflow.utils.state import State, TaskInstanceState
 
         return frozenset(State.unfinished - {None, TaskInstanceState.UP_FOR_RETRY})
 
     def relations(self) -> List[Any]:
-        """Return what is loaded with an instance, since readers look at it after they have closed the session."""
+        """Return the loader options for an instance, since readers use its relations after the session is closed."""
         from airflow.models.taskinstance import TaskInstance
         from airflow.models.trigger import Trigger
         from sqlalchemy.orm import joinedload
@@ -54,10 +57,10 @@ class Logs(ABC):
         return [run, trigger.joinedload(Trigger.triggerer_job)]
 
     def as_it_was(self, instance: Any, try_number: int, session: Any) -> Any:
-        """Return the instance as it was at an earlier try: its state, and the host that may have the log."""
+        """Return the instance with the state and the hostname of an earlier try."""
         from airflow.utils.state import TaskInstanceState
 
-        # Where nothing is known of the try, it has ended at least; readers ask the host of a running one.
+        # An unrecorded try has ended; for a running one readers would ask its host.
         earlier = self._earlier(instance, try_number, session) or (TaskInstanceState.FAILED, instance.hostname)
         session.expunge(instance)
         instance.try_number = try_number
@@ -71,12 +74,12 @@ class Logs(ABC):
         names = ("dag_id", "run_id", "task_id", "map_index")
         same = (getattr(row, name) == getattr(instance, name) for name in names)
         statement = select(row.state, row.hostname).where(*same, row.try_number == try_number)
-        # From 3.4 on the tries are in the table of the instances, and are left out where they are not asked for.
+        # Since 3.4 all tries are rows of task_instance, and a query returns only the latest unless it has this option.
         return session.execute(statement.execution_options(include_all_attempts=True)).first()
 
     @abstractmethod
     def _reads_remote_logs(self) -> bool:
-        """Return whether the file handler reads logs from elsewhere, too."""
+        """Return whether the file handler also reads remote logs."""
 
     @abstractmethod
     def _tries(self) -> Any: ...
@@ -85,10 +88,11 @@ class Logs(ABC):
         self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
     ) -> Part:
         """
-        Read the part of a log that *metadata* leads to.
+        Read the next part of a log.
 
-        :param end_only: the last lines are enough: of large files nothing else is read.
-        :raises NotSupported: the handler that is configured cannot read logs.
+        :param metadata: the metadata of the previous part; empty for the first.
+        :param end_only: read only the end of large files.
+        :raises NotSupported: the configured handler cannot read logs.
         """
         from airflow.utils.log.log_reader import TaskLogReader
 
@@ -104,7 +108,7 @@ class Logs(ABC):
         return self._part(*reader.read_log_chunks(instance, try_number, dict(metadata)))  # type: ignore[arg-type]
 
     def _end(self, reader: Any, handler: Any, instance: Any, try_number: int) -> Part:
-        """Read the ends of a try's files by a handler that has them in a folder of their own."""
+        """Read the ends of the files of a try with a handler that has them in a temporary folder."""
         folder, place = handler.local_base, reader.log_handler.local_base
         vars(reader)["log_handler"] = handler
         part = self._part(*reader.read_log_chunks(instance, try_number, {}))

@@ -58,11 +58,11 @@ class User(Caller):
         return self._rights.bundles(self._user)
 
 
-#: What no DAG has for its id.
+#: A dag_id that no DAG has.
 NO_DAG = "no DAG has this id"
 
 
-#: What the auth managers call the parts of a DAG.
+#: The DagAccessEntity of each resource.
 _ENTITIES = {
     Resource.DAG: None,
     Resource.DAG_RUN: "RUN",
@@ -77,7 +77,7 @@ _ENTITIES = {
 class Rights(ABC):
     """Users and their rights."""
 
-    #: Whether what proves that a page of Airflow sent a request may be in its form.
+    #: Whether the CSRF token of a request can be a field of its form.
     proof_is_in_form: bool
 
     # Who is calling
@@ -85,46 +85,46 @@ class Rights(ABC):
     @abstractmethod
     def by_authorization(self, request: Request) -> Caller:
         """
-        Return the user whom the ``Authorization`` header names.
+        Return the user that the ``Authorization`` header authenticates.
 
-        :raises Unauthorized: it names nobody.
+        :raises Unauthorized: it authenticates nobody.
         """
 
     @abstractmethod
     def by_session(self, request: Request) -> Caller:
         """
-        Return the user of the browser's session.
+        Return the user of the login session.
 
         :raises Unauthorized: there is no session.
         """
 
     @abstractmethod
     def adds_authorization(self, request: Request) -> bool:
-        """Return whether Airflow itself put the ``Authorization`` header there: Simple's all-admins mode does."""
+        """Return whether Airflow added the ``Authorization`` header, as Simple auth manager does for all admins."""
 
     @abstractmethod
     def require_same_site(self, request: Request) -> None:
         """
-        Raise where the request may have been sent by a page of another site.
+        Require that a page of another site cannot have sent a request.
 
         :raises CrossSiteRequest: neither ``Sec-Fetch-Site`` nor ``Origin`` says that it comes from Airflow's own pages.
         """
 
     @abstractmethod
     def keep_no_session(self) -> None:
-        """Keep this request from leaving a session behind; Airflow 3 leaves none."""
+        """Do not store a session for this request; Airflow 3 never does."""
 
-    # What they may do
+    # Authorization
 
     def is_administrator(self, user: Any) -> bool:
         """Return whether the user is an administrator."""
         has_the_role = self._administers(user)
-        # By id: with some auth managers people choose the names that they are shown by.
+        # By id: with some auth managers users choose their own display names.
         return self.identifier_of(user) in settings.get("administrators") if has_the_role is None else has_the_role
 
     def _administers(self, user: Any) -> Optional[bool]:
-        """Return whether the user has the role Admin; None where the auth manager's roles are unknown."""
-        # No auth manager says who its administrators are.
+        """Return whether the user has the role Admin; None if the roles of the auth manager are unknown."""
+        # No auth manager has a method for this.
         if self._is_manager("FabAuthManager"):
             return "Admin" in {role.name for role in user.roles}
         if self._is_manager("SimpleAuthManager"):
@@ -136,7 +136,7 @@ class Rights(ABC):
         return not {kind.__name__ for kind in type(self._auth_manager()).__mro__}.isdisjoint(names)
 
     def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
-        """Return whether the user has the right, on the thing with that identifier or on every one."""
+        """Return whether a user has access to the object with that identifier, or to all if it is None."""
         if not access.resource.of_a_dag:
             return self._may_thing(user, access, identifier)
         return self._may_dag(user, access, identifier, **self._team_of_dag(identifier))
@@ -152,7 +152,7 @@ class Rights(ABC):
 
     @abstractmethod
     def dag_ids_among(self, user: Any, access: Access, dag_ids: Set[str]) -> Set[str]:
-        """Return those of the DAGs on which the user has the right."""
+        """Return those dag_ids to which a user has access."""
 
     @abstractmethod
     def may_new(self, user: Any, access: Access, bundle: Optional[str]) -> bool:
@@ -176,10 +176,10 @@ class Rights(ABC):
 
     @abstractmethod
     def dag_ids(self, user: Any) -> Optional[Set[str]]:
-        """Return the ids of the DAGs that the user may read; None stands for all."""
+        """Return the dag_ids that a user can read; None means all."""
 
     def all_dag_ids(self) -> Set[str]:
-        """Return the ids of all DAGs."""
+        """Return all dag_ids."""
         from airflow.models.dag import DagModel
         from airflow.utils.session import create_session
         from sqlalchemy import select
@@ -198,7 +198,7 @@ class Rights(ABC):
         return set(self._asked(question, user=user, method="GET"))
 
     def bundles(self, user: Any) -> Optional[Set[str]]:
-        """Return the names of the bundles of the user's teams and of no team; None where there are no teams."""
+        """Return the names of the bundles of the user's teams and of no team; None outside multi-team mode."""
         if not self.multi_team():
             return None
         from airflow.models.dagbundle import DagBundleModel
@@ -217,25 +217,25 @@ class Rights(ABC):
 
     @abstractmethod
     def multi_team(self) -> bool:
-        """Return whether things may belong to teams."""
+        """Return whether multi-team mode is on."""
 
     def team_of(self, row: Any) -> Dict[str, Any]:
-        """Return how Airflow's own functions are told a thing's team, which they refuse outside multi-team mode."""
+        """Return the argument team_name for Airflow's functions; they do not accept it outside multi-team mode."""
         name = getattr(row, "team_name", None)
         return {"team_name": name} if name and self.multi_team() else {}
 
     @abstractmethod
     def name_of(self, user: Any) -> str:
-        """Return the name that the user is shown by."""
+        """Return the display name of a user."""
 
     def identifier_of(self, user: Any) -> Optional[str]:
-        """Return what tells the user from every other, as the auth manager has it; None where it is nobody."""
+        """Return the unique id of a user in the auth manager; None for an anonymous user."""
         identifier = user.get_id()
         return None if identifier is None else str(identifier)
 
     @abstractmethod
     def id_of(self, user: Any) -> Any:
-        """Return the user's id as Airflow's notes keep it."""
+        """Return the id of a user as Airflow's notes store it."""
 
     # Airflow
 

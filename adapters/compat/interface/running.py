@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Dict, Mapping, Optional
 
-#: What a task instance has for the id of its executor while a job of ours runs it.
+#: The external_executor_id of a task instance that a job of this API runs.
 MARK = "native_api:{}"
 
 
@@ -17,17 +17,17 @@ class Running(ABC):
 
     @abstractmethod
     def way(self, instance: Any) -> str:
-        """Return who runs an instance unless a process of ours is asked for: scheduler, executor or sandbox."""
+        """Return what runs an instance unless ``local`` is set: scheduler, executor or sandbox."""
 
     def tries(self, instance: Any) -> int:
-        """Return the number of the instance's latest try."""
+        """Return the number of the latest try."""
         return int(instance.try_number)
 
     def dependencies(self, options: Mapping[str, Any], waits: bool) -> Any:
         """
-        Return the dependencies that have to be met for an instance to run.
+        Return the dependency context that must be met for an instance to run.
 
-        :param waits: it need not find a place at once.
+        :param waits: whether it can wait for a free slot.
         """
         from airflow.ti_deps.dep_context import DepContext
         from airflow.ti_deps.dependencies_deps import REQUEUEABLE_DEPS, RUNNING_DEPS
@@ -36,9 +36,9 @@ class Running(ABC):
 
     def begin_anew(self, instance: Any, pool: Optional[str], session: Any) -> Any:
         """
-        Take down the instance's earlier try and take back what it left, as clearing does; its run stays as it is.
+        Record the previous try and delete its XComs, as clearing does; the DAG run keeps its state.
 
-        :return: the instance of the next try, which is a row of its own from 3.4 on.
+        :return: the instance of the next try; since 3.4 it is another row.
         """
         if instance.state is not None:
             instance = self._cleared(instance, session)
@@ -51,13 +51,13 @@ class Running(ABC):
     def _cleared(self, instance: Any, session: Any) -> Any: ...
 
     def schedule(self, run: Any, instance: Any, session: Any) -> None:
-        """Have the scheduler send the instance to its executor; whether its dependencies are met is not looked at."""
+        """Schedule an instance without checking its dependencies: the scheduler sends it to its executor."""
         run.schedule_tis([instance], session=session)
         self.go_on(run, session)
         session.refresh(instance, ["state", "try_number"])
 
     def go_on(self, run: Any, session: Any) -> None:
-        """Have the scheduler look at the run, if it does not."""
+        """Set a finished DAG run to running, so that the scheduler looks at it."""
         from airflow.utils.state import DagRunState
 
         if run.state not in (DagRunState.RUNNING, DagRunState.QUEUED):
@@ -65,7 +65,7 @@ class Running(ABC):
         session.flush()
 
     def claim(self, instance: Any, job_id: str, only_one_try: bool, session: Any) -> None:
-        """Begin a try of the instance that the job runs, and nobody else."""
+        """Start a try of an instance that only this job runs."""
         import pendulum
         from airflow.utils.state import TaskInstanceState
 
@@ -77,11 +77,11 @@ class Running(ABC):
         session.flush()
 
     def is_claimed(self, instance: Any, job_id: str) -> bool:
-        """Return whether the instance's latest try is the job's."""
+        """Return whether the latest try belongs to a job."""
         return bool(instance.external_executor_id == MARK.format(job_id))
 
     def is_open(self, instance: Any) -> bool:
-        """Return whether the instance runs, or is about to."""
+        """Return whether an instance is queued, running or restarting."""
         from airflow.utils.state import TaskInstanceState
 
         return instance.state in (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING, TaskInstanceState.RESTARTING)
@@ -92,7 +92,7 @@ class Running(ABC):
     @abstractmethod
     def run(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
         """
-        Run an instance that was claimed, as a worker does, to the end of its try.
+        Run a claimed instance, as a worker does, until its try ends.
 
         :param key: its dag_id, run_id, task_id and map_index.
         :param dag: the DAG as its file defines it.
@@ -101,16 +101,16 @@ class Running(ABC):
 
     @abstractmethod
     def send(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
-        """Send an instance that was claimed to Airflow's executor."""
+        """Send a claimed instance to Airflow's executor."""
 
     def fail(self, dag: Any, instance: Any, reason: str, session: Any) -> None:
-        """End the try of an instance whose process is gone, as Airflow ends one without a heartbeat."""
+        """Fail the try of an instance whose process is gone, as Airflow does for one without heartbeats."""
         instance.task = dag.get_task(instance.task_id)
         instance.handle_failure(error=reason, session=session)
 
 
 def ignored(options: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return what is to be ignored, in the words of Airflow's dependencies."""
+    """Return the options of :class:`~airflow.ti_deps.dep_context.DepContext` for those of a request."""
     return {
         "ignore_all_deps": options["ignore_all_dependencies"],
         "ignore_task_deps": options["ignore_dependencies"],
@@ -120,14 +120,14 @@ def ignored(options: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def session() -> Any:
-    """Return a context with a session of its own."""
+    """Return a context manager with a new session."""
     from airflow.utils.session import create_session
 
     return create_session()
 
 
 def instance_of(session: Any, key: Mapping[str, Any]) -> Any:
-    """Return the instance of that key with its run and its DAG's row, which are looked at after the session."""
+    """Return the instance with that key, with its DAG run and its DagModel loaded."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
     from sqlalchemy.orm import joinedload

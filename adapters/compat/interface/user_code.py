@@ -1,4 +1,4 @@
-"""What a process needs that runs DAG code: Airflow imported, connections of its own, the DAG's file."""
+"""The process that runs DAG code: its imports, its database connections and the DAG file."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from native_api.errors import DagFileMissing, DagNotLoaded
 log = logging.getLogger(__name__)
 
 
-#: Takes regular expressions that match secrets.
+#: Receives regular expressions that match secrets.
 Tell = Callable[[List[str]], None]
 
 
-#: What providers' auth managers, and flower, have in the configuration of the web server.
+#: The secrets of providers' auth managers, and of Flower, in the configuration of the web server.
 SECRETS_OF_PROVIDERS = {("keycloak_auth_manager", "client_secret"): False, ("celery", "flower_basic_auth"): False}
 
 
 class UserCode(ABC):
-    """What processes that run DAG code need."""
+    """The process that runs DAG code."""
 
-    #: Every module that keeps secrets to mask: one for the server and one for tasks.
+    #: The modules with a secrets masker: one for the server and one for tasks.
     maskers: Tuple[str, ...]
 
-    #: Options that are the web server's alone and secret, and whether something random takes their place in jobs. The
-    #: API that tasks ask in their own process wants a secret of its tokens, but lets all of them in.
+    #: The secret options of the web server, and whether a job gets a random value instead. The in-process execution
+    #: API needs a secret for its tokens, but accepts all of them.
     secrets_of_web_server: Mapping[Tuple[str, str], bool]
 
-    #: Those of all Airflows: variables that were set for an older one are there still.
+    #: Those of every Airflow: environment variables can remain from an older one.
     secrets_of_web_servers: FrozenSet[Tuple[str, str]] = frozenset(
         {
             ("api", "secret_key"),
@@ -45,11 +45,11 @@ class UserCode(ABC):
         }
     )
 
-    #: Imported before any job, so that none of them pays for it.
+    #: Imported before the first job, so that no job needs to.
     modules: Tuple[str, ...]
 
     def preload(self) -> None:
-        """Import what jobs need; what this Airflow does not have is left out."""
+        """Import the modules that jobs need and that this Airflow has."""
         from airflow.models import import_all_models
         from sqlalchemy.orm import configure_mappers
 
@@ -59,32 +59,32 @@ class UserCode(ABC):
             except ImportError as exc:
                 log.debug("Not preloaded: %s: %s", module, exc)
         import_all_models()
-        # Else each job does that with its first query.
+        # Otherwise each job does so with its first query.
         configure_mappers()
 
     @abstractmethod
     def make_api(self) -> None:
-        """Make the in-process execution API, which tasks ask; its first request costs seconds."""
+        """Create the in-process execution API, which tasks call, and send it a request: the first one takes seconds."""
 
     def enter(self) -> None:
-        """Make this fork a process of its own, which finds what is in the database."""
-        # Outside of a server the SDK looks for variables and connections in the environment only.
+        """Prepare this fork to run DAG code: variables and connections are read from the database."""
+        # Outside of a server the SDK reads variables and connections from the environment only.
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
         self.leave_connections()
-        # What is printed is all there is to be read of a job.
+        # The output of the process is the log of the job.
         logging.getLogger("airflow.task").propagate = True
 
     @abstractmethod
     def leave_connections(self) -> None:
-        """Have this process open its own connections to the database; its parent's are left to that."""
+        """Replace the database connections that were inherited from the parent, and leave those open."""
 
     def watch_secrets(self, tell: Tell) -> None:
-        """Tell the patterns of the secrets that are masked, and of those that come to be."""
+        """Report the patterns of the masked secrets, and of each that is added later."""
         for module in self.maskers:
             _watch(import_module(module)._secrets_masker(), tell)
 
     def mask(self, texts: Iterable[str]) -> None:
-        """Have those texts masked."""
+        """Mask those texts."""
         for module in self.maskers:
             masker = import_module(module)._secrets_masker()
             for text in texts:
@@ -94,10 +94,10 @@ class UserCode(ABC):
 
     def dag(self, dag_model: Any, bundle_version: Optional[str] = None) -> Any:
         """
-        Return the DAG as its file defines it now, or as it did in that version of its bundle.
+        Parse the file of a DAG, in a version of its bundle if one is given, and return the DAG.
 
-        :raises DagFileMissing: this machine does not have the file.
-        :raises DagNotLoaded: the file does not load, or does not define it.
+        :raises DagFileMissing: this host does not have the file.
+        :raises DagNotLoaded: the file has an import error, or does not define the DAG.
         """
         path, folder, bundle_name = self.file_of(dag_model, bundle_version)
         if not os.path.exists(path):
@@ -108,16 +108,16 @@ class UserCode(ABC):
     @abstractmethod
     def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
         """
-        Return the whole path of the DAG's file, and that of the bundle it is in, with the bundle's name.
+        Return the absolute path of a DAG's file, and the path and the name of its bundle.
 
-        :raises Refused: this machine's configuration does not have the bundle.
+        :raises Refused: the bundle is not configured on this host.
         """
 
     def dag_bag(self, path: str, folder: str, bundle_name: str) -> Any:
         """
-        Parse a file, and return what it defines.
+        Parse a file and return its DagBag.
 
-        :param folder: the folder of the bundle, which the file's modules are imported from.
+        :param folder: the folder of the bundle, from which the file imports modules.
         """
         if folder not in sys.path:
             sys.path.append(folder)
@@ -126,19 +126,19 @@ class UserCode(ABC):
     @abstractmethod
     def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any: ...
 
-    # The web server that asks
+    # The web server
 
     @abstractmethod
     def web_workers(self) -> int:
-        """Return how many processes answer requests."""
+        """Return the number of web worker processes."""
 
     @abstractmethod
     def slots(self) -> Tuple[int, int]:
-        """Return how many jobs run at once where the configuration does not say so: for requests, in the background."""
+        """Return the default number of jobs that run at once: within requests, and in the background."""
 
     @abstractmethod
     def waiting(self, queue: int, places: int) -> int:
-        """Return how many requests may wait for a place, of *queue* that the configuration allows."""
+        """Return how many requests can wait for a slot, at most *queue*, the configured number."""
 
 
 def _watch(masker: Any, tell: Tell) -> None:
