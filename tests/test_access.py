@@ -93,7 +93,7 @@ OUTCOMES: Dict[str, Dict[str, str]] = {
 
 
 #: The class that knows users here.
-RIGHTS = "rights2.Rights2" if airflow_under_test.version() < (3, 0) else "rights.Rights"
+RIGHTS = "airflow2.rights.Rights2" if airflow_under_test.version() < (3, 0) else "airflow3.rights.Rights3"
 
 
 def user_id(login: str) -> str:
