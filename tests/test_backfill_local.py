@@ -247,8 +247,8 @@ class TestWhatRunsAgain:
         assert [run["conf"] for run in runs(dag_id)] == confs
         assert [run["run_type"] for run in runs(dag_id)] == ["backfill", "backfill", "manual"]
 
-    @pytest.mark.parametrize("given, stretches", [(None, [DATES[:1], DATES[1:2], DATES[2:]]), ({"m": 2}, [DATES])])
-    def test_a_stretch_has_one_configuration(
+    @pytest.mark.parametrize("given, date_ranges", [(None, [DATES[:1], DATES[1:2], DATES[2:]]), ({"m": 2}, [DATES])])
+    def test_a_date_range_has_one_configuration(
         self, unbegun: None, mocker: Any, given: Any, date_ranges: List[List[str]]
     ) -> None:
         """One that fails does not keep the others from running, and only the first date of all ignores the past."""
