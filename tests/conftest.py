@@ -7,7 +7,9 @@ from typing import Any, Iterator, List
 
 import pytest
 
-from tests import airflow_under_test
+from tests.support import airflow_under_test
+from tests.support.examples import world  # noqa: F401
+from tests.support.uploads import folder  # noqa: F401
 
 airflow_under_test.configure()
 
@@ -22,7 +24,7 @@ def pytest_addoption(parser: Any) -> None:
 
 def pytest_collection_modifyitems(config: Any, items: List[Any]) -> None:
     """Skip what a neighbouring Airflow shows."""
-    from tests.versions import AIRFLOW, numbers
+    from tests.support.versions import AIRFLOW, numbers
 
     if config.getoption("--every-version"):
         return
@@ -52,7 +54,7 @@ def fresh(airflow: Any) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def site(airflow: Any) -> Iterator[Any]:
     """Return Airflow's own web application, with the plugin in it as Airflow mounts it."""
-    from tests.web_site import open_site
+    from tests.support.web_site import open_site
 
     with open_site() as opened:
         _keep()
@@ -74,8 +76,8 @@ def web(site: Any, fresh: Any) -> Any:
 @pytest.fixture(scope="session")
 def remembered(site: Any, airflow: Any) -> Any:
     """Return what the examples of all operations are about, made once."""
-    from tests.remembered import Remembered
-    from tests.test_contract import make_world
+    from tests.support.examples import make_world
+    from tests.support.remembered import Remembered
 
     airflow.clean()
     rows = Remembered(make_world)
@@ -86,7 +88,7 @@ def remembered(site: Any, airflow: Any) -> Any:
 @pytest.fixture
 def no_loose_ends(fresh: Any) -> Iterator[None]:
     """Whatever a test deploys, no deployment leaves anything besides files and versions."""
-    from tests.deploying_under_test import forget, loose_ends, on_disk
+    from tests.support.deployments_under_test import forget, loose_ends, on_disk
 
     forget()
     yield

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from native_api.audit import EXTRA_BYTES, bounded
-from tests import airflow_under_test
+from tests.support import airflow_under_test
 
 LONG = 100_000
 

@@ -5,94 +5,23 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from typing import Any, Dict
+from typing import Any
 
 import pytest
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
 import native_api
 from native_api import dispatch, errors, registry, settings
 from native_api.effects import Effect
 from native_api.http.typed import method_of
-from tests import airflow_under_test, jobs_under_test
-from tests.auth_managers import USER
-from tests.remembered import Remembered
-from tests.runs_that_were import return_value
+from tests.support.auth_managers import USER
+from tests.support.examples import example
+from tests.support.problems import assert_problem, assert_valid
 
 EVERY = [pytest.param(operation, id=operation.name) for operation in registry.every()]
 
-#: What must be there for an operation's example to succeed.
-JOB = "0123456789abcdef" * 2
-WORLD: Dict[str, Any] = {"dag_id": "wire_dag", "run_id": "r1", "task_id": "extract", "key": "greeting", "job_id": JOB}
-#: What is deleted must not be missed by other tests.
-OWN_WORLD = {
-    "delete_dag": {"dag_id": airflow_under_test.COPY},
-    "task_log": {"task_id": "transform"},
-    "refresh_all_dags": {"subdir": "DAGS_FOLDER/wire_dag.py"},
-    "dag_report": {"subdir": "DAGS_FOLDER/wire_dag.py"},
-}
-
-
 #: Reads whose examples return a secret unmasked.
 DISCLOSING = {"get_connection", "export_connections"}
-
-
-def make_world() -> None:
-    """Make the rows that the examples are about."""
-    native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
-    airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo extract"})
-    airflow_under_test.set_try("wire_dag", "r1", "transform", 1, "success")
-    airflow_under_test.copy_dag(airflow_under_test.COPY)
-    airflow_under_test.store_import_error("reports.py")
-    return_value("wire_dag", "r1", "extract", {"rows": 3})
-    native_api.call("set_variable", key="greeting", value="hello")
-    native_api.call("set_pool", name="narrow", slots=2)
-    native_api.call("add_connection", conn_id="warehouse", conn_uri="postgres://ada:p@warehouse/main")
-
-
-@pytest.fixture
-def world(web: Any, request: Any, remembered: Remembered) -> Any:
-    """Return the web application, with the things that the examples are about."""
-    remembered.make_again()
-    airflow_under_test.store_log("wire_dag", "r1", "transform", "first\nlast\n")
-    airflow_under_test.store_daemon("scheduler")
-    if operation_of(request, "path"):
-        airflow_under_test.store_deployments("rates.py")
-    if operation_of(request, "job_id"):
-        jobs_under_test.start("sleep", job_id=JOB)
-    if operation_of(request, "backfill_id"):
-        WORLD["backfill_id"] = native_api.call("backfill_dag", dag_id="daily", from_date="2024-01-01")["backfill_id"]
-    return web
-
-
-def operation_of(request: Any, argument: str) -> bool:
-    """Return whether the test is about an operation whose example has that argument."""
-    given = request.node.callspec.params
-    operation = given["operation"] if "operation" in given else registry.get(given["name"])
-    return argument in operation.example
-
-
-def example(operation: registry.Operation) -> Dict[str, Any]:
-    """Return the operation's example, about things of the tests' world."""
-    world = {**WORLD, **OWN_WORLD.get(operation.name, {})}
-    return {name: world.get(name, value) for name, value in operation.example.items()}
-
-
-def validated(schema: Schema, answer: Any) -> None:
-    """Assert that an answer is what its schema documents: no field missing, none that the schema does not know."""
-    assert set(answer) <= set(schema.fields), "fields that the schema does not document"
-    required = {name for name, field in schema.fields.items() if field.required}
-    assert required <= set(answer), "fields that the schema promises"
-    assert schema.validate(answer) == {}
-
-
-def is_problem(answer: Any, status: int) -> None:
-    """Assert that an answer is an RFC 9457 problem with that status."""
-    assert answer.status == status
-    assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/problem+json"
-    assert {"type", "title", "status", "detail", "code"} <= set(answer.json)
-    assert answer.json["status"] == status
-    assert answer.json["detail"]
 
 
 @pytest.mark.parametrize("operation", EVERY)
@@ -125,7 +54,7 @@ def test_every_argument_is_bounded(operation: registry.Operation) -> None:
 @pytest.mark.parametrize("operation", EVERY)
 def test_the_python_face_answers_as_documented(operation: registry.Operation, world: Any) -> None:
     """native_api.call gives what the result schema says."""
-    validated(operation.result, native_api.call(operation.name, **example(operation)))
+    assert_valid(operation.result, native_api.call(operation.name, **example(operation)))
 
 
 @pytest.mark.parametrize("operation", EVERY)
@@ -134,7 +63,7 @@ def test_the_typed_face_answers_as_documented(operation: registry.Operation, wor
     answer = world.typed(operation.name, **example(operation))
     assert answer.status in ((200, 201) if operation.creates else (200,)), answer.text
     assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/json"
-    validated(operation.result, answer.json)
+    assert_valid(operation.result, answer.json)
 
 
 @pytest.mark.parametrize("operation", EVERY)
@@ -142,7 +71,7 @@ def test_an_anonymous_caller_is_refused(operation: registry.Operation, world: An
     """Without credentials there is no answer, and nothing happens."""
     before = len(world_audit())
     answer = world.typed(operation.name, login=None, **example(operation))
-    is_problem(answer, 401)
+    assert_problem(answer, 401)
     assert len(world_audit()) == before, "the rows of the world, and no more"
 
 
@@ -155,7 +84,7 @@ def test_a_wrong_token_is_refused(operation: registry.Operation, world: Any) -> 
         login="admin",
         headers={"rest-api-plugin-http-token": "wrong"},
     )
-    is_problem(answer, 401)
+    assert_problem(answer, 401)
 
 
 @pytest.mark.parametrize("operation", EVERY)
@@ -167,7 +96,7 @@ def test_a_caller_without_rights_is_refused(operation: registry.Operation, world
     if not operation.access:
         assert answer.status == 200
     else:
-        is_problem(answer, 403)
+        assert_problem(answer, 403)
         assert answer.json["permission"]
 
 
@@ -176,7 +105,7 @@ def test_the_other_method_is_refused(operation: registry.Operation, web: Any) ->
     """An operation has one method, and the refusal names it."""
     other = "POST" if method_of(operation) == "GET" else "GET"
     answer = web.request(other, f"/native_api/v1/{operation.name}")
-    is_problem(answer, 405)
+    assert_problem(answer, 405)
     assert answer.headers.get("Allow", answer.headers.get("allow")) == method_of(operation)
 
 
@@ -188,7 +117,7 @@ def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(operation: r
     if operation.effect is Effect.READ:
         assert answer.status == 200
     else:
-        is_problem(answer, 422)
+        assert_problem(answer, 422)
         assert answer.json["errors"] == {"no_such_field": ["Unknown field."]}
 
 
@@ -219,7 +148,7 @@ def test_the_command_line_is_one_that_this_airflow_has(operation: registry.Opera
 
 def test_an_unknown_operation_answers_404(web: Any) -> None:
     """A name that never was is not found, in either face of the code."""
-    is_problem(web.request("GET", "/native_api/v1/no_such_operation"), 404)
+    assert_problem(web.request("GET", "/native_api/v1/no_such_operation"), 404)
     with pytest.raises(errors.OperationNotFound, match="no_such_operation"):
         native_api.call("no_such_operation")
 
@@ -249,6 +178,6 @@ def _sample(name: str) -> Any:
 
 def world_audit() -> Any:
     """Return the audit rows that are there."""
-    from tests.airflow_under_test import audit_rows
+    from tests.support.airflow_under_test import audit_rows
 
     return audit_rows()

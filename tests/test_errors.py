@@ -12,19 +12,10 @@ from sqlalchemy import event
 
 import native_api
 from native_api import errors, registry
-from tests import airflow_under_test
-from tests.test_contract import is_problem
+from tests.support import airflow_under_test
+from tests.support.problems import assert_envelope, assert_problem
 
 LEGACY = {"api": "variables", "get": "k"}
-
-
-def is_envelope(answer: Any, status: int) -> None:
-    """Assert that an answer is the old protocol's error with that status."""
-    assert answer.status == status
-    assert answer.json["http_response_code"] == status
-    assert answer.json["status"] == "ERROR"
-    assert isinstance(answer.json["output"], str)
-    assert answer.json["code"] in {error.code for error in errors.kinds()}
 
 
 class TestCodes:
@@ -32,13 +23,13 @@ class TestCodes:
 
     def test_typed(self, web: Any) -> None:
         answer = web.typed("get_variable", key="nope")
-        is_problem(answer, 404)
+        assert_problem(answer, 404)
         assert answer.json["code"] == "variable_not_found"
         assert web.typed("set_variable").json["code"] == "invalid_arguments"
 
     def test_legacy(self, web: Any) -> None:
         answer = web.legacy("trigger_dag", dag_id="nope")
-        is_envelope(answer, 400)
+        assert_envelope(answer, 400)
         assert answer.json["code"] == "dag_not_found"
 
     def test_python(self, web: Any) -> None:
@@ -65,13 +56,13 @@ class TestDatabase:
 
     def test_typed(self, no_database: Any) -> None:
         answer = no_database.typed("list_variables")
-        is_problem(answer, 503)
+        assert_problem(answer, 503)
         assert answer.headers.get("Retry-After", answer.headers.get("retry-after")) == "5"
         assert "gone" not in answer.text
 
     def test_legacy(self, no_database: Any) -> None:
         answer = no_database.legacy("variables")
-        is_envelope(answer, 503)
+        assert_envelope(answer, 503)
         assert answer.headers.get("Retry-After", answer.headers.get("retry-after")) == "5"
 
     def test_python(self, no_database: Any) -> None:
@@ -109,13 +100,13 @@ class TestValuesThatNoDatabaseHolds:
     )
     def test_a_nul(self, web: Any, operation: str, arguments: Any, field: str) -> None:
         answer = web.typed(operation, **arguments)
-        is_problem(answer, 422)
+        assert_problem(answer, 422)
         assert answer.json["errors"] == {field: ["Has a NUL character in it."]}
         with pytest.raises(errors.Invalid, match="NUL"):
             native_api.call(operation, **arguments)
 
     def test_a_nul_in_the_old_protocol(self, web: Any) -> None:
-        is_envelope(web.legacy("dag_state", dag_id="\0", execution_date="2026-11-01"), 400)
+        assert_envelope(web.legacy("dag_state", dag_id="\0", execution_date="2026-11-01"), 400)
 
     def test_json_that_is_kept_as_text(self, web: Any) -> None:
         """Written as an escape a NUL is no NUL."""
@@ -125,7 +116,7 @@ class TestValuesThatNoDatabaseHolds:
     def test_what_postgresql_alone_refuses(self, web: Any) -> None:
         if airflow_under_test.DATABASE not in os.environ:
             pytest.skip("SQLite holds it")
-        is_problem(web.typed("trigger_dag", dag_id="wire_dag", conf='{"a": "\\ud800"}'), 422)
+        assert_problem(web.typed("trigger_dag", dag_id="wire_dag", conf='{"a": "\\ud800"}'), 422)
 
     @pytest.mark.parametrize(
         "said, status",
@@ -154,7 +145,7 @@ class TestValuesThatNoDatabaseHolds:
             cause = type("DriverError", (Exception,), said)("a failure")
         failure = OperationalError("SELECT 1", {}, cause)
         mocker.patch("sqlalchemy.engine.default.DefaultDialect.do_execute", side_effect=failure)
-        is_problem(web.typed("list_variables"), status)
+        assert_problem(web.typed("list_variables"), status)
 
     def test_a_pattern_that_sqlite_refuses(self, fresh: Any, monkeypatch: Any) -> None:
         """Were it let through: the bound of the argument is lifted here."""
@@ -186,7 +177,7 @@ class TestValuesThatNoDatabaseHolds:
         failure = DataError("SELECT 1", {}, Exception("an inner secret is out of range"))
         mocker.patch("sqlalchemy.engine.default.DefaultDialect.do_execute", side_effect=failure)
         answer = web.typed("list_variables")
-        is_problem(answer, 422)
+        assert_problem(answer, 422)
         assert "inner secret" not in answer.text
 
 
@@ -196,8 +187,8 @@ class TestATokenOfNobody:
 
     def refused(self, web: Any, token: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
-        is_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
-        is_envelope(
+        assert_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
+        assert_envelope(
             web.request("GET", "/admin/rest_api/api", login=None, query={"api": "version"}, headers=headers), 401
         )
 
@@ -226,7 +217,7 @@ class TestATokenOfNobody:
 class TestCredentials:
     def sentence(self, web: Any, **headers: str) -> str:
         answer = web.request("GET", "/native_api/v1/version", login=None, headers=headers)
-        is_problem(answer, 401)
+        assert_problem(answer, 401)
         return str(answer.json["detail"])
 
     def test_wrong_ones_are_told_from_none(self, web: Any) -> None:
@@ -261,13 +252,13 @@ class TestUnforeseen:
         """500 with an id that is in the log, and no internals."""
         with caplog.at_level(logging.ERROR):
             answer = broken.typed("get_variable", key="k")
-        is_problem(answer, 500)
+        assert_problem(answer, 500)
         self.check(answer, answer.json["error_id"], caplog)
 
     def test_legacy(self, broken: Any, caplog: Any) -> None:
         with caplog.at_level(logging.ERROR):
             answer = broken.legacy(LEGACY["api"], get="k")
-        is_envelope(answer, 500)
+        assert_envelope(answer, 500)
         self.check(answer, answer.json["output"].rstrip(".").rsplit(" ", 1)[-1], caplog)
 
     @pytest.mark.parametrize("kind", ["IntegrityError", "OperationalError", "ProgrammingError"])
@@ -309,19 +300,19 @@ class TestBodies:
         "body", [b"{", b"\xff", b'{"key": "k", "value": "v"', b"key=k", b'{"key": ' + b"9" * 5000 + b"}"]
     )
     def test_broken_json(self, web: Any, body: bytes) -> None:
-        is_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
+        assert_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
 
     @pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null"])
     def test_json_that_is_no_object(self, web: Any, body: bytes) -> None:
-        is_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
+        assert_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
 
     def test_another_type(self, web: Any) -> None:
         answer = web.request("POST", self.PATH, body=b"key: k", headers={"Content-Type": "text/yaml"})
-        is_problem(answer, 415)
+        assert_problem(answer, 415)
 
     def test_no_body(self, web: Any) -> None:
         answer = web.request("POST", self.PATH)
-        is_problem(answer, 422)
+        assert_problem(answer, 422)
         assert set(answer.json["errors"]) == {"key", "value"}
 
     def test_json_without_its_type(self, web: Any) -> None:
@@ -340,7 +331,7 @@ class TestBodies:
         """And nothing is stored."""
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "100")
         answer = web.typed("set_variable", key="k", value="v" * 100)
-        is_problem(answer, 413)
+        assert_problem(answer, 413)
         assert answer.json["limit_bytes"] == 100
         assert native_api.call("list_variables")["total_entries"] == 0
         assert web.typed("set_variable", key="k", value="v").status == 201
@@ -358,8 +349,8 @@ def test_odd_queries_are_no_server_errors(web: Any, path: str, query: str) -> No
 
 def test_an_address_beside(web: Any) -> None:
     for path in ("/native_api/", "/native_api/v2/version", "/native_api/v1/version/x"):
-        is_problem(web.request("GET", path), 404)
-        is_problem(web.request("GET", path, login=None), 401)
+        assert_problem(web.request("GET", path), 404)
+        assert_problem(web.request("GET", path, login=None), 401)
 
 
 class TestLongArguments:
@@ -387,11 +378,11 @@ class TestLongArguments:
 
     def test_typed(self, web: Any) -> None:
         answer = web.typed("clear_tasks", dag_id="wire_dag", subdir="a/" * 200_000)
-        is_problem(answer, 422)
+        assert_problem(answer, 422)
         assert answer.json["errors"] == {"subdir": ["Longer than maximum length 4096."]}
 
     def test_legacy(self, web: Any) -> None:
-        is_envelope(web.legacy("pause", dag_id="wire_dag", subdir="a/" * 3_000), 400)
+        assert_envelope(web.legacy("pause", dag_id="wire_dag", subdir="a/" * 3_000), 400)
 
     def test_openapi(self, web: Any) -> None:
         """The document has the bounds."""

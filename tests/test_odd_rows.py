@@ -9,9 +9,8 @@ import pytest
 
 import native_api
 from native_api import errors
-from tests import airflow_under_test
-from tests.test_contract import is_problem
-from tests.test_errors import is_envelope
+from tests.support import airflow_under_test
+from tests.support.problems import assert_envelope, assert_problem
 
 
 def nested(levels: int) -> str:
@@ -57,7 +56,7 @@ class TestVariables:
         native_api.call("set_variable", key="long", value='{"password": "hunter2", "a": ' + "9" * 5000 + "}")
         answer = web.typed("list_variables")
         assert [variable["value"] for variable in answer.json["variables"]] == ["***", "***"]
-        is_problem(web.typed("get_variable", login="viewer", key="deep"), 403)
+        assert_problem(web.typed("get_variable", login="viewer", key="deep"), 403)
 
     @pytest.mark.parametrize("stored", ["no token", "gAAAAA", "ü", ""])
     def test_what_cannot_be_decrypted(self, web: Any, stored: str) -> None:
@@ -67,8 +66,8 @@ class TestVariables:
         native_api.call("set_variable", key="broken", value="x")
         with airflow_under_test.session() as session:
             session.query(Variable).update({"_val": stored, "is_encrypted": True}, synchronize_session=False)
-        is_problem(web.typed("export_variables"), 409)
-        is_problem(web.typed("save_variables", file="odd.json"), 409)
+        assert_problem(web.typed("export_variables"), 409)
+        assert_problem(web.typed("save_variables", file="odd.json"), 409)
         native_api.call("set_variable", key="whole", value="x")
         lists_of_variables(web)
         exported = web.typed("export_variables").json
@@ -109,7 +108,7 @@ class TestConnections:
         odd, _ = self.lists(web)
         assert (odd["password"], odd["extra"]) == ("***", "***")
         assert "odd" in web.typed("export_connections").json["warnings"][0]
-        is_problem(web.typed("get_connection", conn_id="odd"), 409)
+        assert_problem(web.typed("get_connection", conn_id="odd"), 409)
         assert web.typed("add_connection", conn_id="odd", conn_type="http", replace=True).status == 200
         self.break_it(_password=stored, is_encrypted=True)
         assert web.typed("delete_connection", conn_id="odd").status == 200
@@ -194,19 +193,19 @@ class TestNestedArguments:
     def test_text_arguments(self, web: Any, levels: int) -> None:
         conf = '{"a": ' + nested(levels) + "}"
         answer = web.typed("trigger_dag", dag_id="wire_dag", conf=conf)
-        is_problem(answer, 422)
+        assert_problem(answer, 422)
         assert "nested" in answer.text
-        is_problem(web.typed("import_variables", variables=conf), 422)
-        is_problem(web.typed("add_connection", conn_id="c", conn_type="http", extra=conf), 422)
+        assert_problem(web.typed("import_variables", variables=conf), 422)
+        assert_problem(web.typed("add_connection", conn_id="c", conn_type="http", extra=conf), 422)
         if levels < 10_000:
-            is_envelope(web.legacy("trigger_dag", dag_id="wire_dag", conf=conf), 400)
+            assert_envelope(web.legacy("trigger_dag", dag_id="wire_dag", conf=conf), 400)
 
     @pytest.mark.parametrize("levels", [101, 560, 5000, 100_000])
     def test_bodies(self, web: Any, levels: int) -> None:
         body = '{"key": "k", "value": ' + nested(levels) + "}"
         answer = web.request("POST", "/native_api/v1/set_variable", body=body.encode())
         assert answer.status in (400, 422)
-        is_problem(answer, answer.status)
+        assert_problem(answer, answer.status)
         assert "nested" in answer.json["detail"]
 
     @pytest.mark.parametrize("levels", [101, 5000, 100_000])

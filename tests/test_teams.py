@@ -8,8 +8,8 @@ from typing import Any, Iterator
 import pytest
 
 import native_api
-from tests.airflow_under_test import BROKEN, audit_rows, has_fab, session, store_import_error, version
-from tests.test_contract import is_problem
+from tests.support.airflow_under_test import BROKEN, audit_rows, has_fab, session, store_import_error, version
+from tests.support.problems import assert_problem
 
 pytestmark = [
     pytest.mark.skipif(version() < (3, 2), reason="Teams came with Airflow 3.2."),
@@ -60,8 +60,8 @@ class TestOfAnotherTeam:
 
     def test_one(self, teams: Any, kind: str) -> None:
         assert teams.typed(f"get_{kind}", login="op", **{KINDS[kind]: "common"}).status == 200
-        is_problem(teams.typed(f"get_{kind}", login="op", **{KINDS[kind]: "blues"}), 403)
-        is_problem(teams.typed(f"delete_{kind}", login="op", **{KINDS[kind]: "blues"}), 403)
+        assert_problem(teams.typed(f"get_{kind}", login="op", **{KINDS[kind]: "blues"}), 403)
+        assert_problem(teams.typed(f"delete_{kind}", login="op", **{KINDS[kind]: "blues"}), 403)
         assert teams.typed(f"get_{kind}", login="admin", **{KINDS[kind]: "blues"}).status == 200
         assert teams.typed(f"delete_{kind}", login="admin", **{KINDS[kind]: "blues"}).status == 200
 
@@ -117,14 +117,14 @@ def test_an_export_has_what_the_caller_may_read(teams: Any) -> None:
 @pytest.mark.parametrize("noun, entry", [("connections", "fs://"), ("pools", {"slots": 5})])
 def test_an_import_over_a_thing_of_another_team_is_refused(teams: Any, noun: str, entry: Any) -> None:
     before = native_api.call(f"export_{noun}")
-    is_problem(teams.typed(f"import_{noun}", login="op", **{noun: {"a_new": entry, "blues": entry}}), 403)
+    assert_problem(teams.typed(f"import_{noun}", login="op", **{noun: {"a_new": entry, "blues": entry}}), 403)
     assert native_api.call(f"export_{noun}") == before
 
 
 def test_an_import_into_another_team_is_refused(teams: Any) -> None:
     """All of it: what comes before the refused key is not written either."""
     answer = teams.typed("import_variables", login="op", variables={"a_new": "x", "blues": "x", "common": "x"})
-    is_problem(answer, 403)
+    assert_problem(answer, 403)
     assert native_api.call("export_variables")["variables"] == {"common": "v", "blues": "v"}
 
 

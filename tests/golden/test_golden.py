@@ -10,9 +10,9 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 import native_api
-from tests import airflow_under_test, jobs_under_test
 from tests.golden import playing
 from tests.oracle.filler import Snapshot
+from tests.support import airflow_under_test, jobs_under_test
 
 CONTRACT = playing.read(playing.CONTRACT)
 DIFFERENCES = playing.read(playing.DIFFERENCES)

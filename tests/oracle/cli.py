@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable, List
 
-from tests import airflow_under_test
+from tests.support import airflow_under_test
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ class Comparison:
 @contextmanager
 def compared(command: str, only: str = "") -> Iterator[Comparison]:
     """Give a comparison, and hold what differed in it to the table: to its rows for the command, or to *only* one."""
-    from tests import airflow_under_test
+    from tests.support import airflow_under_test
 
     comparison = Comparison(command)
     yield comparison

@@ -11,7 +11,7 @@ import uuid
 from typing import Any, Dict, FrozenSet, List, Optional
 
 import native_api
-from tests import airflow_under_test
+from tests.support import airflow_under_test
 
 Row = Dict[str, Any]
 
@@ -73,7 +73,7 @@ def dags() -> List[Dict[str, Any]]:
 
 
 def is_ours(dag_id: str) -> bool:
-    """Return whether the DAG is one of tests/dags, each of a shape of its own, and none of Airflow's examples."""
+    """Return whether the DAG is one of tests/support/dags, each with a shape of its own."""
     return dag_id in _ours()
 
 

@@ -14,7 +14,7 @@ import native_api
 from tests.oracle import filler
 from tests.oracle.cli import Failure, in_file, listed, printed
 from tests.oracle.differences import compared
-from tests.versions import by_default_on
+from tests.support.versions import by_default_on
 
 #: The command's name of a field, where it has another one; Airflow 3 has renamed some.
 NAMES = {"next_dagrun_logical_date": "next_dagrun", "next_dagrun_run_after": "next_dagrun_create_after"}

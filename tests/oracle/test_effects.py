@@ -10,7 +10,7 @@ import native_api
 from tests.oracle import filler
 from tests.oracle.cli import Failure, in_file, printed
 from tests.oracle.differences import compared
-from tests.versions import by_default_on
+from tests.support.versions import by_default_on
 
 #: DAGs with runs of each type, and the shapes that clearing treats in ways of its own.
 CLEARED = (
@@ -55,7 +55,7 @@ def test_tasks_clear_with_setups(before: filler.Snapshot, one_file: Any) -> None
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import update
 
-    from tests import airflow_under_test
+    from tests.support import airflow_under_test
 
     command, dag_ids = "tasks clear --task-regex", ["example_setup_teardown"]
     with airflow_under_test.session() as session:

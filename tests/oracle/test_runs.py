@@ -13,7 +13,7 @@ from native_api import errors
 from tests.oracle import filler
 from tests.oracle.cli import Failure, in_file, listed, printed
 from tests.oracle.differences import compared
-from tests.versions import by_default_on
+from tests.support.versions import by_default_on
 
 
 @by_default_on("2.8", "2.11", "3.0", "3.1", "3.2", "3.3", "3.4")

@@ -11,7 +11,7 @@ import native_api
 from tests.oracle import filler
 from tests.oracle.cli import Failure, handed, printed
 from tests.oracle.differences import compared
-from tests.versions import by_default_on
+from tests.support.versions import by_default_on
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 import native_api
 from native_api import registry
-from tests import jobs_under_test
-from tests.test_contract import validated
+from tests.support import jobs_under_test
+from tests.support.problems import assert_valid
 
 DATE, OTHER_DATE = "2026-03-01T00:00:00+00:00", "2026-03-02T00:00:00+00:00"
 TRIAL = {"dag_id": "trials", "logical_date": DATE}
@@ -49,10 +49,10 @@ def test_a_run_in_the_background(fresh: Any) -> None:
     named = {"dag_id": "alone", "task_id": "first", "local": True, "ship_dag": True}
     answer = native_api.call("run_task", logical_date=DATE, **named)
     accepted = native_api.call("run_task", logical_date=OTHER_DATE, **named, **{"async": True})
-    validated(registry.get("run_task").accepted, accepted)
+    assert_valid(registry.get("run_task").accepted, accepted)
     assert accepted["warnings"] == answer["warnings"] == ["'ship_dag' has no effect here."]
     result = ended(accepted["job_id"])["result"]
-    validated(registry.get("run_task").result, result)
+    assert_valid(registry.get("run_task").result, result)
     assert result["execution_date"] == result["logical_date"] == OTHER_DATE
     assert isinstance(result["log"], str)
     at = {"logical_date": None, "execution_date": None, "run_id": None}
@@ -94,10 +94,10 @@ def test_a_test_whose_supervisor_is_killed_is_a_problem(fresh: Any) -> None:
 def result_of(name: str, arguments: Dict[str, Any], state: str = "success") -> Dict[str, Any]:
     """Have the operation go on in the background; return its result, which is what the schema documents."""
     accepted = native_api.call(name, **arguments, **{"async": True})
-    validated(registry.get(name).accepted, accepted)
+    assert_valid(registry.get(name).accepted, accepted)
     job = ended(accepted["job_id"])
     assert (job["state"], job["error"]) == (state, None)
-    validated(registry.get(name).result, job["result"])
+    assert_valid(registry.get(name).result, job["result"])
     result: Dict[str, Any] = job["result"]
     return result
 

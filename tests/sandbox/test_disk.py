@@ -16,9 +16,9 @@ from native_api.adapters.sandbox import job_store
 from native_api.adapters.sandbox.job_store import Record
 from native_api.permissions import THIS_PROCESS
 from native_api.registry import Context
-from tests import jobs_under_test
 from tests.sandbox import work
-from tests.versions import by_default_on
+from tests.support import jobs_under_test
+from tests.support.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 

@@ -11,8 +11,8 @@ import pytest
 
 from native_api.adapters.compat import airflow as seam
 from native_api.adapters.sandbox import environment
-from tests import airflow_under_test, jobs_under_test
-from tests.versions import by_default_on
+from tests.support import airflow_under_test, jobs_under_test
+from tests.support.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 

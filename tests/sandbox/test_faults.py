@@ -20,10 +20,10 @@ from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow as seam
 from native_api.adapters.sandbox import client
 from native_api.adapters.sandbox import server as warm_process
-from tests import airflow_under_test, jobs_under_test
-from tests.jobs_under_test import running_supervisors
 from tests.sandbox import work
 from tests.sandbox.work import own_connection
+from tests.support import airflow_under_test, jobs_under_test
+from tests.support.jobs_under_test import running_supervisors
 
 pytestmark = pytest.mark.slow
 

@@ -20,9 +20,9 @@ from native_api import errors
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import client, job_store
 from native_api.adapters.sandbox.job_store import Record
-from tests import jobs_under_test
 from tests.sandbox import work
-from tests.versions import by_default_on
+from tests.support import jobs_under_test
+from tests.support.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 

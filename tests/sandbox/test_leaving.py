@@ -18,8 +18,8 @@ from native_api.adapters import sandbox
 from native_api.adapters.sandbox import server
 from native_api.adapters.sandbox.channel import Channel
 from native_api.http.disconnects import Watched, client_is_gone
-from tests import jobs_under_test
-from tests.versions import by_default_on
+from tests.support import jobs_under_test
+from tests.support.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 

@@ -10,7 +10,7 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters.compat import airflow as seam
-from tests import jobs_under_test
+from tests.support import jobs_under_test
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 from native_api import settings
 from native_api.adapters.compat import airflow as seam
 from native_api.adapters.sandbox.slots import Bounds, Slots
-from tests.versions import by_default_on
+from tests.support.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 

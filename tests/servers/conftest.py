@@ -10,7 +10,7 @@ from typing import ContextManager, Dict, Iterator, Sequence, Tuple
 import pytest
 
 from tests.servers.deployment import TOKEN, Deployment, Server, prepared, serving
-from tests.versions import HAS_FAB
+from tests.support.versions import HAS_FAB
 
 BASIC = "airflow.api.auth.backend.basic_auth"
 SESSION = "airflow.api.auth.backend.session"

@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterator, List
 from tests.servers.client import Client
 from tests.servers.fill import USERS
 from tests.servers.processes import Process, eventually, free_port
-from tests.versions import AIRFLOW, HAS_FAB
+from tests.support.versions import AIRFLOW, HAS_FAB
 
 HERE = Path(__file__).parent
 TOKEN = "the-static-token"

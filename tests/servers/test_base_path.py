@@ -7,7 +7,7 @@ import pytest
 from tests.servers.calls import Call, reads_and_writes
 from tests.servers.client import Client
 from tests.servers.deployment import Server
-from tests.versions import on
+from tests.support.versions import on
 
 pytestmark = on("2.11", "3.0", "3.3")
 

@@ -9,7 +9,7 @@ import pytest
 from tests.servers.calls import Call, posted_writes, reads, reads_and_writes, writes
 from tests.servers.client import Client
 from tests.servers.deployment import TOKEN, Server
-from tests.versions import on
+from tests.support.versions import on
 
 pytestmark = on("2.7", "2.11")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.servers.calls import Call, posted_writes, reads, reads_and_writes
 from tests.servers.client import Client
 from tests.servers.deployment import JWT_SECRET, Server
-from tests.versions import on
+from tests.support.versions import on
 
 pytestmark = on("3.0", "3.3")
 

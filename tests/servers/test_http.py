@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers.client import LEGACY, TYPED, Client
 from tests.servers.deployment import BODY_BYTES, Server
-from tests.versions import on
+from tests.support.versions import on
 
 pytestmark = on("2.7", "2.11", "3.0", "3.3")
 

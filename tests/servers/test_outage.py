@@ -10,7 +10,7 @@ import pytest
 from tests.servers.calls import Call, reads_and_writes
 from tests.servers.deployment import Deployment, Server
 from tests.servers.processes import eventually
-from tests.versions import AIRFLOW, HAS_FAB, on
+from tests.support.versions import AIRFLOW, HAS_FAB, on
 
 pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.servers.calls import Call, posted_writes, reads, reads_and_writes, writes
 from tests.servers.deployment import Server
-from tests.versions import HAS_FAB, on
+from tests.support.versions import HAS_FAB, on
 
 public_role = on("2.11", "3.3", fab=True)
 all_admins = pytest.mark.skipif(HAS_FAB, reason="All-admins mode is the Simple auth manager's")

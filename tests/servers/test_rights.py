@@ -6,7 +6,7 @@ import pytest
 
 from tests.servers.client import Client
 from tests.servers.deployment import Server
-from tests.versions import on
+from tests.support.versions import on
 
 #: What each role may; Simple's roles and FAB's agree on these.
 MAY = {

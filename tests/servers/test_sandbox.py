@@ -13,7 +13,7 @@ import pytest
 from tests.servers.client import LEGACY, TYPED
 from tests.servers.deployment import TOKEN, Deployment, Server, serving
 from tests.servers.processes import eventually
-from tests.versions import AIRFLOW, on
+from tests.support.versions import AIRFLOW, on
 
 pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 

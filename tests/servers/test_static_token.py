@@ -6,7 +6,7 @@ import pytest
 
 from tests.servers.calls import Call, reads, reads_and_writes, writes
 from tests.servers.deployment import TOKEN, Server
-from tests.versions import on
+from tests.support.versions import on
 
 everywhere = on("2.7", "2.11", "3.0", "3.3")
 UNDERSCORES = "rest_api_plugin_http_token"

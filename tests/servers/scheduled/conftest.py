@@ -7,7 +7,7 @@ from typing import Iterator
 import pytest
 
 from tests.servers.deployment import Server, running
-from tests.versions import AIRFLOW
+from tests.support.versions import AIRFLOW
 
 
 @pytest.fixture(scope="package")

@@ -10,7 +10,7 @@ import pytest
 from tests.servers.client import LEGACY, Answer, Client
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
-from tests.versions import on
+from tests.support.versions import on
 
 pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 

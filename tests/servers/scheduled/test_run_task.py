@@ -9,7 +9,7 @@ import pytest
 from tests.servers.client import Client
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
-from tests.versions import AIRFLOW, on
+from tests.support.versions import AIRFLOW, on
 
 pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 

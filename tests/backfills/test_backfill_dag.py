@@ -1,0 +1,355 @@
+"""backfill_dag: what is planned, made and refused, the same on every Airflow; nothing runs here."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+import native_api
+from native_api import errors
+from tests.support import airflow_under_test
+from tests.support.backfills import DATES, ON_2, backfill, finish, runs, set_state, trigger
+from tests.support.dag_files import dag_file
+from tests.support.deployments_under_test import deploy, forget
+
+
+def tasks(**which: Any) -> Dict[str, Any]:
+    """Return the states of a run's tasks."""
+    listed = native_api.call("list_task_instances", dag_id="daily", **which)["task_instances"]
+    return {instance["task_id"]: instance["state"] for instance in listed}
+
+
+def moment(text: str) -> Any:
+    import pendulum
+
+    return pendulum.parse(text)
+
+
+@pytest.fixture
+def hourly(fresh: Any) -> Iterator[str]:
+    """A DAG that runs every six hours."""
+    text = (
+        "import pendulum\nfrom airflow import DAG\nfrom airflow.timetables.interval import CronDataIntervalTimetable\n"
+        "TABLE = CronDataIntervalTimetable('0 */6 * * *', timezone='UTC')\n"
+        "with DAG('six_hours', start_date=pendulum.datetime(2020, 1, 1), schedule=TABLE, catchup=False):\n    pass\n"
+    )
+    with dag_file("six_hours", text):
+        yield "six_hours"
+
+
+class TestDryRun:
+    def test_it_tells_runs_and_tasks_and_makes_none(self, fresh: Any) -> None:
+        told = backfill(dry_run=True)
+        assert [run["logical_date"] for run in told["runs"]] == DATES
+        assert [run["execution_date"] for run in told["runs"]] == DATES
+        assert told["runs"][0]["data_interval_start"] == DATES[0]
+        assert told["runs"][0]["data_interval_end"] == DATES[1]
+        assert {run["action"] for run in told["runs"]} == {"create"}
+        assert told["total_entries"] == 3
+        assert (told["from_date"], told["to_date"]) == (DATES[0], DATES[2])
+        assert sorted(told["tasks"]) == sorted(
+            f"{what}_{side}" for what in ("get", "sum", "put") for side in ("left", "right")
+        )
+        assert "backfill_id" not in told
+        assert runs() == []
+        assert native_api.call("list_backfills")["backfills"] == []
+
+    def test_tasks_come_after_those_that_they_wait_for(self, fresh: Any) -> None:
+        assert backfill("wire_dag", dry_run=True)["tasks"] == ["extract", "transform", "load"]
+
+    def test_backwards(self, fresh: Any) -> None:
+        told = backfill(dry_run=True, run_backwards=True)
+        assert [run["logical_date"] for run in told["runs"]] == DATES[::-1]
+
+    @pytest.mark.parametrize("behavior", ["none", "completed"])
+    def test_a_run_that_exists_has_its_own_interval(self, fresh: Any, behavior: str) -> None:
+        """A manual run has another than the schedule, and keeps it when it runs again."""
+        from airflow.models.dagrun import DagRun
+        from sqlalchemy import update
+
+        trigger(DATES[0])
+        set_state("success")
+        with airflow_under_test.session() as session:
+            its_own = {"data_interval_start": moment("2023-12-30"), "data_interval_end": moment("2023-12-31")}
+            session.execute(update(DagRun).where(DagRun.dag_id == "daily").values(**its_own))
+        told = backfill(reprocess_behavior=behavior, dry_run=True)["runs"]
+        planned = [(run["data_interval_start"], run["data_interval_end"]) for run in told]
+        assert planned[0] == ("2023-12-30T00:00:00+00:00", "2023-12-31T00:00:00+00:00")
+        assert planned[1] == (DATES[1], DATES[2])
+        backfill(reprocess_behavior=behavior)
+        assert [(run["data_interval_start"], run["data_interval_end"]) for run in runs()] == planned
+
+    @pytest.mark.parametrize(
+        "dates, named",
+        [
+            ({"to_date": "2024-01-02"}, "to_date"),
+            ({"from_date": "2024-01-02"}, "from_date"),
+            ({"start_date": "2024-01-01", "end_date": "2024-01-02"}, "end_date"),
+            ({"from_date": "2024-01-01", "to_date": "20240102"}, "to_date"),
+        ],
+    )
+    def test_runs_later_on_the_last_day(self, hourly: str, dates: Any, named: str) -> None:
+        """A date without a time is its midnight, as for Airflow; whoever means the day is warned."""
+        told = native_api.call("backfill_dag", dag_id=hourly, dry_run=True, **dates)
+        assert told["runs"][-1]["logical_date"] == DATES[1]
+        (warning,) = told["warnings"]
+        assert f"'{named}' has no time" in warning
+        assert "2024-01-02T06:00:00+00:00" in warning
+
+    def test_runs_later_on_the_last_day_in_the_old_protocol(self, web: Any, hourly: str) -> None:
+        how = {"start_date": "2024-01-01", "end_date": "2024-01-02", "dryrun": "on"}
+        assert "'end_date' has no time" in web.legacy("backfill", dag_id=hourly, **how).json["warning"]
+
+    @pytest.mark.parametrize("last", ["2024-01-02T00:00:00", "2024-01-02 12:00", "2024-01-02T23:59:59+00:00"])
+    def test_a_last_date_with_a_time(self, hourly: str, last: str) -> None:
+        assert "warnings" not in native_api.call(
+            "backfill_dag", dag_id=hourly, dry_run=True, from_date="2024-01-01", to_date=last
+        )
+
+    def test_a_last_day_without_later_runs(self, fresh: Any) -> None:
+        assert "warnings" not in backfill(dry_run=True)
+        assert "warnings" not in backfill(dry_run=True, to_date="9999-12-31", from_date="2026-11-01")
+
+    @pytest.mark.parametrize("names", [("from_date", "to_date"), ("start_date", "end_date")])
+    @pytest.mark.parametrize("given", [0, 1])
+    def test_one_date_alone(self, fresh: Any, names: Any, given: int) -> None:
+        told = native_api.call("backfill_dag", dag_id="daily", dry_run=True, **{names[given]: "2024-01-02"})
+        assert [run["logical_date"] for run in told["runs"]] == [DATES[1]]
+
+    def test_an_interval_that_has_not_ended_is_left_out(self, fresh: Any) -> None:
+        import pendulum
+
+        today = pendulum.today("UTC")
+        told = backfill(dry_run=True, from_date=today.subtract(days=2).isoformat(), to_date="9999-12-31")
+        assert [run["logical_date"] for run in told["runs"]] == [
+            today.subtract(days=days).isoformat() for days in (2, 1)
+        ]
+
+    @pytest.mark.parametrize(
+        "behavior, actions",
+        [
+            ("none", ["skip", "skip", "skip"]),
+            ("failed", ["skip", "reprocess", "skip"]),
+            ("completed", ["reprocess", "reprocess", "skip"]),
+        ],
+    )
+    def test_runs_that_exist(self, fresh: Any, behavior: str, actions: List[str]) -> None:
+        ids = [trigger(date) for date in DATES]
+        set_state("success", DATES[0])
+        set_state("failed", DATES[1])
+        told = backfill(dry_run=True, reprocess_behavior=behavior)
+        assert [run["action"] for run in told["runs"]] == actions
+        assert [run["run_id"] for run in told["runs"]] == ids
+        assert [run["state"] for run in told["runs"]] == ["success", "failed", "queued"]
+
+    @pytest.mark.parametrize(
+        "arguments, chosen",
+        [
+            ({"task_regex": "left"}, ["get_left", "sum_left", "put_left"]),
+            ({"task_regex": "^sum_left"}, ["get_left", "sum_left"]),
+            ({"task_regex": "^sum_left", "ignore_dependencies": True}, ["sum_left"]),
+        ],
+    )
+    def test_some_tasks(self, fresh: Any, arguments: Any, chosen: List[str]) -> None:
+        assert backfill(dry_run=True, **arguments)["tasks"] == chosen
+
+
+class TestMakingRuns:
+    def test_the_runs_wait_for_the_scheduler(self, fresh: Any) -> None:
+        made = backfill()
+        assert [run["state"] for run in runs()] == ["queued"] * 3
+        assert [run["logical_date"] for run in runs()] == DATES
+        assert [run["data_interval_end"] for run in runs()][:2] == DATES[1:]
+        kind = "manual" if ON_2 else "backfill"
+        assert {run["run_type"] for run in runs()} == {kind}
+        if ON_2:
+            assert runs()[0]["run_id"] == f"native_api_backfill__{made['backfill_id']}__{DATES[0]}"
+
+    def test_the_configuration(self, fresh: Any) -> None:
+        backfill("daily_with_params", conf={"count": 3})
+        assert [run["conf"] for run in runs("daily_with_params")] == [{"count": 3}] * 3
+
+    def test_a_configuration_that_the_params_refuse(self, fresh: Any) -> None:
+        with pytest.raises(errors.Invalid) as caught:
+            backfill("daily_with_params", conf={"count": 0})
+        assert list(caught.value.errors) == ["conf"]
+        assert runs("daily_with_params") == []
+
+    def test_runs_that_exist_stay_as_they_are(self, fresh: Any) -> None:
+        run_id = trigger(DATES[1])
+        set_state("failed", DATES[1])
+        made = backfill()
+        assert [run["action"] for run in made["runs"]] == ["create", "skip", "create"]
+        kept = next(run for run in runs() if run["run_id"] == run_id)
+        assert (kept["state"], kept["run_type"]) == ("failed", "manual")
+        assert native_api.call("backfill_state", backfill_id=made["backfill_id"])["total_runs"] == 2
+
+    def test_runs_that_exist_run_again(self, fresh: Any) -> None:
+        run_id = trigger(DATES[1])
+        set_state("failed", DATES[1])
+        made = backfill(reprocess_behavior="failed", conf={"why": "again"})
+        again = next(run for run in runs() if run["run_id"] == run_id)
+        assert (again["state"], again["conf"]) == ("queued", {"why": "again"})
+        assert set(tasks(run_id=run_id).values()) == {None}
+        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (told["total_runs"], told["runs"]) == (3, {"queued": 3})
+
+    def test_nothing_to_do(self, fresh: Any) -> None:
+        for date in DATES:
+            trigger(date)
+            set_state("success", date)
+        made = backfill()
+        assert "reprocess_behavior" in made["warnings"][0]
+        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (told["state"], told["total_runs"], told["fraction_done"]) == ("success", 0, 1.0)
+
+    def test_a_paused_dag_gets_its_runs_and_a_warning(self, fresh: Any) -> None:
+        made = backfill()
+        assert made["warnings"] == ["The DAG 'daily' is paused: the runs wait until it is unpaused."]
+        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (told["state"], told["warnings"]) == ("running", made["warnings"])
+        native_api.call("unpause_dag", dag_id="daily")
+        assert "warnings" not in native_api.call("backfill_state", backfill_id=made["backfill_id"])
+
+    def test_the_scheduler_starts_them_in_their_order(self, fresh: Any) -> None:
+        """The scheduler's own query gives them so, and the DAG's other runs first."""
+        native_api.call("unpause_dag", dag_id="daily")
+        backfill(run_backwards=True)
+        other = trigger("2024-03-01")
+        dates = {run["run_id"]: run["logical_date"] for run in runs()}
+        order = [run.run_id for run in queued_for_the_scheduler()]
+        assert order[0] == other
+        assert [dates[run_id] for run_id in order[1:]] == DATES[::-1]
+
+    def test_next_dagrun_stays(self, fresh: Any) -> None:
+        before = next_dagrun()
+        backfill()
+        assert next_dagrun() == before
+
+
+def queued_for_the_scheduler() -> List[Any]:
+    """Return the queued runs as the scheduler asks for them."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.state import DagRunState
+
+    with airflow_under_test.session() as session:
+        if ON_2:
+            found = DagRun.next_dagruns_to_examine(DagRunState.QUEUED, session).all()
+        else:
+            found = list(DagRun.get_queued_dag_runs_to_set_running(session))
+        session.expunge_all()
+    return list(found)
+
+
+def next_dagrun() -> Any:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    columns = (DagModel.next_dagrun, DagModel.next_dagrun_create_after)
+    with airflow_under_test.session() as session:
+        return session.execute(select(*columns).where(DagModel.dag_id == "daily")).one()
+
+
+class TestSomeTasks:
+    def test_what_comes_after_is_skipped(self, fresh: Any) -> None:
+        backfill(task_regex="^sum_left")
+        assert tasks(logical_date_gte=DATES[0], logical_date_lte=DATES[0]) == {
+            "get_left": None,
+            "sum_left": None,
+            "put_left": "skipped",
+            **{f"{what}_right": "skipped" for what in ("get", "sum", "put")},
+        }
+
+    def test_what_comes_before_counts_as_done_without_dependencies(self, fresh: Any) -> None:
+        backfill(task_regex="^sum_left", ignore_dependencies=True)
+        states = tasks(logical_date_gte=DATES[0], logical_date_lte=DATES[0])
+        assert (states["get_left"], states["sum_left"], states["put_left"]) == ("success", None, "skipped")
+
+    def test_runs_that_would_forget_their_other_tasks(self, fresh: Any) -> None:
+        trigger(DATES[0])
+        set_state("failed")
+        with pytest.raises(errors.ArgumentNotSupported, match="clear_tasks") as caught:
+            backfill(task_regex="left", reprocess_behavior="failed")
+        assert caught.value.argument == "task_regex"
+        assert len(runs()) == 1
+
+    def test_a_chosen_task_that_fails_is_a_failure(self, fresh: Any) -> None:
+        """Though to Airflow the run has succeeded, since its last tasks were left out."""
+        made = backfill(task_regex="^sum_left", from_date=DATES[0], to_date=DATES[0])
+        finish("daily", "success", failed="sum_left")
+        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (told["state"], told["runs"]) == ("failed", {"failed": 1})
+        assert [(task["task_id"], task["logical_date"]) for task in told["failed_tasks"]] == [("sum_left", DATES[0])]
+
+    def test_a_task_that_airflow_did_not_start_is_none_that_was_left_out(self, fresh: Any) -> None:
+        """One mapped over nothing is skipped without a start; the run has succeeded though a task before has failed."""
+        from airflow.models.taskinstance import TaskInstance
+
+        made = backfill(from_date=DATES[0], to_date=DATES[0])
+        ti = TaskInstance.__table__
+        with airflow_under_test.session() as session:
+            session.execute(ti.update().where(ti.c.task_id == "put_left").values(state="skipped"))
+        finish("daily", "success", failed="sum_left")
+        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (told["state"], told["runs"]) == ("success", {"success": 1})
+        assert told["tasks"] == {"failed": 1, "skipped": 1, "success": 4}
+
+    def test_mark_success(self, fresh: Any) -> None:
+        made = backfill(mark_success=True, task_regex="^sum_left")
+        assert {run["state"] for run in runs()} == {"success"}
+        assert all(run["start_date"] and run["end_date"] for run in runs())
+        states = tasks(logical_date_gte=DATES[0], logical_date_lte=DATES[0])
+        assert (states["sum_left"], states["put_left"]) == ("success", "skipped")
+        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (told["state"], told["fraction_done"], told["runs"]) == ("success", 1.0, {"success": 3})
+
+
+@pytest.mark.skipif(ON_2, reason="Airflow 2 puts a task back into its own pool when it starts")
+def test_a_pool(fresh: Any) -> None:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    native_api.call("set_pool", name="narrow", slots=1)
+    backfill(pool="narrow", task_regex="left")
+    with airflow_under_test.session() as session:
+        pools = dict(session.execute(select(TaskInstance.task_id, TaskInstance.pool)).all())
+    assert (pools["put_left"], pools["put_right"]) == ("narrow", "default_pool")
+
+
+@pytest.mark.skipif(ON_2, reason="Airflow 2 loads no DAG without a start_date")
+def test_a_dag_without_any_start_date(fresh: Any) -> None:
+    """Its schedule has dates all the same, as many as are asked for."""
+    text = """
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+with DAG("deployed_without_start", schedule=CronDataIntervalTimetable("@daily", timezone="UTC")):
+    EmptyOperator(task_id="only")
+"""
+    forget()
+    try:
+        deploy(text)
+        told = backfill("deployed_without_start", dry_run=True)
+        made = backfill("deployed_without_start")
+        assert [run["logical_date"] for run in told["runs"]] == DATES
+        assert native_api.call("backfill_state", backfill_id=made["backfill_id"])["runs"] == {"queued": 3}
+        with pytest.raises(errors.Invalid, match="backfill_runs"):
+            backfill("deployed_without_start", from_date="0001-01-01", dry_run=True)
+    finally:
+        fresh.clean()
+        forget()
+
+
+@pytest.mark.skipif(ON_2, reason="Airflow 2 has no backfills of its own")
+def test_it_is_one_of_airflows_own(fresh: Any) -> None:
+    from airflow.models.backfill import Backfill, BackfillDagRun
+    from sqlalchemy import select
+
+    made = backfill(max_active_runs=2, run_backwards=True)
+    with airflow_under_test.session() as session:
+        row = session.scalars(select(Backfill)).one()
+        order = session.scalars(select(BackfillDagRun.logical_date).order_by(BackfillDagRun.sort_ordinal)).all()
+        assert (row.id, row.dag_id, row.max_active_runs, row.completed_at) == (made["backfill_id"], "daily", 2, None)
+        assert [date.isoformat() for date in order] == DATES[::-1]

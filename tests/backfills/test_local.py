@@ -1,0 +1,282 @@
+"""Local backfills of Airflow 2: what one that is cancelled, lost, or on another machine leaves to the next."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, Iterator, List, Optional
+
+import pytest
+
+import native_api
+from native_api import errors
+from native_api.adapters import sandbox
+from native_api.adapters.backfills import job as work
+from native_api.adapters.compat import airflow
+from native_api.adapters.sandbox.job_store import Record
+from tests.support import airflow_under_test, jobs_under_test
+from tests.support.backfills import DATES, ON_2, backfill, finish, runs, set_state, state_of
+
+pytestmark = pytest.mark.skipif(not ON_2, reason="Airflow 3 runs backfills by its scheduler only")
+#: Enough for tasks that each start an Airflow.
+SECONDS = 240
+#: Those that this process may hold; a test begins when none is held.
+_RECORDS: List[Record] = []
+
+
+class Begun:
+    """What a job that waits for its place says."""
+
+    def next(self) -> Dict[str, Any]:
+        return {"state": "queued"}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def unbegun(fresh: Any, mocker: Any) -> Iterator[None]:
+    """No job begins; a test does what one would do."""
+    from airflow.jobs.job import Job
+    from sqlalchemy import delete
+
+    mocker.patch("native_api.adapters.sandbox.client.begin", return_value=Begun())
+    yield
+    while _RECORDS:
+        _RECORDS.pop().let_go()
+    with airflow_under_test.session() as session:
+        session.execute(delete(Job))
+
+
+def begun(**arguments: Any) -> int:
+    made: int = backfill(local=True, **arguments)["backfill_id"]
+    return made
+
+
+def record_of(backfill_id: int) -> Record:
+    """Make the record of the backfill's job, which lives until it is let go."""
+    facts = {"operation": "backfill_dag", "owner": "this process", "arguments": {}, "created_at": 0, "cleanup": None}
+    _RECORDS.append(Record.create(sandbox.jobs_folder(), {"job_id": state_of(backfill_id)["job_id"], **facts}))
+    return _RECORDS[-1]
+
+
+def make_run(date: str, job_id: Optional[int] = None) -> None:
+    """Have the run of a date run, as Airflow's own job makes it."""
+    import pendulum
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+
+    day = pendulum.parse(date)
+    with airflow_under_test.session() as session:
+        airflow().stored_dag("daily", session).create_dagrun(
+            run_type=DagRunType.BACKFILL_JOB,
+            execution_date=day,
+            data_interval=(day, day.add(days=1)),  # type: ignore[union-attr, call-arg]
+            state=DagRunState.RUNNING,
+            external_trigger=False,
+            creating_job_id=job_id,
+            session=session,
+        )
+
+
+def states() -> List[str]:
+    return [run["state"] for run in runs()]
+
+
+def set_row(backfill_id: int, **values: Any) -> None:
+    from airflow.models.log import Log
+
+    with airflow_under_test.session() as session:
+        row = session.get(Log, backfill_id)
+        row.extra = json.dumps({**json.loads(row.extra), **values})
+
+
+def make_older(backfill_id: int) -> None:
+    """Have the backfill be one whose job had time enough to begin."""
+    from datetime import timedelta
+
+    from airflow.models.log import Log
+
+    with airflow_under_test.session() as session:
+        row = session.get(Log, backfill_id)
+        row.dttm = row.dttm - timedelta(hours=1)
+
+
+def end_run(date: str, state: str, dag_id: str = "daily", **arguments: Any) -> str:
+    """Have a run of that date be over, and return its id."""
+    run_id: str = native_api.call("trigger_dag", dag_id=dag_id, logical_date=date, **arguments)["run_id"]
+    set_state(state, date, dag_id)
+    return run_id
+
+
+class TestCancelled:
+    def test_it_holds_until_its_job_has_ended_what_it_runs(self, unbegun: None) -> None:
+        first = begun()
+        record = record_of(first)
+        make_run(DATES[0])
+        assert native_api.call("cancel_backfill", backfill_id=first)["state"] == "cancelled"
+        assert record.is_asked_to_end()
+        with pytest.raises(errors.BackfillIsActive) as caught:
+            begun(reprocess_behavior="failed")
+        assert caught.value.backfill_id == first
+        with pytest.raises(errors.BackfillHasEnded, match="cancelled"):
+            native_api.call("cancel_backfill", backfill_id=first)
+        work.give_up(first)
+        record.let_go()
+        assert (states(), state_of(first)["state"]) == (["failed"], "cancelled")
+        assert begun(reprocess_behavior="failed") != first
+
+    def test_a_late_clean_up_leaves_the_next_one(self, unbegun: None) -> None:
+        first = begun()
+        native_api.call("cancel_backfill", backfill_id=first)
+        second = begun()
+        make_run(DATES[0])
+        work.give_up(first)
+        assert states() == ["running"]
+        assert (state_of(first)["total_runs"], state_of(second)["runs"]) == (0, {"running": 1})
+
+    def test_a_job_that_has_not_begun_runs_nothing(self, unbegun: None, mocker: Any) -> None:
+        begins = mocker.patch("native_api.adapters.compat.airflow2.backfills.Backfills2.run")
+        first = begun()
+        native_api.call("cancel_backfill", backfill_id=first)
+        work.run(first, None, [], conf=None, ignore_first_depends_on_past=False)
+        assert begins.call_args_list == []
+        assert state_of(first)["state"] == "cancelled"
+
+    def test_no_stretch_begins_after_it(self, unbegun: None, mocker: Any) -> None:
+        """Though the job was told by the database alone."""
+        end_run(DATES[1], "success")
+        first = begun()
+
+        def run(self: Any, dag: Any, *dates: Any, **how: Any) -> None:
+            with airflow_under_test.session() as session:
+                airflow().backfills.cancel(session, airflow().backfills.found(session, [first])[0])
+
+        begins = mocker.patch(
+            "native_api.adapters.compat.airflow2.backfills.Backfills2.run", autospec=True, side_effect=run
+        )
+        work.run(first, None, [], conf=None, ignore_first_depends_on_past=True)
+        assert len(begins.call_args_list) == 1
+
+
+class TestLost:
+    def test_what_it_left_is_run_again(self, unbegun: None) -> None:
+        first = begun()
+        record_of(first).let_go()
+        make_run(DATES[0])
+        second = backfill(local=True, reprocess_behavior="failed")
+        assert [run["action"] for run in second["runs"]] == ["reprocess", "create", "create"]
+        assert (state_of(first)["state"], states()) == ("failed", ["failed"])
+        with airflow_under_test.session() as session:
+            dag = airflow().stored_dag("daily", session)
+            airflow().backfills.take_over(session, dag, [runs()[0]["run_id"]])
+        work.give_up(first)
+        assert states() == ["queued"]
+
+    def test_one_that_never_had_a_record(self, unbegun: None) -> None:
+        first = begun()
+        assert state_of(first)["state"] == "running"
+        with pytest.raises(errors.BackfillIsActive):
+            begun()
+        make_older(first)
+        assert state_of(first)["state"] == "failed"
+        assert begun() != first
+
+    def test_nothing_of_it_is_taken_down_where_the_next_one_is_refused(self, unbegun: None) -> None:
+        first = begun()
+        record_of(first).let_go()
+        make_run(DATES[0])
+        with pytest.raises(errors.Invalid):
+            begun(task_regex="nope")
+        assert states() == ["running"]
+
+
+class TestElsewhere:
+    @pytest.fixture
+    def elsewhere(self, unbegun: None) -> int:
+        """Return a backfill that another machine runs, whose job Airflow hears of."""
+        import pendulum
+        from airflow.jobs.job import Job
+
+        made = begun()
+        set_row(made, hostname="other.example")
+        with airflow_under_test.session() as session:
+            job = Job(job_type="BackfillJob", state="running", latest_heartbeat=pendulum.now("UTC"))
+            session.add(job)
+            session.flush()
+            job_id = int(job.id)
+        make_run(DATES[0], job_id)
+        return made
+
+    def test_the_machine_is_named(self, elsewhere: int) -> None:
+        with pytest.raises(errors.Conflict, match=r"'other\.example'") as caught:
+            native_api.call("cancel_backfill", backfill_id=elsewhere)
+        assert (caught.value.status, vars(caught.value)) == (
+            409,
+            {"backfill_id": elsewhere, "hostname": "other.example"},
+        )
+        assert (state_of(elsewhere)["state"], states()) == ("running", ["running"])
+        make_older(elsewhere)
+        assert state_of(elsewhere)["state"] == "running"
+
+    def test_one_whose_machine_is_gone(self, elsewhere: int) -> None:
+        import pendulum
+        from airflow.jobs.job import Job
+        from sqlalchemy import update
+
+        with airflow_under_test.session() as session:
+            session.execute(update(Job).values(latest_heartbeat=pendulum.now("UTC").subtract(hours=1)))
+        with pytest.raises(errors.BackfillIsActive):
+            begun()
+        assert native_api.call("cancel_backfill", backfill_id=elsewhere)["state"] == "cancelled"
+        assert (state_of(elsewhere)["state"], states()) == ("cancelled", ["failed"])
+        assert begun() != elsewhere
+
+
+class TestWhatRunsAgain:
+    def test_runs_keep_their_configuration(self, fresh: Any) -> None:
+        """Each as it is, where the backfill has none of its own."""
+        dag_id, confs = "daily_with_past", [{"n": 1}, {}, {"n": 1}]
+        for date, conf in zip(DATES, confs):
+            end_run(date, "success", dag_id, conf=conf)
+        made = backfill(dag_id, local=True, reprocess_behavior="completed", to_date=DATES[1])
+        job_id = state_of(made["backfill_id"])["job_id"]
+        jobs_under_test.wait(job_id, "success", seconds=SECONDS)
+        told = state_of(made["backfill_id"])
+        assert (told["state"], told["runs"]) == ("success", {"success": 2}), native_api.call("job_state", job_id=job_id)
+        assert [run["conf"] for run in runs(dag_id)] == confs
+        assert [run["run_type"] for run in runs(dag_id)] == ["backfill", "backfill", "manual"]
+
+    @pytest.mark.parametrize("given, date_ranges", [(None, [DATES[:1], DATES[1:2], DATES[2:]]), ({"m": 2}, [DATES])])
+    def test_a_date_range_has_one_configuration(
+        self, unbegun: None, mocker: Any, given: Any, date_ranges: List[List[str]]
+    ) -> None:
+        """One that fails does not keep the others from running, and only the first date of all ignores the past."""
+        from airflow.exceptions import BackfillUnfinished
+
+        runs_before = [end_run(date, "failed", conf={"n": n}) for n, date in enumerate(DATES)]
+        first = begun(reprocess_behavior="failed", conf=given)
+        told = []
+
+        def run(self: Any, dag: Any, first: Any, last: Any, **how: Any) -> Exception:
+            told.append((first.isoformat(), last.isoformat(), how["conf"], how["ignore_first_depends_on_past"]))
+            return BackfillUnfinished(f"the one of {first}", None)
+
+        mocker.patch("native_api.adapters.compat.airflow2.backfills.Backfills2.run", run)
+        with pytest.raises(BackfillUnfinished, match="2024-01-01"):
+            work.run(first, None, runs_before, conf=given, ignore_first_depends_on_past=True)
+        assert told == [
+            (dates[0], dates[-1], given or {"n": number}, number == 0) for number, dates in enumerate(date_ranges)
+        ]
+
+    def test_a_local_one_takes_the_runs_of_another_kind_over(self, unbegun: None) -> None:
+        first = backfill()["backfill_id"]
+        finish("daily", "failed", failed="get_left")
+        second = begun(reprocess_behavior="failed")
+        with airflow_under_test.session() as session:
+            dag = airflow().stored_dag("daily", session)
+            airflow().backfills.take_over(session, dag, [run["run_id"] for run in runs()])
+        assert state_of(second)["runs"] == {"queued": 3}
+        assert (state_of(first)["state"], state_of(first)["total_runs"]) == ("failed", 0)
+        with pytest.raises(errors.BackfillHasEnded):
+            native_api.call("cancel_backfill", backfill_id=first)
+        assert states() == ["queued"] * 3

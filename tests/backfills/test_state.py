@@ -1,0 +1,250 @@
+"""backfill_state, list_backfills, cancel_backfill, and who may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import native_api
+from native_api import errors
+from native_api.permissions import Resource
+from tests.support import airflow_under_test
+from tests.support.auth_managers import USER
+from tests.support.backfills import DATES, backfill, finish, run_of, runs, set_run, state_of
+from tests.support.problems import assert_problem
+
+
+class TestState:
+    def test_how_it_is_asked(self, fresh: Any) -> None:
+        made = backfill(reprocess_behavior="failed")
+        told = state_of(made["backfill_id"])
+        expected = {
+            "backfill_id": made["backfill_id"],
+            "dag_id": "daily",
+            "state": "running",
+            "from_date": DATES[0],
+            "to_date": DATES[2],
+            "reprocess_behavior": "failed",
+            "local": False,
+            "job_id": None,
+            "runs": {"queued": 3},
+            "total_runs": 3,
+            "fraction_done": 0.0,
+            "tasks": {"none": 18},
+            "failed_runs": [],
+            "failed_tasks": [],
+        }
+        assert {name: told[name] for name in expected} == expected
+        assert told["created_at"]
+        assert told["created_by"] == (None if airflow_under_test.version() == (3, 0) else "this process")
+
+    def test_part_of_it_is_done(self, fresh: Any) -> None:
+        made = backfill()
+        finish("daily", "success", only=run_of(DATES[0]))
+        told = state_of(made["backfill_id"])
+        assert (told["state"], told["runs"]) == ("running", {"success": 1, "queued": 2})
+        assert told["fraction_done"] == 0.3333
+
+    def test_it_succeeds(self, fresh: Any) -> None:
+        made = backfill()
+        finish("daily", "success")
+        told = state_of(made["backfill_id"])
+        assert (told["state"], told["runs"], told["fraction_done"]) == ("success", {"success": 3}, 1.0)
+        assert (told["tasks"], told["failed_runs"], told["failed_tasks"]) == ({"success": 18}, [], [])
+
+    def test_it_fails(self, fresh: Any) -> None:
+        made = backfill()
+        finish("daily", "failed", failed="get_left", only=run_of(DATES[1]))
+        finish("daily", "success")
+        told = state_of(made["backfill_id"])
+        assert (told["state"], told["runs"]) == ("failed", {"failed": 1, "success": 2})
+        assert told["failed_runs"] == [run_of(DATES[1])]
+        assert {task["task_id"] for task in told["failed_tasks"]} == {"get_left"}
+        assert all(task["logical_date"] == task["execution_date"] for task in told["failed_tasks"])
+
+    def test_it_is_read_in_other_processes(self, web: Any) -> None:
+        """What there is to know lies in the database."""
+        made = web.typed("backfill_dag", login="admin", dag_id="daily", from_date=DATES[0])
+        assert made.status == 202
+        location = made.headers.get("Location", made.headers.get("location"))
+        assert location == made.json["url"]
+        assert location.endswith(f"/native_api/v1/backfill_state?backfill_id={made.json['backfill_id']}")
+        assert state_of(made.json["backfill_id"])["created_by"] in ("admin", None)
+
+    def test_none_of_that_id(self, fresh: Any) -> None:
+        for name in ("backfill_state", "cancel_backfill"):
+            with pytest.raises(errors.BackfillNotFound, match="99999"):
+                native_api.call(name, backfill_id=99999)
+
+    def test_another_row_of_the_audit_log_is_none(self, fresh: Any) -> None:
+        """On Airflow 2 a backfill is a row of that table; others are not."""
+        native_api.call("set_variable", key="k", value="v")
+        with pytest.raises(errors.BackfillNotFound):
+            state_of(airflow_under_test.audit_rows()[0].id)
+
+
+class TestList:
+    def test_which_there_are(self, fresh: Any) -> None:
+        first = backfill("wire_dag")["backfill_id"]
+        second = backfill()["backfill_id"]
+        finish("wire_dag", "success")
+
+        def listed(**which: Any) -> Any:
+            answer = native_api.call("list_backfills", **which)
+            assert answer["total_entries"] >= len(answer["backfills"])
+            return [(one["backfill_id"], one["state"]) for one in answer["backfills"]]
+
+        assert listed() == [(first, "success"), (second, "running")]
+        assert listed(order_by="-backfill_id", limit=1) == [(second, "running")]
+        assert listed(offset=1) == [(second, "running")]
+        assert listed(dag_id="daily") == [(second, "running")]
+        assert listed(state=["success", "failed"]) == [(first, "success")]
+        assert listed(state=["cancelled"]) == []
+
+    def test_what_it_is_not_asked(self, fresh: Any) -> None:
+        with pytest.raises(errors.DagNotFound):
+            native_api.call("list_backfills", dag_id="nope")
+        with pytest.raises(errors.Invalid, match="queued"):
+            native_api.call("list_backfills", state=["queued"])
+
+
+class TestCancel:
+    def test_runs_that_have_not_begun_fail(self, fresh: Any) -> None:
+        made = backfill()
+        set_run(DATES[0], "running")
+        set_run(DATES[1], "success")
+        answer = native_api.call("cancel_backfill", backfill_id=made["backfill_id"])
+        assert answer == {
+            "backfill_id": made["backfill_id"],
+            "dag_id": "daily",
+            "state": "cancelled",
+            "failed_runs": 1,
+            "running_runs": 1,
+        }
+        assert [run["state"] for run in runs()] == ["running", "success", "failed"]
+        told = state_of(made["backfill_id"])
+        assert (told["state"], told["failed_runs"]) == ("cancelled", [run_of(DATES[2])])
+
+    def test_the_dag_can_be_backfilled_again(self, fresh: Any) -> None:
+        first = backfill()["backfill_id"]
+        native_api.call("cancel_backfill", backfill_id=first)
+        second = backfill(reprocess_behavior="failed")
+        assert {run["action"] for run in second["runs"]} == {"reprocess"}
+        assert state_of(second["backfill_id"])["runs"] == {"queued": 3}
+        assert state_of(first)["state"] == "cancelled"
+
+    @pytest.mark.parametrize("how", ["success", "cancelled"])
+    def test_one_that_has_ended(self, fresh: Any, how: str) -> None:
+        made = backfill()
+        if how == "success":
+            finish("daily", "success")
+        else:
+            native_api.call("cancel_backfill", backfill_id=made["backfill_id"])
+        before = runs()
+        with pytest.raises(errors.BackfillHasEnded, match=how) as caught:
+            native_api.call("cancel_backfill", backfill_id=made["backfill_id"])
+        assert caught.value.state == how
+        assert runs() == before
+
+    def test_other_runs_stay(self, fresh: Any) -> None:
+        native_api.call("trigger_dag", dag_id="daily", run_id="mine", logical_date="2024-05-05")
+        made = backfill()
+        native_api.call("cancel_backfill", backfill_id=made["backfill_id"])
+        assert native_api.call("dag_state", dag_id="daily", run_id="mine")["state"] == "queued"
+
+
+class TestRights:
+    """A caller who may do all with one DAG, and nothing with others."""
+
+    @pytest.fixture
+    def restricted(self, web: Any, mocker: Any) -> Any:
+        mocker.patch(
+            f"{USER}.may",
+            lambda self, access, dag_id=None: dag_id == "wire_dag",
+        )
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: {"wire_dag"})
+        return web
+
+    def test_only_what_they_may(self, restricted: Any) -> None:
+        theirs, others = backfill("wire_dag")["backfill_id"], backfill()["backfill_id"]
+        listed = restricted.typed("list_backfills", login="user").json
+        assert [one["backfill_id"] for one in listed["backfills"]] == [theirs]
+        assert restricted.typed("backfill_state", login="user", backfill_id=theirs).status == 200
+        for name in ("backfill_state", "cancel_backfill"):
+            answer = restricted.typed(name, login="user", backfill_id=others)
+            assert_problem(answer, 404)
+            assert "daily" not in answer.text
+        assert state_of(others)["state"] == "running"
+        assert restricted.typed("cancel_backfill", login="user", backfill_id=theirs).status == 200
+
+    def test_who_may_read_is_told_what_ending_takes(self, web: Any) -> None:
+        answer = web.typed("cancel_backfill", login="viewer", backfill_id=backfill()["backfill_id"])
+        assert_problem(answer, 403)
+        assert answer.json["permission"] == "edit the DAG run of the DAG 'daily'"
+
+    def test_it_takes_the_right_to_read_the_pool(self, web: Any, mocker: Any) -> None:
+        """Whether there is one is for those who may."""
+        mocker.patch(
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.resource is not Resource.POOL,
+        )
+        answers = [
+            web.typed("backfill_dag", login="user", dag_id="daily", from_date=DATES[0], pool=pool, dry_run=True)
+            for pool in ("default_pool", "nowhere")
+        ]
+        for answer, pool in zip(answers, ("default_pool", "nowhere")):
+            assert_problem(answer, 403)
+            assert answer.json["permission"] == f"read the pool '{pool}'"
+
+    @pytest.mark.parametrize("resource, method", [("DAG", "PUT"), ("DAG_RUN", "POST")])
+    def test_it_takes_both_rights(self, web: Any, mocker: Any, resource: str, method: str) -> None:
+        """To edit the DAG, and to create its runs."""
+
+        def may(self: Any, access: Any, dag_id: Any = None) -> bool:
+            return (access.resource.name, access.method) != (resource, method)
+
+        mocker.patch(f"{USER}.may", may)
+        assert_problem(web.typed("backfill_dag", login="user", dag_id="daily", from_date=DATES[0]), 403)
+        assert runs() == []
+
+    def test_the_switch(self, web: Any, monkeypatch: Any) -> None:
+        """It ends what has begun before, too."""
+        made = backfill()
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__ALLOW_EXECUTE", "False")
+        assert_problem(web.typed("backfill_dag", login="admin", dag_id="wire_dag", from_date=DATES[0]), 403)
+        assert web.typed("cancel_backfill", login="admin", backfill_id=made["backfill_id"]).status == 200
+
+
+class TestTheOldProtocol:
+    def test_a_dry_run_of_some_days(self, web: Any) -> None:
+        answer = web.legacy("backfill", dag_id="wire_dag", start_date="2024-01-01", end_date="2024-01-02", dry_run="on")
+        day = "Dry run of DAG wire_dag on 2024-01-0{}T00:00:00+00:00\nTask extract\nTask transform\nTask load\n"
+        assert answer.json["output"]["stdout"] == day.format(1) + day.format(2)
+        assert "warning" not in answer.json
+
+    def test_one_that_goes_on(self, web: Any) -> None:
+        answer = web.legacy(
+            "backfill", dag_id="wire_dag", start_date="2024-01-01", task_regex="extract", donot_pickle="on"
+        )
+        assert (answer.status, answer.json["output"]["stdout"]) == (200, "")
+        result = answer.json["result"]
+        assert result["tasks"] == ["extract"]
+        assert "is paused" in answer.json["warning"]
+        assert f"/native_api/v1/backfill_state?backfill_id={result['backfill_id']}" in answer.json["warning"]
+
+    @pytest.mark.parametrize(
+        "arguments, status, said",
+        [
+            ({"dag_id": "nope", "start_date": "2024-01-01"}, 400, "does not exist"),
+            ({"dag_id": "failing", "start_date": "2024-01-01"}, 409, "no schedule"),
+            ({"dag_id": "daily"}, 400, "Name a date"),
+            ({"dag_id": "daily", "start_date": "2024-01-02", "end_date": "2024-01-01"}, 400, "before"),
+            ({"dag_id": "daily", "start_date": "2024-01-02", "local": "maybe"}, 400, "checkbox"),
+            ({"start_date": "2024-01-02"}, 400, "dag_id"),
+        ],
+    )
+    def test_what_is_refused(self, web: Any, arguments: Any, status: int, said: str) -> None:
+        answer = web.legacy("backfill", **arguments)
+        assert (answer.status, answer.json["status"]) == (status, "ERROR")
+        assert said in answer.json["output"]

@@ -1,0 +1,181 @@
+"""Backfills of one DAG after one another: whose runs are whose, and what one that has ended leaves to the next."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+import native_api
+from native_api import errors
+from tests.support.backfills import DATES, ON_2, backfill, finish, run_of, runs, set_run, set_state, state_of
+from tests.support.queries import statements
+
+only_on_3 = pytest.mark.skipif(ON_2, reason="Airflow 2 has no backfills of its own, and none that is paused")
+
+
+def cancel(backfill_id: int) -> Dict[str, Any]:
+    answer: Dict[str, Any] = native_api.call("cancel_backfill", backfill_id=backfill_id)
+    return answer
+
+
+def listed(**which: Any) -> Dict[str, Any]:
+    answer: Dict[str, Any] = native_api.call("list_backfills", **which)
+    return answer
+
+
+class TestRunsThatWereTakenOver:
+    def test_they_are_those_of_the_next_one(self, fresh: Any) -> None:
+        first = backfill()["backfill_id"]
+        finish("daily", "failed", failed="get_left")
+        second = backfill(reprocess_behavior="failed")["backfill_id"]
+        told = state_of(first)
+        assert (told["state"], told["runs"], told["tasks"]) == ("failed", {}, {})
+        assert told["warnings"] == ["3 of its runs are those of a later backfill now, and not counted here."]
+        assert state_of(second)["runs"] == {"queued": 3}
+        with pytest.raises(errors.BackfillHasEnded, match="failed"):
+            cancel(first)
+        assert [run["state"] for run in runs()] == ["queued"] * 3
+        with pytest.raises(errors.BackfillIsActive) as caught:
+            backfill()
+        assert caught.value.backfill_id == second
+        assert cancel(second)["failed_runs"] == 3
+
+    def test_the_others_stay(self, fresh: Any) -> None:
+        first = backfill()["backfill_id"]
+        finish("daily", "failed", failed="get_left", only=run_of(DATES[1]))
+        finish("daily", "success")
+        second = backfill(reprocess_behavior="failed")["backfill_id"]
+        told = state_of(first)
+        assert (told["state"], told["runs"]) == ("failed", {"success": 2})
+        assert told["warnings"] == ["1 of its runs is that of a later backfill now, and not counted here."]
+        assert (state_of(second)["state"], state_of(second)["runs"]) == ("running", {"queued": 1})
+        finish("daily", "success")
+        assert (state_of(first)["state"], state_of(second)["state"]) == ("failed", "success")
+
+    def test_more_than_once(self, fresh: Any) -> None:
+        ids = [backfill()["backfill_id"]]
+        for _ in range(2):
+            finish("daily", "success")
+            ids.append(backfill(reprocess_behavior="completed")["backfill_id"])
+        assert [state_of(backfill_id)["total_runs"] for backfill_id in ids] == [0, 0, 3]
+        assert [one["state"] for one in listed()["backfills"]] == ["success", "success", "running"]
+        for backfill_id in ids[:2]:
+            with pytest.raises(errors.BackfillHasEnded, match="success"):
+                cancel(backfill_id)
+
+    def test_one_that_has_ended_does_not_begin_again_with_a_run_of_it(self, fresh: Any) -> None:
+        """As Airflow has it once a backfill is complete."""
+        first = backfill()["backfill_id"]
+        finish("daily", "success")
+        second = backfill(from_date="2024-02-01", to_date="2024-02-01")["backfill_id"]
+        set_state("queued", DATES[0])
+        assert (state_of(first)["state"], state_of(second)["state"]) == ("success", "running")
+        with pytest.raises(errors.BackfillHasEnded):
+            cancel(first)
+
+
+class TestThoseThatArePast:
+    def past(self, first: int, last: int) -> None:
+        """Have a backfill be made, and end, for each of these days."""
+        for day in range(first, last + 1):
+            self.one(day)
+            finish("daily", "success")
+
+    def one(self, day: int) -> None:
+        backfill(from_date=f"2024-03-{day:02}", to_date=f"2024-03-{day:02}")
+
+    def test_what_they_cost_the_next_one(self, fresh: Any) -> None:
+        """No statement more, however many there are."""
+        self.past(1, 2)
+        with statements() as with_few:
+            self.one(3)
+        finish("daily", "success")
+        self.past(4, 8)
+        with statements() as with_many:
+            self.one(9)
+        assert len(with_many) == len(with_few)
+
+    def test_what_they_cost_who_asks_for_those_that_run(self, fresh: Any) -> None:
+        self.past(1, 2)
+        self.one(3)
+        with statements() as with_few:
+            listed(state=["running"])
+        finish("daily", "success")
+        self.past(4, 8)
+        self.one(9)
+        with statements() as with_many:
+            told = listed(state=["running"])
+        assert (told["total_entries"], len(with_many)) == (1, len(with_few))
+
+    def test_only_a_page_of_them_is_looked_at(self, fresh: Any) -> None:
+        self.past(1, 5)
+        told = listed(limit=2, offset=1, order_by="-backfill_id")
+        ids = [one["backfill_id"] for one in told["backfills"]]
+        assert (ids, told["total_entries"]) == (sorted(ids, reverse=True), 5)
+        assert [one["from_date"][:10] for one in told["backfills"]] == ["2024-03-04", "2024-03-03"]
+
+
+@only_on_3
+class TestPaused:
+    """What Airflow's own pages do with a backfill."""
+
+    def ask_airflow(self, web: Any, backfill_id: int, verb: str) -> None:
+        answer = web.request("PUT", f"/api/v2/backfills/{backfill_id}/{verb}", login="admin")
+        assert answer.status == 200, answer.text
+
+    def complete(self) -> None:
+        """Have the scheduler take down what is complete."""
+        from airflow.jobs.job import Job
+        from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+        SchedulerJobRunner(job=Job())._mark_backfills_complete()
+
+    def test_it_is_told(self, web: Any) -> None:
+        made = backfill()["backfill_id"]
+        self.ask_airflow(web, made, "pause")
+        told = state_of(made)
+        assert told["state"] == "running"
+        line = f"The backfill {made} is paused in Airflow: its runs wait until it is unpaused there."
+        assert line in told["warnings"]
+        assert listed()["warnings"] == [line]
+        self.ask_airflow(web, made, "unpause")
+        assert line not in state_of(made)["warnings"]
+        assert "warnings" not in listed()
+
+    @pytest.mark.parametrize("state", ["success", "failed"])
+    def test_one_that_ran_to_its_end(self, web: Any, state: str) -> None:
+        made = backfill()["backfill_id"]
+        set_run(DATES[0], "running")
+        self.ask_airflow(web, made, "pause")
+        finish("daily", state)
+        set_run(DATES[0], state)
+        self.complete()
+        assert state_of(made)["state"] == state
+        assert "warnings" not in state_of(made)
+        assert [one["state"] for one in listed()["backfills"]] == [state]
+        with pytest.raises(errors.BackfillHasEnded, match=state):
+            cancel(made)
+        backfill(reprocess_behavior="failed" if state == "failed" else "completed")
+        assert state_of(made)["state"] == state
+
+    def test_one_that_was_cancelled_there(self, web: Any) -> None:
+        others = backfill("wire_dag", from_date="2024-05-01", to_date="2024-05-01")["backfill_id"]
+        made = backfill()["backfill_id"]
+        set_run(DATES[0], "running")
+        self.ask_airflow(web, made, "pause")
+        self.ask_airflow(web, others, "pause")
+        self.ask_airflow(web, made, "cancel")
+        finish("wire_dag", "success")
+        self.complete()
+        assert (state_of(made)["state"], state_of(made)["failed_runs"]) == (
+            "cancelled",
+            [run_of(day) for day in DATES[1:]],
+        )
+        assert state_of(others)["state"] == "success"
+
+    def test_one_that_was_paused_and_cancelled_here(self, web: Any) -> None:
+        made = backfill()["backfill_id"]
+        self.ask_airflow(web, made, "pause")
+        assert cancel(made)["failed_runs"] == 3
+        assert state_of(made)["state"] == "cancelled"

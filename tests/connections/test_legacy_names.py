@@ -1,0 +1,75 @@
+"""Connections in the old protocol, and on the command line."""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.connections import FIELDS, get
+from tests.support.wire import EXCHANGES
+
+
+class TestLegacy:
+    def test_the_list_is_the_recorded_table(self, airflow: Any) -> None:
+        """Box, widths, and texts that are cut in their middle."""
+        from native_api.http.legacy.names.connections import COLUMNS, _table
+
+        recorded = EXCHANGES[17]["stdout"].replace("'<path>   ", "'/tmp/sqlite_default.db'  ".ljust(27))
+        lines = recorded.splitlines()[3::2]
+        rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+        assert len(rows) == 40
+        given = [dict(zip(COLUMNS, map(ast.literal_eval, row))) for row in rows]
+        assert _table({"connections": given}) == recorded
+
+    def test_a_connection_with_an_extra(self, web: Any) -> None:
+        web.legacy("connections", add="on", conn_id="h", conn_uri="http://h", conn_extra='{"token": "hunter2"}')
+        assert json.loads(get("h")["extra"]) == {"token": "hunter2"}
+        answer = web.legacy("connections", list="on")
+        assert '│ \'{"token": "***"}\' │' in answer.json["output"]["stdout"]
+
+    def test_no_secret_is_shown(self, web: Any) -> None:
+        """In the text, the command, the arguments and the result, whether it works or not."""
+        said = {"conn_id": "c", "conn_uri": "http://u:hunter2@h", "conn_extra": '{"token": "hunter2"}'}
+        answers = [web.legacy("connections", add="on", **said) for _ in range(2)]
+        answers += [
+            web.legacy("connections", add="on", **{**said, name: "hunter2"}) for name in said if name != "conn_id"
+        ]
+        assert [answer.status for answer in answers] == [200, 200, 400, 400]
+        assert [answer.text for answer in answers if "hunter2" in answer.text] == []
+        assert answers[0].json["airflow_cmd"] == (
+            "airflow connections add c --conn-uri 'http://u:***@h' --conn-extra '{\"token\": \"***\"}'"
+        )
+        assert get()["password"] == "hunter2"
+
+    @pytest.mark.parametrize(
+        "arguments, missing",
+        [
+            ({"add": "on"}, "conn_id"),
+            ({"add": "on", "conn_id": "c"}, "conn_uri or conn_type"),
+            ({"delete": "on"}, "conn_id"),
+        ],
+    )
+    def test_missing_arguments(self, web: Any, arguments: Any, missing: str) -> None:
+        answer = web.legacy("connections", **arguments)
+        assert (answer.status, answer.json["output"]) == (400, f"The argument(s) ['{missing}'] are required")
+
+    def test_off_is_off(self, web: Any) -> None:
+        assert web.legacy("connections", list="off").json["output"]["stdout"] == ""
+
+
+def test_the_command_is_one_that_this_airflow_has(airflow: Any) -> None:
+    """Whatever the arguments are."""
+    from airflow.cli.cli_parser import get_parser
+
+    from native_api import registry
+
+    operation = registry.get("add_connection")
+    for said in (FIELDS, {"conn_uri": "http://u:p@h", "description": "d", "extra": {"a": 1}}):
+        words = operation.command(operation.request.load({"conn_id": "c", **said}))
+        assert words is not None
+        assert "p@ss" not in words and "hunter2" not in " ".join(words)
+        get_parser().parse_args(words)
+    assert operation.command(operation.request.load({"conn_id": "c", "conn_type": "http", "replace": True})) is None

@@ -1,0 +1,259 @@
+"""How daemons live: apart from the web worker, once each, found again, and ended."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import native_api
+from native_api import errors, settings
+from native_api.adapters.daemons import commands, folder, processes
+from tests.daemons.stand_ins import DEADLINE_SECONDS, DEAF, SLEEPS, WITH_A_CHILD, eventually, read_log, start, state
+from tests.support.problems import assert_problem
+from tests.support.versions import by_default_on
+
+pytestmark = [pytest.mark.slow, by_default_on("2.7", "2.11", "3.0", "3.3")]
+
+
+class TestApart:
+    """A daemon is no child of the web worker and has nothing of it."""
+
+    def test_its_session_and_its_files(self, stand_in: Any) -> None:
+        with open(settings.__file__, "rb") as ours:
+            os.set_inheritable(ours.fileno(), True)
+            process = psutil.Process(stand_in(SLEEPS)["pid"])
+            assert os.getsid(process.pid) == process.pid
+            assert process.ppid() != os.getpid()
+            assert process.pid not in [child.pid for child in psutil.Process().children(recursive=True)]
+            descriptors = {
+                int(name): os.readlink(f"/proc/{process.pid}/fd/{name}")
+                for name in os.listdir(f"/proc/{process.pid}/fd")
+            }
+            log = os.path.realpath(folder.path_of("kerberos.log", "", ".log"))
+            assert descriptors == {0: "/dev/null", 1: log, 2: log}
+
+    def test_its_signals(self, stand_in: Any) -> None:
+        """Python's web servers ignore some, and what is ignored stays so in a new program."""
+        asks = "import signal; print([int(n) for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN])"
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            stand_in(f"{asks}; {SLEEPS}")
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        # Python itself ignores these two.
+        assert ast.literal_eval(read_log("kerberos").splitlines()[0]) == [signal.SIGPIPE, signal.SIGXFSZ]
+
+    def test_its_environment(self, stand_in: Any, monkeypatch: Any) -> None:
+        """The web server's own, but for what the web server has set for itself."""
+        monkeypatch.setenv("OF_THE_DEPLOYER", "é")
+        monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+        stand_in(
+            "import os; print(ascii(os.environ['OF_THE_DEPLOYER']), '_AIRFLOW_PROCESS_CONTEXT' in os.environ); "
+            + SLEEPS
+        )
+        assert read_log("kerberos").splitlines()[0] == "'\\xe9' False"
+
+    def test_it_outlives_the_web_worker(self, fresh: Any) -> None:
+        """Even where that is killed with its whole group the moment it has answered."""
+        program = (
+            "import sys, os, signal\n"
+            "from native_api.adapters.daemons import folder, processes\n"
+            "folder.create()\n"
+            "root = sys.argv[1]\n"
+            "record = {'name': 'x', 'started_at': 'now', 'pid_file': root + '/x.pid', 'stdout': root + '/x.log',\n"
+            "          'stderr': root + '/x.log'}\n"
+            f"processes.start(record, [sys.executable, '-c', {SLEEPS!r}])\n"
+            "os.killpg(0, signal.SIGKILL)\n"
+        )
+        root = settings.get("daemons_dir")
+        ended = subprocess.run([sys.executable, "-c", program, root], start_new_session=True, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        record = folder.read_record("x")
+        assert record and eventually(lambda: "begun" in Path(root, "x.log").read_text())
+        assert processes.find(record)
+
+
+class TestOnce:
+    def test_a_second_start_is_refused(self, web: Any, stand_in: Any) -> None:
+        pid = stand_in(SLEEPS)["pid"]
+        answer = web.typed("start_daemon", daemon="kerberos")
+        assert_problem(answer, 409)
+        assert answer.json["pid"] == pid
+        assert str(pid) in web.legacy("kerberos").json["output"]
+
+    def test_another_name_is_another_daemon(self, stand_in: Any) -> None:
+        pids = {stand_in(SLEEPS, name=name)["pid"] for name in ("one", "two")}
+        assert len(pids) == 2
+        listed = native_api.call("list_daemons")
+        assert [(daemon["name"], daemon["state"]) for daemon in listed["daemons"]] == [
+            ("one", "running"),
+            ("two", "running"),
+        ]
+
+    def test_a_pid_file_in_use_is_refused(self, web: Any, stand_in: Any) -> None:
+        """A daemon's pid file goes on saying its own pid; one that has ended gives it up."""
+        first = stand_in(SLEEPS, name="one")
+        answer = web.typed("start_daemon", daemon="kerberos", name="two", pid="one.pid")
+        assert_problem(answer, 409)
+        assert answer.json["pid"] == first["pid"]
+        assert Path(first["pid_file"]).read_text() == f"{first['pid']}\n"
+        os.kill(first["pid"], signal.SIGKILL)
+        eventually(lambda: state("one") == "ended")
+        assert stand_in(SLEEPS, name="two", pid="one.pid")["pid_file"] == first["pid_file"]
+
+    def test_two_at_once(self, web: Any, mocker: Any) -> None:
+        """One wins."""
+        mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
+
+        def attempt(_: int) -> Any:
+            try:
+                return start("kerberos")["pid"]
+            except errors.DaemonRuns as exc:
+                return exc
+
+        with ThreadPoolExecutor(4) as pool:
+            outcomes = list(pool.map(attempt, range(4)))
+        (pid,) = [outcome for outcome in outcomes if isinstance(outcome, int)]
+        assert [exc.pid for exc in outcomes if isinstance(exc, errors.DaemonRuns)] == [pid] * 3
+
+    def test_one_that_has_ended_is_started_again(self, stand_in: Any) -> None:
+        first = stand_in(SLEEPS)["pid"]
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: state("kerberos") == "ended")
+        assert stand_in(SLEEPS)["pid"] != first
+        assert state("kerberos") == "running"
+        assert eventually(lambda: read_log("kerberos") == "begun\nbegun\n")
+
+
+class TestFinding:
+    def test_another_process_has_the_pid(self, fresh: Any, web: Any) -> None:
+        """It is neither taken for the daemon nor stopped."""
+        other = subprocess.Popen([sys.executable, "-c", SLEEPS], stdout=subprocess.DEVNULL)
+        try:
+            fresh.store_daemon("scheduler")
+            folder.write_record({**(folder.read_record("scheduler") or {}), "pid": other.pid})
+            assert state("scheduler") == "ended"
+            answer = native_api.call("stop_daemon", name="scheduler")
+            assert (answer["state"], answer["killed"]) == ("ended", [])
+            assert "not running" in answer["warnings"][0]
+            assert other.poll() is None
+        finally:
+            other.kill()
+            other.wait()
+
+    def test_one_of_another_machine(self, fresh: Any) -> None:
+        fresh.store_daemon("scheduler")
+        folder.write_record({**(folder.read_record("scheduler") or {}), "hostname": "elsewhere"})
+        assert state("scheduler") == "unknown"
+        assert native_api.call("stop_daemon", name="scheduler")["state"] == "unknown"
+
+    @pytest.mark.parametrize("operation", ["daemon_state", "daemon_log", "stop_daemon"])
+    def test_one_that_was_never_started(self, web: Any, operation: str) -> None:
+        """Nothing but what this API has started is known, a scheduler of another hand neither."""
+        assert_problem(web.typed(operation, name="scheduler"), 404)
+        assert_problem(web.typed(operation, name="../../etc/passwd"), 422)
+
+    def test_its_heartbeat(self, fresh: Any, stand_in: Any) -> None:
+        """Airflow's own row is found by the machine and the start; an older one is another's."""
+        from airflow.jobs.job import Job
+        from sqlalchemy import delete
+
+        with fresh.session() as session:
+            session.add(job := Job(state="running"))
+            job.job_type = "SchedulerJob"
+        assert stand_in(SLEEPS, daemon="scheduler")["heartbeat"] is None
+        with fresh.session() as session:
+            session.add(job := Job(state="running"))
+            job.job_type = "SchedulerJob"
+        heartbeat = native_api.call("daemon_state", name="scheduler")["heartbeat"]
+        assert (heartbeat["state"], heartbeat["is_alive"]) == ("running", True)
+        with fresh.session() as session:
+            session.execute(delete(Job))
+
+
+class TestEnding:
+    def test_by_itself(self, stand_in: Any) -> None:
+        pid = stand_in(SLEEPS)["pid"]
+        answer = native_api.call("stop_daemon", name="kerberos")
+        assert (answer["state"], answer["killed"], bool(answer["stopped_at"])) == ("stopped", [], True)
+        assert not Path(answer["pid_file"]).exists()
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+    def test_by_force(self, stand_in: Any) -> None:
+        """What it has started is killed with it, sessions of its own included."""
+        pid = stand_in(WITH_A_CHILD, DEAF)["pid"]
+        child = int(read_log("kerberos").split("child ")[1].split()[0])
+        answer = native_api.call("stop_daemon", name="kerberos", grace_seconds=0.2)
+        assert answer["state"] == "stopped"
+        assert set(answer["killed"]) == {pid, child}
+        for killed in (pid, child):
+            assert not psutil.pid_exists(killed) or psutil.Process(killed).status() == psutil.STATUS_ZOMBIE
+
+    def test_to_it_alone(self, stand_in: Any) -> None:
+        """SIGTERM goes to the daemon, which tells its children itself."""
+        quits = WITH_A_CHILD.replace("signal.SIG_IGN", "lambda *_: sys.exit()")
+        stand_in(quits, SLEEPS)
+        child = psutil.Process(int(read_log("kerberos").split("child ")[1].split()[0]))
+        assert native_api.call("stop_daemon", name="kerberos")["killed"] == []
+        assert child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+        child.kill()
+
+
+class TestDyingAtOnce:
+    #: What a program says last, and what the answer makes of it.
+    SENTENCES = [
+        ("raise ModuleNotFoundError(\"No module named 'redis'\")", "the Python module redis is not installed."),
+        ("raise OSError(98, 'Address already in use')", "the port is in use."),
+        ("raise FileNotFoundError(2, 'No such file or directory', 'kinit')", "kinit is not installed"),
+        ("print('kinit: Cannot contact any KDC'); raise SystemExit(1)", "kinit: Cannot contact any KDC."),
+        ("print('no such table: log'); raise SystemExit(1)", "run airflow db migrate."),
+        ("print('nobody knows why'); raise SystemExit(1)", "nobody knows why"),
+    ]
+
+    @pytest.mark.parametrize("program, sentence", SENTENCES)
+    def test_the_answer_says_why(self, web: Any, mocker: Any, program: str, sentence: str) -> None:
+        mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", program])
+        answer = web.typed("start_daemon", daemon="kerberos", wait_seconds=DEADLINE_SECONDS)
+        assert_problem(answer, 409)
+        assert sentence in answer.json["detail"]
+        assert answer.json["log_file"] == native_api.call("daemon_state", name="kerberos")["log_file"]
+        assert answer.json["pid"] and answer.json["log_tail"]
+        assert state("kerberos") == "ended"
+        assert not Path(settings.get("daemons_dir"), "kerberos.pid").exists()
+
+    def test_what_cannot_be_started_leaves_nothing(self, web: Any, mocker: Any) -> None:
+        mocker.patch.object(commands, "command_of", return_value=["/no/such/program"])
+        answer = web.typed("start_daemon", daemon="kerberos")
+        assert_problem(answer, 409)
+        assert "could not be started: [Errno 2]" in answer.json["detail"]
+        assert native_api.call("list_daemons")["daemons"] == []
+        assert not Path(settings.get("daemons_dir"), "kerberos.pid").exists()
+
+    def test_what_an_earlier_one_said_does_not_count(self, web: Any, mocker: Any) -> None:
+        for program in ("raise OSError(98, 'Address already in use')", "raise SystemExit(1)"):
+            mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", program])
+            answer = web.typed("start_daemon", daemon="kerberos", wait_seconds=DEADLINE_SECONDS)
+        assert answer.json["log_tail"] == ""
+        assert "in use" not in answer.json["detail"]
+
+    def test_a_program_that_is_not_there(self, web: Any, mocker: Any) -> None:
+        mocker.patch.object(commands, "command_of", return_value=["/no/such/program"])
+        answer = web.typed("start_daemon", daemon="kerberos")
+        assert_problem(answer, 409)
+        assert "No such file" in answer.json["detail"]
+        assert native_api.call("list_daemons")["total_entries"] == 0
+
+    def test_of_airflow_itself(self, web: Any) -> None:
+        """The renewer without a keytab ends at once, on every Airflow."""
+        answer = web.typed("start_daemon", daemon="kerberos", principal="x", keytab="/no/keytab", wait_seconds=60)
+        assert_problem(answer, 409)
+        assert "kinit" in answer.json["detail"]

@@ -1,0 +1,223 @@
+"""Reading DAG files executes them: a caller has those read whose every DAG is theirs, and no others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+import native_api
+from native_api.adapters.compat import airflow
+from tests.support import airflow_under_test, jobs_under_test
+from tests.support.airflow_under_test import DAGS
+from tests.support.auth_managers import stand_in, with_rights_on
+from tests.support.problems import assert_problem
+
+OPERATIONS = ("dag_report", "refresh_all_dags")
+DEFINES = {
+    "mine.py": ["others_mine"],
+    "shared.py": ["others_mine_too", "others_shared"],
+    "theirs.py": ["others_theirs"],
+    "new.py": ["others_new"],
+}
+
+
+def write(folder: Path, name: str) -> None:
+    """Write a file that leaves a mark when it is executed."""
+    made = [f"made_{dag_id} = DAG('{dag_id}')" for dag_id in DEFINES[name]]
+    mark = f"open({str(folder / 'marks')!r}, 'a').write('{name}\\n')"
+    (folder / name).write_text("\n".join(["from airflow import DAG", mark, *made, ""]), encoding="utf-8")
+
+
+def executed(folder: Path) -> List[str]:
+    """Return which files were executed since this was last asked."""
+    marks = folder / "marks"
+    names = sorted(set(marks.read_text().split())) if marks.exists() else []
+    marks.unlink(missing_ok=True)
+    return names
+
+
+@pytest.fixture
+def folder(web: Any) -> Iterator[Path]:
+    """A folder with files that Airflow has read, and one that it has not."""
+    made = DAGS / "others"
+    made.mkdir()
+    for name in ("mine.py", "shared.py", "theirs.py"):
+        write(made, name)
+    assert len(native_api.call("refresh_all_dags", subdir=str(made))["added"]) == 4
+    write(made, "new.py")
+    executed(made)
+    yield made
+    shutil.rmtree(made)
+    forget()
+
+
+def forget() -> None:
+    """Delete what Airflow knows of the DAGs of these tests."""
+    from airflow.models.dag import DagModel
+
+    for dag_id in sum(DEFINES.values(), []):
+        with airflow_under_test.session() as session:
+            if session.get(DagModel, dag_id):
+                airflow().delete_dag(dag_id, session)
+
+
+def read_files(answer: Any) -> List[str]:
+    assert answer.status == 200, answer.text
+    return sorted(Path(file["file"]).name for file in answer.json["files"])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+class TestRightsOnSomeDags:
+    """An auth manager may give them on single DAGs, and besides that to list DAGs."""
+
+    def test_files_of_others_are_not_executed(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
+        stand_in(mocker, with_rights_on("others_mine", "others_mine_too"))
+        answer = web.typed(operation, login="viewer", subdir=str(folder))
+        assert read_files(answer) == ["mine.py"]
+        assert executed(folder) == ["mine.py"]
+        assert "theirs" not in answer.text
+        assert answer.json["total_entries"] == 1
+
+    def test_all_dags_of_a_file(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
+        stand_in(mocker, with_rights_on("others_mine_too", "others_shared"))
+        assert read_files(web.typed(operation, login="viewer", subdir=str(folder))) == ["shared.py"]
+
+    def test_a_right_on_every_dag_is_one_on_new_ones(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
+        """But for a DAG that it is refused on."""
+        stand_in(mocker, lambda method, dag_id, team: dag_id != "others_shared")
+        files = read_files(web.typed(operation, login="viewer", subdir=str(folder)))
+        assert files == ["mine.py", "new.py", "theirs.py"]
+
+    def test_it_takes_the_right_to_execute(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
+        stand_in(mocker, lambda method, dag_id, team: method == "GET")
+        assert_problem(web.typed(operation, login="viewer", subdir=str(folder)), 403)
+        assert executed(folder) == []
+
+
+def test_files_of_others_that_are_gone_stay_in_the_database(web: Any, folder: Path, mocker: Any) -> None:
+    """Deactivating their DAGs is for those who may execute them."""
+    for name in ("mine.py", "theirs.py"):
+        (folder / name).unlink()
+    stand_in(mocker, with_rights_on("others_mine"))
+    answer = web.typed("refresh_all_dags", login="viewer", subdir=str(folder), remove_missing=True)
+    assert read_files(answer) == ["mine.py"]
+    assert answer.json["removed"] == ["others_mine"]
+    assert "theirs" not in answer.text
+    assert native_api.call("list_dags", dag_id_pattern="others_theirs")["total_entries"] == 1
+
+
+def test_a_right_to_list_dags_shows_those_that_may_be_read(web: Any, mocker: Any) -> None:
+    stand_in(mocker, with_rights_on("wire_dag"))
+    native_api.call("trigger_dag", dag_id="wire_dag", run_id="theirs")
+    native_api.call("trigger_dag", dag_id="mapped", run_id="others")
+    assert [dag["dag_id"] for dag in web.typed("list_dags", login="viewer").json["dags"]] == ["wire_dag"]
+    assert [run["run_id"] for run in web.typed("list_dag_runs", login="viewer").json["dag_runs"]] == ["theirs"]
+    instances = web.typed("list_task_instances", login="viewer").json["task_instances"]
+    assert {instance["dag_id"] for instance in instances} == {"wire_dag"}
+
+
+@pytest.mark.skipif(airflow_under_test.version() < (3, 2), reason="Airflow's own lists ask for each since 3.2.")
+@pytest.mark.parametrize("kind, name", [("variable", "key"), ("connection", "conn_id"), ("pool", "name")])
+def test_a_right_to_list_things_shows_those_that_may_be_read(web: Any, mocker: Any, kind: str, name: str) -> None:
+    """Without teams, too."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    for one in ("mine", "theirs"):
+        native_api.call("set_variable", key=one, value="v")
+        native_api.call("add_connection", conn_id=one, conn_type="http")
+        native_api.call("set_pool", name=one, slots=1)
+    stand_in(mocker, with_rights_on())
+    mocker.patch.object(type(get_auth_manager()), f"get_authorized_{kind}s", return_value={"mine"})
+    listed = web.typed(f"list_{kind}s", login="admin").json[f"{kind}s"]
+    assert [thing[name] for thing in listed] == ["mine"]
+
+
+BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
+LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
+
+
+@pytest.mark.skipif(airflow_under_test.version() < (3, 2), reason="Teams came with Airflow 3.2.")
+@pytest.mark.skipif(airflow_under_test.has_fab(), reason="FAB knows no teams.")
+class TestTeams:
+    """The bundle ``blue`` is a team's that ``op`` is not in, and ``common`` is nobody's."""
+
+    @pytest.fixture
+    def bundles(self, web: Any, tmp_path: Path, monkeypatch: Any) -> Iterator[Dict[str, Path]]:
+        from airflow.dag_processing.bundles import manager
+        from airflow.models import dag as module
+        from airflow.models.dagbundle import DagBundleModel
+        from airflow.models.team import Team
+        from sqlalchemy import delete
+
+        folders = {name: tmp_path / name for name in ("common", "blue")}
+        for folder, file in zip(folders.values(), ("mine.py", "theirs.py")):
+            folder.mkdir()
+            write(folder, file)
+        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+        monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+        self.configure(monkeypatch, folders)
+        # 3.4 reads the configuration of the bundles once.
+        forget_bundles = getattr(getattr(manager, "_load_bundle_config_snapshot", None), "cache_clear", lambda: None)
+        forget_bundles()
+        with airflow_under_test.session() as session:
+            session.add(Team(name="blue"))
+        jobs_under_test.forget_server()
+        native_api.call("refresh_all_dags")
+        # 3.3 remembers teams for a while.
+        forget_teams = getattr(module, "clear_team_name_cache", lambda: None)
+        forget_teams()
+        write(folders["blue"], "new.py")
+        for folder in folders.values():
+            executed(folder)
+        yield folders
+        jobs_under_test.forget_server()
+        for folder in folders.values():
+            shutil.rmtree(folder)
+        forget()
+        with airflow_under_test.session() as session:
+            session.execute(delete(Team))
+            for bundle in session.query(DagBundleModel).where(DagBundleModel.name.in_(folders)):
+                session.delete(bundle)
+        forget_teams()
+        forget_bundles()
+
+    def configure(self, monkeypatch: Any, folders: Dict[str, Path]) -> None:
+        teams = {"blue": "blue"}
+        listed = [
+            {"name": name, "classpath": LOCAL, "kwargs": {"path": str(path)}, "team_name": teams.get(name)}
+            for name, path in folders.items()
+        ]
+        monkeypatch.setenv(BUNDLES, json.dumps(listed))
+
+    def test_files_of_another_team_are_not_executed(self, web: Any, bundles: Any) -> None:
+        """Their bundle looks as one that does not exist."""
+        for operation in OPERATIONS:
+            answer = web.typed(operation, login="op")
+            assert read_files(answer) == read_files(web.typed(operation, login="op", bundle="common")) == ["mine.py"]
+            assert "blue" not in answer.text
+            theirs, none = (web.typed(operation, login="op", bundle=name) for name in ("blue", "nope"))
+            assert_problem(theirs, 422)
+            assert theirs.json["errors"] == {"bundle": ["There is no bundle 'blue'."]}
+            assert none.text == theirs.text.replace("blue", "nope")
+            for name in ("theirs.py", "nope.py"):
+                assert_problem(web.typed(operation, login="op", subdir=str(bundles["blue"] / name)), 403)
+        assert executed(bundles["blue"]) == []
+        assert read_files(web.typed("dag_report", login="admin")) == ["mine.py", "new.py", "theirs.py"]
+
+    def test_files_that_airflow_does_not_know_yet(self, web: Any, bundles: Any, monkeypatch: Any) -> None:
+        """Also where the bundle's team is configured and not stored yet, and where another bundle has the folder."""
+        from airflow.models.team import dag_bundle_team_association_table as table
+        from sqlalchemy import delete
+
+        (bundles["blue"] / "theirs.py").unlink()
+        self.configure(monkeypatch, {"common": bundles["common"].parent, "blue": bundles["blue"]})
+        jobs_under_test.forget_server()
+        assert read_files(web.typed("dag_report", login="op")) == ["mine.py"]
+        with airflow_under_test.session() as session:
+            session.execute(delete(table))
+        assert read_files(web.typed("dag_report", login="op")) == ["mine.py"]
+        assert executed(bundles["blue"]) == []

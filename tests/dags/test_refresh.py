@@ -1,0 +1,437 @@
+"""refresh_dag and refresh_all_dags: what is in the files now is in the database when they return."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+import native_api
+from native_api import errors
+from tests.support import airflow_under_test, jobs_under_test
+from tests.support.airflow_under_test import DAGS
+from tests.support.auth_managers import USER
+from tests.support.dag_files import import_errors, text_of
+from tests.support.problems import assert_problem
+from tests.support.versions import by_default_on
+
+ASKS_PROCESSOR = airflow_under_test.version() >= (2, 10)
+
+
+def task_ids(dag_id: str) -> List[str]:
+    return [task["task_id"] for task in native_api.call("list_tasks", dag_id=dag_id)["tasks"]]
+
+
+def paused(dag_id: str) -> bool:
+    (dag,) = native_api.call("list_dags", dag_id_pattern=dag_id)["dags"]
+    return bool(dag["is_paused"])
+
+
+def remove_missing() -> Dict[str, Any]:
+    """Have the DAGs go whose files have gone."""
+    answer: Dict[str, Any] = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER", remove_missing=True)
+    return answer
+
+
+@pytest.fixture
+def file(fresh: Any) -> Iterator[Path]:
+    """A file with two DAGs, as Airflow knows it."""
+    path = DAGS / "refreshed.py"
+    path.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
+    native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
+    yield path
+    path.unlink(missing_ok=True)
+    # Reading all files, to see that this one is missing, takes a second.
+    for dag in native_api.call("list_dags", dag_id_pattern="refreshed", limit=100)["dags"]:
+        native_api.call("delete_dag", dag_id=dag["dag_id"], force=True)
+
+
+def changes(answer: Dict[str, Any]) -> Dict[str, Any]:
+    return {name: answer[name] for name in ("added", "changed", "removed")}
+
+
+def test_a_change_is_there_at_once(file: Path) -> None:
+    """Though Airflow itself writes a DAG no more often than every 30 seconds."""
+    for task_id in ("second", "third"):
+        file.write_text(text_of("refreshed_one", "refreshed_two", task_id=task_id), encoding="utf-8")
+        answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+        assert changes(answer) == {"added": [], "changed": ["refreshed_one", "refreshed_two"], "removed": []}
+        assert task_ids("refreshed_one") == task_ids("refreshed_two") == [task_id]
+        assert native_api.call("dag_source", dag_id="refreshed_one")["source"] == file.read_text(encoding="utf-8")
+    native_api.call("trigger_dag", dag_id="refreshed_two", run_id="r")
+    assert native_api.call("task_state", dag_id="refreshed_two", run_id="r", task_id="third")
+
+
+def test_nothing_changed(file: Path) -> None:
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert changes(answer) == {"added": [], "changed": [], "removed": []}
+    (entry,) = answer["files"]
+    assert (entry["file"], entry["outcome"], entry["dag_ids"]) == (
+        str(file),
+        "loaded",
+        ["refreshed_one", "refreshed_two"],
+    )
+    assert entry["seconds"] > 0
+    assert answer["asked_dag_processor"] is ASKS_PROCESSOR
+
+
+def test_dags_come_and_go(file: Path) -> None:
+    """One that has vanished from its file is listed no longer; one that is new has Airflow's own pause state."""
+    file.write_text(text_of("refreshed_one", "refreshed_three"), encoding="utf-8")
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert changes(answer) == {"added": ["refreshed_three"], "changed": ["refreshed_one"], "removed": ["refreshed_two"]}
+    with pytest.raises(errors.DagNotFound):
+        native_api.call("trigger_dag", dag_id="refreshed_two")
+    assert paused("refreshed_three") is True
+    file.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
+    answer = native_api.call("refresh_dag", dag_id="refreshed_two")
+    assert (answer["added"], answer["removed"]) == (["refreshed_two"], ["refreshed_three"])
+
+
+def test_a_pause_state_is_kept(file: Path) -> None:
+    native_api.call("unpause_dag", dag_id="refreshed_one")
+    file.write_text(text_of("refreshed_one", task_id="other"), encoding="utf-8")
+    native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert paused("refreshed_one") is False
+
+
+def test_a_file_that_does_not_load(web: Any, file: Path) -> None:
+    """It is no error of the call; the import error is in the answer, a warning, and Airflow's own table."""
+    file.write_text("from airflow import DAG\nraise RuntimeError('not today')\n", encoding="utf-8")
+    answer = web.typed("refresh_dag", dag_id="refreshed_one")
+    assert answer.status == 200
+    (entry,) = answer.json["files"]
+    assert entry["outcome"] == "import_error"
+    assert "RuntimeError: not today" in entry["import_errors"][0]["stacktrace"]
+    assert answer.json["import_error_count"] == 1
+    assert answer.json["warnings"] == [f"The file '{file}' does not load: RuntimeError: not today"]
+    (stored,) = import_errors("refreshed.py")
+    assert "RuntimeError: not today" in stored
+    legacy = web.legacy("refresh_dag", dag_id="refreshed_one")
+    assert legacy.json["output"] == "DAG [refreshed_one] is now fresh as a daisy"
+    assert "RuntimeError: not today" in legacy.json["warning"]
+    file.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
+    native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert import_errors("refreshed.py") == []
+    assert task_ids("refreshed_one") == ["first"]
+
+
+def test_a_dag_that_cannot_be_stored(file: Path) -> None:
+    """It is an import error, and the file's other DAGs are there all the same."""
+    unstored = (
+        "from airflow.timetables.simple import NullTimetable\n"
+        "class NotRegistered(NullTimetable):\n    pass\n"
+        "with DAG('refreshed_bad', start_date=START, schedule=NotRegistered()):\n"
+        "    BashOperator(task_id='a', bash_command='true')\n"
+    )
+    file.write_text(text_of("refreshed_one") + unstored, encoding="utf-8")
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert answer["import_error_count"] == 1
+    assert answer["files"][0]["outcome"] == "import_error"
+
+
+def test_a_file_that_ends_its_process(file: Path) -> None:
+    """What was known of it stays."""
+    file.write_text("import os\nfrom airflow import DAG\nos._exit(7)\n", encoding="utf-8")
+    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert (answer["files"][0]["outcome"], answer["files"][0]["exit_code"]) == ("crashed", 7)
+    assert task_ids("refreshed_one") == ["first"]
+
+
+def test_a_file_that_is_not_on_this_host(web: Any, file: Path) -> None:
+    """409, with the file and the host; another machine may have it, so that its DAGs stay."""
+    file.unlink()
+    answer = web.typed("refresh_dag", dag_id="refreshed_one")
+    assert_problem(answer, 409)
+    assert answer.json["file"] == str(file)
+    assert answer.json["hostname"] == os.uname().nodename
+    assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+    assert web.legacy("refresh_dag", dag_id="refreshed_one").status == 409
+    assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "how"),
+    [("render_task", {}), ("test_task", {}), ("test_task", {"dry_run": True}), ("run_task", {"local": True})],
+)
+def test_a_task_whose_file_is_not_on_this_host(web: Any, file: Path, operation: str, how: Dict[str, Any]) -> None:
+    """The same, and nothing is left of it: no run that was made for the task."""
+    file.unlink()
+    instance = {"dag_id": "refreshed_one", "task_id": "first", "logical_date": "2024-01-01"}
+    answer = web.typed(operation, **instance, **how)
+    assert_problem(answer, 409)
+    assert (answer.json["code"], answer.json["file"]) == ("dag_file_missing", str(file))
+    assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+    assert native_api.call("list_dag_runs", dag_id="refreshed_one")["dag_runs"] == []
+
+
+def test_files_that_are_not_on_this_host(web: Any, file: Path) -> None:
+    """All others are read; the DAGs of these stay as they are, and are listed, until the caller has them removed."""
+    file.unlink()
+    missing = {
+        "file": str(file),
+        "bundle_name": None if airflow_under_test.version() < (3, 0) else "dags-folder",
+        "dag_ids": ["refreshed_one", "refreshed_two"],
+    }
+    answer = web.typed("refresh_all_dags", subdir="DAGS_FOLDER").json
+    assert (answer["removed"], answer["missing_files"]) == ([], [missing])
+    assert str(file) not in {entry["file"] for entry in answer["files"]}
+    (warning,) = [text for text in answer["warnings"] if "remove_missing" in text]
+    assert str(file) in warning and os.uname().nodename in warning
+    assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
+    answer = remove_missing()
+    assert (answer["removed"], answer["missing_files"]) == (["refreshed_one", "refreshed_two"], [missing])
+    assert {entry["outcome"] for entry in answer["files"] if entry["file"] == str(file)} == {"missing"}
+    with pytest.raises(errors.DagNotFound):
+        native_api.call("list_tasks", dag_id="refreshed_one")
+
+
+@pytest.mark.parametrize("how", [{}, {"remove_missing": True}])
+def test_a_file_that_was_renamed(file: Path, how: Dict[str, Any]) -> None:
+    """Its DAGs are there by the new name: none of them is missing, or gone."""
+    moved = file.with_name("refreshed_anew.py")
+    file.rename(moved)
+    try:
+        answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER", **how)
+        assert (answer["added"], answer["removed"], answer["missing_files"]) == (
+            ["refreshed_one", "refreshed_two"],
+            [],
+            [],
+        )
+    finally:
+        moved.unlink()
+
+
+@by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
+class TestAHostWithoutFiles:
+    """As Airflow's Helm chart has its web servers: an empty DAGs folder beside a database full of DAGs."""
+
+    @pytest.fixture
+    def active(self, fresh: Any) -> List[str]:
+        return [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]]
+
+    @pytest.fixture(scope="class")
+    def empty(self, airflow: Any, tmp_path_factory: Any) -> Iterator[Path]:
+        """The DAGs folder of another machine: empty, and at another path."""
+        from airflow import settings
+
+        folder: Path = tmp_path_factory.mktemp("dags")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(folder))
+            patch.setattr(settings, "DAGS_FOLDER", str(folder))
+            # The warm process reads the configuration once.
+            jobs_under_test.forget_server()
+            yield folder
+        jobs_under_test.forget_server()
+
+    @pytest.mark.parametrize(
+        ("operation", "how"),
+        [
+            pytest.param("refresh_all_dags", {}, id="refresh"),
+            pytest.param("refresh_all_dags", {"remove_missing": True}, id="refresh and remove"),
+            pytest.param("refresh_all_dags", {"subdir": "DAGS_FOLDER", "remove_missing": True}, id="the folder"),
+            pytest.param("dag_report", {}, id="report"),
+        ],
+    )
+    def test_is_told_so(self, web: Any, active: List[str], empty: Path, operation: str, how: Dict[str, Any]) -> None:
+        """409 with the folder and the host, and every DAG is there still."""
+        if "subdir" in how and airflow_under_test.version() < (3, 0):
+            pytest.skip("Airflow 2 records whole paths: nothing in this folder is active")
+        answer = web.typed(operation, **how)
+        assert_problem(answer, 409)
+        assert (answer.json["folder"], answer.json["hostname"]) == (str(empty), os.uname().nodename)
+        assert answer.json["active_dags"] > 0
+        assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
+
+    def test_one_that_lags_behind(self, active: List[str], empty: Path) -> None:
+        """It has one new file: that is read, and all others are left alone."""
+        (empty / "refreshed.py").write_text(text_of("refreshed_one"), encoding="utf-8")
+        answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+        (empty / "refreshed.py").unlink()
+        assert (answer["added"], answer["removed"]) == (["refreshed_one"], [])
+        if airflow_under_test.version() >= (3, 0):
+            assert str(empty / "wire_dag.py") in {file["file"] for file in answer["missing_files"]}
+        native_api.call("delete_dag", dag_id="refreshed_one", force=True)
+        assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
+
+    def test_knows_what_it_lacks(self, empty: Path) -> None:
+        """Also where the path that is recorded is that of another machine."""
+        from native_api.adapters.compat import airflow
+
+        with airflow_under_test.session() as session:
+            lacking = airflow().dag_files.dags_in_use(airflow().dag_files.bundle(), session)
+        (path,) = [path for path, dag_ids in lacking.items() if "wire_dag" in dag_ids]
+        assert path == str((DAGS if airflow_under_test.version() < (3, 0) else empty) / "wire_dag.py")
+        assert not [path for path in lacking if "example_dags" in path]
+
+    def test_takes_no_dag_for_gone(self, fresh: Any, empty: Path) -> None:
+        """delete_dag needs force there: where there are no files, none has gone."""
+        from airflow.models.dag import DagModel
+        from sqlalchemy import update
+
+        fresh.copy_dag(fresh.COPY)
+        with fresh.session() as session:
+            gone = update(DagModel).where(DagModel.dag_id == fresh.COPY).values(fileloc=str(empty / "gone.py"))
+            session.execute(gone.execution_options(synchronize_session=False))
+        with pytest.raises(errors.DagIsDefined):
+            native_api.call("delete_dag", dag_id=fresh.COPY)
+
+    @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 records whole paths")
+    @pytest.mark.parametrize("operation", ["refresh_dag", "render_task", "test_task"])
+    def test_has_no_file_of_a_dag(self, web: Any, empty: Path, operation: str) -> None:
+        instance = {"task_id": "extract", "logical_date": "2024-01-01"} if operation != "refresh_dag" else {}
+        answer = web.typed(operation, dag_id="wire_dag", **instance)
+        assert_problem(answer, 409)
+        assert answer.json["file"] == str(empty / "wire_dag.py")
+        assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+
+
+def test_a_file_at_another_path(file: Path) -> None:
+    """On Airflow 3 a bundle has a path of its own on each machine: its DAGs are the same."""
+    if airflow_under_test.version() < (3, 0):
+        pytest.skip("Airflow 2 records whole paths")
+    from airflow.models.dag import DagModel
+    from sqlalchemy import update
+
+    with airflow_under_test.session() as session:
+        elsewhere = update(DagModel).where(DagModel.dag_id.like("refreshed%")).values(fileloc="/elsewhere/refreshed.py")
+        session.execute(elsewhere.execution_options(synchronize_session=False))
+    file.write_text(text_of("refreshed_one"), encoding="utf-8")
+    answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
+    assert (answer["added"], answer["removed"]) == ([], ["refreshed_two"])
+
+
+def test_all_files(file: Path) -> None:
+    """New files are found, those that are gone take their DAGs with them, broken ones hinder no other."""
+    moved = file.with_name("refreshed_moved.py")
+    moved.write_text(text_of("refreshed_three"), encoding="utf-8")
+    file.unlink()
+    try:
+        answer = remove_missing()
+        assert (answer["added"], answer["removed"]) == (["refreshed_three"], ["refreshed_one", "refreshed_two"])
+        outcomes = {Path(entry["file"]).name: entry["outcome"] for entry in answer["files"]}
+        assert outcomes["broken.py"] == "import_error"
+        assert outcomes["refreshed_moved.py"] == "loaded"
+        assert answer["total_entries"] == len(outcomes)
+    finally:
+        moved.unlink()
+
+
+def test_in_the_background(web: Any, file: Path) -> None:
+    file.write_text(text_of("refreshed_one", task_id="later"), encoding="utf-8")
+    answer = web.request("POST", "/native_api/v1/refresh_dag", json={"dag_id": "refreshed_one", "async": True})
+    assert answer.status == 202
+    job_state = jobs_under_test.wait(answer.json["job_id"])
+    assert job_state["result"]["removed"] == ["refreshed_two"]
+    assert task_ids("refreshed_one") == ["later"]
+
+
+def test_an_unknown_dag(fresh: Any) -> None:
+    with pytest.raises(errors.DagNotFound):
+        native_api.call("refresh_dag", dag_id="no_such_dag")
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_the_rights_on_every_dag_of_the_file(web: Any, file: Path, mocker: Any, reads: bool) -> None:
+    """Reading a file runs the code of all its DAGs; another is named to those who may read it."""
+    mocker.patch(
+        f"{USER}.may",
+        lambda self, access, dag_id=None: dag_id == "refreshed_one" or (reads and access.method == "GET"),
+    )
+    answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
+    assert_problem(answer, 403)
+    expected = "edit the DAG 'refreshed_two'" if reads else "execute all DAGs of the file"
+    assert answer.json["permission"] == expected
+
+
+def test_the_rights_on_every_dag_of_an_archive(web: Any, fresh: Any, mocker: Any) -> None:
+    """Each module in it is a file of its own to Airflow, and all of them are read."""
+    path = DAGS / "refreshed.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("mine.py", text_of("refreshed_one"))
+        made.writestr("theirs.py", text_of("refreshed_two"))
+    try:
+        native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.zip")
+        mocker.patch(
+            f"{USER}.may",
+            lambda self, access, dag_id=None: dag_id == "refreshed_one",
+        )
+        answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
+        assert_problem(answer, 403)
+        assert "refreshed_two" not in answer.text
+        # Whoever may do so reads both.
+        assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["dag_ids"] == [
+            "refreshed_one",
+            "refreshed_two",
+        ]
+    finally:
+        path.unlink()
+        remove_missing()
+    assert native_api.call("list_dags", dag_id_pattern="refreshed")["dags"] == []
+
+
+@pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="Airflow 3 has bundles in its place")
+def test_a_dags_folder_with_a_slash_at_its_end(file: Path, monkeypatch: Any) -> None:
+    """The DAGs of files that are gone are found all the same."""
+    file.unlink()
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", f"{DAGS}/")
+        patch.setattr("airflow.settings.DAGS_FOLDER", f"{DAGS}/")
+        # The warm process reads the configuration once.
+        jobs_under_test.forget_server()
+        removed = remove_missing()["removed"]
+    jobs_under_test.forget_server()
+    # What is stored of a DAG says which folder it was read from.
+    native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+    assert removed == ["refreshed_one", "refreshed_two"]
+
+
+@pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
+class TestPlaces:
+    """Where the file of a DAG is, as Airflow 3 has it."""
+
+    def place(self, **columns: Any) -> None:
+        from airflow.models.dag import DagModel
+        from sqlalchemy import update
+
+        with airflow_under_test.session() as session:
+            rows = update(DagModel).where(DagModel.dag_id == "refreshed_one").values(**columns)
+            session.execute(rows.execution_options(synchronize_session=False))
+
+    @pytest.fixture
+    def gone(self, file: Path) -> Iterator[str]:
+        """A bundle that Airflow knows, and that is not in the configuration any longer."""
+        from airflow.models.dagbundle import DagBundleModel
+
+        with airflow_under_test.session() as session:
+            session.add(DagBundleModel(name="gone"))
+        yield "gone"
+        self.place(bundle_name="dags-folder", relative_fileloc="refreshed.py")
+        with airflow_under_test.session() as session:
+            session.delete(session.get(DagBundleModel, "gone"))
+
+    @pytest.mark.parametrize(
+        ("relative", "says"),
+        [
+            ("refreshed.py", "The bundle 'gone' of the file 'refreshed.py' is not in the configuration"),
+            (None, "No bundle that is configured has the file .*refreshed.py in it"),
+        ],
+    )
+    def test_a_bundle_that_is_configured_no_longer(self, gone: str, relative: Any, says: str) -> None:
+        self.place(bundle_name=gone, relative_fileloc=relative)
+        with pytest.raises(errors.Refused, match=says):
+            native_api.call("refresh_dag", dag_id="refreshed_one")
+
+    def test_a_file_that_nothing_says_the_place_of(self, file: Path) -> None:
+        """As an upgrade from Airflow 2 leaves it."""
+        self.place(relative_fileloc=None)
+        assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["file"] == str(file)
+
+
+def test_the_old_protocol(web: Any, file: Path) -> None:
+    answer = web.legacy("refresh_dag", dag_id="refreshed_one")
+    assert answer.json["output"] == "DAG [refreshed_one] is now fresh as a daisy"
+    assert web.legacy("refresh_dag", dag_id="no_such_dag").status == 400

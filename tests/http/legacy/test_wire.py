@@ -1,0 +1,221 @@
+"""The exchanges recorded from airflow-rest-api-plugin 1.0.9, sent again, apart from the differences that are named."""
+
+from __future__ import annotations
+
+import json
+import re
+from email.utils import parsedate_to_datetime
+from typing import Any, Dict, List
+
+import pytest
+
+import native_api
+from native_api import settings
+from native_api.adapters import server_files
+from tests.support import airflow_under_test
+from tests.support.wire import EXCHANGES
+
+#: The old plugin answered 200 with a traceback or a usage text; here it is the error's own status.
+REFUSED = {36: 400, 52: 400, 59: 404, 72: 400, 75: 409}
+
+#: What an Airflow of today, or this plugin, says in other words.
+OWN_WORDS = {
+    0: "another version of Airflow",
+    1: "another version of the plugin",
+    14: "a password in a URI is masked",
+    17: "other connections, and their extras masked in place of the encrypted text",
+    26: "other example DAGs",
+    28: "other example DAGs",
+    29: "other example DAGs",
+    44: "the task's log, which the old plugin lost, and another host",
+    45: "another host",
+    49: "another task in the example DAG",
+    50: "it answers before all is done, and says how to follow it",
+    40: "other dependencies than in 1.10, sorted, and a paused DAG",
+    41: "other template fields than in 1.10",
+    42: "the task's log, which the old plugin lost",
+    43: "the task's log, which the old plugin lost",
+    60: "other dependencies than in 1.10, sorted, and a paused DAG",
+    61: "other dependencies than in 1.10, sorted, and a paused DAG",
+    62: "other template fields than in 1.10",
+    63: "the task's log, which the old plugin lost",
+    64: "a task that fails is no success",
+    65: "the task's log, which the old plugin lost, and another host",
+    76: "a run that was just triggered is queued first, since Airflow 2.1",
+}
+
+#: What follows from a step that is refused or not there yet, or from the recorded Airflow's own example DAGs.
+NOT_SENT = {
+    54: "reads all examples; tests/dags/test_refresh.py has the text",
+    27: "reads all examples; tests/dags/test_report.py has the text",
+    34: "the example's start date was two days before the recording",
+    35: "the example's start date was two days before the recording",
+}
+
+
+#: Since the old plugin needed no run to run a task, the date was free.
+DELETED_FIRST = {74: {"dag_id": "wire_dag", "logical_date": "2026-11-01T00:00:00"}}
+
+
+@pytest.fixture(scope="module")
+def answers(site: Any) -> Dict[int, Any]:
+    """Send the exchanges in their order, and return the answers by number."""
+    airflow_under_test.clean()
+    server_files.replace("vars_import.json", b'{"imp1": "one", "imp2": {"b": 2}}')
+    sent = {}
+    for number, exchange in enumerate(EXCHANGES):
+        if number in NOT_SENT:
+            continue
+        if number in DELETED_FIRST:
+            native_api.call("delete_dag_run", **DELETED_FIRST[number])
+        sent[number] = site.request("GET", "/admin/rest_api/api", query=in_our_folder(exchange["request"]))
+    airflow_under_test.clean()
+    return sent
+
+
+def in_our_folder(recorded: Any) -> Any:
+    """Return what was recorded with our own folder of files in it."""
+    return json.loads(json.dumps(recorded).replace("<files>", settings.get("files_dir")))
+
+
+def kept() -> List[Any]:
+    """Return the exchanges whose answer is the recorded one, as parameters."""
+    special = {*REFUSED, *OWN_WORDS, *NOT_SENT}
+    return [number for number in range(len(EXCHANGES)) if number not in special]
+
+
+def title(number: int) -> str:
+    request = dict(EXCHANGES[number]["request"])
+    return f"{number}-{request.pop('api')}-" + "-".join(f"{name}={str(value)[:20]}" for name, value in request.items())
+
+
+@pytest.mark.parametrize("number", kept(), ids=title)
+def test_an_exchange_is_as_recorded(number: int, answers: Dict[int, Any]) -> None:
+    """Status, keys, type of output and text are the recorded ones."""
+    recorded, answer = EXCHANGES[number], answers[number]
+    body = answer.json
+    assert answer.status == body["http_response_code"] == recorded["http_status"]
+    assert body["status"] == ("OK" if recorded["http_status"] == 200 else "ERROR")
+    if "envelope_keys" in recorded:
+        new = {"result"} if body["status"] == "OK" else {"code"}
+        assert set(body) == {*recorded["envelope_keys"], *new}
+    if "stdout" in recorded:
+        assert body["output"] == {"stdin": "", "stdout": in_our_folder(recorded["stdout"]), "stderr": ""}
+    else:
+        assert body["output"] == recorded["output"]
+
+
+@pytest.mark.parametrize("number", REFUSED, ids=title)
+def test_a_traceback_has_become_a_sentence(number: int, answers: Dict[int, Any]) -> None:
+    """Where the recorded command failed, the answer is 4xx with one clear sentence."""
+    answer = answers[number]
+    assert answer.status == answer.json["http_response_code"] == REFUSED[number]
+    assert answer.json["status"] == "ERROR"
+    assert isinstance(answer.json["output"], str)
+    assert "\n" not in answer.json["output"]
+    assert "Traceback" not in answer.text
+    assert "result" not in answer.json
+
+
+def test_most_exchanges_are_kept() -> None:
+    """The tables above do not hide what they should compare: what is not as recorded is the exception."""
+    assert (len(kept()), len(EXCHANGES)) == (47, 78)
+
+
+def test_own_words(answers: Dict[int, Any]) -> None:
+    """What differs by name differs in that and nothing else."""
+    assert answers[0].json["output"] == native_api.call("version")["version"]
+    assert answers[1].json["output"] == native_api.__version__
+    assert answers[76].json["output"]["stdout"] == "queued\n"
+    added = answers[14].json["output"]["stdout"]
+    assert added == EXCHANGES[14]["stdout"].replace("p%40ss", "***")
+    assert [line.split()[1] for line in answers[17].json["output"]["stdout"].splitlines()[3::2]] == [
+        "'my_pg'",
+        "'my_http'",
+    ]
+    ids = [dag["dag_id"] for dag in answers[26].json["result"]["dags"]]
+    assert len(ids) > 30
+    rule = "-" * 67
+    listed = "\n".join(ids)
+    assert answers[26].json["output"]["stdout"] == f"\n\n{rule}\nDAGS\n{rule}\n{listed}\n\n"
+    frame = re.compile(r"\A(.*DAGS\n-+\n).*(\n\n)\Z", re.DOTALL)
+    assert frame.sub(r"\1\2", answers[26].json["output"]["stdout"]) == frame.sub(r"\1\2", EXCHANGES[26]["stdout"])
+
+
+def test_own_words_of_tasks(answers: Dict[int, Any]) -> None:
+    """The form of the text is the recorded one."""
+    assert "runme_0\nrunme_1\nrunme_2\n" in answers[28].json["output"]["stdout"]
+    for line in answers[29].json["output"]["stdout"].splitlines():
+        assert re.fullmatch(r"(    )*<Task\((BashOperator|EmptyOperator)\): \w+>", line)
+    for number in (40, 60, 61):
+        text, recorded = answers[number].json["output"]["stdout"], EXCHANGES[number]["stdout"]
+        assert text.splitlines()[0] == recorded.splitlines()[0]
+        unmet = "Dagrun Running: Task instance's dagrun did not exist: Unknown reason.\n"
+        assert unmet in text
+        assert unmet in recorded
+    assert (
+        "Trigger Rule: Task's trigger rule 'all_success' requires all upstream tasks"
+        in answers[61].json["output"]["stdout"]
+    )
+
+
+def test_own_words_of_backfills(answers: Dict[int, Any]) -> None:
+    """A dry run has the recorded form; a backfill prints nothing, and says where it is followed."""
+    first, *tasks = answers[49].json["output"]["stdout"].splitlines()
+    recorded = EXCHANGES[49]["stdout"].splitlines()
+    assert first == recorded[0]
+    assert set(recorded[1:]) <= set(tasks)
+    body = answers[50].json
+    assert (body["status"], body["output"]) == ("OK", {"stdin": "", "stdout": "", "stderr": ""})
+    assert set(body) == {*EXCHANGES[50]["envelope_keys"], "result", "warning"}
+    assert body["result"]["url"] in body["warning"]
+    assert body["result"]["url"].endswith(f"backfill_state?backfill_id={body['result']['backfill_id']}")
+
+
+def test_own_words_of_rendering(answers: Dict[int, Any]) -> None:
+    """The form of the text is the recorded one, a heading and the value for each template field."""
+    rule = "# " + "-" * 58
+    for number in (41, 62):
+        text, recorded = answers[number].json["output"]["stdout"], EXCHANGES[number]["stdout"]
+        assert text.splitlines()[:3] == recorded.splitlines()[:3]
+        fields = answers[number].json["result"]["template_fields"]
+        assert text == "".join(f"{rule}\n# property: {f['name']}\n{rule}\n{f['text']}\n\n" for f in fields)
+    assert "\necho extract 2026-11-01" in answers[62].json["output"]["stdout"]
+
+
+def test_own_words_of_testing(answers: Dict[int, Any]) -> None:
+    """The log is there; one that fails says why in the words of the recorded exception, and its status is no 200."""
+    for number in (42, 43, 63):
+        assert answers[number].status == EXCHANGES[number]["http_status"] == 200
+        assert set(answers[number].json) == {*EXCHANGES[number]["envelope_keys"], "result"}
+        output = answers[number].json["output"]
+        assert output == {"stdin": "", "stdout": answers[number].json["result"]["log"], "stderr": ""}
+    assert answers[64].status == answers[64].json["http_response_code"] == 422
+    said = EXCHANGES[64]["stderr_last_line"].replace("airflow.exceptions.", "")
+    assert answers[64].json["output"]["stderr"].startswith(said)
+    assert "Traceback" in answers[64].json["output"]["stdout"]
+
+
+def test_own_words_of_running(answers: Dict[int, Any]) -> None:
+    """The line is the recorded one but for the host; what follows it is the task's log."""
+    for number in (44, 45, 65):
+        assert answers[number].status == EXCHANGES[number]["http_status"] == 200
+        assert set(answers[number].json) == {*EXCHANGES[number]["envelope_keys"], "result"}
+        line, _, log = answers[number].json["output"]["stdout"].partition("\n")
+        assert line.rpartition(" ")[0] == EXCHANGES[number]["stdout"].rstrip().rpartition(" ")[0]
+        assert log == (answers[number].json["result"]["log"] or "")
+        assert answers[number].json["output"]["stderr"] == ""
+
+
+def test_the_times_have_the_recorded_form(answers: Dict[int, Any]) -> None:
+    """``Sun, 22 Nov 2026 10:48:10 GMT``."""
+    for name in ("call_time", "response_time"):
+        text = answers[0].json[name]
+        assert re.fullmatch(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", text)
+        assert parsedate_to_datetime(text)
+
+
+def test_the_arguments_come_back(answers: Dict[int, Any]) -> None:
+    """The envelope shows what was sent, ``api`` included."""
+    assert answers[2].json["arguments"] == EXCHANGES[2]["request"]
+    assert answers[2].json["post_arguments"] == {}

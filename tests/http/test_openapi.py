@@ -1,0 +1,201 @@
+"""The OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, Iterator, Set
+
+import jsonschema
+import pytest
+
+from native_api import errors, registry
+from native_api.effects import Effect
+from native_api.http.openapi import ERRORS
+from tests.support.problems import assert_problem
+
+GOLDEN = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
+
+
+@pytest.fixture(scope="module")
+def golden() -> Dict[str, Any]:
+    document: Dict[str, Any] = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    return document
+
+
+def nodes(node: Any) -> Iterator[Dict[str, Any]]:
+    """Give every object in the document."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from nodes(child)
+
+
+def test_it_is_the_one_in_docs_on_every_airflow(web: Any, golden: Dict[str, Any]) -> None:
+    """``python docs/tables.py`` writes that."""
+    assert web.request("GET", "/native_api/openapi.json").json == golden
+    assert GOLDEN.read_text(encoding="utf-8") == json.dumps(golden, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+def test_its_patterns_are_of_ecma_262(golden: Dict[str, Any]) -> None:
+    patterns = {node["pattern"] for node in nodes(golden) if isinstance(node.get("pattern"), str)}
+    assert patterns
+    for pattern in patterns:
+        assert pattern.startswith("^") and not re.search(r"\\[AZ]|\(\?<|\(\?P|\\0|\\ud", pattern), pattern
+
+
+def test_requests_alone_are_closed(golden: Dict[str, Any]) -> None:
+    """A client that is older than its server reads responses with more in them."""
+    bodies = {
+        each["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for path in golden["paths"].values()
+        for each in path.values()
+        if "requestBody" in each
+    }
+    schemas = golden["components"]["schemas"]
+    assert {name for name in schemas if schemas[name].get("additionalProperties") is False} == bodies
+
+
+@pytest.mark.parametrize("operation", [pytest.param(each, id=each.name) for each in registry.every()])
+class TestEveryOperation:
+    def test_its_example_is_valid(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        (described,) = golden["paths"][f"/{operation.name}"].values()
+        assert operation.request.validate(dict(operation.example)) == {}
+        if "requestBody" in described:
+            body = described["requestBody"]["content"]["application/json"]
+            assert body["example"] == operation.example
+            jsonschema.validate(body["example"], {**golden, **body["schema"]})
+        else:
+            examples = {each["name"]: each["example"] for each in described["parameters"] if "example" in each}
+            assert examples == operation.example
+            for each in described["parameters"]:
+                if each["required"]:
+                    assert each["name"] in examples
+
+    def test_its_arguments_have_descriptions(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        (described,) = golden["paths"][f"/{operation.name}"].values()
+        given = {each["name"]: each for each in described.get("parameters", ())}
+        if "requestBody" in described:
+            for kind in described["requestBody"]["content"].values():
+                named = kind["schema"].get("$ref", "").rpartition("/")[2]
+                given.update(golden["components"]["schemas"].get(named, kind["schema"])["properties"])
+        assert set(given) == {field.data_key or name for name, field in operation.request.fields.items()}
+        assert [name for name, each in given.items() if not each.get("description")] == []
+
+    def test_its_errors_have_examples(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        (described,) = golden["paths"][f"/{operation.name}"].values()
+        statuses = {status for status in described["responses"] if status[0] in "45"}
+        assert {"401", "403", "500", "503"} <= statuses
+        assert ("415" in statuses) == (operation.effect is not Effect.READ)
+        for status in statuses:
+            name = described["responses"][status]["$ref"].rpartition("/")[2]
+            told = golden["components"]["responses"][name]["content"]["application/problem+json"]
+            assert told["example"]["status"] == int(status)
+            jsonschema.validate(told["example"], {**golden, **told["schema"]})
+
+
+def test_every_status_names_its_codes(golden: Dict[str, Any]) -> None:
+    for kind in errors.kinds():
+        if kind.status in ERRORS:
+            told = golden["components"]["responses"][f"Error{int(kind.status)}"]["description"]
+            assert re.search(rf"\b{kind.code}\b", told)
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for child in node.values():
+            yield from references(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from references(child)
+
+
+def test_it_has_every_operation(web: Any) -> None:
+    answer = web.request("GET", "/native_api/openapi.json")
+    assert answer.status == 200
+    document = answer.json
+    assert document["openapi"].startswith("3.0")
+    for operation in registry.every():
+        method = "get" if operation.effect is Effect.READ else "post"
+        (described,) = document["paths"][f"/{operation.name}"].items()
+        assert described[0] == method
+        assert described[1]["operationId"] == operation.name
+        assert described[1]["summary"] == operation.summary
+    assert len(document["paths"]) == len(registry.every())
+
+
+def test_its_references_lead_somewhere(web: Any) -> None:
+    document = web.request("GET", "/native_api/openapi.json").json
+    found = set(references(document))
+    assert found
+    for reference in found:
+        node = document
+        for part in reference.lstrip("#/").split("/"):
+            node = node[part]
+
+
+def test_arguments_are_described(web: Any) -> None:
+    paths = web.request("GET", "/native_api/openapi.json").json["paths"]
+    parameters = {parameter["name"]: parameter for parameter in paths["/list_dags"]["get"]["parameters"]}
+    assert {"limit", "offset", "order_by", "tags", "paused", "subdir"} <= set(parameters)
+    assert all(parameter["in"] == "query" for parameter in parameters.values())
+    asked = {parameter["name"]: parameter for parameter in paths["/get_variable"]["get"]["parameters"]}
+    assert asked["key"]["required"] is True
+    body = paths["/trigger_dag"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["example"]["dag_id"] == "example_dag"
+
+
+def test_a_body_is_json_and_a_form_where_there_is_a_file(web: Any) -> None:
+    """The form has all the arguments, not the files alone; other forms are said in words."""
+    paths = web.request("GET", "/native_api/openapi.json").json["paths"]
+    content = paths["/deploy_dag"]["post"]["requestBody"]["content"]
+    form = content["multipart/form-data"]["schema"]
+    assert form["required"] == ["dag_file"]
+    assert {"force", "path", "bundle", "pause", "dry_run"} <= set(form["properties"])
+    assert form["properties"]["dag_file"]["format"] == "binary"
+    assert set(content) == {"application/json", "multipart/form-data"}
+    assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/DeployDag"}
+    assert set(paths["/trigger_dag"]["post"]["requestBody"]["content"]) == {"application/json"}
+    assert "application/x-www-form-urlencoded" in paths["/trigger_dag"]["post"]["description"]
+
+
+def test_answers_are_described_where_they_may_come(web: Any) -> None:
+    """201 from what may create something, 202 from what may go on afterwards."""
+    paths = web.request("GET", "/native_api/openapi.json").json["paths"]
+
+    def with_status(status: str) -> Set[str]:
+        return {path[1:] for path, method in paths.items() for told in method.values() if status in told["responses"]}
+
+    assert with_status("201") == {
+        "add_connection",
+        "deploy_dag",
+        "import_connections",
+        "import_pools",
+        "import_variables",
+        "set_pool",
+        "set_variable",
+        "start_daemon",
+        "trigger_dag",
+    }
+    assert {"backfill_dag", "run_task", "refresh_all_dags"} <= with_status("202")
+    assert not with_status("202") & {"trigger_dag", "cancel_backfill", "deploy_dag"}
+
+
+def test_credentials_are_named_as_they_are_here(web: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_HTTP_TOKEN_HEADER_NAME", "X-Token")
+    document = web.request("GET", "/native_api/openapi.json", login="admin").json
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["token"]["name"] == "X-Token"
+    assert (schemes["session"]["name"], schemes["session_token"]["name"]) == ("session", "_token")
+
+
+def test_it_needs_credentials(web: Any) -> None:
+    assert_problem(web.request("GET", "/native_api/openapi.json", login=None), 401)
+
+
+def test_it_is_the_same_for_everybody(web: Any) -> None:
+    texts = {web.request("GET", "/native_api/openapi.json", login=login).text for login in ("admin", "viewer", "token")}
+    assert len(texts) == 1

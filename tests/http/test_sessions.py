@@ -1,0 +1,40 @@
+"""Requests leave the login session of Airflow 2 as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support import airflow_under_test
+
+pytestmark = pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="Airflow 3 stores no session")
+
+
+def stored_sessions() -> Any:
+    from sqlalchemy import text
+
+    with airflow_under_test.session() as session:
+        return [tuple(row) for row in session.execute(text("SELECT * FROM session ORDER BY id"))]
+
+
+@pytest.fixture
+def browser(web: Any) -> Any:
+    """Return a client that is logged in as viewer, with a session in the database."""
+    client = web.app.test_client()
+    with web.app.app_context():
+        user_id = web.app.appbuilder.sm.find_user("viewer").get_id()
+    with client.session_transaction() as session:
+        session.update({"_user_id": user_id, "_fresh": True})
+    return client
+
+
+@pytest.mark.parametrize("path", ["/native_api/v1/version", "/native_api/v1/none", "/admin/rest_api/api?api=version"])
+def test_no_row_is_written(browser: Any, path: str) -> None:
+    """As with Airflow's own REST API: a poll of a dashboard does not prolong a login."""
+    before = stored_sessions()
+    assert before
+    answer = browser.get(path)
+    assert answer.status_code == (404 if path.endswith("none") else 200)
+    assert "Set-Cookie" not in answer.headers
+    assert stored_sessions() == before

@@ -1,0 +1,158 @@
+"""What a refusal says besides: what was meant, which file has the DAG, what would do it all the same."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from typing import Any, Iterator
+
+import pytest
+
+import native_api
+from native_api import errors
+from native_api.suggestions import nearest
+from tests.support.airflow_under_test import BROKEN, DAGS, copy_dag, session, store_import_error
+from tests.support.auth_managers import USER
+from tests.support.problems import assert_envelope, assert_problem
+
+
+class TestWhatWasMeant:
+    @pytest.mark.parametrize("asked", ["dags_list", "list-dags", "listDags", "list_dag", "LIST_DAGS"])
+    def test_an_operation(self, web: Any, asked: str) -> None:
+        answer = web.request("GET", f"/native_api/v1/{asked}")
+        assert_problem(answer, 404)
+        assert answer.json["nearest"] == "list_dags"
+        assert "did you mean 'list_dags'?" in answer.json["detail"]
+        with pytest.raises(errors.OperationNotFound, match="list_dags"):
+            native_api.call(asked)
+
+    def test_an_operation_like_none(self, web: Any) -> None:
+        answer = web.request("GET", "/native_api/v1/xyzzy")
+        assert "nearest" not in answer.json
+        assert "did you mean" not in answer.json["detail"]
+
+    def test_an_argument_of_a_body(self, web: Any) -> None:
+        answer = web.typed("pause_dag", **{"dag-id": "wire_dag"})
+        assert_problem(answer, 422)
+        assert answer.json["errors"]["dag-id"] == ["Unknown field; did you mean 'dag_id'?"]
+
+    def test_of_very_many_some_are_named(self, web: Any) -> None:
+        """A body may have a million arguments, which costs no more than to read them."""
+        unknown = {f"k{number}": number for number in range(5000)}
+        answer = web.typed("pause_dag", dag_id="wire_dag", **unknown)
+        assert_problem(answer, 422)
+        assert 1 < len(answer.json["errors"]) <= 100
+        assert set(answer.json["errors"]) <= set(unknown)
+
+    def test_an_argument_of_a_query_where_another_is_missing(self, web: Any) -> None:
+        answer = web.typed("dag_state", dag_id="wire_dag", **{"execution-date": "2026-11-01", "other": "x"})
+        assert_problem(answer, 422)
+        assert answer.json["errors"]["execution-date"] == ["Unknown field; did you mean 'execution_date'?"]
+        assert "other" not in answer.json["errors"]
+
+    def test_an_argument_of_the_old_protocol(self, web: Any) -> None:
+        warning = web.legacy("list_tasks", dag_id="wire_dag", tres="on").json["warning"]
+        assert warning.endswith("; did you mean 'tree'?")
+
+    def test_a_name_of_the_old_protocol(self, web: Any) -> None:
+        answer = web.legacy("list_dag")
+        assert_envelope(answer, 400)
+        assert answer.json["output"] == "API 'list_dag' was not found; did you mean 'list_dags'?"
+
+    @pytest.mark.parametrize(
+        "operation, arguments, field, meant",
+        [
+            ("list_dags", {"order_by": "dagid"}, "order_by", "dag_id"),
+            ("set_dag_run_state", {"dag_id": "d", "run_id": "r", "state": "sucess"}, "state", "success"),
+            ("list_dag_runs", {"state": ["sucess"]}, "state", "success"),
+        ],
+    )
+    def test_one_of_some_values(self, fresh: Any, operation: str, arguments: Any, field: str, meant: str) -> None:
+        with pytest.raises(errors.Invalid) as caught:
+            native_api.call(operation, **arguments)
+        (sentence,) = caught.value.errors[field]
+        assert sentence.endswith(f"did you mean '{meant}'?")
+
+    def test_long_words_and_many_cost_nothing(self, web: Any, mocker: Any) -> None:
+        """What is compared is bounded in length and in number."""
+        compared = mocker.spy(difflib, "get_close_matches")
+        assert nearest("list_dags" * 100_000, ["list_dags"]) is None
+        assert compared.call_count == 0
+        unknown = {f"dag_{number}": "x" for number in range(1000)}
+        with pytest.raises(errors.Invalid):
+            native_api.call("pause_dag", **unknown)
+        assert compared.call_count <= 50
+
+
+class TestADagThatIsNotFound:
+    """Its file may have an import error, which those are told who may see it."""
+
+    @pytest.fixture(autouse=True)
+    def files(self, web: Any) -> Iterator[None]:
+        folder = DAGS / BROKEN
+        folder.mkdir()
+        (folder / "new.py").write_text("from airflow import DAG\n\nDAG('brand_new')\nraise RuntimeError\n")
+        self.new = store_import_error("new.py")
+        yield
+        shutil.rmtree(folder)
+
+    def test_one_that_never_was(self, web: Any) -> None:
+        answer = web.typed("trigger_dag", dag_id="brand_new")
+        assert_problem(answer, 404)
+        assert (answer.json["code"], answer.json["import_error"]) == ("dag_not_found", self.new)
+        assert self.new in answer.json["detail"]
+        assert web.typed("refresh_dag", dag_id="brand_new").json["import_error"] == self.new
+        assert self.new in web.legacy("trigger_dag", dag_id="brand_new").json["output"]
+
+    def test_one_that_was(self, web: Any) -> None:
+        from airflow.models.dag import DagModel
+        from sqlalchemy import delete, update
+
+        copy_dag("was")
+        gone = store_import_error("was.py", "was")
+        try:
+            with session() as opened:
+                values = {"is_stale": True} if hasattr(DagModel, "is_stale") else {"is_active": False}
+                was = update(DagModel).where(DagModel.dag_id == "was").values(**values)
+                opened.execute(was.execution_options(synchronize_session=False))
+            assert web.typed("list_tasks", dag_id="was").json["import_error"] == gone
+        finally:
+            with session() as opened:
+                was = delete(DagModel).where(DagModel.dag_id == "was")
+                opened.execute(was.execution_options(synchronize_session=False))
+
+    def test_another_one(self, web: Any) -> None:
+        answer = web.typed("list_tasks", dag_id="brand_newer")
+        assert answer.json["detail"] == "The DAG ID 'brand_newer' does not exist"
+
+    def test_who_may_not_see_import_errors(self, web: Any, mocker: Any) -> None:
+        may = web.typed("list_tasks", login="viewer", dag_id="brand_new")
+        assert may.json["import_error"] == self.new
+        mocker.patch(f"{USER}.dag_ids", return_value={"wire_dag"})
+        answer = web.typed("list_tasks", login="viewer", dag_id="brand_new")
+        assert "import_error" not in answer.json
+        assert "new.py" not in answer.text
+
+
+def test_a_dag_whose_file_does_not_load_cannot_be_triggered(web: Any) -> None:
+    """The refusal names the file."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import delete, update
+
+    copy_dag("loaded_once")
+    try:
+        with session() as opened:
+            broken = update(DagModel).where(DagModel.dag_id == "loaded_once").values(has_import_errors=True)
+            opened.execute(broken.execution_options(synchronize_session=False))
+        answer = web.typed("trigger_dag", dag_id="loaded_once")
+        assert_problem(answer, 409)
+        assert answer.json["fileloc"].endswith("wire_dag.py")
+        assert answer.json["fileloc"] in answer.json["detail"]
+    finally:
+        with session() as opened:
+            was = delete(DagModel).where(DagModel.dag_id == "loaded_once")
+            opened.execute(was.execution_options(synchronize_session=False))
+
+
+def test_a_file_that_exists_names_force() -> None:
+    assert "force replaces it" in str(errors.DagFileExists("a.py", "host"))

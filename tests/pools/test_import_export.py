@@ -1,0 +1,127 @@
+"""import_pools and export_pools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+import native_api
+from native_api import errors, registry
+from tests.support.airflow_under_test import audit_rows
+from tests.support.auth_managers import USER
+from tests.support.problems import assert_problem
+from tests.support.uploads import send
+
+HEAVY = {"slots": 2, "description": "Größe", "include_deferred": True}
+ENDLESS = {"slots": -1, "description": None, "include_deferred": False}
+DEFAULT = {"slots": 128, "description": "Default pool", "include_deferred": False}
+
+
+def bring(pools: Any, **said: Any) -> Any:
+    return native_api.call("import_pools", pools=pools, **said)
+
+
+def export() -> Dict[str, Any]:
+    exported: Dict[str, Any] = native_api.call("export_pools")["pools"]
+    return exported
+
+
+class TestThereAndBack:
+    @pytest.fixture(autouse=True)
+    def some(self, web: Any) -> None:
+        bring({"heavy": HEAVY, "endless": ENDLESS})
+
+    def test_the_form_is_that_of_airflow(self) -> None:
+        assert export() == {"default_pool": DEFAULT, "endless": ENDLESS, "heavy": HEAVY}
+
+    @pytest.mark.parametrize("wrapped", [True, False], ids=["the answer", "the file of the command line"])
+    @pytest.mark.parametrize("way", ["json", "form", "upload", "file"])
+    def test_nothing_is_lost_on_the_way(self, web: Any, folder: Path, way: str, wrapped: bool) -> None:
+        """In every way of sending what was exported, whole or only what is in it."""
+        exported = web.typed("export_pools").json
+        for name in ("heavy", "endless"):
+            native_api.call("delete_pool", name=name)
+        answer = send(web, folder, "pools", way, exported if wrapped else exported["pools"])
+        assert answer.status == 201, answer.text
+        assert (answer.json["created"], answer.json["updated"]) == (["endless", "heavy"], ["default_pool"])
+        assert export() == exported["pools"]
+
+    def test_what_is_omitted_stays(self) -> None:
+        assert bring({"heavy": {"slots": 3}})["updated"] == ["heavy"]
+        assert export()["heavy"] == {**HEAVY, "slots": 3}
+
+    def test_skip_and_fail(self, web: Any) -> None:
+        wanted = {"heavy": ENDLESS, "new": ENDLESS}
+        answer = web.typed("import_pools", pools=wanted, on_conflict="fail")
+        assert_problem(answer, 409)
+        assert answer.json["keys"] == ["heavy"]
+        assert "new" not in export()
+        done = bring(wanted, on_conflict="skip")
+        assert (done["created"], done["skipped"], export()["heavy"]) == (["new"], ["heavy"], HEAVY)
+
+    def test_the_number_of_queries_is_fixed(self) -> None:
+        from tests.support.queries import statements
+
+        bring({f"p{number}": HEAVY for number in range(20)})
+        with statements() as seen:
+            assert len(export()) == 23
+        assert len(seen) == 1
+
+
+def test_one_whose_name_is_that_of_the_field(fresh: Any) -> None:
+    """It is a pool, and not what an export returned."""
+    bring({"pools": {"slots": 1}})
+    assert export()["pools"]["slots"] == 1
+
+
+@pytest.mark.parametrize(
+    "pools, wrong",
+    [
+        ({"": HEAVY}, ""),
+        ({"x" * 257: HEAVY}, "x" * 257),
+        ({"p": {}}, "p"),
+        ({"p": 3}, "p"),
+        ({"p": {**HEAVY, "slots": -2}}, "p"),
+        ({"p": {**HEAVY, "slots": 1.5}}, "p"),
+        ({"p": {**HEAVY, "description": "***"}}, "p"),
+        ({"p": {**HEAVY, "name": "q"}}, "p"),
+        ({"p": {**HEAVY, "no_such_field": 1}}, "p"),
+        ({"p": {**HEAVY, "team_name": 1}}, "p"),
+        ({"p": {**HEAVY, "team_name": "green"}}, "p"),
+    ],
+)
+def test_what_is_refused(fresh: Any, pools: Any, wrong: str) -> None:
+    """All of it, and the name is in the refusal."""
+    with pytest.raises(errors.Invalid) as caught:
+        bring({"good": HEAVY, **pools})
+    assert list(caught.value.errors["pools"]) == [wrong]
+    assert export() == {"default_pool": DEFAULT}
+
+
+def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
+    mocker.patch(
+        f"{USER}.may",
+        lambda self, access, identifier=None: access.method == "POST",
+    )
+    assert web.typed("import_pools", login="user", pools={"new": HEAVY}).status == 201
+    answer = web.typed("import_pools", login="user", pools={"newer": HEAVY, "new": ENDLESS})
+    assert_problem(answer, 403)
+    assert answer.json["permission"] == "edit the pool 'new'"
+    assert export() == {"default_pool": DEFAULT, "new": HEAVY}
+
+
+def test_the_audit_row_has_the_names(web: Any) -> None:
+    web.typed("import_pools", login="admin", pools={"heavy": HEAVY})
+    (row,) = audit_rows()
+    assert json.loads(row.extra)["pools"] == ["heavy"]
+
+
+@pytest.mark.parametrize("on_conflict", ["overwrite", "skip", "fail"])
+def test_the_command(folder: Path, on_conflict: str) -> None:
+    """It overwrites, and cannot be told otherwise."""
+    operation = registry.get("import_pools")
+    words = operation.command(operation.request.load({"file": "p.json", "on_conflict": on_conflict}))
+    assert words == (["pools", "import", f"{folder}/p.json"] if on_conflict == "overwrite" else None)

@@ -1,0 +1,248 @@
+"""set_pool, get_pool, list_pools, delete_pool."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+import native_api
+from native_api import errors
+from tests.support.airflow_under_test import version
+from tests.support.auth_managers import USER
+from tests.support.problems import assert_problem
+
+
+def put(name: str = "p", slots: Any = 4, **said: Any) -> Any:
+    return native_api.call("set_pool", name=name, slots=slots, **said)
+
+
+def get(name: str = "p") -> Any:
+    return native_api.call("get_pool", name=name)
+
+
+class TestSet:
+    def test_a_new_one(self, fresh: Any) -> None:
+        assert put(description="d") == {
+            "name": "p",
+            "slots": 4,
+            "description": "d",
+            "include_deferred": False,
+            "occupied_slots": 0,
+            "running_slots": 0,
+            "queued_slots": 0,
+            "scheduled_slots": 0,
+            "deferred_slots": 0,
+            "open_slots": 4,
+        }
+        assert get() == put(description="d")
+
+    def test_a_new_one_is_created_and_an_old_one_is_not(self, web: Any) -> None:
+        assert web.typed("set_pool", name="p", slots=1).status == 201
+        assert web.typed("set_pool", name="p", slots=2).status == 200
+        assert native_api.call("list_pools", name_pattern="p")["total_entries"] == 2
+
+    def test_what_is_left_out_stays(self, fresh: Any) -> None:
+        put(description="d", include_deferred=True)
+        assert (put(slots=5)["description"], get()["include_deferred"], get()["slots"]) == ("d", True, 5)
+        assert put(description=None)["description"] is None
+        assert put(include_deferred=False)["include_deferred"] is False
+
+    @pytest.mark.parametrize("slots", [-1, 0, 1, "7", 2**31 - 1])
+    def test_slots(self, fresh: Any, slots: Any) -> None:
+        assert put(slots=slots)["slots"] == int(slots)
+
+    @pytest.mark.parametrize("slots", [-2, 1.5, "x", "", None, True, 2**31])
+    def test_bad_slots(self, fresh: Any, slots: Any) -> None:
+        with pytest.raises(errors.Invalid) as caught:
+            put(slots=slots)
+        assert list(caught.value.errors) == ["slots"]
+
+    @pytest.mark.parametrize("name", ["a", "with space", "a/b", "ключ", "x" * 256])
+    def test_names(self, web: Any, name: str) -> None:
+        assert web.typed("set_pool", name=name, slots=1).status == 201
+        assert web.typed("get_pool", name=name).json["name"] == name
+        assert web.typed("delete_pool", name=name).status == 200
+
+    @pytest.mark.parametrize("name", ["", "x" * 257, None, 3])
+    def test_bad_names(self, fresh: Any, name: Any) -> None:
+        with pytest.raises(errors.Invalid) as caught:
+            put(name)
+        assert list(caught.value.errors) == ["name"]
+
+    def test_the_default_pool(self, web: Any) -> None:
+        """It can be set like any other."""
+        assert web.typed("set_pool", name="default_pool", slots=3, include_deferred=True).status == 200
+        assert get("default_pool")["slots"] == 3
+
+    def test_nothing_is_left_of_one_whose_audit_row_fails(self, fresh: Any, mocker: Any) -> None:
+        """Airflow's own function would have committed."""
+        mocker.patch("native_api.audit.record", side_effect=RuntimeError("no audit"))
+        with pytest.raises(RuntimeError):
+            put()
+        with pytest.raises(errors.PoolNotFound):
+            get()
+
+    def test_a_new_one_needs_the_right_to_create(self, web: Any, mocker: Any) -> None:
+        put("old")
+        mocker.patch(
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "PUT",
+        )
+        assert web.typed("set_pool", login="user", name="old", slots=1).status == 200
+        answer = web.typed("set_pool", login="user", name="new", slots=1)
+        assert_problem(answer, 403)
+        assert answer.json["permission"] == "create the pool 'new'"
+
+    @pytest.mark.skipif(version() < (3, 2), reason="Teams came with Airflow 3.2.")
+    def test_it_stays_with_its_team(self, fresh: Any) -> None:
+        """Airflow 3.3's own function would have taken it away."""
+        from airflow.models.pool import Pool
+        from airflow.models.team import Team
+        from sqlalchemy import delete, select, update
+
+        put()
+        with fresh.session() as session:
+            session.add(Team(name="blue"))
+            session.flush()
+            session.execute(update(Pool).where(Pool.pool == "p").values(team_name="blue"))
+        put(slots=5)
+        with fresh.session() as session:
+            assert session.scalar(select(Pool.team_name).where(Pool.pool == "p")) == "blue"
+            session.execute(delete(Pool).where(Pool.pool == "p"))
+            session.execute(delete(Team))
+
+
+class TestSlots:
+    @pytest.fixture
+    def busy(self, fresh: Any) -> Any:
+        """Return the Airflow under test with a task in each state in the pool ``p``, and one in the default pool."""
+        from airflow.models.taskinstance import TaskInstance
+        from sqlalchemy import select
+
+        put(slots=20)
+        states = ["running", "queued", "scheduled", "deferred", "success", None, "up_for_retry"]
+        for number, state in enumerate(states):
+            native_api.call("trigger_dag", dag_id="wire_dag", run_id=f"r{number}")
+            with fresh.session() as session:
+                instances = session.scalars(select(TaskInstance).where(TaskInstance.run_id == f"r{number}"))
+                for place, instance in enumerate(instances):
+                    instance.pool, instance.pool_slots, instance.state = ("p", 2 + number, state) if not place else (
+                        "default_pool", 1, "running"
+                    )  # fmt: skip
+        return fresh
+
+    EXPECTED: Dict[bool, Dict[str, int]] = {
+        False: {"occupied_slots": 5, "open_slots": 15},
+        True: {"occupied_slots": 10, "open_slots": 10},
+    }
+
+    @pytest.mark.parametrize("include_deferred", [False, True])
+    def test_they_are_counted(self, busy: Any, include_deferred: bool) -> None:
+        """As Airflow counts them."""
+        from airflow.models.pool import Pool
+        from sqlalchemy import select
+
+        shown = put(slots=20, include_deferred=include_deferred)
+        counted = {name: value for name, value in shown.items() if name.endswith("_slots")}
+        assert counted == {
+            "running_slots": 2,
+            "queued_slots": 3,
+            "scheduled_slots": 4,
+            "deferred_slots": 5,
+            **self.EXPECTED[include_deferred],
+        }
+        with busy.session() as session:
+            row = session.scalars(select(Pool).where(Pool.pool == "p")).one()
+            assert counted == {name: int(getattr(row, name)(session=session)) for name in counted}
+
+    def test_without_a_bound(self, busy: Any) -> None:
+        shown = put(slots=-1)
+        assert (shown["occupied_slots"], shown["open_slots"]) == (5, -1)
+
+    def test_more_may_be_occupied_than_there_are(self, busy: Any) -> None:
+        """After a pool was made smaller."""
+        assert put(slots=1)["open_slots"] == -4
+
+    def test_the_list_counts_each(self, busy: Any) -> None:
+        pools = {pool["name"]: pool for pool in native_api.call("list_pools")["pools"]}
+        assert set(pools) == {"default_pool", "p"}
+        assert pools["p"] == get()
+        assert pools["default_pool"] == get("default_pool")
+        assert pools["default_pool"]["running_slots"] > 0
+
+    def test_the_number_of_queries_is_fixed(self, busy: Any) -> None:
+        from tests.support.queries import statements
+
+        for number in range(10):
+            put(f"p{number}")
+        with statements() as seen:
+            assert len(native_api.call("list_pools")["pools"]) == 12
+        assert len(seen) == 3
+
+
+class TestList:
+    def test_pages_order_and_pattern(self, fresh: Any) -> None:
+        for name, slots in (("b", 1), ("a", 2), ("c_1", 3)):
+            put(name, slots)
+
+        def names(**arguments: Any) -> Any:
+            return [pool["name"] for pool in native_api.call("list_pools", **arguments)["pools"]]
+
+        assert names() == ["a", "b", "c_1", "default_pool"]
+        assert names(order_by="-slots", limit=2) == ["default_pool", "c_1"]
+        assert names(order_by="id", offset=1) == ["b", "a", "c_1"]
+        assert names(name_pattern="c_1") == ["c_1"]
+
+
+class TestDelete:
+    def test_it_is_gone(self, web: Any) -> None:
+        put(description="d")
+        assert native_api.call("delete_pool", name="p") == {"name": "p", "slots": 4, "description": "d"}
+        assert_problem(web.typed("delete_pool", name="p"), 404)
+        assert_problem(web.typed("get_pool", name="p"), 404)
+
+    def test_the_default_pool_stays(self, web: Any) -> None:
+        assert_problem(web.typed("delete_pool", name="default_pool"), 409)
+        answer = web.legacy("pool", delete="default_pool")
+        assert (answer.status, answer.json["status"]) == (409, "ERROR")
+        assert get("default_pool")["slots"] == 128
+
+
+class TestLegacy:
+    @pytest.mark.parametrize(
+        "arguments, description",
+        [
+            ({"cmd": "set", "pool_name": "p", "slot_count": "4", "description": "some words"}, "some words"),
+            ({"cmd": "set", "pool_name": "p", "slot_count": "4", "pool_description": "some words"}, "some words"),
+            ({"cmd": "set", "pool_name": "p", "slot_count": "4"}, None),
+            ({"set": "p 4 some words"}, "some words"),
+            ({"set": "p 4"}, None),
+        ],
+    )
+    def test_ways_to_set(self, web: Any, arguments: Any, description: Any) -> None:
+        answer = web.legacy("pool", **arguments)
+        assert answer.status == 200, answer.text
+        assert (get()["slots"], get()["description"]) == (4, description)
+        assert f"│ p      │       4 │ {description or ''}" in answer.json["output"]["stdout"]
+
+    @pytest.mark.parametrize(
+        "arguments", [{"cmd": "set"}, {"cmd": "set", "pool_name": "p"}, {"cmd": "set", "slot_count": "4"}, {"set": "p"}]
+    )
+    def test_set_without_name_or_slots(self, web: Any, arguments: Any) -> None:
+        answer = web.legacy("pool", **arguments)
+        assert (answer.status, answer.json["output"]) == (
+            400,
+            "The argument(s) ['pool_name', 'slot_count'] are required",
+        )
+
+    @pytest.mark.parametrize("slots", ["x", "-2", "1.5"])
+    def test_bad_slots(self, web: Any, slots: str) -> None:
+        assert web.legacy("pool", cmd="set", pool_name="p", slot_count=slots).status == 400
+
+    def test_the_command(self, web: Any) -> None:
+        answer = web.legacy("pool", cmd="set", pool_name="p", slot_count="-1", description="some words")
+        assert answer.json["airflow_cmd"] == "airflow pools set p -1 'some words'"
+
+    def test_delete_of_what_is_not_there(self, web: Any) -> None:
+        assert web.legacy("pool", delete="p").json["output"]["stdout"] == "Pool 'p' doesn't exist\n"

@@ -1,0 +1,68 @@
+"""A DAG file that is there for some tests only."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import native_api
+from tests.support import airflow_under_test
+from tests.support.airflow_under_test import DAGS
+
+
+@contextmanager
+def dag_file(dag_id: str, text: str) -> Iterator[Path]:
+    """Have Airflow know a file that defines that DAG, and give its path."""
+    path = DAGS / f"{dag_id}.py"
+    path.write_text(text, encoding="utf-8")
+    try:
+        native_api.call("refresh_all_dags", subdir=str(path))
+        yield path
+    finally:
+        path.unlink()
+        native_api.call("delete_dag", dag_id=dag_id)
+
+
+def set_import_error(dag_id: str) -> None:
+    """Mark a DAG as one whose file does not load now, as the DAG processor does."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import update
+
+    from tests.support import airflow_under_test
+
+    with airflow_under_test.session() as session:
+        session.execute(update(DagModel).values(has_import_errors=False).execution_options(synchronize_session=False))
+        session.execute(
+            update(DagModel)
+            .where(DagModel.dag_id == dag_id)
+            .values(has_import_errors=True)
+            .execution_options(synchronize_session=False)
+        )
+
+
+TASK = (
+    "import datetime\nfrom airflow import DAG\nSTART = datetime.datetime(2024, 1, 1)\n"
+    "try:\n    from airflow.providers.standard.operators.bash import BashOperator\n"
+    "except ImportError:\n    from airflow.operators.bash import BashOperator\n"
+)
+
+
+def text_of(*dag_ids: str, task_id: str = "first") -> str:
+    """Return a file that defines DAGs with a task each."""
+    dags = [
+        f"with DAG({dag_id!r}, start_date=START, schedule=None):\n"
+        f"    BashOperator(task_id={task_id!r}, bash_command='true')\n"
+        for dag_id in dag_ids
+    ]
+    return TASK + "".join(dags)
+
+
+def import_errors(name: str) -> List[str]:
+    """Return what Airflow's table says of a file."""
+    from airflow.models import errors as models
+    from sqlalchemy import select
+
+    table: Any = getattr(models, "ParseImportError", None) or getattr(models, "ImportError")  # noqa: B009
+    with airflow_under_test.session() as session:
+        return list(session.scalars(select(table.stacktrace).where(table.filename.endswith(name))))

@@ -1,0 +1,98 @@
+"""A task that Airflow's scheduler or its executor is to run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import native_api
+from native_api import registry
+from native_api.adapters.compat import airflow as seam
+from native_api.adapters.task_execution import run_job as work
+from native_api.errors import DagPaused, OthersWouldStart, TaskInstanceBusy
+from tests.support import airflow_under_test
+from tests.task_execution.run.single_task import DATE, ONLY_2, ONLY_3, RUN, finished_run, run, states
+
+
+@ONLY_3
+@pytest.mark.usefixtures("fresh")
+class TestByTheScheduler:
+    """Without local, Airflow 3 hands the task to the scheduler."""
+
+    def test_in_a_new_run(self) -> None:
+        native_api.call("unpause_dag", dag_id="alone")
+        answer = run("first", local=False)
+        assert (answer["how"], answer["state"], answer["try_number"]) == ("scheduler", "scheduled", 1)
+        found = states()
+        assert (found.pop("the run"), found.pop("first"), set(found.values())) == ("running", "scheduled", {"skipped"})
+
+    def test_in_a_run_that_has_ended(self) -> None:
+        native_api.call("unpause_dag", dag_id="alone")
+        finished_run()
+        answer = run("second", run_id="r", force=True, local=False)
+        assert (answer["state"], answer["previous_state"], answer["try_number"]) == ("scheduled", "success", 2)
+        found = states("r")
+        assert (found.pop("the run"), found.pop("second"), set(found.values())) == ("running", "scheduled", {"success"})
+
+    def test_not_where_others_would_start(self) -> None:
+        native_api.call("unpause_dag", dag_id="alone")
+        finished_run()
+        airflow_under_test.set_try("alone", "r", "third", 0, None)
+        with pytest.raises(OthersWouldStart) as caught:
+            run("first", run_id="r", force=True, local=False)
+        assert caught.value.tasks == ["third"]
+        assert (states("r")["the run"], states("r")["first"]) == ("success", "success")
+
+    def test_not_in_a_paused_dag(self) -> None:
+        with pytest.raises(DagPaused):
+            run("first", local=False)
+        assert native_api.call("list_dag_runs", dag_id="alone")["total_entries"] == 0
+
+
+@ONLY_2
+@pytest.mark.usefixtures("fresh")
+class TestByTheExecutor:
+    """Without local, Airflow 2 sends the task to an executor that is none of this machine."""
+
+    @pytest.mark.parametrize(
+        "executor, way",
+        [
+            ("SequentialExecutor", "sandbox"),
+            ("LocalExecutor", "sandbox"),
+            ("CeleryExecutor", "executor"),
+            ("KubernetesExecutor", "executor"),
+            ("CeleryKubernetesExecutor", "executor"),
+            ("tests.support.recording_executor.RecordingExecutor", "executor"),
+        ],
+    )
+    def test_which_executors(self, executor: str, way: str, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+        assert seam().running.way(None) == way
+
+    def test_what_the_executor_is_given(self, airflow: Any, monkeypatch: Any) -> None:
+        """The command with all it is to ignore; the instance is queued, and cannot be run twice."""
+        from tests.support import recording_executor
+
+        recording_executor.use(monkeypatch)
+        options = dict.fromkeys(("force", "ignore_all_dependencies", "ignore_depends_on_past"), False)
+        options.update({"ignore_dependencies": True, "pool": None})
+        key = {"dag_id": "alone", "run_id": RUN, "task_id": "second", "map_index": -1}
+        answer = work.send(key, DATE, options, "a job")
+        assert (answer["how"], answer["state"]) == ("executor", "queued")
+        (command,) = recording_executor.commands
+        assert command[:6] == ["airflow", "tasks", "run", "alone", "second", RUN]
+        assert {"--local", "--ignore-dependencies"} <= set(command)
+        with pytest.raises(TaskInstanceBusy):
+            run("second", ignore_dependencies=True)
+
+    def test_what_cannot_be_sent_has_failed(self, airflow: Any, monkeypatch: Any) -> None:
+        from tests.support import recording_executor
+
+        recording_executor.use(monkeypatch, broken=True)
+        options = dict.fromkeys(registry.get("run_task").request.fields, False)
+        options["pool"] = None
+        key = {"dag_id": "alone", "run_id": RUN, "task_id": "first", "map_index": -1}
+        with pytest.raises(ConnectionError):
+            work.send(key, DATE, options, "a job")
+        assert (states()["the run"], states()["first"]) == ("failed", "failed")

@@ -1,0 +1,49 @@
+"""api=run of the old protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support import airflow_under_test
+from tests.task_execution.run.single_task import DATE
+
+
+def test_the_command_on_this_airflow(web: Any) -> None:
+    """Airflow 3 has none."""
+    asked = {"dag_id": "alone", "task_id": "first", "execution_date": DATE, "mark_success": "on", "force": "on"}
+    command = web.legacy("run", **asked, pool="default_pool").json["airflow_cmd"]
+    if airflow_under_test.version() >= (3, 0):
+        assert command is None
+    else:
+        flags = "--mark-success --force --pool default_pool"
+        assert command == f"airflow tasks run {flags} alone first {DATE}"
+
+
+class TestTheLegacyName:
+    """api=run."""
+
+    def test_the_text(self, web: Any) -> None:
+        """The recorded line, and then the task's log."""
+        answer = web.legacy("run", dag_id="alone", task_id="first", execution_date=DATE, local="on")
+        assert (answer.status, answer.json["status"]) == (200, "OK"), answer.text
+        line, _, text = answer.json["output"]["stdout"].partition("\n")
+        assert line == f"Running <TaskInstance: alone.first {DATE} [None]> on host {answer.json['result']['hostname']}"
+        assert text == answer.json["result"]["log"]
+        assert answer.json["output"]["stderr"] == ""
+
+    def test_a_task_that_fails(self, web: Any) -> None:
+        """No 200; one line says so, and the end of the log."""
+        answer = web.legacy("run", dag_id="alone", task_id="fails", execution_date=DATE, local="on")
+        assert (answer.status, answer.json["http_response_code"], answer.json["status"]) == (422, 422, "ERROR")
+        first, *tail = answer.json["output"]["stderr"].splitlines()
+        assert first == "The task fails of the DAG alone ended as failed"
+        assert any("ValueError: no luck" in line for line in tail)
+        assert answer.json["result"]["state"] == "failed"
+
+    def test_unmet_dependencies(self, web: Any) -> None:
+        answer = web.legacy("run", dag_id="alone", task_id="second", execution_date=DATE, local="on")
+        assert (answer.status, answer.json["status"]) == (409, "ERROR")
+        assert "Trigger Rule" in answer.json["output"]
+
+    def test_what_it_needs(self, web: Any) -> None:
+        assert web.legacy("run", dag_id="alone", task_id="first").status == 400

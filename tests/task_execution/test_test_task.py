@@ -1,0 +1,296 @@
+"""test_task."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator
+
+import pendulum
+import pytest
+
+import native_api
+from native_api import errors
+from tests.support import airflow_under_test, dag_runs
+from tests.support.dag_files import dag_file
+from tests.support.fingerprint import unchanged
+
+DATE = "2026-11-01T00:00:00+00:00"
+
+#: Airflow 3 calls every exit of a task a failure.
+LEAVES_WELL = "success" if airflow_under_test.version() < (3, 0) else "failed"
+
+
+def tried(task_id: str, **arguments: Any) -> Dict[str, Any]:
+    """Return the answer; nothing must have changed by trying, unless our job timed out or crashed."""
+    named = {"dag_id": "trials", "task_id": task_id, **arguments}
+    if "run_id" not in arguments:
+        named.setdefault("logical_date", DATE)
+    with unchanged():
+        return native_api.call("test_task", **named)
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["a date that never ran", "a date that ran"])
+class TestWhetherThereIsARun:
+    """For the date or not: nothing is left, and nothing is changed."""
+
+    @pytest.fixture(autouse=True)
+    def run(self, fresh: Any, there: bool) -> None:
+        if there:
+            dag_runs.make("trials", "real", DATE, state="success", xcoms={"pushes": "stays"})
+
+    def test_it_succeeds(self, there: bool) -> None:
+        answer = tried("pushes")
+        assert (answer["state"], answer["exit_code"], answer["exception"]) == ("success", 0, None)
+        assert (answer["return_value"], answer["return_value_is_repr"]) == ({"numbers": [1, 2]}, False)
+        assert "printed 1 True" in answer["log"]
+        assert answer["seconds"] > 0
+        assert answer["run_id"] == ("real" if there else None)
+        assert answer["dry_run"] is False
+
+    def test_it_raises(self, there: bool) -> None:
+        """An answer, with what was raised; its traceback is in the log."""
+        answer = tried("raises")
+        assert (answer["state"], answer["exit_code"]) == ("failed", 1)
+        assert (answer["exception"], answer["message"]) == ("KeyError", "'word'")
+        assert 'raise KeyError("word")' in answer["log"]
+
+    def test_it_waits_for_something(self, there: bool) -> None:
+        """Deferred twice, it ends all the same, with what it was given on the way."""
+        answer = tried("waits")
+        assert (answer["state"], answer["return_value"]) == ("success", "then and then")
+
+    def test_it_ends_its_process(self, there: bool) -> None:
+        answer = tried("crashes")
+        assert (answer["state"], answer["exit_code"], answer["exception"]) == ("failed", 7, "UserCodeCrashed")
+        assert "about to go" in answer["log"]
+
+    def test_what_it_sees(self, there: bool) -> None:
+        """The XComs of the run that is there, those that it pushes itself, and the date that was asked for."""
+        assert tried("sees")["return_value"] == ["stays" if there else None, "mine", "2026-11-01"]
+
+
+class TestWhatATaskDoes:
+    """Where there is a run for the date already."""
+
+    @pytest.fixture(autouse=True)
+    def run(self, fresh: Any) -> None:
+        dag_runs.make("trials", "real", DATE, state="success")
+
+    def test_it_would_be_tried_again(self) -> None:
+        """A test is one try."""
+        answer = tried("retried")
+        assert (answer["state"], answer["exit_code"]) == ("failed", 1)
+        assert "exit code 3" in answer["message"]
+
+    def test_it_skips_itself(self) -> None:
+        answer = tried("skips")
+        assert (answer["state"], answer["exit_code"]) == ("skipped", 0)
+
+    def test_it_wants_to_look_again_later(self) -> None:
+        assert tried("not_yet")["state"] == "up_for_reschedule"
+
+    def test_it_leaves_the_interpreter(self) -> None:
+        answer = tried("leaves_badly")
+        assert (answer["state"], answer["exit_code"]) == ("failed", 1)
+        assert "4" in answer["message"]
+        assert tried("leaves_well")["state"] == LEAVES_WELL
+
+    def test_it_hangs(self, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "5")
+        answer = tried("hangs")
+        assert (answer["state"], answer["exception"]) == ("failed", "JobTimedOut")
+        assert answer["exit_code"] != 0
+        assert "still here" in answer["log"]
+
+    def test_another_trial_after_one_that_was_killed(self) -> None:
+        """Nothing of the first is in the way."""
+        assert tried("crashes")["exit_code"] == 7
+        assert tried("lists")["return_value"] == ["a", "b", "c"]
+
+    def test_a_dry_run(self) -> None:
+        answer = tried("retried", dry_run=True)
+        assert (answer["state"], answer["exit_code"], answer["dry_run"]) == (None, 0, True)
+        assert answer["template_fields"][0]["text"] == "exit 3"
+
+    def test_what_it_returns_that_json_cannot_hold(self) -> None:
+        answer = tried("moment")
+        assert answer["return_value_is_repr"] is True
+        assert answer["return_value"].startswith("datetime.datetime(2026, 11, 1, 0, 0")
+
+
+def test_without_a_date(fresh: Any) -> None:
+    """It is tested for the present moment, which the answer and the audit log name."""
+    before = pendulum.now("UTC")
+    with unchanged():
+        answer = native_api.call("test_task", dag_id="trials", task_id="pushes")
+    assert before <= pendulum.parse(answer["logical_date"]) <= pendulum.now("UTC")
+    assert (answer["state"], answer["run_id"], answer["execution_date"]) == ("success", None, answer["logical_date"])
+    (row,) = airflow_under_test.audit_rows()
+    assert json.loads(row.extra)["logical_date"] == str(pendulum.parse(answer["logical_date"]))
+
+
+class TestMapped:
+    def test_by_its_index(self, fresh: Any) -> None:
+        answer = tried("double", dag_id="mapped", map_index=1)
+        assert (answer["state"], answer["return_value"], answer["map_index"]) == ("success", 4, 1)
+
+    def test_over_what_a_task_returned(self, fresh: Any) -> None:
+        dag_runs.make("trials", "real", DATE, xcoms={"lists": ["x", "y"]})
+        assert tried("doubles", run_id="real", map_index=1)["return_value"] == "yy"
+
+    def test_over_what_no_task_returned(self, fresh: Any) -> None:
+        with pytest.raises(errors.Refused, match="depends on what the tasks before it return"):
+            tried("doubles", map_index=0)
+
+    def test_without_an_index(self, fresh: Any) -> None:
+        with pytest.raises(errors.Invalid, match="from 0 to 2"):
+            tried("double", dag_id="mapped")
+
+
+class TestParams:
+    @pytest.mark.parametrize("given", [{"count": 5}, '{"count": 5}'], ids=["object", "text"])
+    def test_they_are_given_to_the_task(self, fresh: Any, given: Any) -> None:
+        assert tried("pushes", task_params=given)["return_value"] == {"numbers": [5, 2]}
+
+    def test_they_do_not_fit(self, fresh: Any) -> None:
+        """It is told before the task runs, and no job is to blame."""
+        with pytest.raises(errors.Invalid, match="task_params: .*count"):
+            tried("pushes", task_params={"count": "many"})
+
+    @pytest.mark.parametrize("given", ["{", "[]"])
+    def test_no_object(self, fresh: Any, given: str) -> None:
+        with pytest.raises(errors.Invalid, match="task_params"):
+            tried("pushes", task_params=given)
+
+
+def test_secrets_are_masked(fresh: Any) -> None:
+    native_api.call("set_variable", key="trial_password", value="hunter2hunter2")
+    answer = tried("secret")
+    assert answer["return_value"] == "***"
+    assert "hunter2" not in str(answer)
+
+
+class TestProcessesThatEnd:
+    """The code of a task on trial, in a file of its own."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def file(self, airflow: Any) -> Iterator[None]:
+        with dag_file("ending", ENDING):
+            yield
+
+    def test_as_if_all_were_well(self, fresh: Any) -> None:
+        """It has not come to its end all the same."""
+        answer = tried("leaves", dag_id="ending")
+        assert (answer["state"], answer["exit_code"], answer["exception"]) == ("failed", 1, "UserCodeCrashed")
+        assert answer["message"] == "The code ended its process with the exit code 0."
+
+    def test_after_much_was_printed(self, fresh: Any) -> None:
+        """The end of it is there, and it is said that there was more."""
+        answer = tried("prints", dag_id="ending")
+        assert (answer["exit_code"], len(answer["log"].encode()), answer["log_cut"]) == (3, 262144, True)
+
+
+ENDING = """
+import datetime, os, sys
+from airflow import DAG
+try:
+    from airflow.providers.standard.operators.python import PythonOperator
+except ImportError:
+    from airflow.operators.python import PythonOperator
+
+def prints():
+    os.write(1, (b"x" * 99 + bytes([10])) * 5000)
+    os._exit(3)
+
+with DAG("ending", start_date=datetime.datetime(2020, 1, 1), schedule=None):
+    PythonOperator(task_id="leaves", python_callable=lambda: os._exit(0))
+    PythonOperator(task_id="prints", python_callable=prints)
+"""
+
+
+def test_two_at_once_for_the_same_date(fresh: Any) -> None:
+    """Neither is in the other's way."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def try_it(task_id: str) -> Any:
+        return native_api.call("test_task", dag_id="trials", task_id=task_id, logical_date=DATE)["return_value"]
+
+    with unchanged(), ThreadPoolExecutor(2) as threads:
+        assert [*threads.map(try_it, ["lists", "pushes"])] == [["a", "b", "c"], {"numbers": [1, 2]}]
+
+
+@contextmanager
+def as_the_audit_log_has_it() -> Iterator[Dict[str, Any]]:
+    told: Dict[str, Any] = {}
+    yield told
+    (row,) = airflow_under_test.audit_rows()
+    told.update(event=row.event, dag_id=row.dag_id, task_id=row.task_id)
+
+
+def test_the_audit_log_has_it(fresh: Any) -> None:
+    with as_the_audit_log_has_it() as told:
+        tried("lists")
+    assert told == {"event": "native_api.test_task", "dag_id": "trials", "task_id": "lists"}
+
+
+class TestBackground:
+    def test_its_result_is_the_answer(self, web: Any) -> None:
+        answer = web.typed("test_task", dag_id="trials", task_id="raises", logical_date=DATE, **{"async": True})
+        assert answer.status == 202
+        result = dag_runs.result_of(answer.json["job_id"])
+        assert (result["state"], result["exit_code"], result["exception"]) == ("failed", 1, "KeyError")
+
+    def test_one_that_is_cancelled_leaves_nothing(self, fresh: Any) -> None:
+        import time
+
+        with unchanged():
+            job = native_api.call("test_task", dag_id="trials", task_id="hangs", logical_date=DATE, **{"async": True})[
+                "job_id"
+            ]
+            until = time.monotonic() + 60
+            while "still here" not in native_api.call("job_state", job_id=job)["log"]:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert native_api.call("cancel_job", job_id=job)["state"] == "cancelled"
+
+
+class TestOldClients:
+    def test_without_a_date(self, web: Any) -> None:
+        """The command that does the same names the moment that was taken."""
+        answer = web.legacy("test", dag_id="trials", task_id="pushes").json
+        assert (answer["status"], answer["result"]["state"]) == ("OK", "success")
+        assert answer["airflow_cmd"].endswith(answer["result"]["logical_date"])
+
+    def test_the_log_is_on_stdout(self, web: Any) -> None:
+        moment = "2026-11-01T00:00:00"
+        answer = web.legacy(
+            "test", dag_id="trials", task_id="pushes", execution_date=moment, task_params='{"count": 7}'
+        )
+        assert (answer.status, answer.json["status"]) == (200, "OK")
+        assert "printed 7 True" in answer.json["output"]["stdout"]
+        assert answer.json["output"]["stderr"] == ""
+        assert answer.json["result"]["return_value"] == {"numbers": [7, 2]}
+        command = f"airflow tasks test --task-params '{{\"count\": 7}}' trials pushes {moment}+00:00"
+        assert answer.json["airflow_cmd"] == command
+
+    @pytest.mark.parametrize("argument", ["dry_run", "dryrun"])
+    def test_a_dry_run(self, web: Any, argument: str) -> None:
+        sent = {"dag_id": "wire_dag", "task_id": "load", "execution_date": "2026-11-01", argument: "on"}
+        answer = web.legacy("test", **sent)
+        assert answer.status == 200
+        assert answer.json["result"]["dry_run"] is True
+        assert answer.json["result"]["template_fields"][0]["text"] == "exit 1"
+        has_command = airflow_under_test.version() < (3, 0)
+        assert (answer.json["airflow_cmd"] is not None) is has_command
+
+    def test_a_task_that_fails(self, web: Any) -> None:
+        """A line that says why, and the end of the log, on stderr."""
+        answer = web.legacy("test", dag_id="wire_dag", task_id="load", execution_date="2026-11-01")
+        assert answer.json["status"] == "ERROR"
+        output = answer.json["output"]
+        first, *tail = output["stderr"].splitlines()
+        assert first.startswith("AirflowException: Bash command failed")
+        assert 0 < len(tail) <= 20
+        assert output["stdout"].endswith("\n".join(tail) + "\n")
+        assert answer.json["result"]["exit_code"] == 1

@@ -1,0 +1,92 @@
+"""task_failed_deps."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+import native_api
+from native_api import errors
+
+
+def unmet(**arguments: Any) -> Dict[str, str]:
+    answer = native_api.call("task_failed_deps", **{"dag_id": "wire_dag", "task_id": "load", **arguments})
+    names = [dependency["name"] for dependency in answer["dependencies"]]
+    assert names == sorted(names)
+    return {dependency["name"]: dependency["reason"] for dependency in answer["dependencies"]}
+
+
+def rows() -> Any:
+    """Return every run and task instance there is, with its state."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    from tests.support import airflow_under_test
+
+    with airflow_under_test.session() as session:
+        runs = session.execute(select(DagRun.dag_id, DagRun.run_id, DagRun._state)).all()
+        return runs, session.execute(select(TaskInstance.run_id, TaskInstance.task_id, TaskInstance.state)).all()
+
+
+def test_a_run_that_is_there(fresh: Any) -> None:
+    native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
+    found = unmet(run_id="r")
+    assert "paused" in found["Dag Not Paused"]
+    assert "'all_success'" in found["Trigger Rule"]
+    assert "Task Instance State" in found
+    assert "did not exist" not in str(found)
+
+
+def test_a_date_that_never_ran(fresh: Any) -> None:
+    """The answer is what would hold; no run, no task instance and no audit row comes of it."""
+    before = rows()
+    found = unmet(logical_date="2026-11-01")
+    assert found["Dagrun Running"] == "Task instance's dagrun did not exist: Unknown reason."
+    assert "'all_success'" in found["Trigger Rule"]
+    assert rows() == before == ([], [])
+    assert fresh.audit_rows() == []
+
+
+def test_asking_changes_nothing(fresh: Any) -> None:
+    native_api.call("trigger_dag", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")
+    before = rows()
+    unmet(run_id="r")
+    unmet(logical_date="2026-11-01")
+    unmet(logical_date="2026-11-02")
+    assert rows() == before
+
+
+def test_all_are_met(fresh: Any) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import update
+
+    native_api.call("trigger_dag", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")
+    native_api.call("unpause_dag", dag_id="wire_dag")
+    with fresh.session() as session:
+        session.execute(update(DagRun).values(_state="running").execution_options(synchronize_session=False))
+        session.execute(update(TaskInstance).values(state="scheduled").execution_options(synchronize_session=False))
+    assert unmet(run_id="r", task_id="extract") == {}
+
+
+def test_a_mapped_task(fresh: Any) -> None:
+    native_api.call("trigger_dag", dag_id="mapped", run_id="r")
+    assert "Dag Not Paused" in unmet(dag_id="mapped", task_id="double", run_id="r", map_index=1)
+    with pytest.raises(errors.TaskInstanceNotFound):
+        unmet(dag_id="mapped", task_id="double", run_id="r", map_index=7)
+
+
+@pytest.mark.parametrize(
+    "arguments, error",
+    [
+        ({"run_id": "nope"}, errors.DagRunNotFound),
+        ({"task_id": "nope", "logical_date": "2026-11-01"}, errors.TaskNotFound),
+        ({"dag_id": "nope", "run_id": "r"}, errors.DagNotFound),
+        ({}, errors.Invalid),
+    ],
+)
+def test_what_is_not_there(fresh: Any, arguments: Any, error: Any) -> None:
+    with pytest.raises(error):
+        unmet(**arguments)

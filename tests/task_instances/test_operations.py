@@ -1,0 +1,84 @@
+"""task_state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import native_api
+from native_api import errors
+from tests.support.dag_runs import set_state
+
+
+def state(**arguments: Any) -> Any:
+    return native_api.call("task_state", **{"dag_id": "wire_dag", "task_id": "extract", "run_id": "r", **arguments})
+
+
+@pytest.fixture
+def run(fresh: Any) -> Any:
+    return native_api.call("trigger_dag", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")
+
+
+def test_nothing_has_happened_yet(run: Any) -> None:
+    instance = state()
+    assert instance["state"] is None
+    assert instance["try_number"] == 0
+    assert instance["map_index"] == -1
+    assert instance["operator"] == "BashOperator"
+    assert instance["logical_date"] == instance["execution_date"] == run["logical_date"]
+
+
+def test_a_state(run: Any) -> None:
+    set_state("wire_dag", "r", "extract", "failed")
+    assert state()["state"] == "failed"
+    assert state(task_id="load")["state"] is None
+
+
+def test_by_date(run: Any) -> None:
+    arguments = {"dag_id": "wire_dag", "task_id": "extract", "execution_date": "2026-11-01"}
+    assert native_api.call("task_state", **arguments)["run_id"] == "r"
+
+
+def test_an_unknown_task(run: Any) -> None:
+    with pytest.raises(errors.TaskNotFound):
+        state(task_id="nope")
+
+
+def test_an_unknown_task_of_a_run_that_is_not_there(run: Any) -> None:
+    """The task is what is wrong with the call, as the old command line had it."""
+    with pytest.raises(errors.TaskNotFound):
+        state(task_id="nope", run_id="nope")
+
+
+def test_an_unknown_run(run: Any) -> None:
+    with pytest.raises(errors.DagRunNotFound):
+        state(run_id="nope")
+
+
+def test_a_task_in_a_group(fresh: Any) -> None:
+    native_api.call("trigger_dag", dag_id="grouped", run_id="r")
+    assert state(dag_id="grouped", task_id="group.inner")["state"] is None
+
+
+def test_a_mapped_task(fresh: Any) -> None:
+    """Its instances are told apart by map_index; without one the answer says which there are."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    native_api.call("trigger_dag", dag_id="mapped", run_id="r")
+    with fresh.session() as session:
+        rows = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == "mapped")).unique().all()
+        expanded = sorted(row.map_index for row in rows)
+    assert expanded == [0, 1, 2]
+    assert state(dag_id="mapped", task_id="double", map_index=2)["map_index"] == 2
+    for map_index in (-1, 3):
+        with pytest.raises(errors.TaskInstanceNotFound) as caught:
+            state(dag_id="mapped", task_id="double", map_index=map_index)
+        assert caught.value.problem()["last_map_index"] == 2
+
+
+@pytest.mark.parametrize("map_index", [-2, "x", 1.5])
+def test_a_bad_map_index(run: Any, map_index: Any) -> None:
+    with pytest.raises(errors.Invalid):
+        state(map_index=map_index)

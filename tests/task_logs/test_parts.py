@@ -1,0 +1,200 @@
+"""task_log: the log of a task that runs, a part of a log, its end."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any, List
+
+import pytest
+
+from native_api import errors
+from native_api.adapters.compat import log_files
+from native_api.adapters.task_logs import lines
+from tests.support.problems import assert_problem
+from tests.task_logs.one_task import NAMED, RUN, at, log, numbered, store
+
+
+class TestATaskThatRuns:
+    def test_reading_on(self, run: Any) -> None:
+        """Each answer has what came since the last one, and the last one says that it is."""
+        at(1, "running")
+        path = store("one\n")
+        answer = log()
+        assert (answer["content"], answer["end_of_log"]) == ("one\n", False)
+        answer = log(continuation_token=answer["continuation_token"])
+        assert (answer["content"], answer["lines"], answer["end_of_log"]) == ("", [], False)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("two\nthree\n")
+        at(1, "success")
+        answer = log(continuation_token=answer["continuation_token"])
+        assert (answer["content"], answer["end_of_log"]) == ("two\nthree\n", True)
+
+    def test_from_before_it_began(self, run: Any) -> None:
+        token = log()["continuation_token"]
+        at(1, "running")
+        store("one\n")
+        answer = log(continuation_token=token)
+        assert (answer["try_number"], answer["content"]) == (1, "one\n")
+
+    def test_from_a_tail(self, run: Any) -> None:
+        at(1, "running")
+        path = store("one\ntwo\n")
+        answer = log(tail_lines=1)
+        assert answer["content"] == "two\n"
+        path.write_text("one\ntwo\nthree\n", encoding="utf-8")
+        assert log(continuation_token=answer["continuation_token"])["content"] == "three\n"
+
+    def test_the_try_is_the_one_that_was_begun(self, run: Any) -> None:
+        at(1, "running")
+        store("one\n")
+        token = log()["continuation_token"]
+        at(2, "running")
+        store("second\n", 2)
+        path = store("one\nend\n")
+        answer = log(continuation_token=token)
+        assert (answer["content"], answer["try_number"], answer["end_of_log"]) == ("end\n", 1, True), path
+        with pytest.raises(errors.Invalid, match="another log"):
+            log(continuation_token=token, try_number=2)
+
+
+class TestTheBound:
+    def test_part_by_part(self, run: Any, mocker: Any) -> None:
+        """Whatever the size of the parts, they make the whole log up."""
+        mocker.patch.object(lines, "LOG_BYTES", 90)
+        at(1, "success")
+        store(numbered(25))
+        parts: List[str] = []
+        answer = log()
+        while True:
+            parts.append(answer["content"])
+            if answer["end_of_log"]:
+                break
+            assert answer["truncated"]
+            answer = log(continuation_token=answer["continuation_token"])
+        assert [len(part) for part in parts] == [90, 90, 45]
+        assert "".join(parts) == numbered(25)
+        assert not answer["truncated"]
+
+    def test_it_is_a_mebibyte(self, run: Any) -> None:
+        at(1, "success")
+        store(numbered(1200, 1023))
+        answer = log()
+        assert (len(answer["content"]), answer["truncated"], answer["end_of_log"]) == (1024 * 1024, True, False)
+        answer = log(continuation_token=answer["continuation_token"])
+        assert (len(answer["lines"]), answer["end_of_log"]) == (176, True)
+        answer = log(tail_lines=1100)
+        assert (len(answer["lines"]), answer["truncated"], answer["end_of_log"]) == (1024, True, True)
+        assert answer["lines"][-1]["event"].endswith("1199")
+
+    def test_nothing_is_left_behind(self, run: Any, monkeypatch: Any, tmp_path: Any) -> None:
+        """Airflow 3 copies a long log to a file of its own while it is read."""
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        at(1, "success")
+        store(numbered(20000, 100))
+        assert log()["truncated"]
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_line_that_is_longer(self, run: Any, mocker: Any) -> None:
+        """It is cut, between characters, and the next part begins with the next line."""
+        mocker.patch.object(lines, "LOG_BYTES", 16)
+        at(1, "success")
+        store("ü" * 100 + "\nshort\n")
+        answer = log()
+        assert (answer["content"], answer["truncated"]) == ("ü" * 7 + "\n", True)
+        assert answer["lines"][0]["event"] == "ü" * 7
+        assert log(continuation_token=answer["continuation_token"])["content"] == "short\n"
+        assert log(tail_bytes=4)["content"] == "sho\n"
+
+
+@pytest.mark.parametrize(
+    "asked, content",
+    [
+        pytest.param({"tail_lines": 2}, "00000003\n00000004\n", id="lines"),
+        pytest.param({"tail_lines": 9}, numbered(5), id="more lines than there are"),
+        pytest.param({"tail_bytes": 18}, "00000003\n00000004\n", id="bytes"),
+        pytest.param({"tail_bytes": 26}, "00000003\n00000004\n", id="whole lines only"),
+        pytest.param({"tail_bytes": "1000"}, numbered(5), id="more bytes than there are"),
+    ],
+)
+def test_a_tail(run: Any, asked: Any, content: str) -> None:
+    at(1, "success")
+    store(numbered(5))
+    answer = log(**asked)
+    assert (answer["content"], answer["truncated"], answer["end_of_log"]) == (content, False, True)
+
+
+class TestALargeFile:
+    """Its last lines are read from its end: neither time nor memory grows with what is before."""
+
+    LINES = 5000
+
+    @pytest.fixture(autouse=True)
+    def file(self, run: Any, monkeypatch: Any) -> None:
+        monkeypatch.setattr(log_files, "END_BYTES", 8192)
+        at(1, "success")
+        self.path = store(numbered(self.LINES))
+
+    def test_its_last_lines(self) -> None:
+        answer = log(tail_lines=2)
+        assert answer["content"] == f"{self.LINES - 2:08}\n{self.LINES - 1:08}\n"
+        assert (answer["truncated"], answer["end_of_log"], answer["continuation_token"]) == (False, True, None)
+
+    def test_the_memory_that_it_takes(self) -> None:
+        def peak() -> int:
+            tracemalloc.start()
+            try:
+                log(tail_lines=2)
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+        log(tail_lines=2)
+        of_a_small_one = peak()
+        size = len(store(numbered(300_000)).read_bytes())
+        assert peak() - of_a_small_one < size / 2
+
+    def test_where_it_is(self) -> None:
+        """What Airflow says of where it looked does not name the copy that was read."""
+        assert log(tail_lines=2)["sources"] == log()["sources"]
+
+    def test_more_lines_than_are_read(self) -> None:
+        """There are more, and the response says so."""
+        answer = log(tail_lines=self.LINES)
+        assert answer["truncated"]
+        assert answer["content"].endswith(f"{self.LINES - 1:08}\n")
+        assert {len(line) for line in answer["content"].splitlines()} == {8}
+
+    def test_a_file_of_one_line(self) -> None:
+        self.path.write_text("x" + "ü" * 10_000, encoding="utf-8")
+        answer = log(tail_lines=1)
+        assert answer["content"].strip("\n").strip("ü") == ""
+
+    def test_while_the_task_runs(self) -> None:
+        """The token leads on from the end of the whole."""
+        at(1, "running")
+        answer = log(tail_lines=1)
+        with open(self.path, "a", encoding="utf-8") as opened:
+            opened.write("more\n")
+        assert log(continuation_token=answer["continuation_token"])["content"] == "more\n"
+
+
+def test_a_token_of_another_log(run: Any) -> None:
+    token = log()["continuation_token"]
+    with pytest.raises(errors.Invalid, match="another log"):
+        log(task_id="load", continuation_token=token)
+    with pytest.raises(errors.Invalid, match="none that an answer"):
+        log(continuation_token=token[:-2])
+
+
+def test_over_http(run: Any, site: Any) -> None:
+    """In the thread that a web server answers in; the token needs no escaping."""
+    at(1, "running")
+    path = store("one\n")
+    answer = site.typed("task_log", **NAMED)
+    assert (answer.status, answer.json["content"]) == (200, "one\n")
+    path.write_text("one\ntwo\n", encoding="utf-8")
+    url = f"/native_api/v1/task_log?dag_id=wire_dag&task_id=extract&run_id={RUN}"
+    answer = site.request("GET", f"{url}&continuation_token={answer.json['continuation_token']}")
+    assert (answer.status, answer.json["content"]) == (200, "two\n")
+    assert_problem(site.typed("task_log", **NAMED, try_number=7), 404)
+    assert site.typed("task_log", **NAMED, try_number=7).json["latest_try_number"] == 1

@@ -1,0 +1,124 @@
+"""task_log where the deployer has configured Airflow to keep the logs elsewhere than on the worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+import pytest
+
+from tests.support import airflow_under_test
+from tests.task_logs.one_task import NAMED, at, numbered, store
+from tests.task_logs.remote import FOLDER, STREAMS
+
+WAYS = ["read", *(["stream"] if airflow_under_test.version() >= (3, 2) else [])]
+
+
+class Reader:
+    """A process whose Airflow has the configuration."""
+
+    def __init__(self, process: Any, folder: Path) -> None:
+        self._process = process
+        self._folder = folder
+
+    def log(self, **arguments: Any) -> Dict[str, Any]:
+        """Ask it for the log of the task."""
+        self._process.stdin.write(json.dumps({**NAMED, **arguments}) + "\n")
+        self._process.stdin.flush()
+        answer: Dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def store(self, text: str, try_number: int = 1) -> None:
+        """Put a log into the storage, as a worker does when a task has ended."""
+        file = self._file(try_number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def clean(self) -> None:
+        """Empty the storage."""
+        for try_number in (1, 2):
+            with contextlib.suppress(FileNotFoundError):
+                self._file(try_number).unlink()
+
+    def _file(self, try_number: int) -> Path:
+        local = airflow_under_test.log_file(**NAMED, try_number=try_number)
+        return self._folder / local.relative_to(Path(os.environ["AIRFLOW_HOME"], "logs"))
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def process(request: Any, airflow: Any, tmp_path_factory: Any) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("storage")
+    environment = {
+        **os.environ,
+        "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "tests.task_logs.remote.LOGGING_CONFIG",
+        "PYTHONPATH": str(airflow_under_test.HERE.parent),
+        FOLDER: str(folder),
+        STREAMS: "1" if request.param == "stream" else "",
+    }
+    words = [sys.executable, "-m", "tests.task_logs.asked"]
+    with subprocess.Popen(
+        words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as started:
+        yield started, folder
+        # The process ends where its input does.
+
+
+@pytest.fixture
+def reader(run: Any, process: Any) -> Iterator[Reader]:
+    made = Reader(*process)
+    yield made
+    made.clean()
+
+
+def test_a_worker_that_has_gone(reader: Reader) -> None:
+    """The log is in the storage alone."""
+    at(1, "success")
+    reader.store("one\ntwo\n")
+    answer = reader.log()
+    assert (answer["content"], answer["end_of_log"], answer["truncated"]) == ("one\ntwo\n", True, False)
+    assert [source.partition("://")[0] for source in answer["sources"]] == ["storage"]
+    assert reader.log(tail_lines=1)["content"] == "two\n"
+
+
+def test_each_try(reader: Reader) -> None:
+    at(2, "success")
+    reader.store("first\n")
+    reader.store("second\n", 2)
+    assert [reader.log(**asked)["content"] for asked in ({"try_number": 1}, {})] == ["first\n", "second\n"]
+
+
+def test_a_task_that_ends_while_it_is_read(reader: Reader) -> None:
+    """While it runs the worker has its log, afterwards the storage; nothing is given twice, nothing is left out."""
+    at(1, "running")
+    path = store("one\n")
+    answer = reader.log()
+    assert (answer["content"], answer["end_of_log"]) == ("one\n", False)
+    reader.store("one\ntwo\n")
+    path.unlink()
+    at(1, "success")
+    answer = reader.log(continuation_token=answer["continuation_token"])
+    assert (answer["content"], answer["end_of_log"]) == ("two\n", True)
+
+
+def test_part_by_part(reader: Reader) -> None:
+    at(1, "success")
+    reader.store(numbered(1200, 1023))
+    answer = reader.log()
+    assert (len(answer["lines"]), answer["truncated"], answer["end_of_log"]) == (1024, True, False)
+    answer = reader.log(continuation_token=answer["continuation_token"])
+    assert (len(answer["lines"]), answer["end_of_log"]) == (176, True)
+    assert answer["lines"][-1]["event"].endswith("1199")
+
+
+def test_what_was_not_uploaded(reader: Reader) -> None:
+    """The worker's file is read, and the answer says that the storage was asked."""
+    at(1, "failed")
+    store("one\n")
+    answer = reader.log()
+    assert answer["content"] == "one\n"
+    assert answer["sources"][0].endswith("in the storage")

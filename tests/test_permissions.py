@@ -1,0 +1,346 @@
+"""Who may do what: operation, role and auth manager, with the outcome written down."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict
+
+import pytest
+from sqlalchemy import text
+
+import native_api
+from native_api import registry
+from native_api.effects import Effect
+from native_api.permissions import Access, Resource
+from tests.support import airflow_under_test
+from tests.support.auth_managers import USER
+from tests.support.examples import example
+from tests.support.problems import assert_problem
+
+FAB = "fab"
+SIMPLE = "simple"
+#: Where the roles had other rights before 2.8.
+FAB_27 = "fab of Airflow 2.7"
+
+#: The statuses for admin, op, user, viewer.
+OUTCOMES: Dict[str, Dict[str, str]] = {
+    "start_daemon": {FAB: "201 403 403 403", SIMPLE: "201 403 403 403"},
+    "daemon_state": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "list_daemons": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "daemon_log": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "stop_daemon": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "render_task": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "test_task": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "run_task": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "refresh_dag": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "refresh_all_dags": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "deploy_dag": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "list_deployments": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "rollback_dag": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "delete_dag_file": {FAB: "200 403 403 403", SIMPLE: "200 403 403 403"},
+    "dag_report": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "job_state": {FAB: "200 404 404 404", SIMPLE: "200 404 404 404"},
+    "list_jobs": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "cancel_job": {FAB: "200 404 404 404", SIMPLE: "200 404 404 404"},
+    "version": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "plugin_version": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_dags": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "pause_dag": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "unpause_dag": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "backfill_dag": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "backfill_state": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_backfills": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "cancel_backfill": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "trigger_dag": {FAB: "201 201 201 403", SIMPLE: "201 201 201 403"},
+    "dag_state": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "task_state": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_tasks": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_dag_runs": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_task_instances": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "rendered_fields": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "task_failed_deps": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "task_log": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "dag_source": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_import_errors": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "dag_details": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "list_xcoms": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "get_xcom": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "health": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200"},
+    "clear_tasks": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "set_task_state": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "set_dag_run_state": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "delete_dag": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "delete_dag_run": {FAB: "200 200 200 403", SIMPLE: "200 200 200 403"},
+    "set_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "get_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "list_variables": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "delete_variable": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "import_variables": {FAB: "201 201 403 403", SIMPLE: "201 201 403 403"},
+    "export_variables": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "save_variables": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "set_pool": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "get_pool": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200", FAB_27: "200 200 403 403"},
+    "import_pools": {FAB: "201 201 403 403", SIMPLE: "201 201 403 403"},
+    "export_pools": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200", FAB_27: "200 200 403 403"},
+    "import_connections": {FAB: "201 201 403 403", SIMPLE: "201 201 403 403"},
+    "export_connections": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "list_pools": {FAB: "200 200 200 200", SIMPLE: "200 200 200 200", FAB_27: "200 200 403 403"},
+    "delete_pool": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "list_connections": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "get_connection": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+    "add_connection": {FAB: "201 201 403 403", SIMPLE: "201 201 403 403"},
+    "delete_connection": {FAB: "200 200 403 403", SIMPLE: "200 200 403 403"},
+}
+
+
+#: The class that knows users here.
+RIGHTS = "airflow2.rights.Rights2" if airflow_under_test.version() < (3, 0) else "airflow3.rights.Rights3"
+
+
+def user_id(login: str) -> str:
+    """Return what the auth manager knows a user by."""
+    if not airflow_under_test.has_fab():
+        return login
+    with airflow_under_test.session() as session:
+        return str(session.scalar(text("SELECT id FROM ab_user WHERE username = :login"), {"login": login}))
+
+
+def test_every_operation_has_its_row() -> None:
+    assert set(OUTCOMES) == {operation.name for operation in registry.every()}
+
+
+@pytest.mark.parametrize("place, login", enumerate(["admin", "op", "user", "viewer"]))
+@pytest.mark.parametrize("name", sorted(OUTCOMES))
+def test_a_role(world: Any, name: str, place: int, login: str) -> None:
+    """The outcome for a user of that role, in both faces' shapes."""
+    manager = FAB if airflow_under_test.has_fab() else SIMPLE
+    if airflow_under_test.version() == (2, 7) and FAB_27 in OUTCOMES[name]:
+        manager = FAB_27
+    expected = int(OUTCOMES[name][manager].split()[place])
+    answer = world.typed(name, login=login, **example(registry.get(name)))
+    if expected == 403:
+        assert_problem(answer, 403)
+        assert answer.json["permission"] in answer.json["detail"]
+    else:
+        assert answer.status == expected, answer.text
+
+
+def test_a_refusal_in_the_legacy_face(web: Any) -> None:
+    answer = web.legacy("variables", login="viewer", get="k")
+    assert (answer.status, answer.json["status"]) == (403, "ERROR")
+    assert answer.json["output"] == "This needs the permission to read the variable 'k'."
+
+
+def test_a_refused_write_changes_nothing(web: Any) -> None:
+    """And leaves no row that says it was done."""
+    answer = web.typed("trigger_dag", login="viewer", dag_id="wire_dag", run_id="r")
+    assert_problem(answer, 403)
+    assert airflow_under_test.audit_rows() == []
+    assert_problem(web.typed("dag_state", dag_id="wire_dag", run_id="r"), 404)
+
+
+def test_setting_a_new_variable_needs_the_right_to_create(web: Any, mocker: Any) -> None:
+    """Who may edit and not create sets what is there only."""
+    mocker.patch(
+        f"{USER}.may",
+        lambda self, access, identifier=None: access.method == "PUT",
+    )
+    native_api.call("set_variable", key="old", value="1")
+    assert web.typed("set_variable", login="user", key="old", value="2").status == 200
+    answer = web.typed("set_variable", login="user", key="new", value="2")
+    assert_problem(answer, 403)
+    assert answer.json["permission"] == "create the variable 'new'"
+
+
+class TestEffects:
+    """Switches, and what only administrators may; tried with an operation that needs no right besides."""
+
+    @pytest.fixture(params=["execute", "deploy", "daemon"])
+    def effect(self, request: Any, monkeypatch: Any) -> Effect:
+        effect = Effect(request.param)
+        registered = dataclasses.replace(registry.get("version"), effect=effect)
+        monkeypatch.setitem(registry._OPERATIONS, "version", registered)
+        return effect
+
+    #: The statuses for the token, admin, op, user, viewer; the same with every auth manager.
+    OUTCOMES = {
+        Effect.EXECUTE: "200 200 200 200 200",
+        Effect.DEPLOY: "200 200 403 403 403",
+        Effect.DAEMON: "200 200 403 403 403",
+    }
+
+    @pytest.mark.parametrize("place, login", enumerate(["token", "admin", "op", "user", "viewer"]))
+    def test_a_role(self, web: Any, effect: Effect, place: int, login: str) -> None:
+        answer = web.typed("version", login=login)
+        assert answer.status == int(self.OUTCOMES[effect].split()[place])
+        if answer.status == 403:
+            assert answer.json["permission"] == f"{effect.doing} as an administrator of Airflow"
+            assert airflow_under_test.audit_rows() == []
+
+    @pytest.mark.parametrize("login", ["token", "admin"])
+    def test_switched_off(self, web: Any, effect: Effect, monkeypatch: Any, login: str) -> None:
+        """Nobody may, and the refusal names the option; your own process is not asked."""
+        option = "allow_daemons" if effect is Effect.DAEMON else f"allow_{effect.value}"
+        monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{option.upper()}", "False")
+        answer = web.typed("version", login=login)
+        assert_problem(answer, 403)
+        assert answer.json["option"] == f"[native_api] {option}"
+        assert option in answer.json["detail"]
+        assert web.legacy("version", login=login).status == 403
+        assert native_api.call("version")
+
+    def test_the_token_needs_the_effect(self, web: Any, effect: Effect, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write")
+        answer = web.typed("version")
+        assert_problem(answer, 403)
+        assert answer.json["option"] == "[native_api] token_effects"
+
+    @pytest.mark.parametrize("effect", ["deploy", "daemon"], indirect=True)
+    def test_another_auth_manager(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
+        """Its roles are unknown here, so that the deployer names the administrators."""
+        mocker.patch("native_api.adapters.compat.interface.rights.Rights._administers", return_value=None)
+        assert_problem(web.typed("version", login="admin"), 403)
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", f"ada, {user_id('viewer')}")
+        assert_problem(web.typed("version", login="admin"), 403)
+        assert web.typed("version", login="viewer").status == 200
+
+    @pytest.mark.parametrize("effect", ["deploy"], indirect=True)
+    def test_an_administrator_is_named_by_id(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
+        """Whoever can choose the name that they are shown by does not become one by it."""
+        mocker.patch("native_api.adapters.compat.interface.rights.Rights._administers", return_value=None)
+        mocker.patch(f"native_api.adapters.compat.{RIGHTS}.name_of", return_value="ada")
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", "ada")
+        assert_problem(web.typed("version", login="viewer"), 403)
+
+
+class TestWhatAdministratorsSee:
+    """A right to read what no auth manager knows rights on."""
+
+    @pytest.fixture(params=[Resource.DAEMON, Resource.DEPLOYMENT], autouse=True)
+    def resource(self, request: Any, monkeypatch: Any) -> Resource:
+        registered = dataclasses.replace(registry.get("version"), access=(Access(request.param, "GET"),))
+        monkeypatch.setitem(registry._OPERATIONS, "version", registered)
+        resource: Resource = request.param
+        return resource
+
+    @pytest.mark.parametrize(
+        "login, status", [("token", 200), ("admin", 200), ("op", 403), ("user", 403), ("viewer", 403)]
+    )
+    def test_a_role(self, web: Any, resource: Resource, login: str, status: int) -> None:
+        answer = web.typed("version", login=login)
+        assert answer.status == status
+        if status == 403:
+            assert answer.json["permission"] == f"read the {resource.noun}s as an administrator of Airflow"
+
+    def test_with_teams(self, web: Any, resource: Resource, monkeypatch: Any) -> None:
+        """Airflow 3.2 and later give things to teams; these belong to none."""
+        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+        assert [web.typed("version", login=login).status for login in ("admin", "op", "viewer")] == [200, 403, 403]
+
+    @pytest.mark.parametrize("login", ["token", "admin"])
+    def test_switched_off(self, web: Any, resource: Resource, monkeypatch: Any, login: str) -> None:
+        option = "allow_daemons" if resource is Resource.DAEMON else "allow_deploy"
+        monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{option.upper()}", "False")
+        answer = web.typed("version", login=login)
+        assert_problem(answer, 403)
+        assert answer.json["option"] == f"[native_api] {option}"
+        assert native_api.call("version")
+
+    def test_the_token_needs_the_effect(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write,execute")
+        answer = web.typed("version")
+        assert_problem(answer, 403)
+        assert answer.json["option"] == "[native_api] token_effects"
+
+
+@pytest.mark.parametrize("name", ["native_api token", "this process"])
+def test_the_audit_log_tells_users_from_other_callers(web: Any, mocker: Any, name: str) -> None:
+    """Though one has the name that stands for the static token, or for code in Python."""
+    mocker.patch(f"native_api.adapters.compat.{RIGHTS}.name_of", return_value=name)
+    web.typed("set_variable", login="admin", key="k", value="v")
+    (row,) = airflow_under_test.audit_rows()
+    assert row.owner == f"{name} (user {user_id('admin')})"
+
+
+@pytest.mark.parametrize("pool", ["default_pool", "nowhere"])
+def test_running_a_task_in_a_pool_needs_the_right_to_read_that(web: Any, mocker: Any, pool: str) -> None:
+    """Whether there is one is for those who may."""
+    mocker.patch(
+        f"{USER}.may",
+        lambda self, access, identifier=None: access.resource is not Resource.POOL,
+    )
+    named = {"dag_id": "wire_dag", "task_id": "t", "logical_date": "2026-11-01", "pool": pool}
+    answer = web.typed("run_task", login="user", **named)
+    assert_problem(answer, 403)
+    assert answer.json["permission"] == f"read the pool '{pool}'"
+
+
+class TestSomeDagsOnly:
+    """A caller who may read two DAGs, whatever the auth manager."""
+
+    @pytest.fixture
+    def restricted(self, web: Any, mocker: Any) -> Any:
+        allowed = {"wire_dag", "mapped"}
+        mocker.patch(f"{USER}.may", lambda self, access, dag_id=None: dag_id in allowed)
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: allowed)
+        return web
+
+    def test_lists_show_those_only(self, restricted: Any) -> None:
+        answer = restricted.typed("list_dags", login="viewer").json
+        assert [dag["dag_id"] for dag in answer["dags"]] == ["mapped", "wire_dag"]
+        assert answer["total_entries"] == 2
+        assert (
+            restricted.legacy("list_dags", login="viewer").json["output"]["stdout"].endswith("\nmapped\nwire_dag\n\n")
+        )
+
+    def test_a_list_of_nothing_is_refused(self, restricted: Any, mocker: Any) -> None:
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: set())
+        assert_problem(restricted.typed("list_dags", login="viewer"), 403)
+
+    def test_a_dag_that_is_hidden_and_one_that_is_not_there_look_alike(self, restricted: Any) -> None:
+        hidden = restricted.typed("dag_state", login="viewer", dag_id="failing", run_id="r").json
+        missing = restricted.typed("dag_state", login="viewer", dag_id="failinx", run_id="r").json
+        assert hidden["status"] == missing["status"] == 403
+        assert hidden["detail"].replace("failing", "failinx") == missing["detail"]
+
+
+class TestTheToken:
+    def test_it_may_read_write_and_execute(self, web: Any) -> None:
+        assert web.typed("set_variable", key="k", value="v").status == 201
+        assert airflow_under_test.audit_rows()[0].owner == "native_api token"
+
+    def test_it_is_held_to_its_effects(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read")
+        assert web.typed("list_dags").status == 200
+        answer = web.typed("set_variable", key="k", value="v")
+        assert_problem(answer, 403)
+        assert answer.json["option"] == "[native_api] token_effects"
+        assert web.typed("set_variable", login="admin", key="k", value="v").status == 201
+
+    @pytest.mark.parametrize("header", ["rest-api-plugin-http-token", "Rest_Api_Plugin_Http_Token"])
+    def test_hyphens_and_underscores(self, web: Any, header: str) -> None:
+        answer = web.request("GET", "/native_api/v1/version", login=None, headers={header: airflow_under_test.TOKEN})
+        assert answer.status == 200
+
+    @pytest.mark.parametrize("token", ["", "x", "ü", airflow_under_test.TOKEN + "x", airflow_under_test.TOKEN[:-1]])
+    def test_a_wrong_one(self, web: Any, token: str) -> None:
+        headers = {"rest-api-plugin-http-token": token}
+        assert_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
+
+    def test_where_none_is_configured_the_header_is_nothing(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", "")
+        assert_problem(web.typed("version"), 401)
+        headers = {"rest-api-plugin-http-token": ""}
+        assert_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
+
+    def test_our_section_comes_before_the_old_ones(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", "new")
+        assert_problem(web.typed("version"), 401)
+        headers = {"rest-api-plugin-http-token": "new"}
+        assert web.request("GET", "/native_api/v1/version", login=None, headers=headers).status == 200
+
+    def test_another_header(self, web: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_HTTP_TOKEN_HEADER_NAME", "x_my_token")
+        assert_problem(web.typed("version"), 401)
+        headers = {"X-My-Token": airflow_under_test.TOKEN}
+        assert web.request("GET", "/native_api/v1/version", login=None, headers=headers).status == 200

@@ -1,0 +1,91 @@
+"""export_variables."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import native_api
+from tests.support.auth_managers import USER
+from tests.support.problems import assert_problem
+from tests.support.variables import TEXTS, bring, export, put
+
+
+class TestExport:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *TEXTS,
+            "1",
+            "1.10",
+            "1e400",
+            "NaN",
+            '"quoted"',
+            '{"a": 1.0, "a": 2}',
+            '{"value": 1}',
+            "true",
+            '{"ü": "\\u00fc"}',
+        ],
+    )
+    def test_nothing_is_lost_on_the_way(self, web: Any, text: str) -> None:
+        """Text stays as it is; JSON says the same."""
+        put("k", text, description="d")
+        put("j", text)
+        exported = web.typed("export_variables").text
+        native_api.call("delete_variable", key="k")
+        native_api.call("delete_variable", key="j")
+        answer = web.request(
+            "POST",
+            "/native_api/v1/import_variables",
+            body=exported.encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status == 201, answer.text
+        for key, description in (("k", "d"), ("j", None)):
+            variable = native_api.call("get_variable", key=key)
+            assert variable["description"] == description
+            assert variable["value"] == text or json.loads(variable["value"]) == json.loads(text)
+
+    @pytest.mark.parametrize(
+        "text, shown",
+        [
+            ('{"a": [1, null]}', {"a": [1, None]}),
+            ("3", 3),
+            ("text", "text"),
+            ("1.10", "1.10"),
+            ("null", None),
+            ('{"value": 1}', {"value": {"value": 1}, "description": None}),
+        ],
+    )
+    def test_the_form_is_that_of_airflow(self, fresh: Any, text: str, shown: Any) -> None:
+        """What JSON can say is said in JSON."""
+        put("k", text)
+        assert export() == {"k": shown}
+
+    @pytest.mark.parametrize("login, status", [("admin", 200), ("op", 200), ("user", 403), ("viewer", 403)])
+    def test_who_may_edit_sees_true_values(self, web: Any, login: str, status: int) -> None:
+        put("db_password", "hunter2")
+        answer = web.typed("export_variables", login=login)
+        assert (answer.status, "hunter2" in answer.text) == (status, status == 200)
+
+    def test_who_may_read_but_not_edit(self, web: Any, mocker: Any) -> None:
+        put("greeting", "open")
+        mocker.patch(
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "GET",
+        )
+        assert web.typed("export_variables", login="viewer").json == {"variables": {"greeting": "open"}}
+        put("db_password", "hunter2")
+        answer = web.typed("export_variables", login="viewer")
+        assert_problem(answer, 403)
+        assert answer.json["permission"] == "edit the variable 'db_password'"
+
+    def test_the_number_of_queries_is_fixed(self, fresh: Any) -> None:
+        from tests.support.queries import statements
+
+        bring({f"k{n}": "v" for n in range(20)})
+        with statements() as seen:
+            assert len(export()) == 20
+        assert len(seen) == 1

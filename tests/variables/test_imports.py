@@ -1,0 +1,175 @@
+"""import_variables, inline or of an uploaded file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import native_api
+from native_api import errors, registry
+from tests.support.airflow_under_test import audit_rows
+from tests.support.auth_managers import USER
+from tests.support.problems import assert_problem
+from tests.support.uploads import MULTIPART, part
+from tests.support.variables import bring, put, stored
+
+
+class TestImport:
+    def test_values_of_all_kinds(self, fresh: Any) -> None:
+        done = bring({"text": "a", "number": 1, "object": {"a": [1]}, "null": None, "yes": True})
+        assert done == {
+            "created": ["null", "number", "object", "text", "yes"],
+            "updated": [],
+            "skipped": [],
+            "total_entries": 5,
+        }
+        assert {key: json.loads(value) for key, value in stored().items() if key != "text"} == {
+            "number": 1,
+            "object": {"a": [1]},
+            "null": None,
+            "yes": True,
+        }
+
+    @pytest.mark.parametrize(
+        "said, value, description",
+        [
+            ({"value": "v", "description": "d"}, "v", "d"),
+            ({"value": {"a": 1}, "description": None}, '{\n  "a": 1\n}', None),
+            ({"value": "v"}, "v", None),
+            ({"value": 1, "unit": "kg"}, '{\n  "value": 1,\n  "unit": "kg"\n}', None),
+            ({"description": "d"}, '{\n  "description": "d"\n}', None),
+        ],
+    )
+    def test_value_and_description(self, fresh: Any, said: Any, value: Any, description: Any) -> None:
+        """As newer Airflows export them; an object with anything else is a value."""
+        bring({"k": said})
+        variable = native_api.call("get_variable", key="k")
+        assert (variable["value"], variable["description"]) == (value, description)
+
+    def test_a_description_that_is_not_named_stays(self, fresh: Any) -> None:
+        put("a", "1", description="what it is for")
+        put("b", "1", description="what it is for")
+        bring({"a": "2", "b": {"value": "2", "description": None}})
+        assert native_api.call("get_variable", key="a")["description"] == "what it is for"
+        assert native_api.call("get_variable", key="b")["description"] is None
+
+    @pytest.mark.parametrize(
+        "on_conflict, left, updated, skipped",
+        [("overwrite", {"a": "2", "b": "2"}, ["a"], []), ("skip", {"a": "1", "b": "2"}, [], ["a"])],
+    )
+    def test_conflicts(self, web: Any, on_conflict: str, left: Any, updated: Any, skipped: Any) -> None:
+        put("a", "1")
+        answer = web.typed("import_variables", variables={"a": "2", "b": "2"}, on_conflict=on_conflict)
+        assert answer.status == 201
+        assert (answer.json["updated"], answer.json["skipped"]) == (updated, skipped)
+        assert stored() == left
+
+    def test_fail_on_conflict(self, web: Any) -> None:
+        put("a", "1")
+        answer = web.typed("import_variables", variables={"a": "2", "b": "2"}, on_conflict="fail")
+        assert_problem(answer, 409)
+        assert answer.json["keys"] == ["a"]
+        assert stored() == {"a": "1"}
+
+    def test_nothing_new(self, web: Any) -> None:
+        put("a", "1")
+        assert web.typed("import_variables", variables={"a": "2"}).status == 200
+        assert web.typed("import_variables", variables={}).status == 200
+
+    def test_all_or_nothing(self, fresh: Any, mocker: Any) -> None:
+        from airflow.models.variable import Variable
+
+        put("a", "1")
+        real = Variable.set
+
+        def failing(key: str, *args: Any, **kwargs: Any) -> None:
+            if key == "c":
+                raise RuntimeError("no c")
+            real(key, *args, **kwargs)
+
+        mocker.patch.object(Variable, "set", failing)
+        with pytest.raises(RuntimeError):
+            bring({"a": "2", "b": "2", "c": "2"})
+        assert stored() == {"a": "1"}
+
+    @pytest.mark.parametrize(
+        "variables, wrong",
+        [
+            ({"": "1"}, ""),
+            ({"x" * 251: "1"}, "x" * 251),
+            ({"k": "***"}, "k"),
+            ({"k": {"value": "***"}}, "k"),
+            ({"k": {"password": "***"}}, "k"),
+            ({"k": '{"password": ["***"]}'}, "k"),
+            ({"k": {"value": "1", "description": 2}}, "k"),
+        ],
+    )
+    def test_what_is_refused(self, fresh: Any, variables: Any, wrong: str) -> None:
+        """All of it, and the key is named."""
+        with pytest.raises(errors.Invalid) as caught:
+            bring({"good": "1", **variables})
+        assert list(caught.value.errors["variables"]) == [wrong]
+        assert stored() == {}
+
+    @pytest.mark.parametrize("content", ["", "x", "[1]", "1", "null", '{"a": NaN}', '{"a": "\\ud800"}', "[" * 100000])
+    def test_what_is_no_object(self, web: Any, content: str) -> None:
+        with pytest.raises(errors.Invalid):
+            bring(content)
+        body = part("variables", content.encode(), file=True) + b"--x--\r\n"
+        assert_problem(web.request("POST", "/native_api/v1/import_variables", body=body, headers=MULTIPART), 422)
+
+    @pytest.mark.parametrize("said", [{}, {"variables": {}, "file": "f"}])
+    def test_one_source(self, fresh: Any, said: Any) -> None:
+        with pytest.raises(errors.Invalid):
+            native_api.call("import_variables", **said)
+
+    def test_who_may_create_and_not_edit(self, web: Any, mocker: Any) -> None:
+        put("old", "1")
+        mocker.patch(
+            f"{USER}.may",
+            lambda self, access, identifier=None: access.method == "POST",
+        )
+        assert web.typed("import_variables", login="user", variables={"new": "1"}).status == 201
+        answer = web.typed("import_variables", login="user", variables={"newer": "1", "old": "2"})
+        assert_problem(answer, 403)
+        assert answer.json["permission"] == "edit the variable 'old'"
+        assert stored() == {"new": "1", "old": "1"}
+
+    def test_the_audit_row_names_the_keys_and_no_value(self, web: Any) -> None:
+        web.typed("import_variables", login="admin", variables={f"k{n:03}": "hunter2" for n in range(150)})
+        (row,) = audit_rows()
+        assert "hunter2" not in row.extra
+        assert json.loads(row.extra)["variables"][0] == "k000"
+        assert json.loads(row.extra)["variables"][-1] == "and 50 more"
+
+
+class TestUpload:
+    def test_a_file(self, web: Any) -> None:
+        body = part("variables", '\ufeff{"a": "ü"}'.encode(), file=True) + part("on_conflict", b"fail") + b"--x--\r\n"
+        answer = web.request("POST", "/native_api/v1/import_variables", body=body, headers=MULTIPART)
+        assert answer.status == 201, answer.text
+        assert stored() == {"a": "ü"}
+
+    def test_the_text_in_a_form(self, web: Any) -> None:
+        answer = web.request("POST", "/native_api/v1/import_variables", form={"variables": '{"a": "1"}'})
+        assert answer.status == 201
+        assert stored() == {"a": "1"}
+
+    def test_a_file_where_none_is_wanted(self, web: Any) -> None:
+        body = part("key", b"k") + part("value", b"v", file=True) + b"--x--\r\n"
+        answer = web.request("POST", "/native_api/v1/set_variable", body=body, headers=MULTIPART)
+        assert_problem(answer, 422)
+        assert answer.json["errors"] == {"value": ["Takes no file."]}
+
+    def test_no_text(self, web: Any) -> None:
+        body = part("variables", b"\xff\xfe", file=True) + b"--x--\r\n"
+        assert_problem(web.request("POST", "/native_api/v1/import_variables", body=body, headers=MULTIPART), 422)
+
+    def test_it_is_documented(self, web: Any) -> None:
+        paths = web.request("GET", "/native_api/openapi.json").json["paths"]
+        content = paths["/import_variables"]["post"]["requestBody"]["content"]["multipart/form-data"]
+        description = registry.get("import_variables").request.fields["variables"].metadata["description"]
+        file = {"type": "string", "format": "binary", "description": description}
+        assert content["schema"]["properties"]["variables"] == file

@@ -1,0 +1,306 @@
+"""list_xcoms and get_xcom."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, Dict
+
+import pytest
+
+import native_api
+from native_api import errors
+from native_api.adapters.compat import airflow as seam
+from native_api.adapters.xcoms import operations as xcoms
+from tests.support.airflow_under_test import session, store_xcom, version
+from tests.support.auth_managers import USER
+from tests.support.problems import assert_problem
+from tests.support.queries import statements
+
+RUN = {"dag_id": "wire_dag", "run_id": "r1"}
+BOMB = b"\x80\x04cos\nsystem\nX\x04\x00\x00\x00true\x85R."
+
+
+@pytest.fixture(autouse=True)
+def run(web: Any) -> None:
+    """Have a run whose tasks have stored nothing."""
+    native_api.call("trigger_dag", **RUN, logical_date="2026-11-01")
+
+
+def store(value: Any, task_id: str = "extract", key: str = "return_value", map_index: int = -1, **run: str) -> None:
+    """Store an XCom as a task does: its JSON, on Airflow 2 as bytes; bytes are stored verbatim there."""
+    import json
+
+    if version() < (3, 0) and not isinstance(value, bytes):
+        value = json.dumps(value).encode()
+    with session() as opened:
+        store_xcom(opened, {**RUN, **run}, task_id, key, value, map_index)
+
+
+def get(**arguments: Any) -> Any:
+    return native_api.call("get_xcom", **{**RUN, "task_id": "extract", **arguments})
+
+
+def listed(**arguments: Any) -> Any:
+    return native_api.call("list_xcoms", **arguments)["xcom_entries"]
+
+
+class TestGet:
+    VALUES = [None, True, 3, 2.5, "text", "größe", "3", '{"a": 1}', [1, [2]], {"a": {"b": None}}, {}, ""]
+
+    @pytest.mark.parametrize("value", VALUES)
+    def test_every_value_of_json(self, value: Any) -> None:
+        store(value)
+        answer = get()
+        assert (answer["value"], answer["is_json"], answer["truncated"]) == (value, True, False)
+
+    def test_all_fields(self) -> None:
+        store([1, 2], key="a key")
+        answer = get(key="a key")
+        assert answer.pop("size") in (len("[1, 2]"), len("[1,2]"))
+        assert answer == {
+            **RUN,
+            "task_id": "extract",
+            "map_index": -1,
+            "key": "a key",
+            "timestamp": "2026-11-01T00:00:00+00:00",
+            "logical_date": "2026-11-01T00:00:00+00:00",
+            "execution_date": "2026-11-01T00:00:00+00:00",
+            "value": [1, 2],
+            "is_json": True,
+            "truncated": False,
+        }
+
+    def test_by_date(self, web: Any) -> None:
+        store(1)
+        answer = web.typed("get_xcom", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01")
+        assert (answer.json["run_id"], answer.json["value"]) == ("r1", 1)
+
+    @pytest.mark.parametrize(
+        "key, value, shown",
+        [
+            ("return_value", {"password": "hunter2", "a": 1}, {"password": "***", "a": 1}),
+            ("return_value", [{"deep": {"api_key": "x"}}], [{"deep": {"api_key": "***"}}]),
+            ("return_value", '{"password": "hunter2"}', '{"password": "***"}'),
+            ("db_password", "hunter2", "***"),
+            ("secret", {"a": 1}, "***"),
+        ],
+    )
+    def test_what_is_sensitive_is_masked(self, web: Any, key: str, value: Any, shown: Any) -> None:
+        """For everybody, as the values of a run's conf are."""
+        store(value, key=key)
+        for login in ("admin", "token"):
+            answer = web.typed("get_xcom", login=login, **RUN, task_id="extract", key=key)
+            assert answer.json["value"] == shown
+        assert listed(key=key, values=True)[0]["value"] == shown
+
+    @pytest.mark.skipif(version() >= (3, 0), reason="Airflow 3 stores JSON.")
+    @pytest.mark.parametrize(
+        "stored", [pickle.dumps({1, 2}), BOMB, b"\xff\xfe", b"", b"[" * 100000, b"{'a': 1}"], ids=range(6)
+    )
+    @pytest.mark.parametrize("pickling", ["True", "False"])
+    def test_what_is_no_json_is_never_read(self, web: Any, monkeypatch: Any, stored: bytes, pickling: str) -> None:
+        """A pickle above all, whether or not Airflow would read it: that executes what is in it."""
+        monkeypatch.setenv("AIRFLOW__CORE__ENABLE_XCOM_PICKLING", pickling)
+        monkeypatch.setattr("pickle.loads", None)
+        store(stored)
+        answer = web.typed("get_xcom", **RUN, task_id="extract")
+        assert answer.status == 200, answer.text
+        assert (answer.json["value"], answer.json["is_json"], answer.json["size"]) == (None, False, len(stored))
+        (entry,) = web.typed("list_xcoms", **RUN, values="true").json["xcom_entries"]
+        assert entry == answer.json or (entry["truncated"], entry["is_json"], entry["value"]) == (True, None, None)
+
+    @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+    def test_numbers_that_json_has_not(self, web: Any, number: float) -> None:
+        """As text, so that the response is JSON."""
+        if version() >= (3, 0) and "postgres" in _dialect():
+            pytest.skip("PostgreSQL stores none")
+        store({"n": [number]})
+        assert web.typed("get_xcom", **RUN, task_id="extract").json["value"] == {"n": [str(number)]}
+
+    def test_one_that_is_nested_deeply(self, web: Any) -> None:
+        """What lies deeper than anybody nests it is masked, and no list breaks."""
+        value: Any = 1
+        for _ in range(560):
+            value = [value]
+        store(value)
+        answer = web.typed("get_xcom", **RUN, task_id="extract")
+        assert answer.status == 200, answer.text
+        assert "***" in answer.text
+        assert web.typed("list_xcoms", **RUN, values="true").json["xcom_entries"] == [answer.json]
+
+    def test_one_that_is_too_large(self, web: Any) -> None:
+        """It is not read from the database."""
+        store("x" * xcoms.VALUE_SIZE)
+        answer = web.typed("get_xcom", **RUN, task_id="extract").json
+        assert (answer["value"], answer["truncated"], answer["size"]) == (None, True, xcoms.VALUE_SIZE + 2)
+        assert answer["is_json"] is None
+        store("x" * (xcoms.VALUE_SIZE - 2), key="at_most")
+        assert len(get(key="at_most")["value"]) == xcoms.VALUE_SIZE - 2
+
+    def test_of_a_mapped_task(self, web: Any) -> None:
+        native_api.call("trigger_dag", dag_id="mapped", run_id="m")
+        _expand("mapped", "m", "double", 2)
+        for index in (0, 1):
+            store(10 * index, "double", map_index=index, dag_id="mapped", run_id="m")
+        names = {"dag_id": "mapped", "run_id": "m", "task_id": "double"}
+        assert [get(**names, map_index=index)["value"] for index in (0, 1)] == [0, 10]
+        assert [entry["map_index"] for entry in listed(dag_id="mapped")] == [0, 1]
+        assert [entry["map_index"] for entry in listed(dag_id="mapped", map_index=1)] == [1]
+        answer = web.typed("get_xcom", **names)
+        assert_problem(answer, 404)
+
+    @pytest.mark.parametrize(
+        "arguments, error",
+        [
+            ({"key": "nope"}, errors.XComNotFound),
+            ({"task_id": "nope"}, errors.TaskNotFound),
+            ({"run_id": "nope"}, errors.DagRunNotFound),
+            ({"dag_id": "nope"}, errors.DagNotFound),
+            ({"map_index": 3}, errors.TaskInstanceNotFound),
+            ({"key": ""}, errors.Invalid),
+            ({"key": "x" * 513}, errors.Invalid),
+        ],
+    )
+    def test_what_is_not_there(self, arguments: Any, error: Any) -> None:
+        store(1)
+        with pytest.raises(error):
+            get(**arguments)
+
+    def test_the_refusal_names_the_key(self, web: Any) -> None:
+        answer = web.typed("get_xcom", **RUN, task_id="extract", key="nope")
+        assert_problem(answer, 404)
+        assert answer.json["detail"] == "The task 'extract' has stored no XCom 'nope' in the run 'r1'."
+
+
+def test_they_take_airflows_own_right(web: Any, mocker: Any) -> None:
+    """That on XComs: who may read the DAG, its runs and task instances may not read what they have stored."""
+    store(1)
+    if version() < (2, 8):
+        _without_fabs_right(web, mocker, "XComs")
+    else:
+        manager = type(seam().rights._auth_manager())
+        real = manager.is_authorized_dag
+
+        def without_xcoms(self: Any, **about: Any) -> bool:
+            entity = about.get("access_entity")
+            return getattr(entity, "name", None) != "XCOM" and bool(real(self, **about))
+
+        mocker.patch.object(manager, "is_authorized_dag", without_xcoms)
+    assert web.typed("task_state", login="viewer", **RUN, task_id="extract").status == 200
+    assert_problem(web.typed("get_xcom", login="viewer", **RUN, task_id="extract"), 403)
+    assert_problem(web.typed("list_xcoms", login="viewer", **RUN), 403)
+    assert_problem(web.typed("list_xcoms", login="viewer"), 403)
+
+
+class TestList:
+    @pytest.fixture(autouse=True)
+    def some(self) -> None:
+        store({"rows": 3})
+        store("x" * 5000, key="long")
+        store(3, "transform")
+
+    def test_without_values(self) -> None:
+        entries = listed(**RUN)
+        assert [(entry["task_id"], entry["key"]) for entry in entries] == [
+            ("extract", "long"),
+            ("extract", "return_value"),
+            ("transform", "return_value"),
+        ]
+        assert not any("value" in entry for entry in entries)
+        assert entries[0]["size"] == 5002
+
+    def test_with_values(self) -> None:
+        """Each is as get_xcom returns it; a large one is not in a list."""
+        entries = {(entry["task_id"], entry["key"]): entry for entry in listed(**RUN, values=True)}
+        assert entries["extract", "return_value"] == get()
+        assert entries["transform", "return_value"]["value"] == 3
+        long = entries["extract", "long"]
+        assert (long["value"], long["truncated"]) == (None, True)
+        assert not get(key="long")["truncated"]
+
+    @pytest.mark.parametrize(
+        "arguments, count",
+        [
+            ({}, 3),
+            ({"dag_id": "wire_dag"}, 3),
+            ({"dag_id": "mapped"}, 0),
+            ({"run_id": "r1"}, 3),
+            ({"run_id": "nope"}, 0),
+            ({"task_id": "transform"}, 1),
+            ({"map_index": -1}, 3),
+            ({"map_index": 0}, 0),
+            ({"key": "return_value"}, 2),
+            ({"key": "return"}, 0),
+            ({"key_pattern": "return"}, 2),
+            ({"key_pattern": "o_g"}, 1),
+            ({"logical_date_gte": "2026-11-01"}, 3),
+            ({"logical_date_lte": "2026-10-31"}, 0),
+            ({"subdir": "DAGS_FOLDER/wire_dag.py"}, 3),
+            ({"subdir": "DAGS_FOLDER/shapes.py"}, 0),
+            ({"limit": 1}, 1),
+            ({"offset": 2}, 1),
+        ],
+    )
+    def test_filters(self, arguments: Dict[str, Any], count: int) -> None:
+        assert len(listed(**arguments)) == count
+
+    @pytest.mark.parametrize("order_by", ["task_id", "key", "timestamp", "dag_id", "run_id"])
+    def test_every_order_and_its_reverse(self, order_by: str) -> None:
+        assert len(listed(order_by=order_by)) == len(listed(order_by=f"-{order_by}", values=True)) == 3
+
+    def test_who_may_read_some_dags(self, web: Any, mocker: Any) -> None:
+        native_api.call("trigger_dag", dag_id="failing", run_id="f")
+        store(1, "fails", dag_id="failing", run_id="f")
+        mocker.patch(
+            f"{USER}.may",
+            lambda self, access, dag_id=None: dag_id == "failing",
+        )
+        mocker.patch(f"{USER}.dag_ids", lambda self, access: {"failing"})
+        answer = web.typed("list_xcoms", login="viewer")
+        assert [entry["dag_id"] for entry in answer.json["xcom_entries"]] == ["failing"]
+        assert answer.json["total_entries"] == 1
+        assert_problem(web.typed("list_xcoms", login="viewer", **RUN), 403)
+        answer = web.typed("get_xcom", login="viewer", **RUN, task_id="extract")
+        assert_problem(answer, 403)
+        assert answer.json["permission"] == "read the XCom of the DAG 'wire_dag'"
+
+    @pytest.mark.parametrize("values", [False, True])
+    def test_the_number_of_queries_is_fixed(self, values: bool) -> None:
+        for number in range(20):
+            store({"n": number}, key=f"k{number}")
+        with statements() as seen:
+            assert len(listed(run_id="r1", values=values)) == 23
+        assert len(seen) == 2
+
+
+def _without_fabs_right(web: Any, mocker: Any, resource: str) -> None:
+    """Have nobody a right on the resource, as Airflow 2.7 asks FAB for it."""
+    manager = type(web.app.appbuilder.sm)
+    real = manager.has_access
+
+    def without(self: Any, action: str, name: str, user: Any = None) -> bool:
+        return name != resource and bool(real(self, action, name, user))
+
+    mocker.patch.object(manager, "has_access", without)
+
+
+def _expand(dag_id: str, run_id: str, task_id: str, count: int) -> None:
+    """Have a mapped task have that many instances, as its expansion does."""
+    import uuid
+
+    from airflow.models.taskinstance import TaskInstance
+
+    table, column = TaskInstance.__table__, "map_index" if version() < (3, 4) else "region_index"
+    with session() as opened:
+        of_task = (table.c.dag_id == dag_id) & (table.c.run_id == run_id) & (table.c.task_id == task_id)
+        row = dict(opened.execute(table.select().where(of_task)).first()._mapping)
+        opened.execute(table.delete().where(of_task))
+        for index in range(count):
+            own = {"id": uuid.uuid4() if isinstance(row["id"], uuid.UUID) else str(uuid.uuid4())} if "id" in row else {}
+            opened.execute(table.insert().values({**row, **own, column: index}))
+
+
+def _dialect() -> str:
+    from airflow import settings
+
+    return str(settings.engine.dialect.name)
