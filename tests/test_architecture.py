@@ -182,3 +182,22 @@ def _lacking(implementation: type, assembled: List[str]) -> Set[str]:
     declared = {name for base in implementation.__mro__ for name in vars(base).get("__annotations__", {})}
     abstract: Set[str] = set(getattr(implementation, "__abstractmethods__", ()))
     return abstract | {name for name in declared - set(assembled) if not hasattr(implementation, name)}
+
+
+def test_no_test_module_imports_another() -> None:
+    """What tests share is in ``tests/support``, or in a module beside them that has no tests."""
+    modules = [*(ROOT / "tests").rglob("*.py")]
+    assert len(modules) > 100
+    imported = {str(path.relative_to(ROOT)): _test_modules(path) for path in modules}
+    assert {path: found for path, found in imported.items() if found} == {}
+
+
+def _test_modules(path: Path) -> Set[str]:
+    """Return the modules with tests that a file imports."""
+    names = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return {name for name in names if name.startswith("tests.") and ".test_" in name}
