@@ -107,7 +107,7 @@ class TestTrigger:
     @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31T23:59:59.999999+00:00"])
     def test_dependencies_at_the_end_of_time(self, fresh: Any, date: str) -> None:
         (task, *_) = native_api.call("list_tasks", dag_id="daily")["tasks"]
-        with pytest.raises(errors.Invalid, match="schedule"):
+        with pytest.raises(errors.Invalid, match="timetable"):
             native_api.call("task_failed_deps", dag_id="daily", task_id=task["task_id"], logical_date=date)
 
     def test_conf_is_validated_by_the_params(self, fresh: Any) -> None:

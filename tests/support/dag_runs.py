@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, Mapping, Optional
 
+import pytest
+
 import native_api
 from tests.support import airflow_under_test
 
@@ -106,3 +108,15 @@ def set_run_state(dag_id: str, run_id: str, state: str) -> None:
             .values(_state=state)
             .execution_options(synchronize_session=False)
         )
+
+
+@pytest.fixture
+def runs(fresh: Any) -> Any:
+    """Make three runs of one DAG, whose tasks have ended in each way, and a mapped one."""
+    for day in (1, 2, 3):
+        native_api.call("trigger_dag", dag_id="wire_dag", run_id=f"r{day}", logical_date=f"2026-11-0{day}")
+        set_run_state("wire_dag", f"r{day}", "failed")
+        set_state("wire_dag", f"r{day}", "extract", "success")
+        set_state("wire_dag", f"r{day}", "transform", "failed")
+        set_state("wire_dag", f"r{day}", "load", "upstream_failed")
+    native_api.call("trigger_dag", dag_id="mapped", run_id="m", logical_date="2026-11-01")

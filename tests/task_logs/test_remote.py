@@ -56,7 +56,7 @@ def process(request: Any, airflow: Any, tmp_path_factory: Any) -> Iterator[Any]:
     environment = {
         **os.environ,
         "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "tests.task_logs.remote.LOGGING_CONFIG",
-        "PYTHONPATH": str(airflow_under_test.HERE.parent),
+        "PYTHONPATH": str(airflow_under_test.HERE.parents[1]),
         FOLDER: str(folder),
         STREAMS: "1" if request.param == "stream" else "",
     }
