@@ -16,6 +16,11 @@ airflow_under_test.configure()
 
 def pytest_addoption(parser: Any) -> None:
     parser.addoption(
+        "--write-examples",
+        action="store_true",
+        help="write the responses of test_contract.py to native_api/http/response_examples.json",
+    )
+    parser.addoption(
         "--every-version",
         action="store_true",
         help="run also what has the same code on a neighbouring Airflow, which shows it by default",

@@ -14,6 +14,7 @@ import native_api
 from native_api import dispatch, errors, registry, settings
 from native_api.effects import Effect
 from native_api.http.typed import method_of
+from tests.support import response_examples
 from tests.support.auth_managers import USER
 from tests.support.examples import example
 from tests.support.problems import assert_problem, assert_valid
@@ -58,9 +59,11 @@ def test_the_python_face_answers_as_documented(operation: registry.Operation, wo
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_typed_face_answers_as_documented(operation: registry.Operation, world: Any) -> None:
+def test_the_typed_face_answers_as_documented(operation: registry.Operation, world: Any, pytestconfig: Any) -> None:
     """The typed face gives the same as the Python face, as JSON."""
     answer = world.typed(operation.name, **example(operation))
+    if pytestconfig.getoption("--write-examples"):
+        response_examples.write(operation.name, answer.json)
     assert answer.status in ((200, 201) if operation.creates else (200,)), answer.text
     assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/json"
     assert_valid(operation.result, answer.json)

@@ -402,5 +402,5 @@ def _described(document: Any, operation: registry.Operation) -> Any:
     (described,) = document["paths"][f"/{operation.name}"].values()
     if "parameters" in described:
         return {parameter["name"]: parameter["schema"] for parameter in described["parameters"]}
-    schema = described["requestBody"]["content"]["application/json"]["schema"]
-    return document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]["properties"]
+    (body,) = described["requestBody"]["content"].values()
+    return document["components"]["schemas"][body["schema"]["$ref"].rsplit("/", 1)[1]]["properties"]

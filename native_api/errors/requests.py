@@ -22,6 +22,18 @@ class BadRequest(NativeApiError):
 
 
 @dataclass(eq=False)
+class NotAcceptable(NativeApiError):
+    """The Accept header excludes JSON."""
+
+    code = "not_acceptable"
+    status = HTTPStatus.NOT_ACCEPTABLE
+    accept: str
+
+    def __str__(self) -> str:
+        return f"Responses are application/json, which 'Accept: {self.accept}' excludes; omit the header, or add it."
+
+
+@dataclass(eq=False)
 class UnsupportedMediaType(NativeApiError):
     """The media type of the body is not supported."""
 

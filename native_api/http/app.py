@@ -64,6 +64,7 @@ def _add_rest(routes: Blueprint, prefix: str, shape: Callable[[NativeApiError], 
 @in_shape(typed.problem)
 def _openapi() -> Response:
     credentials.identify(request)
+    typed.require_json_accepted()
     if request.method not in ("GET", "HEAD"):
         raise MethodNotAllowed("openapi.json", "GET")
     return json_response(document(request.script_root))

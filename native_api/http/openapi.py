@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Dict, List, Set
 
 from apispec import APISpec
@@ -34,6 +36,9 @@ PROBLEM = {
 }
 
 
+#: The response of each operation to its example; ``pytest tests/test_contract.py --write-examples`` writes them.
+EXAMPLES: Dict[str, Any] = json.loads(Path(__file__).with_name("response_examples.json").read_text(encoding="utf-8"))
+
 #: What a response of each status may look like.
 ERRORS: Dict[int, errors.NativeApiError] = {
     error.status: error
@@ -43,6 +48,7 @@ ERRORS: Dict[int, errors.NativeApiError] = {
         errors.Forbidden("read DAG runs"),
         errors.VariableNotFound("greeting"),
         errors.DagRunExists("example_dag", "monday", "2026-11-02T00:00:00+00:00"),
+        errors.NotAcceptable("text/html"),
         errors.BodyTooSlow(60, "body_seconds"),
         errors.BodyTooLarge(10485760, "body_bytes"),
         errors.UnsupportedMediaType("text/xml"),
@@ -54,7 +60,7 @@ ERRORS: Dict[int, errors.NativeApiError] = {
 }
 
 #: Those of every operation, of those that name something, and of those that have a body.
-ALWAYS, NAMING, WITH_BODY = (401, 403, 500, 501, 503), (404,), (400, 404, 408, 409, 413, 415)
+ALWAYS, NAMING, WITH_BODY = (401, 403, 406, 500, 501, 503), (404,), (400, 404, 408, 409, 413, 415)
 
 
 def document(base_path: str = "") -> Dict[str, Any]:
@@ -131,7 +137,7 @@ def _described(operation: Operation) -> Dict[str, Any]:
         "description": operation.text + _forms(operation),
         "x-effect": operation.effect.value,
         "responses": {
-            **_answers(operation),
+            **_responses(operation),
             **{str(status): _response_name(status) for status in _statuses(operation)},
             "default": {
                 "description": "Error.",
@@ -144,7 +150,9 @@ def _described(operation: Operation) -> Dict[str, Any]:
 def _forms(operation: Operation) -> str:
     if operation.effect is Effect.READ:
         return ""
-    return "\n\nThe arguments may be sent as a form too, application/x-www-form-urlencoded or multipart/form-data."
+    if _files(operation):
+        return "\n\nThe arguments can also be sent as application/json, with the text of the file."
+    return "\n\nThe arguments can also be sent as application/x-www-form-urlencoded or multipart/form-data."
 
 
 def _statuses(operation: Operation) -> List[int]:
@@ -172,29 +180,51 @@ def _error(status: int, error: errors.NativeApiError) -> Dict[str, Any]:
     }
 
 
-def _answers(operation: Operation) -> Dict[str, Any]:
-    answers = {"200": {"description": "The result.", "content": _json(operation.result)}}
+def _responses(operation: Operation) -> Dict[str, Any]:
+    """Describe the responses that succeed, each with an example."""
+    result = _json(operation.result, EXAMPLES.get(operation.name))
+    responses = {"200": {"description": "The result.", "content": result}}
     if operation.creates:
-        answers["201"] = {"description": "Something was created.", "content": _json(operation.result)}
+        responses["201"] = {"description": "Something was created.", "content": result}
     if operation.accepted:
-        going_on = {"description": "The work continues; url returns its state.", "content": _json(operation.accepted)}
-        answers["202"] = going_on
-    return answers
+        accepted = _json(operation.accepted, _accepted_example(operation))
+        responses["202"] = {"description": "The work continues; url returns its state.", "content": accepted}
+    return responses
+
+
+def _accepted_example(operation: Operation) -> Dict[str, Any]:
+    """Return an example of what an operation responds while its work continues."""
+    if operation.accepted is not None and "backfill_id" in operation.accepted.fields:
+        url = "/native_api/v1/backfill_state?backfill_id=1"
+        return {**EXAMPLES[operation.name], "dry_run": False, "backfill_id": 1, "url": url}
+    job_id = "0123456789abcdef0123456789abcdef"
+    return {"job_id": job_id, "operation": "job_state", "url": f"/native_api/v1/job_state?job_id={job_id}"}
 
 
 def _body(operation: Operation, spec: APISpec) -> Dict[str, Any]:
-    """Describe the request's body: JSON, and a form with files where the operation takes some."""
-    body = _json(operation.request)
-    body["application/json"]["example"] = dict(operation.example)
-    uploads = [name for name, field in operation.request.fields.items() if field.metadata.get("upload")]
-    if uploads:
-        converter = OpenAPIConverter(spec.openapi_version, _schema_name, spec)
-        form = converter.schema2jsonschema(operation.request)  # type: ignore[no-untyped-call]
-        for name in uploads:
-            described = form["properties"][name].get("description", "")
-            form["properties"][name] = {"type": "string", "format": "binary", "description": described}
-        body["multipart/form-data"] = {"schema": form}
-    return body
+    """
+    Describe the request's body: JSON, or a form where an argument is a whole file.
+
+    There is one, since generators of clients stumble over several; the description has the others in words.
+    """
+    if not _files(operation):
+        body = _json(operation.request)
+        body["application/json"]["example"] = dict(operation.example)
+        return body
+    converter = OpenAPIConverter(spec.openapi_version, _schema_name, spec)
+    form = converter.schema2jsonschema(operation.request)  # type: ignore[no-untyped-call]
+    for name in _files(operation):
+        described = form["properties"][name].get("description", "")
+        form["properties"][name] = {"type": "string", "format": "binary", "description": described}
+    name = _schema_name(operation.request)
+    spec.components.schema(name, form)
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"multipart/form-data": {"schema": schema, "example": dict(operation.example)}}
+
+
+def _files(operation: Operation) -> List[str]:
+    """Return the arguments that are whole files."""
+    return [name for name, field in operation.request.fields.items() if field.metadata.get("upload") == "file"]
 
 
 def _plain(node: Any) -> Any:
@@ -242,5 +272,5 @@ def _close_requests(whole: Dict[str, Any]) -> None:
                 schemas.get(named, schema)["additionalProperties"] = False
 
 
-def _json(schema: Any) -> Dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(schema: Any, example: Any = None) -> Dict[str, Any]:
+    return {"application/json": {"schema": schema, **({} if example is None else {"example": example})}}

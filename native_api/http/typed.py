@@ -11,7 +11,7 @@ from marshmallow import EXCLUDE, RAISE, fields
 
 from native_api import audit, credentials, dispatch, registry
 from native_api.effects import Effect
-from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiError, UnsupportedMediaType
+from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiError, NotAcceptable, UnsupportedMediaType
 from native_api.http import following, request_reading
 from native_api.http.disconnects import client_is_gone
 from native_api.http.responses import in_shape, json_response
@@ -26,6 +26,17 @@ def problem(error: NativeApiError) -> Response:
     return json_response(error.problem(), error.status, content_type=PROBLEM, headers=error.headers())
 
 
+def require_json_accepted() -> None:
+    """
+    Require that the client takes JSON, if it names what it takes.
+
+    :raises NotAcceptable: its ``Accept`` header has neither JSON nor a range with it.
+    """
+    accept = request.headers.get("Accept", "")
+    if accept.strip() and not request.accept_mimetypes.best_match(["application/json", PROBLEM]):
+        raise NotAcceptable(accept)
+
+
 def method_of(operation: Operation) -> str:
     """Return the HTTP method that calls the operation."""
     return "GET" if operation.effect is Effect.READ else "POST"
@@ -35,6 +46,7 @@ def method_of(operation: Operation) -> str:
 def call(name: str) -> Response:
     """Answer a call of the operation *name*."""
     identity = credentials.identify(request)
+    require_json_accepted()
     following.warm_sandbox()
     operation = registry.get(name)
     if request.method.replace("HEAD", "GET") != method_of(operation):

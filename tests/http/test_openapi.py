@@ -13,7 +13,7 @@ import pytest
 from native_api import errors, registry
 from native_api.effects import Effect
 from native_api.http.openapi import ERRORS
-from tests.support.problems import assert_problem
+from tests.support.problems import assert_problem, assert_valid
 
 GOLDEN = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 
@@ -48,10 +48,10 @@ def test_its_patterns_are_of_ecma_262(golden: Dict[str, Any]) -> None:
 def test_requests_alone_are_closed(golden: Dict[str, Any]) -> None:
     """A client that is older than its server reads responses with more in them."""
     bodies = {
-        each["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        content["schema"]["$ref"].rpartition("/")[2]
         for path in golden["paths"].values()
         for each in path.values()
-        if "requestBody" in each
+        for content in each.get("requestBody", {"content": {}})["content"].values()
     }
     schemas = golden["components"]["schemas"]
     assert {name for name in schemas if schemas[name].get("additionalProperties") is False} == bodies
@@ -63,7 +63,7 @@ class TestEveryOperation:
         (described,) = golden["paths"][f"/{operation.name}"].values()
         assert operation.request.validate(dict(operation.example)) == {}
         if "requestBody" in described:
-            body = described["requestBody"]["content"]["application/json"]
+            (body,) = described["requestBody"]["content"].values()
             assert body["example"] == operation.example
             jsonschema.validate(body["example"], {**golden, **body["schema"]})
         else:
@@ -83,16 +83,41 @@ class TestEveryOperation:
         assert set(given) == {field.data_key or name for name, field in operation.request.fields.items()}
         assert [name for name, each in given.items() if not each.get("description")] == []
 
+    def test_its_results_have_examples(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        """What succeeds has an example response for its status, which its schema accepts."""
+        (described,) = golden["paths"][f"/{operation.name}"].values()
+        succeeding = {status: each for status, each in described["responses"].items() if status[0] == "2"}
+        assert ("202" in succeeding) == (operation.accepted is not None)
+        for status, each in succeeding.items():
+            body = each["content"]["application/json"]
+            schema = operation.accepted if status == "202" else operation.result
+            assert_valid(schema, body["example"])
+            jsonschema.validate(body["example"], _as_json_schema({**golden, **body["schema"]}))
+
     def test_its_errors_have_examples(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
         (described,) = golden["paths"][f"/{operation.name}"].values()
         statuses = {status for status in described["responses"] if status[0] in "45"}
-        assert {"401", "403", "500", "503"} <= statuses
+        assert {"401", "403", "406", "500", "503"} <= statuses
         assert ("415" in statuses) == (operation.effect is not Effect.READ)
         for status in statuses:
             name = described["responses"][status]["$ref"].rpartition("/")[2]
             told = golden["components"]["responses"][name]["content"]["application/problem+json"]
             assert told["example"]["status"] == int(status)
             jsonschema.validate(told["example"], {**golden, **told["schema"]})
+
+
+def _as_json_schema(node: Any) -> Any:
+    """Return a schema of OpenAPI 3.0, whose types may be nullable, as a JSON schema, where null is a type."""
+    if isinstance(node, list):
+        return [_as_json_schema(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    schema = {name: _as_json_schema(child) for name, child in node.items()}
+    if schema.get("nullable") is True and "type" in schema:
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            schema["enum"] = [*schema["enum"], None]
+    return schema
 
 
 def test_every_status_names_its_codes(golden: Dict[str, Any]) -> None:
@@ -148,17 +173,20 @@ def test_arguments_are_described(web: Any) -> None:
     assert body["example"]["dag_id"] == "example_dag"
 
 
-def test_a_body_is_json_and_a_form_where_there_is_a_file(web: Any) -> None:
-    """The form has all the arguments, not the files alone; other forms are said in words."""
-    paths = web.request("GET", "/native_api/openapi.json").json["paths"]
+def test_a_body_is_json_or_a_form_where_there_is_a_file(web: Any) -> None:
+    """One body for each operation, with all the arguments; the description has the other media types in words."""
+    document = web.request("GET", "/native_api/openapi.json").json
+    paths = document["paths"]
     content = paths["/deploy_dag"]["post"]["requestBody"]["content"]
-    form = content["multipart/form-data"]["schema"]
+    form = document["components"]["schemas"]["DeployDag"]
     assert form["required"] == ["dag_file"]
     assert {"force", "path", "bundle", "pause", "dry_run"} <= set(form["properties"])
     assert form["properties"]["dag_file"]["format"] == "binary"
-    assert set(content) == {"application/json", "multipart/form-data"}
-    assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/DeployDag"}
-    assert set(paths["/trigger_dag"]["post"]["requestBody"]["content"]) == {"application/json"}
+    assert set(content) == {"multipart/form-data"}
+    assert content["multipart/form-data"]["schema"] == {"$ref": "#/components/schemas/DeployDag"}
+    assert "application/json" in paths["/deploy_dag"]["post"]["description"]
+    assert set(paths["/import_variables"]["post"]["requestBody"]["content"]) == {"application/json"}
+    assert "multipart/form-data" in paths["/import_variables"]["post"]["description"]
     assert "application/x-www-form-urlencoded" in paths["/trigger_dag"]["post"]["description"]
 
 

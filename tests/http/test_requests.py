@@ -13,6 +13,7 @@ from native_api.effects import Effect
 from native_api.http.legacy import protocol
 from native_api.http.legacy.protocol import Arguments
 from native_api.uploads import Upload
+from tests.support.problems import assert_problem
 
 LEGACY = "/admin/rest_api/api"
 JSON = {"Content-Type": "application/json"}
@@ -141,3 +142,27 @@ def test_a_form_has_bounded_fields(web: Any, path: str) -> None:
     for count, expected in ((1000, (200, 422)), (1001, (413,))):
         answer = web.request("POST", path, form={f"k{number}": number for number in range(count)})
         assert answer.status in expected
+
+
+class TestAccept:
+    @pytest.mark.parametrize(
+        "accept",
+        ["*/*", "application/json", "application/*;q=0.5", "text/html,*/*;q=0.1", "application/problem+json", " "],
+    )
+    def test_what_takes_json(self, web: Any, accept: str) -> None:
+        assert web.request("GET", "/native_api/v1/version", headers={"Accept": accept}).status == 200
+
+    @pytest.mark.parametrize("accept", ["text/html", "application/xml, text/*;q=0.8", "application/json;q=0"])
+    def test_what_excludes_json(self, web: Any, accept: str) -> None:
+        """Nothing is done, and the error is JSON all the same."""
+        headers, body = {"Accept": accept}, {"key": "refused", "value": "1"}
+        answer = web.request("POST", "/native_api/v1/set_variable", json=body, headers=headers)
+        assert_problem(answer, 406)
+        assert answer.json["code"] == "not_acceptable"
+        assert web.typed("get_variable", key="refused").status == 404
+        assert_problem(web.request("GET", "/native_api/openapi.json", headers=headers), 406)
+
+    def test_the_old_protocol_takes_no_notice(self, web: Any) -> None:
+        """Its predecessor did not."""
+        headers = {"Accept": "text/html"}
+        assert web.request("GET", "/admin/rest_api/api", query={"api": "version"}, headers=headers).status == 200

@@ -369,8 +369,3 @@ def audit_rows() -> List[Any]:
         rows = opened.scalars(select(Log).where(Log.event.like("native_api.%")).order_by(Log.id)).all()
         opened.expunge_all()
     return list(rows)
-
-
-def later(seconds: float = 60.0) -> datetime.datetime:
-    """Return a time to come."""
-    return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)

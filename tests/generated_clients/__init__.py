@@ -1,0 +1,1 @@
+"""Clients that two generators make of the OpenAPI document, used against a real Airflow."""
