@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, Iterator, List, Sequence, Set
-
-if TYPE_CHECKING:
-    from native_api.http.legacy.protocol import LegacyName
+from typing import Callable, Dict, Iterable, Sequence
 
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.rst"
@@ -25,9 +21,10 @@ BEGIN, END = ".. begin {}\n", ".. end {}\n"
 def operations() -> str:
     """Return the table of operations."""
     from native_api import registry
+    from native_api.http.legacy.leading import names_by_operation
     from native_api.http.typed import method_of
 
-    legacy = _legacy_names()
+    legacy = names_by_operation()
     rows = [
         (
             f"``{operation.name}``",
@@ -106,45 +103,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     for row in (head, *rows):
         lines += [f"   {'* -' if number == 0 else '  -'} {cell}".rstrip() for number, cell in enumerate(row)]
     return "\n".join(lines) + "\n"
-
-
-def _legacy_names() -> Dict[str, Set[str]]:
-    """
-    Return, for each operation, the names of the old protocol that lead to it, found by asking their planners.
-
-    :raises ValueError: nothing that was tried leads from a name to an operation.
-    """
-    from native_api.http.legacy import protocol
-
-    found: Dict[str, Set[str]] = {}
-    for name in protocol.every().values():
-        operations = set(_planned(name))
-        if not operations:
-            raise ValueError(f"No arguments are tried here that '{name.name}' takes")
-        for operation in operations:
-            found.setdefault(operation, set()).add(name.name)
-    return found
-
-
-def _planned(name: LegacyName) -> Iterator[str]:
-    from native_api.errors import NativeApiError
-    from native_api.http.legacy.protocol import Arguments
-    from native_api.uploads import Upload
-
-    files = {"dag_file": Upload(b"", "a.py")}
-    for query in _queries(name.required, sorted(name.arguments)):
-        with suppress(NativeApiError):
-            yield name.plan(Arguments(query, {}, files)).operation
-
-
-def _queries(required: Sequence[str], arguments: List[str]) -> Iterator[Dict[str, str]]:
-    """Give queries with what is required and, besides, nothing, one argument as a checkbox or a text, or all."""
-    always = {name: "a" for name in required}
-    yield always
-    for argument in arguments:
-        for value in ("on", "a b"):
-            yield {**always, argument: value}
-        yield {**dict.fromkeys(arguments, "off"), **always, argument: "on"}
 
 
 if __name__ == "__main__":

@@ -44,6 +44,31 @@ class NativeApiPlugin(AirflowPlugin):
 
         return _apps() if web_server.mounts_fastapi() and not _is_off() else []
 
+    @cached_property
+    def appbuilder_menu_items(self) -> List[Dict[str, Any]]:  # type: ignore[override]
+        """Airflow 2, and 3.0 with FAB: the console in the menu."""
+        from native_api.adapters.compat import web_server
+
+        return [_menu_item(web_server.mounts_fastapi())] if web_server.shows_links() and not _is_off() else []
+
+    @cached_property
+    def external_views(self) -> List[Dict[str, Any]]:  # type: ignore[override]
+        """Airflow 3.1 and later: the console as a view, which the menu opens in a frame."""
+        from native_api.adapters.compat import web_server
+
+        return [_VIEW] if web_server.shows_views() and not _is_off() else []
+
+
+_TITLE = "Native API"
+#: Airflow's pages resolve the address against their base URL.
+_VIEW = {"name": _TITLE, "href": "native_api/", "url_route": "native_api", "destination": "nav", "category": "admin"}
+
+
+def _menu_item(of_react: bool) -> Dict[str, Any]:
+    """Return the menu's link: an address below the base URL on Airflow 3, and on 2 the name of the route."""
+    href = "native_api/" if of_react else "native_api.console"
+    return {"name": _TITLE, "href": href, "category": "Admin"}
+
 
 def _is_off() -> bool:
     """Return whether this Airflow cannot be served, or the configuration cannot be read."""

@@ -44,6 +44,23 @@ def test_one_mount_on_each_generation(airflow: Any) -> None:
         assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/native_api", "/admin/rest_api"]
 
 
+def test_one_entry_in_the_menu(airflow: Any) -> None:
+    """Airflow 2 and 3.0 have links in their menus, later ones have views, which they open in a frame."""
+    from native_api.plugin import NativeApiPlugin
+
+    plugin = NativeApiPlugin()
+    links = [(item["name"], item["href"]) for item in plugin.appbuilder_menu_items]
+    views = [(view["name"], view["href"]) for view in plugin.external_views]
+    if airflow.version() < (3, 0):
+        # The name of the route, of which Airflow makes the address below its base URL.
+        assert (links, views) == ([("Native API", "native_api.console")], [])
+    elif airflow.version() < (3, 1):
+        # Without FAB a link would keep Airflow from starting.
+        assert (links, views) == ([("Native API", "native_api/")] if airflow.has_fab() else [], [])
+    else:
+        assert (links, views) == ([], [("Native API", "native_api/")])
+
+
 def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> None:
     """One clear sentence, and Airflow goes on without us."""
     mocker.patch("airflow.__version__", "2.6.3")
@@ -53,6 +70,7 @@ def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> N
         plugin = NativeApiPlugin()
         plugin.on_load()
         assert plugin.flask_blueprints == plugin.fastapi_apps == []
+        assert plugin.appbuilder_menu_items == plugin.external_views == []
     assert [record.getMessage() for record in caplog.records if record.name.startswith("native_api")] == [
         "airflow-native-api needs Apache Airflow 2.7 or newer and found 2.6; it stays switched off."
     ]

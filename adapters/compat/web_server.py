@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from native_api.adapters.compat.installed import version
 
 
 def mounts_fastapi() -> bool:
     """Return whether it is a FastAPI app, into which others are mounted; on Airflow 2 it is a Flask app."""
     return version() >= (3, 0)
+
+
+def shows_views() -> bool:
+    """Return whether Airflow's menu has views of plugins, which open in a frame."""
+    return version() >= (3, 1)
+
+
+def shows_links() -> bool:
+    """
+    Return whether Airflow's menu has links of plugins.
+
+    3.0 makes a Flask app for them, and does not start where the FAB provider is missing, which it needs for that.
+    """
+    return version() < (3, 1) and (version() < (3, 0) or find_spec("airflow.providers.fab") is not None)
+
+
+def has_session_in_pages() -> bool:
+    """Return whether Airflow's pages move the login from its cookie into their own storage, as those of 3.0 do."""
+    return mounts_fastapi() and not shows_views()
 
 
 def longest_request() -> int:

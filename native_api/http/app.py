@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from flask import Blueprint, Flask, Response, request, session
+from flask import Blueprint, Flask, Response, g, request, session
 from flask.blueprints import BlueprintSetupState
 from flask.globals import request_ctx
 from flask.sessions import NullSession
@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 
 from native_api import credentials, settings
 from native_api.errors import MethodNotAllowed, NativeApiError, PageNotFound
-from native_api.http import legacy, request_body, typed
+from native_api.http import console, legacy, request_body, typed
 from native_api.http.openapi import document
 from native_api.http.responses import in_shape, json_response
 
@@ -26,10 +26,15 @@ def blueprint() -> Blueprint:
     routes.after_request(_save_no_session)
     _add(routes, f"{PREFIX}/v1/<name>/", typed.call, "call")
     _add(routes, f"{PREFIX}/openapi.json", _openapi, "openapi")
+    _add(routes, f"{PREFIX}/", console.page, "console")
+    _add(routes, f"{PREFIX}/static/<digest>/<name>", console.asset, "console_asset")
+    _add(routes, f"{PREFIX}/console.json", console.offers, "console_offers")
+    _add(routes, f"{PREFIX}/console/command", console.command, "console_command")
     _add_rest(routes, PREFIX, typed.problem)
     prefix = settings.get("legacy_prefix")
     if prefix:
         _add(routes, f"{prefix}/api/", legacy.call, "legacy")
+        _add(routes, f"{prefix}/", console.page, "console_at_legacy_prefix")
         _add_rest(routes, prefix, legacy.error)
     return routes
 
@@ -53,12 +58,11 @@ def _add_rest(routes: Blueprint, prefix: str, shape: Callable[[NativeApiError], 
     """Answer 404, in the face's own shape, for whatever else lies below *prefix*."""
 
     @in_shape(shape)
-    def nothing(rest: str = "") -> Response:
+    def nothing(rest: str) -> Response:
         credentials.identify(request)
         raise PageNotFound(f"{prefix}/{rest}")
 
-    for rule in (f"{prefix}/", f"{prefix}/<path:rest>"):
-        _add(routes, rule, nothing, f"nothing_at_{prefix.strip('/')}")
+    _add(routes, f"{prefix}/<path:rest>", nothing, f"nothing_at_{prefix.strip('/')}")
 
 
 @in_shape(typed.problem)
@@ -80,7 +84,7 @@ def _exempt_from_csrf(state: Any) -> None:
 
 def _save_no_session(response: Response) -> Response:
     """Leave the login session as it is: Airflow 2 would write its row at each request, which it spares its own API."""
-    if not isinstance(session, NullSession):
+    if not g.get("native_api_keeps_session") and not isinstance(session, NullSession):
         request_ctx.session = NullSession()  # type: ignore[misc]
     return response
 

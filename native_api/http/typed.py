@@ -90,7 +90,7 @@ def _confidential(operation: Operation, arguments: Iterable[str]) -> List[str]:
 
 def _body(operation: Operation) -> Dict[str, Any]:
     if request.mimetype not in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return _json()
+        return json_body()
     form = request_reading.form()
     if request_reading.looks_like_json(form):
         raise BadRequest(
@@ -116,7 +116,12 @@ def _takes_file(field: Any) -> bool:
     return field is not None and field.metadata.get("upload") == "file"
 
 
-def _json() -> Dict[str, Any]:
+def json_body() -> Dict[str, Any]:
+    """
+    Return the request's body, which is a JSON object or empty.
+
+    :raises native_api.errors.NativeApiError: it is something else.
+    """
     text = request.get_data()
     if not text.strip():
         return {}

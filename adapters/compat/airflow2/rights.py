@@ -64,6 +64,15 @@ class Rights2(Rights):
                 f"CSRF token, as csrf_token in the form or in the header X-CSRFToken: {exc.description}"
             ) from exc
 
+    def login_url(self, request: Request, way_back: str) -> Optional[str]:
+        # The login page sends those who are logged in back at once.
+        return str(self._auth_manager().get_url_login(next_url=way_back)) if _is_nobody(self._current_user()) else None
+
+    def csrf_token(self) -> Optional[str]:
+        from flask_wtf.csrf import generate_csrf
+
+        return str(generate_csrf())
+
     def keep_no_session(self) -> None:
         # The basic backend logs the user in, and every call would leave a row in the session table; Airflow exempts
         # only its own API (airflow.www.session). Until the end of the request the session is needed, since it has the

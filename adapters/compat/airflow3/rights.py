@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set, Tuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from native_api.adapters.compat.interface.rights import NO_DAG, Rights, User
 from native_api.errors import CrossSiteRequest, Unauthorized
@@ -73,6 +73,12 @@ class Rights3(Rights):
             "Changing something with a credential that browsers send by themselves needs a POST whose Sec-Fetch-Site "
             "or Origin header says that it comes from Airflow's own pages; programs send an Authorization header."
         )
+
+    def login_url(self, request: Request, way_back: str) -> Optional[str]:
+        return f"{request.script_root}/auth/login?{urlencode({'next': way_back})}"
+
+    def csrf_token(self) -> Optional[str]:
+        return None
 
     def keep_no_session(self) -> None:
         """Keep this request from leaving a session behind; Airflow 3 leaves none."""

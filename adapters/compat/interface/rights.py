@@ -111,6 +111,14 @@ class Rights(ABC):
         """
 
     @abstractmethod
+    def login_url(self, request: Request, way_back: str) -> Optional[str]:
+        """Return Airflow's login page, which leads back; None for whoever is logged in and has no use for it."""
+
+    @abstractmethod
+    def csrf_token(self) -> Optional[str]:
+        """Return what a page of Airflow's sends to prove that it is one, None where the browser says so."""
+
+    @abstractmethod
     def keep_no_session(self) -> None:
         """Do not store a session for this request; Airflow 3 never does."""
 

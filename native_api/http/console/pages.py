@@ -1,0 +1,114 @@
+"""The page of the console and its assets, which hold no data: these come from the API, with the user's rights."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Dict
+from urllib.parse import quote
+
+from flask import Response, redirect, request
+
+from native_api import credentials
+from native_api.adapters.compat import airflow, web_server
+from native_api.errors import MethodNotAllowed, PageNotFound, Unauthorized
+from native_api.http.responses import in_shape
+from native_api.http.typed import problem
+
+_FOLDER = Path(__file__).parent / "static"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+#: Airflow 3 shows the page in a frame of its own. Nothing is inline, and nothing comes from another host.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+NO_SESSIONS = (
+    "You are logged in to Airflow, but its API takes no login sessions. Add airflow.api.auth.backend.session to "
+    "[api] auth_backends in Airflow's configuration to use the console."
+)
+
+
+@in_shape(problem)
+def page() -> Response:
+    """Return the page for whoever is logged in; a browser without a session is sent to Airflow's login page."""
+    _require_read("the console")
+    if not _is_opened_by_a_browser():
+        credentials.identify(request)
+        return _shell()
+    login = airflow().rights.login_url(request, f"{request.script_root}{request.path}")
+    try:
+        credentials.identify(request)
+    except Unauthorized:
+        if web_server.has_session_in_pages():
+            return _shell()
+        if login is None:
+            return _html("notice.html", status=403, text=NO_SESSIONS)
+        answer: Response = redirect(login)  # type: ignore[assignment]
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+    return _shell()
+
+
+@in_shape(problem)
+def asset(digest: str, name: str) -> Response:
+    """Return an asset; its address changes with the content of any of them, so browsers keep it."""
+    _require_read("the console")
+    if name not in _assets() or name.endswith(".html"):
+        raise PageNotFound(request.path)
+    response = Response(_assets()[name], content_type=_TYPES[Path(name).suffix])
+    # An address of another version is that of a page served before an upgrade.
+    response.headers["Cache-Control"] = (
+        "public, max-age=31536000, immutable" if digest == digest_of_assets() else "no-store"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@lru_cache(maxsize=None)
+def digest_of_assets() -> str:
+    """Return what tells these assets from those of another version."""
+    whole = hashlib.sha256()
+    for name, content in sorted(_assets().items()):
+        whole.update(f"{name} {len(content)} ".encode() + content)
+    return whole.hexdigest()[:16]
+
+
+@lru_cache(maxsize=None)
+def _assets() -> Dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in _FOLDER.iterdir() if path.suffix in _TYPES}
+
+
+def _require_read(name: str) -> None:
+    if request.method not in ("GET", "HEAD"):
+        raise MethodNotAllowed(name, "GET")
+
+
+def _is_opened_by_a_browser() -> bool:
+    """Return whether a person opens the page; programs, and whoever sends a credential, get a plain refusal."""
+    return "text/html" in request.headers.get("Accept", "") and "Authorization" not in request.headers
+
+
+def _shell() -> Response:
+    return _html("console.html", session="storage" if web_server.has_session_in_pages() else "cookie")
+
+
+def _html(name: str, status: int = 200, **texts: str) -> Response:
+    assets = f"{quote(request.script_root)}/native_api/static/{digest_of_assets()}"
+    values = {"assets": escape(assets), **{key: escape(text) for key, text in texts.items()}}
+    text = Template(_assets()[name].decode()).substitute(values)
+    response = Response(text, status=status, content_type=_TYPES[".html"])
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,196 @@
+"""The console: who sees the page, what it is sent with, and what it is told to offer."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+STATIC = Path(__file__).resolve().parents[2] / "native_api/http/console/static"
+PAGES = ["/native_api/", "/admin/rest_api/"]
+#: What is loaded before the list of operations is shown.
+FIRST_PAINT_BYTES = 100_000
+
+
+def offers(web: Any, login: str) -> Any:
+    answer = web.request("GET", "/native_api/console.json", login=login)
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def assets(page: str) -> Any:
+    return re.findall(r'(?:src|href)="(/[^"]+)"', page)
+
+
+class TestThePage:
+    @pytest.mark.parametrize("path", PAGES)
+    def test_is_for_those_who_are_known(self, web: Any, path: str) -> None:
+        answer = web.request("GET", path, login="viewer", headers=BROWSER)
+        assert answer.status == 200 and header(answer, "Content-Type") == "text/html; charset=utf-8"
+        assert "<title>Native API</title>" in answer.text
+
+    @pytest.mark.parametrize("path", PAGES)
+    def test_sends_browsers_to_the_login_page_and_back(self, web: Any, airflow: Any, path: str) -> None:
+        answer = web.request("GET", path, login=None, headers=BROWSER)
+        if (3, 0) <= airflow.version() < (3, 1):
+            # Its pages have the session in their storage, where only the page itself can look.
+            assert answer.status == 200 and 'content="storage"' in answer.text
+            return
+        assert answer.status == 302, answer.text
+        location = urlsplit(header(answer, "Location"))
+        assert "login" in location.path and parse_qs(location.query)["next"] == [path]
+
+    @pytest.mark.parametrize("path", PAGES)
+    def test_refuses_programs_as_the_api_does(self, web: Any, path: str) -> None:
+        answer = web.request("GET", path, login=None)
+        assert answer.status == 401 and answer.json["code"] == "unauthorized"
+
+    def test_knows_one_method(self, web: Any) -> None:
+        answer = web.request("POST", "/native_api/", json={})
+        assert answer.status == 405 and header(answer, "Allow") == "GET"
+
+    def test_runs_nothing_but_its_own_assets(self, web: Any) -> None:
+        answer = web.request("GET", "/native_api/", login="admin", headers=BROWSER)
+        policy = dict(part.split(" ", 1) for part in header(answer, "Content-Security-Policy").split("; "))
+        assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'self'"
+        assert {policy[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script>|<script (?!src=|type=\"module\" src=)", answer.text)
+        assert "://" not in answer.text
+        assert header(answer, "Cache-Control") == "no-store"
+        assert header(answer, "X-Content-Type-Options") == "nosniff"
+
+    def test_comes_with_less_than_100_kb(self, web: Any) -> None:
+        page = web.request("GET", "/native_api/", login="admin", headers=BROWSER).text
+        modules = [path.read_text() for path in STATIC.glob("*.js")]
+        styles = (STATIC / "console.css").read_text()
+        listed = web.request("GET", "/native_api/console.json", login="admin").text
+        assert sum(len(text.encode()) for text in (page, styles, listed, *modules)) < FIRST_PAINT_BYTES
+
+
+class TestAssets:
+    def test_are_kept_by_browsers_and_need_no_login(self, web: Any) -> None:
+        page = web.request("GET", "/native_api/", login="admin", headers=BROWSER).text
+        found = assets(page)
+        assert len(found) >= 4
+        for path in found:
+            answer = web.request("GET", path, login=None)
+            assert answer.status == 200 and "immutable" in header(answer, "Cache-Control")
+            assert header(answer, "X-Content-Type-Options") == "nosniff"
+            assert header(answer, "Content-Type").split(";")[0] in ("text/css", "text/javascript", "image/svg+xml")
+
+    def test_of_a_page_before_an_upgrade_are_not_kept(self, web: Any) -> None:
+        answer = web.request("GET", "/native_api/static/older/console.js", login=None)
+        assert answer.status == 200 and header(answer, "Cache-Control") == "no-store"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "../pages.py",
+            "..%2Fpages.py",
+            "%2e%2e/pages.py",
+            "..%5Cpages.py",
+            "console.html",
+            "/etc/passwd",
+            "%00",
+            "x.js",
+        ],
+    )
+    def test_are_all_there_is(self, web: Any, name: str) -> None:
+        answer = web.request("GET", f"/native_api/static/x/{name}", login="viewer")
+        assert answer.status in (400, 404), answer.text
+        assert "import" not in answer.text
+
+    def test_import_what_there_is_and_no_other_host(self) -> None:
+        for path in STATIC.iterdir():
+            text = path.read_text()
+            for name in re.findall(r'from "\./([^"]+)"', text):
+                assert (STATIC / name).is_file(), (path.name, name)
+            assert set(re.findall(r"https?://[\w.]+", text)) <= {"http://www.w3.org"}, path.name
+            assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text), path.name
+
+
+class TestOffers:
+    def test_are_what_a_role_may_call(self, web: Any) -> None:
+        by_role = {name: {operation["name"] for operation in offers(web, name)["operations"]} for name in ROLES}
+        assert by_role["viewer"] < by_role["user"] < by_role["op"] <= by_role["admin"]
+        assert "list_dags" in by_role["viewer"] and "trigger_dag" not in by_role["viewer"]
+        assert "trigger_dag" in by_role["user"] and "set_variable" not in by_role["user"]
+
+    def test_and_refusals_are_all_operations_and_say_why(self, web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        from native_api import registry
+
+        monkeypatch.setenv("AIRFLOW__NATIVE_API__ALLOW_DEPLOY", "False")
+        found = offers(web, "admin")
+        refused = {operation["name"]: operation["reason"] for operation in found["refused"]}
+        every = {operation["name"] for operation in found["operations"]} | set(refused)
+        assert every == {operation.name for operation in registry.every()}
+        assert "allow_deploy" in refused["deploy_dag"]
+
+    def test_name_what_is_secret_and_the_old_protocol(self, web: Any) -> None:
+        operations: Dict[str, Any] = {operation["name"]: operation for operation in offers(web, "admin")["operations"]}
+        assert {"password", "extra", "conn_uri"} <= set(operations["add_connection"]["secret"])
+        assert "value" in operations["set_variable"]["secret"]
+        assert operations["clear_tasks"]["legacy"] == ["clear"] and operations["add_connection"]["legacy"] == [
+            "connections"
+        ]
+
+    def test_are_for_those_who_are_known(self, web: Any) -> None:
+        assert web.request("GET", "/native_api/console.json", login=None).status == 401
+
+
+ROLES = ("viewer", "user", "op", "admin")
+
+
+class TestTheCommandLine:
+    def command(self, web: Any, **body: Any) -> Any:
+        answer = web.request("POST", "/native_api/console/command", login="viewer", json=body)
+        assert answer.status == 200, answer.text
+        return answer.json["command"]
+
+    def test_does_the_same_as_a_call(self, web: Any) -> None:
+        command = self.command(web, operation="trigger_dag", arguments={"dag_id": "a b"})
+        assert command == "airflow dags trigger 'a b'"
+
+    @pytest.mark.parametrize("operation, arguments", [("trigger_dag", {}), ("health", {}), ("version", {"no": 1})])
+    def test_is_none_where_there_is_none(self, web: Any, operation: str, arguments: Dict[str, Any]) -> None:
+        assert self.command(web, operation=operation, arguments=arguments) is None
+
+    def test_masks_secrets(self, web: Any) -> None:
+        arguments = {"conn_id": "c", "conn_uri": "http://user:hunter2@host"}
+        assert "hunter2" not in self.command(web, operation="add_connection", arguments=arguments)
+
+    def test_refuses_what_it_cannot_read(self, web: Any) -> None:
+        for body, status in (
+            ({}, 422),
+            ({"operation": 1, "arguments": {}}, 422),
+            ({"operation": "x", "arguments": {}}, 404),
+        ):
+            answer = web.request("POST", "/native_api/console/command", login="viewer", json=body)
+            assert answer.status == status, answer.text
+        assert web.request("POST", "/native_api/console/command", login=None, json={}).status == 401
+        assert web.request("GET", "/native_api/console/command", login="viewer").status == 405
+
+
+def test_every_field_of_every_operation_has_a_kind_of_input() -> None:
+    """What the form makes of a schema is known for all that the document has."""
+    document = json.loads((STATIC.parents[3] / "docs/openapi.json").read_text())
+    known = {"string", "boolean", "integer", "number", "object", "array", None}
+    for path, methods in document["paths"].items():
+        for described in methods.values():
+            for parameter in described.get("parameters", ()):
+                assert parameter["schema"].get("type") in known, path
+            for content in described.get("requestBody", {}).get("content", {}).values():
+                reference = content["schema"].get("$ref", "").rpartition("/")[2]
+                schema = document["components"]["schemas"].get(reference, content["schema"])
+                for field in schema.get("properties", {}).values():
+                    assert field.get("type") in known and "$ref" not in field, path
+
+
+def header(answer: Any, name: str) -> str:
+    """Return a header of the response, whatever the case of its name."""
+    return str({key.lower(): value for key, value in answer.headers.items()}[name.lower()])
