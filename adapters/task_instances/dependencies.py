@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping
 from marshmallow import Schema, fields
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.lookup import dag_with_task, named_instance
+from native_api.adapters.lookup import dag_with_task, named_instance, of_key
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
 from native_api.errors import DagRunNotFound, Invalid, TaskInstanceNotFound
@@ -76,11 +76,14 @@ def _failed_without_run(session: Any, dag: Any, key: Mapping[str, Any], date: An
 
 
 def _failed(session: Any, dag: Any, key: Mapping[str, Any], run: Any) -> List[Dict[str, str]]:
+    from airflow.models.taskinstance import TaskInstance
     from airflow.ti_deps.dep_context import DepContext
     from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
+    from sqlalchemy import select
 
     task_id, map_index = key["task_id"], key["map_index"]
-    instance = run.get_task_instance(task_id, map_index=map_index, session=session)
+    this_one = select(TaskInstance).where(*of_key(TaskInstance, {**key, "run_id": run.run_id}))
+    instance = session.scalars(this_one).unique().first()
     if instance is None:
         raise TaskInstanceNotFound(run.dag_id, task_id, run.run_id, map_index)
     run.dag = dag

@@ -147,7 +147,6 @@ class TestTeams:
 
     @pytest.fixture
     def bundles(self, web: Any, tmp_path: Path, monkeypatch: Any) -> Iterator[Dict[str, Path]]:
-        from airflow.dag_processing.bundles import manager
         from airflow.models import dag as module
         from airflow.models.dagbundle import DagBundleModel
         from airflow.models.team import Team
@@ -161,8 +160,7 @@ class TestTeams:
         monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
         self.configure(monkeypatch, folders)
         # 3.4 reads the configuration of the bundles once.
-        forget_bundles = getattr(getattr(manager, "_load_bundle_config_snapshot", None), "cache_clear", lambda: None)
-        forget_bundles()
+        airflow_under_test.forget_bundles()
         with airflow_under_test.session() as session:
             session.add(Team(name="blue"))
         jobs_under_test.forget_server()
@@ -183,7 +181,7 @@ class TestTeams:
             for bundle in session.query(DagBundleModel).where(DagBundleModel.name.in_(folders)):
                 session.delete(bundle)
         forget_teams()
-        forget_bundles()
+        airflow_under_test.forget_bundles()
 
     def configure(self, monkeypatch: Any, folders: Dict[str, Path]) -> None:
         teams = {"blue": "blue"}

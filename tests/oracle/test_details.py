@@ -31,7 +31,7 @@ ASIDE = {
         "last_parse_duration",
     ),
     *("root_dag_id", "is_subdag", "schedule_interval", "is_backfillable", "allowed_run_types"),
-    *("timetable_partitioned", "timetable_periodic"),
+    *("timetable_partitioned", "timetable_periodic", "scheduling_state"),
 }
 
 

@@ -20,24 +20,28 @@ print([found for found in plugins_manager.flask_blueprints if found["name"] == "
 """
 
 
-def supported() -> List[Tuple[str, Optional[str]]]:
-    """Return each Airflow of tox.ini with the day as of which it is resolved."""
+def supported() -> List[Tuple[List[str], Optional[str]]]:
+    """Return what tox.ini installs for each Airflow, itself first, with the day as of which it is resolved."""
     config = ConfigParser(interpolation=None)
     config.read(ROOT / "tox.ini")
-    pins = dict(re.findall(r"^(?:!py39-)?airflow(\d+): apache-airflow==(\S+)", config["testenv"]["deps"], re.M))
+    pins: Dict[str, List[str]] = {}
+    for factor, pin in re.findall(
+        r"^(?:!py39-)?airflow(\d+): (apache-airflow\S*==\S+)", config["testenv"]["deps"], re.M
+    ):
+        pins.setdefault(factor, []).append(pin)
     days = dict(re.findall(r"^(?:!py39-)?airflow(\d+): UV_EXCLUDE_NEWER = (\S+)", config["testenv"]["set_env"], re.M))
-    return [(pin, days.get(factor)) for factor, pin in pins.items()]
+    return [(pins_of, days.get(factor)) for factor, pins_of in pins.items()]
 
 
-def test_nine_minors_are_supported() -> None:
-    minors = [pin.rpartition(".")[0] for pin, _ in supported()]
-    assert minors == ["2.7", "2.8", "2.9", "2.10", "2.11", "3.0", "3.1", "3.2", "3.3"]
+def test_ten_minors_are_supported() -> None:
+    minors = [airflow[0].rpartition("==")[2].rpartition(".")[0] for airflow, _ in supported()]
+    assert minors == ["2.7", "2.8", "2.9", "2.10", "2.11", "3.0", "3.1", "3.2", "3.3", "3.4"]
 
 
-@pytest.mark.parametrize(("airflow", "day"), supported(), ids=[pin for pin, _ in supported()])
-def test_no_package_moves(airflow: str, day: Optional[str], environment: Environment, wheel: Path) -> None:
+@pytest.mark.parametrize(("airflow", "day"), supported(), ids=[airflow[0] for airflow, _ in supported()])
+def test_no_package_moves(airflow: List[str], day: Optional[str], environment: Environment, wheel: Path) -> None:
     """pip, with the packages of today, adds what is missing and changes none that Airflow brought."""
-    environment.uv("install", "--quiet", f"apache-airflow=={airflow}", as_of=day)
+    environment.uv("install", "--quiet", "--prerelease", "if-necessary-or-explicit", *airflow, as_of=day)
     assert _moved(environment, wheel) == {}
 
 

@@ -369,3 +369,11 @@ def audit_rows() -> List[Any]:
         rows = opened.scalars(select(Log).where(Log.event.like("native_api.%")).order_by(Log.id)).all()
         opened.expunge_all()
     return list(rows)
+
+
+def forget_bundles() -> None:
+    """Have this process read the bundles' configuration anew; Airflow 3.4 and later reads it once."""
+    if version() >= (3, 4):
+        from airflow.dag_processing.bundles import manager
+
+        manager._load_bundle_config_snapshot.cache_clear()
