@@ -44,6 +44,9 @@ function formatted(result) {
   if (result.warnings && result.warnings.length) parts.push(el("ul", { class: "warnings" }, result.warnings.map((text) => el("li", {}, text))));
   const facts = entries.filter(([name, inner]) => !isLog(name, inner) && !isTable(inner) && name !== "warnings"
     && inner !== null && inner !== "" && !(name === "lines" && "content" in result));
+  if (result.exception && result.state === "failed") {
+    parts.push(el("p", { class: "sentence", role: "alert" }, `The task fails: ${result.exception}: ${result.message}`));
+  }
   const tables = entries.filter(([name, inner]) => isTable(inner) && !(name === "lines" && "content" in result));
   const logs = entries.filter(([name, inner]) => isLog(name, inner));
   if (facts.length) {
@@ -145,13 +148,14 @@ export function problem(response, unplaced) {
     el("p", { class: "sentence", role: "alert" }, sentence),
     details.code ? el("p", { class: "muted" }, "Code: ", el("code", {}, details.code)) : null,
     errors.length ? el("ul", {}, errors) : null,
-    more.map(([name, inner]) => (name === "import_errors" && isTable(inner) ? importErrors(inner) : isTable(inner) ? table(name, inner) : null)),
+    more.map(([name, inner]) => (name === "import_errors" && isTable(inner) ? importErrors(inner)
+      : isTable(inner) ? table(name, inner) : null)),
     el("details", {}, el("summary", {}, "Raw response"), el("pre", { class: "raw", tabindex: "0" }, pretty(response))));
 }
 
 /** Return the import errors of a file, with the line where each is. */
 function importErrors(errors) {
-  return errors.map(({ filename, stacktrace }) => {
+  return errors.map(({ file, filename = file, stacktrace }) => {
     const lines = [...String(stacktrace).matchAll(/File "([^"]+)", line (\d+)/g)];
     const own = lines.filter(([, file]) => filename && (file === filename || file.endsWith(`/${filename.split("/").pop()}`))).pop() || lines.pop();
     const place = own ? `${filename}, line ${own[2]}` : filename;

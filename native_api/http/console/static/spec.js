@@ -24,7 +24,7 @@ function parameters(described) {
 }
 
 function properties(spec, described) {
-  const content = described.requestBody.content["application/json"];
+  const [content] = Object.values(described.requestBody.content);
   const schema = resolved(spec, content.schema);
   const required = schema.required || [];
   return Object.entries(schema.properties || {}).map(([name, property]) => ({
@@ -70,7 +70,7 @@ export function descriptionOf(spec, operation) {
   const path = spec.paths[`/${operation.name}`];
   const text = (path.get || path.post).description;
   // The summary is the heading's; how forms are sent is not for people.
-  return text.split("\n\n").slice(1).filter((part) => !part.startsWith("The arguments may be sent as a form"))
+  return text.split("\n\n").slice(1).filter((part) => !part.includes("x-www-form-urlencoded"))
     .map((part) => part.replace(/\n/g, " "));
 }
 
