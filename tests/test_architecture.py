@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from configparser import ConfigParser
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Set
@@ -201,3 +202,13 @@ def _test_modules(path: Path) -> Set[str]:
         for alias in node.names
     }
     return {name for name in names if name.startswith("tests.") and ".test_" in name}
+
+
+def test_every_package_is_installed() -> None:
+    """setup.cfg lists them, since a search would not follow the symlink."""
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = config["options"]["packages"].split()
+    assert listed == sorted(listed)
+    packages = {name.rpartition(".")[0] for name in MODULES if "." in name} | {"native_api"}
+    assert set(listed) == packages
