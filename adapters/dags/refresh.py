@@ -100,9 +100,9 @@ def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[
     """
     Parse the file of a DAG now, and write its DAGs to the database.
 
-    The source of the file's bundle is asked first for what is new. DAGs that are gone from the file are deactivated;
-    where the file is not on this host, nothing is changed and the call is refused with 409. The caller must be allowed
-    to execute every DAG of the file.
+    The source of the file's bundle is asked first for what is new. DAGs that are gone from the file are deactivated.
+    Where the file is not on this host, or is older than the code that Airflow has recorded, nothing is changed and the
+    call is refused with 409. The caller must be allowed to execute every DAG of the file.
     """
     bundle, path = _place_of(context, dag_id)
     job = sandbox.Job(sync.refresh_file, {"bundles": [bundle], "path": path, "dag_id": dag_id})
@@ -125,7 +125,9 @@ def refresh_all_dags(
     """
     Parse all DAG files of this host now, and write their DAGs to the database.
 
-    DAGs of files that are not on this host stay as they are and are listed; remove_missing deactivates them. Where a
+    DAGs of files that are not on this host stay as they are and are listed; remove_missing deactivates them. DAGs of
+    files that are older here than the code that Airflow has recorded stay as they are, too: such a file differs from
+    that code, and was last changed on this host before Airflow recorded the code. Where a
     bundle, or the folder, has no DAG files at all on this host and active DAGs in the database, the call is refused
     with 409. Files that the caller may not execute are omitted, as dag_report omits them.
     """
@@ -141,6 +143,7 @@ def _read(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
             last = error["stacktrace"].strip().splitlines()[-1]
             context.warnings.append(f"The file '{error['file']}' does not load: {last}")
     _warn_of_missing(context, finished.result)
+    _warn_of_outdated(context, finished.result)
     result: Dict[str, Any] = finished.result
     return result
 
@@ -152,6 +155,15 @@ def _warn_of_missing(context: Context, result: Mapping[str, Any]) -> None:
         context.warnings.append(
             f"Airflow does not read {len(left)} file(s) with active DAGs on the host '{result['hostname']}', as "
             f"{left[0]['file']}: the DAGs stay as they are; 'remove_missing' deactivates them."
+        )
+
+
+def _warn_of_outdated(context: Context, result: Mapping[str, Any]) -> None:
+    left = [entry["file"] for entry in result["files"] if entry["outcome"] in ("outdated", "elsewhere")]
+    if left:
+        context.warnings.append(
+            f"{len(left)} file(s) on the host '{result['hostname']}' are older than what Airflow has recorded, as "
+            f"{left[0]}: their DAGs stay as they are."
         )
 
 

@@ -55,7 +55,9 @@ class ParsedFile(Schema):
         required=True,
         metadata={
             "description": "loaded, import_error, failed (it could not be dealt with), crashed (it ended its process), "
-            "timeout, or missing (its DAGs were deactivated, as remove_missing asks for)."
+            "timeout, missing (its DAGs were deactivated, as remove_missing asks for), outdated (Airflow has recorded "
+            "other code of its DAGs since the file was last changed on this host) or elsewhere (Airflow reads one of "
+            "its DAGs from another file, which is not on this host). Of the last two, nothing is written."
         },
     )
     exit_code = fields.Integer(

@@ -12,9 +12,9 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 from native_api.adapters import private_files
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
-from native_api.adapters.dags import parsing
+from native_api.adapters.dags import parsing, recorded
 from native_api.adapters.dags.readable_files import Rules, readable_files
-from native_api.errors import DagFileMissing, Refused
+from native_api.errors import DagFileMissing, DagFileOutdated, DagsElsewhere, Refused
 
 
 class Refreshed(NamedTuple):
@@ -50,7 +50,17 @@ def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[s
     if not os.path.exists(whole):
         raise DagFileMissing(dag_id, whole, bundle.name, os.uname().nodename)
     files = [(whole, bundle)]
-    return _answer(_entries(files, None), files, begun)
+    entries = _entries(files, None)
+    _require_written(entries[0], dag_id)
+    return _answer(entries, files, begun)
+
+
+def _require_written(entry: Dict[str, Any], dag_id: str) -> None:
+    if entry["outcome"] == "outdated":
+        place = entry["file"], entry["bundle_name"], os.uname().nodename
+        raise DagFileOutdated(dag_id, *place, entry["recorded_at"])
+    if entry["outcome"] == "elsewhere":
+        raise DagsElsewhere(entry["elsewhere"], os.uname().nodename)
 
 
 def refresh(
@@ -136,9 +146,18 @@ def _shown(file: Missing) -> Dict[str, Any]:
 def _refresh_one(file: Refreshed) -> Dict[str, Any]:
     loaded = parsing.load(file.path, file.bundle) if file.is_here else Loaded(file.path, file.bundle)
     with _alone(file.lock), airflow().session() as session:
-        changes = sync(loaded, session)
-    outcome = {} if file.is_here else {"outcome": "missing"}
+        outcome = _what_forbids(loaded, session) if file.is_here else {"outcome": "missing"}
+        changes = _NOTHING if "outcome" in outcome and file.is_here else sync(loaded, session)
     return {**parsing.summary(loaded), **outcome, **changes, "bundle_version": file.bundle.version}
+
+
+def _what_forbids(loaded: Loaded, session: Any) -> Dict[str, Any]:
+    """Return the outcome of a file that another host is ahead of, so that nothing of it is written."""
+    since = recorded.recorded_since(loaded, session)
+    if since is not None:
+        return {"outcome": "outdated", "recorded_at": since.isoformat()}
+    elsewhere = recorded.dags_of_others(loaded, session)
+    return {"outcome": "elsewhere", "elsewhere": elsewhere} if elsewhere else {}
 
 
 @contextmanager

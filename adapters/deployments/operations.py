@@ -173,6 +173,9 @@ def deploy_dag(
     target = targets.target(path, bundle)
     if not force and target.mode() is not None:
         raise DagFileExists(target.path, os.uname().nodename)
+    targets.require_dags_folder(target, context.session)
+    if not force:
+        targets.require_no_dags(target, context.session)
     context.created = not how["dry_run"] and target.mode() is None
     upload = receive(dag_file)
     try:
@@ -239,6 +242,7 @@ def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: 
     """
     target = targets.target(path, bundle)
     if target.mode() is None:
+        targets.require_no_dags(target, context.session)
         raise DagFileNotFound(target.path)
     wanted = {"metadata": delete_metadata, "kept": settings.get("deployments_kept")}
     return _done(context, job.delete, target, 0, wanted)

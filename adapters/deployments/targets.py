@@ -6,12 +6,12 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.compat.interface.dag_files import Bundle
+from native_api.adapters.compat.interface.bundles import Bundle, has_files
 from native_api.adapters.server_files import complaint, folder_below
-from native_api.errors import Invalid, OutsideFolders, Refused
+from native_api.errors import DagFileMissing, DagFilesMissing, Invalid, OutsideFolders, Refused
 
 #: What Airflow loads DAGs from: modules, and archives of modules.
 SUFFIXES = (".py", ".zip")
@@ -93,9 +93,29 @@ def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Targ
     airflow().dag_files.require_local(found)
     named = Target(found, path)
     if not os.path.isdir(found.path):
-        raise Refused(f"The folder {found.path} is not on this machine: the web server does not share the DAGs folder.")
+        raise Refused(
+            f"The folder {found.path} is not on the host '{os.uname().nodename}': mount the DAG files there, or call a "
+            "web server that has them."
+        )
     named.mode()
     return named
+
+
+def require_dags_folder(target: Target, session: Any) -> None:
+    """Raise :class:`DagFilesMissing` where the folder has no files and active DAGs: those are on another host."""
+    if has_files(target.bundle.path):
+        return
+    in_use = airflow().dag_files.dags_in_use(target.bundle, session)
+    if in_use:
+        count = sum(map(len, in_use.values()))
+        raise DagFilesMissing(target.bundle.path, target.bundle.name, os.uname().nodename, count)
+
+
+def require_no_dags(target: Target, session: Any) -> None:
+    """Raise :class:`DagFileMissing` where a file that is not here has active DAGs: it is on another host."""
+    active = {} if target.mode() else airflow().dag_files.fingerprints(target.path, target.bundle, session)
+    if active:
+        raise DagFileMissing(min(active), target.path, target.bundle.name, os.uname().nodename)
 
 
 def _what_is_wrong(path: str) -> Optional[str]:

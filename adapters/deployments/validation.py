@@ -73,21 +73,25 @@ def require_nowhere_else(loaded: Loaded) -> None:
     """
     with airflow().session() as session:
         elsewhere = _defined_elsewhere(loaded, session)
+    missing = {dag_id: file for dag_id, file in elsewhere.items() if not _is_here(file)}
     if elsewhere:
-        raise DagsElsewhere(elsewhere)
+        # Another host may have a file that is not here, and Airflow reads its DAGs from there.
+        raise DagsElsewhere(missing, os.uname().nodename) if missing == elsewhere else DagsElsewhere(elsewhere)
 
 
 def _defined_elsewhere(loaded: Loaded, session: Any) -> Dict[str, str]:
     from airflow.models.dag import DagModel
-    from airflow.utils.file import correct_maybe_zipped
     from sqlalchemy import not_, select
 
     others = select(DagModel.dag_id, DagModel.fileloc).where(
         DagModel.dag_id.in_(loaded.dags),
         airflow().is_active(DagModel),
-        not_(airflow().dag_files.in_file(loaded.path, DagModel)),
+        not_(airflow().dag_files.in_file(loaded.path, DagModel, loaded.bundle)),
     )
-    # Airflow may not have noticed yet that a file is gone.
-    return {
-        dag_id: fileloc for dag_id, fileloc in session.execute(others) if os.path.exists(correct_maybe_zipped(fileloc))
-    }
+    return dict(map(tuple, session.execute(others)))
+
+
+def _is_here(fileloc: str) -> bool:
+    from airflow.utils.file import correct_maybe_zipped
+
+    return os.path.exists(correct_maybe_zipped(fileloc))

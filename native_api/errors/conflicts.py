@@ -187,6 +187,25 @@ class DagFileMissing(Conflict):
 
 
 @dataclass(eq=False)
+class DagFileOutdated(Conflict):
+    """The DAG's file on this host is older than the code that Airflow has recorded."""
+
+    code = "dag_file_outdated"
+    dag_id: str
+    file: str
+    bundle_name: Optional[str]
+    hostname: str
+    recorded_at: str
+
+    def __str__(self) -> str:
+        return (
+            f"The file {self.file}{_of_bundle(self.bundle_name)} of the DAG '{self.dag_id}' on the host "
+            f"'{self.hostname}' differs from the code that Airflow recorded at {self.recorded_at}, and was last "
+            "changed before that. Bring the file up to date; if it is the newer one, touch it."
+        )
+
+
+@dataclass(eq=False)
 class DagFilesMissing(Conflict):
     """A folder that active DAGs are in has no DAG files on this host."""
 

@@ -64,9 +64,16 @@ class DagsElsewhere(Conflict):
 
     code = "dag_defined_elsewhere"
     dags: Dict[str, str]
+    hostname: Optional[str] = None
 
     def __str__(self) -> str:
-        return "; ".join(f"The DAG '{dag_id}' is defined by {fileloc} already" for dag_id, fileloc in _pairs(self.dags))
+        where = f", which is not on the host '{self.hostname}'" if self.hostname else ""
+        sentences = [f"The DAG '{dag_id}' is defined by {file} already{where}" for dag_id, file in _pairs(self.dags)]
+        if where:
+            sentences.append(
+                "refresh_all_dags with remove_missing deactivates the DAGs of files that are gone for good"
+            )
+        return "; ".join(sentences)
 
 
 def _pairs(dags: Any) -> Any:

@@ -189,6 +189,88 @@ def test_files_that_are_not_on_this_host(web: Any, file: Path) -> None:
         native_api.call("list_tasks", dag_id="refreshed_one")
 
 
+def make_older(path: Path) -> None:
+    """Have a file be one that was last changed before Airflow recorded its code."""
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+OLDER = [
+    pytest.param(text_of("refreshed_one", "refreshed_two", task_id="older"), id="changed"),
+    pytest.param(text_of("refreshed_one"), id="a DAG less"),
+    pytest.param(text_of("refreshed_one", "refreshed_two", "refreshed_three"), id="a DAG more"),
+    pytest.param("from airflow import DAG\nraise RuntimeError('not today')\n", id="broken"),
+]
+
+
+@pytest.mark.parametrize("text", OLDER)
+def test_a_file_that_is_older_than_what_airflow_has_recorded(web: Any, file: Path, text: str) -> None:
+    """Another host is ahead: 409 with the file and the host, and nothing of it is written."""
+    file.write_text(text, encoding="utf-8")
+    make_older(file)
+    answer = web.typed("refresh_dag", dag_id="refreshed_one")
+    assert_problem(answer, 409)
+    assert (answer.json["code"], answer.json["file"]) == ("dag_file_outdated", str(file))
+    assert answer.json["hostname"] == os.uname().nodename
+    assert web.legacy("refresh_dag", dag_id="refreshed_one").status == 409
+    answer = web.typed("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py").json
+    assert (answer["files"][0]["outcome"], changes(answer)) == (
+        "outdated",
+        {"added": [], "changed": [], "removed": []},
+    )
+    assert any("older than what Airflow has recorded" in warning for warning in answer["warnings"])
+    assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
+    assert import_errors("refreshed.py") == []
+    os.utime(file)
+    assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["outcome"] in ("loaded", "import_error")
+
+
+def test_an_old_file_that_airflow_has_read(file: Path) -> None:
+    """It is what Airflow has recorded, whenever it was last changed."""
+    make_older(file)
+    assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["outcome"] == "loaded"
+
+
+def test_an_archive_that_is_older_than_what_airflow_has_recorded(fresh: Any) -> None:
+    """The same, module by module."""
+    path = DAGS / "refreshed.zip"
+    try:
+        for dag_ids in (("refreshed_one", "refreshed_two"), ("refreshed_one",)):
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("inside.py", text_of(*dag_ids))
+            if len(dag_ids) == 2:
+                native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.zip")
+        make_older(path)
+        with pytest.raises(errors.DagFileOutdated):
+            native_api.call("refresh_dag", dag_id="refreshed_one")
+        assert task_ids("refreshed_two") == ["first"]
+    finally:
+        path.unlink()
+        for dag in native_api.call("list_dags", dag_id_pattern="refreshed", limit=100)["dags"]:
+            native_api.call("delete_dag", dag_id=dag["dag_id"], force=True)
+
+
+def test_a_dag_that_another_host_has_moved(web: Any, file: Path) -> None:
+    """Here is the file that it was in; Airflow reads it from one that only the other host has."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import update
+
+    moved = {"fileloc": str(DAGS / "refreshed_elsewhere.py")}
+    if airflow_under_test.version() >= (3, 0):
+        moved["relative_fileloc"] = "refreshed_elsewhere.py"
+    later = airflow_under_test.later()
+    with airflow_under_test.session() as session:
+        rows = update(DagModel).where(DagModel.dag_id == "refreshed_one").values(last_parsed_time=later, **moved)
+        session.execute(rows.execution_options(synchronize_session=False))
+    answer = web.typed("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py").json
+    assert answer["files"][0]["outcome"] == "elsewhere"
+    answer = web.typed("refresh_dag", dag_id="refreshed_two")
+    assert_problem(answer, 409)
+    assert answer.json["dags"] == {"refreshed_one": moved["fileloc"]}
+    assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+    (dag,) = native_api.call("list_dags", dag_id_pattern="refreshed_one")["dags"]
+    assert dag["fileloc"] == moved["fileloc"]
+
+
 @pytest.mark.parametrize("how", [{}, {"remove_missing": True}])
 def test_a_file_that_was_renamed(file: Path, how: Dict[str, Any]) -> None:
     """Its DAGs are there by the new name: none of them is missing, or gone."""

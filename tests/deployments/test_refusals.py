@@ -169,6 +169,30 @@ class TestRefusals:
         assert caught.value.dags == {"deployed_one": str(path_of())}
         assert (list(on_disk()), listed()) == (["deployed.py"], ["deployed_one"])
 
+    def test_a_dag_of_a_file_of_another_host(self) -> None:
+        """It is not here, and Airflow has read it all the same."""
+        deploy(one())
+        path_of().unlink()
+        with pytest.raises(errors.DagsElsewhere, match="is not on the host") as caught:
+            deploy(one(), path="deployed_twice.py")
+        assert caught.value.dags == {"deployed_one": str(path_of())}
+        assert (on_disk(), listed()) == ({}, ["deployed_one"])
+
+    def test_a_file_of_another_host(self, web: Any) -> None:
+        """The same for the very file; force puts the new one here, and a version that was deployed here comes back."""
+        deploy(one())
+        path_of().unlink()
+        with pytest.raises(errors.DagFileMissing):
+            deploy(one("other"))
+        answer = web.typed("delete_dag_file", path="deployed.py")
+        assert (answer.status, answer.json["code"]) == (409, "dag_file_missing")
+        assert (on_disk(), listed()) == ({}, ["deployed_one"])
+        deploy(one("other"), force=True)
+        assert on_disk() == {"deployed.py": one("other")}
+        path_of().unlink()
+        native_api.call("rollback_dag", path="deployed.py")
+        assert on_disk() == {"deployed.py": one()}
+
     def test_an_existing_file(self) -> None:
         deploy(one())
         with pytest.raises(errors.DagFileExists, match="already exists on host"):
@@ -235,7 +259,7 @@ class TestRefusals:
         mocker.patch(
             "native_api.adapters.deployments.targets.airflow"
         ).return_value.dag_files.bundle.return_value = Bundle("/no/such", None)
-        with pytest.raises(errors.Refused, match="does not share the DAGs folder"):
+        with pytest.raises(errors.Refused, match="is not on the host"):
             deploy(one())
 
     @pytest.mark.parametrize("path", ["deployed_by/dags.py", "deployed_by/new/dags.py", "deployed_by/very/new/dags.py"])

@@ -377,3 +377,8 @@ def forget_bundles() -> None:
         from airflow.dag_processing.bundles import manager
 
         manager._load_bundle_config_snapshot.cache_clear()
+
+
+def later(seconds: float = 60.0) -> datetime.datetime:
+    """Return a time to come."""
+    return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib import import_module
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api.adapters.compat.airflow2.bundles import Bundles2
 from native_api.adapters.compat.installed import airflow
@@ -86,6 +86,15 @@ class DagFiles2(Bundles2, DagFiles):
         codes = select(DagModel.dag_id, DagCode.source_code).join(DagCode, DagCode.fileloc == DagModel.fileloc)
         in_file = session.execute(codes.where(DagModel.dag_id.in_(dag_ids)))
         return dict(map(tuple, session.execute(forms))), {dag_id: code_hash(code) for dag_id, code in in_file}
+
+    def recorded_code(self, dag_ids: Any, session: Any) -> List[Tuple[Any, ...]]:
+        from airflow.models.dag import DagModel
+        from airflow.models.dagcode import DagCode as Code
+        from sqlalchemy import select
+
+        columns = DagModel.dag_id, Code.fileloc, Code.source_code, Code.last_updated
+        codes = select(*columns).join(Code, Code.fileloc == DagModel.fileloc).where(DagModel.dag_id.in_(dag_ids))
+        return [tuple(row) for row in session.execute(codes)]
 
     def deactivate(self, dag_ids: Any, session: Any) -> None:
         from airflow.models.serialized_dag import SerializedDagModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Tuple
 
 from native_api.adapters.compat.airflow3.bundles import Bundles3
 from native_api.adapters.compat.interface.bundles import Bundle
@@ -134,6 +134,14 @@ class DagFiles3(Bundles3, DagFiles):
         forms = select(form.dag_id, form.dag_hash).where(form.dag_id.in_(dag_ids)).order_by(form.created_at)
         codes = select(code.dag_id, code.source_code_hash).where(code.dag_id.in_(dag_ids)).order_by(code.last_updated)
         return (dict(map(tuple, session.execute(rows))) for rows in (forms, codes))
+
+    def recorded_code(self, dag_ids: Any, session: Any) -> List[Tuple[Any, ...]]:
+        from airflow.models.dagcode import DagCode as Code
+        from sqlalchemy import select
+
+        columns = Code.dag_id, Code.fileloc, Code.source_code, Code.last_updated
+        rows = session.execute(select(*columns).where(Code.dag_id.in_(dag_ids)).order_by(Code.last_updated))
+        return list({row.dag_id: tuple(row) for row in rows}.values())
 
     def _gone(self) -> Dict[str, Any]:
         return {"is_stale": True}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.bundles import Bundle, Bundles
@@ -116,6 +116,10 @@ class DagFiles(Bundles):
     @abstractmethod
     def _hashes(self, dag_ids: Any, path: str, session: Any) -> Any:
         """Return the newest hashes of the serialized forms and of the code, by dag_id."""
+
+    @abstractmethod
+    def recorded_code(self, dag_ids: Any, session: Any) -> List[Tuple[Any, ...]]:
+        """Return dag_id, fileloc, code and the time it was recorded, of the newest code of each of the DAGs."""
 
     def deactivate(self, dag_ids: Any, session: Any) -> None:
         """Deactivate DAGs, as Airflow does when their file no longer defines them."""

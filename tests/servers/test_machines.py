@@ -1,0 +1,101 @@
+"""Two web servers on one database: the second has a home of its own, and no DAG files, as on another machine."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+from tests.servers.client import Client
+from tests.servers.deployment import TOKEN, Deployment, serving
+from tests.support.versions import AIRFLOW, on
+
+pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
+
+INSTANCE = {"dag_id": "two_tasks", "task_id": "first", "logical_date": "2024-03-04"}
+
+
+@pytest.fixture(scope="module")
+def own(deployment: Deployment) -> Deployment:
+    """The database that both machines use, and the first one's home and DAG files."""
+    return deployment.copy(
+        deployment.home.with_name("machine_one"),
+        AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN=TOKEN,
+        AIRFLOW__NATIVE_API__TOKEN_EFFECTS="read,write,execute,deploy",
+        AIRFLOW__NATIVE_API__ALLOW_DEPLOY="True",
+    )
+
+
+@pytest.fixture(scope="module")
+def other(own: Deployment) -> Iterator[Client]:
+    """The second machine's web server."""
+    home = own.home.with_name("machine_two")
+    dags = home.with_name("no_dags")
+    for folder in (home, dags):
+        folder.mkdir()
+    shared = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{own.database}"}
+    _have_files_elsewhere(own)
+    with serving(Deployment(home, dags, {**own.options, **shared})) as server:
+        yield server.holder()
+
+
+def _have_files_elsewhere(own: Deployment) -> None:
+    """Airflow 2 records whole paths: have them lead to where only the first machine has files."""
+    if AIRFLOW >= (3, 0):
+        return
+    with closing(sqlite3.connect(own.database)) as connection, connection:
+        for table in ("dag", "dag_code"):
+            connection.execute(f"UPDATE {table} SET fileloc = replace(fileloc, ?, '/machine_one')", [str(own.dags)])
+
+
+def dags(client: Client) -> Dict[str, Any]:
+    """Return what the database has of the active DAGs, but for when they were read."""
+    listed: List[Dict[str, Any]] = client.read("list_dags", limit=1000).result()["dags"]
+    return {dag["dag_id"]: {**dag, "last_parsed_time": None} for dag in listed}
+
+
+def problem(answer: Any, code: str) -> Dict[str, Any]:
+    answer.refusal(409)
+    body: Dict[str, Any] = answer.json()
+    assert body["code"] == code, body
+    assert body["hostname"] in body["detail"]
+    return body
+
+
+def test_no_dag_is_harmed(other: Client) -> None:
+    """Whatever the second machine is asked for, every DAG in the database stays as it is; 409 says what is missing."""
+    before = dags(other)
+    assert before
+    for arguments in ({}, {"remove_missing": True}):
+        assert problem(other.write("refresh_all_dags", **arguments), "dag_files_missing")["active_dags"] == len(before)
+    problem(other.write("dag_report"), "dag_files_missing")
+    assert other.legacy("refresh_all_dags").status == 409
+    for operation in ("render_task", "test_task"):
+        assert problem(other.write(operation, **INSTANCE), "dag_file_missing")["file"].endswith("sample.py")
+    problem(other.write("run_task", **INSTANCE, local=True), "dag_file_missing")
+    problem(other.write("refresh_dag", dag_id="two_tasks"), "dag_file_missing")
+    problem(other.write("deploy_dag", path="new.py", dag_file="RATE = 1\n", allow_empty=True), "dag_files_missing")
+    assert other.write("delete_dag", dag_id="two_tasks").status == 409
+    assert dags(other) == before
+
+
+def test_a_machine_that_lags_behind(own: Deployment, other: Client) -> None:
+    """It has one file, and that is older: nothing is changed, and deploying takes no DAG of the first machine over."""
+    before = dags(other)
+    older = own.home.with_name("no_dags") / "sample.py"
+    older.write_text(text_of_older(own.dags / "sample.py"))
+    os.utime(older, (1_700_000_000, 1_700_000_000))
+    refreshed = other.write("refresh_all_dags", subdir="DAGS_FOLDER/sample.py").result()
+    assert refreshed["files"][0]["outcome"] in ("outdated", "elsewhere")
+    assert other.write("refresh_dag", dag_id="two_tasks").status == 409
+    deployed = other.write("deploy_dag", path="taken_over.py", dag_file=(own.dags / "sample.py").read_text())
+    assert "is defined by" in deployed.refusal(409)
+    assert dags(other) == before
+
+
+def text_of_older(path: Path) -> str:
+    return path.read_text() + "\n# An older one.\n"
