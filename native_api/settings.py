@@ -83,6 +83,8 @@ def _count(text: str) -> int:
 def _folder(text: str) -> str:
     from airflow.configuration import get_airflow_home
 
+    if text.startswith("{state_dir}"):
+        text = text.replace("{state_dir}", get("state_dir"), 1)
     path = os.path.normpath(os.path.expanduser(text.replace("$AIRFLOW_HOME", get_airflow_home(), 1)))
     if not os.path.isabs(path) or path == os.path.dirname(path):
         raise ValueError("must be the whole path of a folder")
@@ -149,10 +151,20 @@ OPTIONS: Dict[str, Option] = {
             "Maximum size of a DAG file to deploy, in bytes. Only a multipart upload can be larger than body_bytes.",
             _positive,
         ),
+        Option(
+            "state_dir",
+            "$AIRFLOW_HOME/native_api",
+            "Folder of the records of jobs and deployments, and of files_dir and daemons_dir by default. It can be a "
+            "volume that several web servers share, all run by the same user. Then each of them shows the jobs and "
+            "deployments of all hosts. Slots, queues and process ids are those of one host: a file lock or a process "
+            "id of another host is never looked at. A job of another host counts as lost when its record has not "
+            "changed for 2 minutes.",
+            _folder,
+        ),
         Option("deployments_kept", "5", "Number of older versions of a deployed DAG file to keep.", _count),
         Option(
             "files_dir",
-            "$AIRFLOW_HOME/native_api/files",
+            "{state_dir}/files",
             "Folder of the server files that operations read and write. They cannot use any other folder.",
             _folder,
         ),
@@ -228,7 +240,7 @@ OPTIONS: Dict[str, Option] = {
         ),
         Option(
             "daemons_dir",
-            "$AIRFLOW_HOME/native_api/daemons",
+            "{state_dir}/daemons",
             "Folder of the records, pid files and logs of daemons. They cannot use any other folder.",
             _folder,
         ),

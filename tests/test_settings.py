@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from native_api import settings
+from native_api.adapters import sandbox
+from native_api.adapters.deployments import history
 from native_api.effects import Effect
 
 
@@ -29,6 +32,16 @@ def test_defaults(airflow: Any, monkeypatch: Any) -> None:
     assert settings.get("legacy_prefix") == "/admin/rest_api"
     assert settings.get("files_dir") == f"{os.environ['AIRFLOW_HOME']}/native_api/files"
     assert (settings.get("page_limit"), settings.get("page_limit_maximum")) == (100, 1000)
+
+
+def test_the_state_can_be_elsewhere(airflow: Any, monkeypatch: Any) -> None:
+    """The folders of files and daemons are in state_dir, unless they are configured themselves."""
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__STATE_DIR", "/srv/state")
+    assert [settings.get(f"{what}_dir") for what in ("files", "daemons")] == ["/srv/state/files", "/srv/state/daemons"]
+    assert sandbox.jobs_folder() == Path("/srv/state/jobs")
+    assert history.root() == Path("/srv/state/deployments")
+    monkeypatch.setenv("AIRFLOW__NATIVE_API__FILES_DIR", "$AIRFLOW_HOME/files")
+    assert settings.get("files_dir") == f"{os.environ['AIRFLOW_HOME']}/files"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from typing import Any, Callable, Dict, List, Optional
 
 from native_api.adapters import sandbox
@@ -34,6 +33,7 @@ from native_api.errors import (
     Invalid,
     NativeApiError,
 )
+from native_api.host import hostname, new_id
 from native_api.permissions import EXECUTE_DAG, Access, Resource
 from native_api.registry import Context, operation
 
@@ -110,7 +110,7 @@ def _require_file(plan: Plan) -> None:
     if airflow().backfills.is_detached(plan):
         path = airflow().dag_files.file_of(plan.dag_model)
         if not os.path.exists(path):
-            raise DagFileMissing(plan.dag_id, path, None, os.uname().nodename)
+            raise DagFileMissing(plan.dag_id, path, None, hostname())
 
 
 def _begun(context: Context, plan: Plan, found: Any) -> Dict[str, Any]:
@@ -158,7 +158,7 @@ def _lock(session: Any, dag_id: str) -> None:
 
 def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
     """Have a job of Airflow's own run it."""
-    job_id = uuid.uuid4().hex
+    job_id = new_id()
     found = airflow().backfills.create(context.session, plan, context.caller.name, job_id)
     answer = _begun(context, plan, found)
     followed = context.followed

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from typing import Any, Dict, List, Mapping, Optional
 
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.sandbox import job_store
+from native_api.host import hostname
 
 _UNFINISHED = ("queued", "running")
 #: How many of what failed are named.
@@ -52,7 +52,7 @@ def is_lost(found: Any) -> bool:
 
 def is_elsewhere(found: Any) -> bool:
     """Return whether the backfill's job is one of another machine, as far as that is known here."""
-    return found.local and job_of(found) is None and bool(found.hostname != os.uname().nodename)
+    return found.local and job_of(found) is None and bool(found.hostname != hostname())
 
 
 def job_of(found: Any) -> Optional[job_store.Record]:

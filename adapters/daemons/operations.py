@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from time import monotonic, sleep
 from typing import Any, Dict, List, Mapping, Optional
@@ -23,7 +22,8 @@ from native_api.adapters.daemons.schemas import (
 from native_api.adapters.dags.operations import checked_subdir
 from native_api.adapters.fields.common import LARGEST, Nothing
 from native_api.effects import Effect
-from native_api.errors import DaemonDied, DaemonNotFound, DaemonRuns
+from native_api.errors import DaemonDied, DaemonIsElsewhere, DaemonNotFound, DaemonRuns
+from native_api.host import hostname
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -59,18 +59,20 @@ def start_daemon(
     record["command"] = commands.command_of(daemon, commands.masked(arguments), record["pid_file"])
     context.warnings.extend(commands.gone(daemon, arguments))
     with folder.held(record["name"]), folder.held_pid_files():
-        _require_free(record)
+        _require_free(context, record)
         record = processes.start(record, command)
     context.created = True
     return _seen_alive(context, record, wait_seconds)
 
 
-def _require_free(record: processes.Record) -> None:
+def _require_free(context: Context, record: processes.Record) -> None:
     """Raise where a daemon lives that has the record's name, or its pid file."""
     for known in filter(None, map(folder.read_record, folder.names())):
         shared = known["name"] == record["name"] or known["pid_file"] == record["pid_file"]
         if shared and _is_here(known) and processes.find(known):
             raise DaemonRuns(known["name"], known["pid"])
+        if shared and not _is_here(known) and _is_alive(context, known):
+            raise DaemonIsElsewhere(known["name"], known["pid"], known["hostname"])
 
 
 def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> processes.Record:
@@ -83,7 +85,7 @@ def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> processes.Reco
     return {
         "name": name,
         "daemon": daemon,
-        "hostname": os.uname().nodename,
+        "hostname": hostname(),
         "started_at": processes.now(),
         "stopped_at": None,
         "pid_file": folder.path_of(arguments.get("pid"), f"{name}.pid", ".pid"),
@@ -166,10 +168,13 @@ def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, 
     Stop a daemon that this API has started, with SIGTERM, and with SIGKILL after a timeout.
 
     Where it ends by itself, what it has started ends as Airflow has it; where it is killed, its children are too, and
-    tasks that they run are found and handled by the next scheduler. One that has ended already is left as it is.
+    tasks that they run are found and handled by the next scheduler. One that has ended already is left as it is. One of
+    another host is 409 with that host's name.
     """
     record = _known(name)
-    process = processes.find(record) if _is_here(record) else None
+    if not _is_here(record):
+        raise DaemonIsElsewhere(name, record["pid"], record["hostname"])
+    process = processes.find(record)
     if process is None:
         context.warnings.append(f"The daemon '{name}' was not running on this machine")
         return {**_state(context, record), "killed": []}
@@ -185,12 +190,12 @@ def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, 
 def _known(name: str) -> processes.Record:
     record = folder.read_record(name)
     if record is None:
-        raise DaemonNotFound(name)
+        raise DaemonNotFound(name, hostname())
     return record
 
 
 def _is_here(record: Mapping[str, Any]) -> bool:
-    return bool(record["hostname"] == os.uname().nodename)
+    return bool(record["hostname"] == hostname())
 
 
 def _state(context: Context, record: Mapping[str, Any]) -> Dict[str, Any]:
@@ -200,7 +205,13 @@ def _state(context: Context, record: Mapping[str, Any]) -> Dict[str, Any]:
         state = "running"
     else:
         state = "stopped" if record["stopped_at"] else "ended"
-    return {**record, "state": state, "heartbeat": _heartbeat(context, record) if state == "running" else None}
+    heartbeat = _heartbeat(context, record) if state in ("running", "unknown") else None
+    return {**record, "state": state, "heartbeat": heartbeat}
+
+
+def _is_alive(context: Context, record: Mapping[str, Any]) -> bool:
+    """Return whether a daemon of another host has not been stopped, and has a heartbeat."""
+    return not record["stopped_at"] and bool((_heartbeat(context, record) or {}).get("is_alive"))
 
 
 def _heartbeat(context: Context, record: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
@@ -209,7 +220,8 @@ def _heartbeat(context: Context, record: Mapping[str, Any]) -> Optional[Dict[str
         return None
     # What others have written since is not seen from within the same transaction, with MySQL.
     context.session.commit()
-    job = airflow().daemons.job(context.session, job_type, datetime.fromisoformat(record["started_at"]))
+    since = datetime.fromisoformat(record["started_at"])
+    job = airflow().daemons.job(context.session, job_type, since, record["hostname"])
     if job is None:
         return None
     return {"state": job.state, "latest_heartbeat": job.latest_heartbeat, "is_alive": bool(job.is_alive())}

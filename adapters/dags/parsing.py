@@ -16,6 +16,7 @@ from native_api.adapters.sandbox.fork_pool import ForkResult, run_in_forks
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
 from native_api.errors import DagFilesMissing
+from native_api.host import hostname
 
 #: A file, and the bundle that it is in.
 File = Tuple[str, Bundle]
@@ -43,7 +44,7 @@ def report(
         "dag_count": sum(len(entry["dag_ids"]) for entry in entries),
         "task_count": sum(entry["task_count"] for entry in entries),
         "import_error_count": sum(len(entry["import_errors"]) for entry in entries),
-        "hostname": os.uname().nodename,
+        "hostname": hostname(),
         "seconds": round(time.monotonic() - begun, 3),
     }
 
@@ -83,7 +84,7 @@ def _require_no_dags(bundle: Bundle, subdir: Optional[str]) -> None:
     here = (path for path in in_use if subdir is None or is_in((path, bundle), subdir))
     count = sum(len(in_use[path]) for path in here)
     if count:
-        raise DagFilesMissing(subdir or bundle.path, bundle.name, os.uname().nodename, count)
+        raise DagFilesMissing(subdir or bundle.path, bundle.name, hostname(), count)
 
 
 def _within(bundle: Bundle, real_path: str) -> Optional[str]:

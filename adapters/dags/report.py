@@ -19,6 +19,7 @@ from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.jobs.operations import AcceptedJob, InBackground
 from native_api.effects import Effect
 from native_api.errors import Invalid, OutsideFolders
+from native_api.host import hostname
 from native_api.registry import Context, operation
 
 
@@ -139,5 +140,5 @@ def _existing(subdir: str, bundles: List[Bundle]) -> str:
     if not any(lies_in(path, os.path.realpath(bundle.path)) for bundle in bundles):
         raise OutsideFolders(subdir)
     if not os.path.exists(path):
-        raise Invalid({"subdir": [f"There is no such file or folder on the host '{os.uname().nodename}'."]})
+        raise Invalid({"subdir": [f"There is no such file or folder on the host '{hostname()}'."]})
     return path

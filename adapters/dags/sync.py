@@ -15,6 +15,7 @@ from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.adapters.dags import parsing, recorded
 from native_api.adapters.dags.readable_files import Rules, readable_files
 from native_api.errors import DagFileMissing, DagFileOutdated, DagsElsewhere, Refused
+from native_api.host import hostname
 
 
 class Refreshed(NamedTuple):
@@ -48,7 +49,7 @@ def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[s
     bundle = next((bundle for bundle in opened if _is_in(bundle, path)), opened[0])
     whole = os.path.join(bundle.path, path)
     if not os.path.exists(whole):
-        raise DagFileMissing(dag_id, whole, bundle.name, os.uname().nodename)
+        raise DagFileMissing(dag_id, whole, bundle.name, hostname())
     files = [(whole, bundle)]
     entries = _entries(files, None)
     _require_written(entries[0], dag_id)
@@ -57,10 +58,10 @@ def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[s
 
 def _require_written(entry: Dict[str, Any], dag_id: str) -> None:
     if entry["outcome"] == "outdated":
-        place = entry["file"], entry["bundle_name"], os.uname().nodename
+        place = entry["file"], entry["bundle_name"], hostname()
         raise DagFileOutdated(dag_id, *place, entry["recorded_at"])
     if entry["outcome"] == "elsewhere":
-        raise DagsElsewhere(entry["elsewhere"], os.uname().nodename)
+        raise DagsElsewhere(entry["elsewhere"], hostname())
 
 
 def refresh(
@@ -115,7 +116,7 @@ def _answer(entries: List[Dict[str, Any]], files: List[parsing.File], begun: flo
         **{name: sorted(dag_id for entry in entries for dag_id in entry[name]) for name in _NOTHING},
         "import_error_count": sum(len(entry["import_errors"]) for entry in entries),
         "asked_dag_processor": any(asked),
-        "hostname": os.uname().nodename,
+        "hostname": hostname(),
         "missing_files": [],
         "seconds": round(time.monotonic() - begun, 3),
     }

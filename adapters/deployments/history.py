@@ -11,10 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Dict, Iterator, List, Optional
 
+from native_api import settings
 from native_api.adapters import private_files
 from native_api.adapters.deployments.targets import Target
 from native_api.adapters.sandbox.slots import is_locked
 from native_api.errors import DeploymentNotFound, DeploymentRuns, NativeApiError, Refused
+from native_api.host import hostname, other_host_of
 
 Record = Dict[str, Any]
 
@@ -26,9 +28,7 @@ _LOOK_SECONDS = 0.5
 
 def root() -> Path:
     """Return where the versions of all files lie."""
-    from airflow.configuration import get_airflow_home
-
-    return Path(get_airflow_home()) / "native_api" / "deployments"
+    return Path(settings.get("state_dir")) / "deployments"
 
 
 def every() -> Iterator[Record]:
@@ -64,6 +64,7 @@ def new_record(target: Target, deployment_id: str, operation: str, owner: str, s
     """Return what is written down of a deployment before it begins."""
     return {
         "deployment_id": deployment_id,
+        "hostname": hostname(),
         "operation": operation,
         "path": target.file,
         "bundle_name": target.bundle.name,
@@ -124,7 +125,7 @@ class History:
             if records and records[-1]["checksum"] is None:
                 chosen = [record for record in records if record["checksum"] is not None]
         if not chosen or chosen[-1]["checksum"] is None:
-            raise DeploymentNotFound(file, deployment_id)
+            raise DeploymentNotFound(file, deployment_id, hostname(), other_host_of(deployment_id or ""))
         return dict(chosen[-1])
 
     def content(self, deployment_id: str) -> bytes:

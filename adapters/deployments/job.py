@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import contextmanager, suppress
 from typing import Any, Dict, Iterator, List, Optional, TypedDict
 
@@ -17,6 +16,7 @@ from native_api.adapters.deployments.substitution import forget
 from native_api.adapters.deployments.targets import Target
 from native_api.adapters.deployments.validation import require_nowhere_else, require_stored, tried_out
 from native_api.errors import DagFileExists, DagFileNotFound
+from native_api.host import hostname
 
 
 class How(TypedDict):
@@ -44,7 +44,7 @@ def deploy(record: Record, upload: str, force: bool, how: How) -> Dict[str, Any]
     target = _target(record)
     with _alone(target) as versions:
         if not force and target.mode() is not None:
-            raise DagFileExists(target.path, socket.gethostname())
+            raise DagFileExists(target.path, hostname())
         return _put(target, versions, record, content, how)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,6 +23,7 @@ from native_api.adapters.fields.paging import page_fields, slice_of
 from native_api.adapters.fields.texts import Text
 from native_api.effects import Effect
 from native_api.errors import DagFileExists, DagFileNotFound, DeploymentRuns, Invalid, NativeApiError
+from native_api.host import hostname, new_id
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 from native_api.uploads import Upload
@@ -110,6 +110,7 @@ class Deployment(Schema):
     dag_ids = fields.List(fields.String(), required=True, allow_none=True)
     deployed_at = DateTime(required=True)
     owner = fields.String(required=True, allow_none=True, metadata={"description": "Whoever did it."})
+    hostname = fields.String(allow_none=True, metadata={"description": "The host whose web server did it."})
     restored = fields.String(
         required=True, allow_none=True, metadata={"description": "The deployment that a rollback went back to."}
     )
@@ -172,7 +173,7 @@ def deploy_dag(
     """
     target = targets.target(path, bundle)
     if not force and target.mode() is not None:
-        raise DagFileExists(target.path, os.uname().nodename)
+        raise DagFileExists(target.path, hostname())
     targets.require_dags_folder(target, context.session)
     if not force:
         targets.require_no_dags(target, context.session)
@@ -291,7 +292,7 @@ def _done(
         raise DeploymentRuns(target.file)
     arguments: Dict[str, Any] = {**wanted}
     left = {"upload": os.fspath(upload)} if upload else {}
-    job_id = uuid.uuid4().hex
+    job_id = new_id()
     record = history.new_record(target, job_id, _NAMES[function], context.caller.name, size)
     arguments["record"] = record
     cleanup = (job.recover, {"record": record, **left})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -12,6 +11,7 @@ from typing import Any, Dict, List, Optional
 from native_api.adapters.compat import airflow
 from native_api.adapters.deployments.history import History, Record, checksum
 from native_api.adapters.deployments.targets import Target
+from native_api.host import hostname, new_id
 
 _CONTENT = "content"
 #: Whether DAGs are paused, by their ids; None of one that was not there.
@@ -186,7 +186,8 @@ def _found(target: Target, records: List[Record], old: Optional[bytes], record: 
     mode = target.mode()
     return {
         **known,
-        "deployment_id": uuid.uuid4().hex,
+        "deployment_id": new_id(),
+        "hostname": hostname(),
         "number": (records[-1]["number"] if records else 0) + 1,
         "operation": "found",
         "checksum": checksum(old),

@@ -12,6 +12,7 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.bundles import Bundle, has_files
 from native_api.adapters.server_files import complaint, folder_below
 from native_api.errors import DagFileMissing, DagFilesMissing, Invalid, OutsideFolders, Refused
+from native_api.host import hostname
 
 #: What Airflow loads DAGs from: modules, and archives of modules.
 SUFFIXES = (".py", ".zip")
@@ -94,7 +95,7 @@ def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Targ
     named = Target(found, path)
     if not os.path.isdir(found.path):
         raise Refused(
-            f"The folder {found.path} is not on the host '{os.uname().nodename}': mount the DAG files there, or call a "
+            f"The folder {found.path} is not on the host '{hostname()}': mount the DAG files there, or call a "
             "web server that has them."
         )
     named.mode()
@@ -108,14 +109,14 @@ def require_dags_folder(target: Target, session: Any) -> None:
     in_use = airflow().dag_files.dags_in_use(target.bundle, session)
     if in_use:
         count = sum(map(len, in_use.values()))
-        raise DagFilesMissing(target.bundle.path, target.bundle.name, os.uname().nodename, count)
+        raise DagFilesMissing(target.bundle.path, target.bundle.name, hostname(), count)
 
 
 def require_no_dags(target: Target, session: Any) -> None:
     """Raise :class:`DagFileMissing` where a file that is not here has active DAGs: it is on another host."""
     active = {} if target.mode() else airflow().dag_files.fingerprints(target.path, target.bundle, session)
     if active:
-        raise DagFileMissing(min(active), target.path, target.bundle.name, os.uname().nodename)
+        raise DagFileMissing(min(active), target.path, target.bundle.name, hostname())
 
 
 def _what_is_wrong(path: str) -> Optional[str]:

@@ -15,6 +15,7 @@ from native_api.adapters.deployments.substitution import substituted
 from native_api.adapters.deployments.targets import Target
 from native_api.adapters.sandbox.worker import outcome_of_call
 from native_api.errors import DagFileBroken, DagsElsewhere, NoDagInFile
+from native_api.host import hostname
 
 
 def tried_out(target: Target, staged: str, allow_empty: bool) -> Loaded:
@@ -76,7 +77,7 @@ def require_nowhere_else(loaded: Loaded) -> None:
     missing = {dag_id: file for dag_id, file in elsewhere.items() if not _is_here(file)}
     if elsewhere:
         # Another host may have a file that is not here, and Airflow reads its DAGs from there.
-        raise DagsElsewhere(missing, os.uname().nodename) if missing == elsewhere else DagsElsewhere(elsewhere)
+        raise DagsElsewhere(missing, hostname()) if missing == elsewhere else DagsElsewhere(elsewhere)
 
 
 def _defined_elsewhere(loaded: Loaded, session: Any) -> Dict[str, str]:

@@ -19,7 +19,8 @@ from native_api.adapters.sandbox import Finished, Job, job_store
 from native_api.adapters.sandbox.capture import tail
 from native_api.adapters.sandbox.job_store import LIVE, Record
 from native_api.effects import Effect
-from native_api.errors import JobHasEnded, JobNotFound, NativeApiError, OperationNotFound
+from native_api.errors import JobHasEnded, JobIsElsewhere, JobNotFound, NativeApiError, OperationNotFound
+from native_api.host import other_host_of
 from native_api.registry import Context, operation
 
 #: Seconds, beyond its grace period, that ending a job is waited for.
@@ -117,6 +118,7 @@ class JobSummary(Schema):
         },
     )
     owner = fields.String(required=True, metadata={"description": "Whoever asked for it."})
+    hostname = fields.String(allow_none=True, metadata={"description": "The host that it runs on, or ran on."})
     arguments = fields.Dict(required=True, metadata={"description": "What it was asked with; secrets are masked."})
     created_at = DateTime(required=True)
     started_at = DateTime(allow_none=True)
@@ -149,6 +151,7 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     """
     Return the state of an asynchronous job, its log tail so far, and its result.
 
+    A job of another host is 409 with that host's name, unless the web servers share state_dir.
     It is there for whoever asked for the job, for administrators, and for the static token where token_effects lists
     the effect of the job's operation.
     """
@@ -235,7 +238,11 @@ class EndedJob(Schema):
     example={"job_id": "0123456789abcdef" * 2},
 )
 def cancel_job(context: Context, job_id: str) -> Dict[str, Any]:
-    """Cancel an asynchronous job: its processes are asked to stop, and killed after the grace period."""
+    """
+    Cancel an asynchronous job: its processes are asked to stop, and killed after the grace period.
+
+    A job of another host is 409 with that host's name, unless the web servers share state_dir.
+    """
     record = _own_record(context, job_id)
     state = record.state()["state"]
     if state not in LIVE:
@@ -250,6 +257,8 @@ def cancel_job(context: Context, job_id: str) -> Dict[str, Any]:
 
 def _own_record(context: Context, job_id: str) -> Record:
     record = job_store.find(sandbox.jobs_folder(), job_id)
+    if record is None and other_host_of(job_id):
+        raise JobIsElsewhere(job_id, str(other_host_of(job_id)))
     if record is None or not record.is_kept() or not _may_see(context, record):
         raise JobNotFound(job_id)
     return record

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
 from contextlib import closing
 from dataclasses import astuple, dataclass, field
 from datetime import datetime, timezone
@@ -26,6 +25,7 @@ from native_api.adapters.sandbox.client import Begun, Unwanted, warm
 from native_api.adapters.sandbox.errors import error_of
 from native_api.adapters.sandbox.slots import Bounds
 from native_api.errors import NativeApiError, TooManyJobs
+from native_api.host import hostname, new_id
 from native_api.registry import Context
 
 __all__ = ["Finished", "Job", "finished", "jobs_folder", "run", "run_to_end", "warm"]
@@ -61,7 +61,7 @@ class Job:
     function: Callable[..., Any]
     arguments: Mapping[str, Any]
     cleanup: Optional[Tuple[Callable[..., Any], Mapping[str, Any]]] = None
-    job_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    job_id: str = field(default_factory=new_id)
     about: Mapping[str, Any] = field(default_factory=dict)
     has_task: bool = False
 
@@ -172,9 +172,7 @@ def _wait_or_leave(begun: Begun, hear: Callable[[], Dict[str, Any]]) -> Dict[str
 
 def jobs_folder() -> Path:
     """Return where the records of jobs lie."""
-    from airflow.configuration import get_airflow_home
-
-    return Path(get_airflow_home()) / "native_api" / "jobs"
+    return Path(settings.get("state_dir")) / "jobs"
 
 
 def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Dict[str, Any]:
@@ -188,6 +186,7 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
         "arguments": job.arguments,
         "facts": {
             "job_id": job.job_id,
+            "hostname": hostname(),
             "operation": context.operation,
             "owner": context.caller.name,
             "caller": context.caller.identity,

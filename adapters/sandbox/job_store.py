@@ -2,7 +2,8 @@
 The job store: a folder for each job, with its facts, its state, its log, its result and a lock.
 
 The supervisor of the job holds the lock while it lives. Every web worker of the machine can read the folder, and only
-the user that Airflow runs as can.
+the user that Airflow runs as can. Where web servers of several hosts share the folder, a lock says nothing of another
+host's job: its supervisor lives as long as it changes the time of the lock file.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import shutil
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +20,16 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Opt
 
 from native_api.adapters import private_files
 from native_api.adapters.sandbox.slots import is_locked, lock
+from native_api.host import ID, hostname
 
 #: The states of a job that has not ended.
 LIVE = ("queued", "running")
 
-_ID = re.compile(r"[0-9a-f]{32}")
+#: How often a supervisor changes the time of its lock file, in seconds.
+_BEAT_SECONDS = 10
+#: After how many seconds without that a job of another host is lost, and after how many this host cleans up after it.
+_LOST_SECONDS = 120
+_LEFT_SECONDS = 3600
 
 
 class Size(NamedTuple):
@@ -86,7 +92,7 @@ class Record:
     def state(self) -> Dict[str, Any]:
         """Return the job's state, started_at, ended_at and outcome; a live state without a supervisor is ``lost``."""
         job_state = self._stored_state()
-        if job_state["state"] in LIVE and not self.is_locked():
+        if job_state["state"] in LIVE and not self.is_alive():
             # It may have ended between one look and the other.
             job_state = self._stored_state()
             if job_state["state"] in LIVE:
@@ -103,13 +109,36 @@ class Record:
         """Return whether the end of the job is written down."""
         return (self._folder / "ended").exists()
 
-    def is_locked(self) -> bool:
+    def is_here(self) -> bool:
+        """Return whether the job is one of this host."""
+        with suppress(FileNotFoundError):
+            return self.facts.get("hostname") in (None, hostname())
+        return True
+
+    def is_alive(self) -> bool:
         """Return whether the job's supervisor lives."""
+        return is_locked(self._alive) if self.is_here() else self._silent_seconds() < _LOST_SECONDS
+
+    def is_locked(self) -> bool:
+        """Return whether the supervisor lives, of a job of this host."""
         return is_locked(self._alive)
+
+    def beat(self) -> None:
+        """Say to other hosts that the supervisor lives."""
+        if self._silent_seconds() > _BEAT_SECONDS:
+            with suppress(FileNotFoundError):
+                os.utime(self._alive)
+
+    def _silent_seconds(self) -> float:
+        with suppress(FileNotFoundError):
+            return time.time() - self._alive.stat().st_mtime
+        return math.inf
 
     def take_over(self) -> bool:
         """Have what is left of a job whose supervisor lives no longer for this process alone; return whether it is."""
         with suppress(FileNotFoundError):
+            if not self.is_here() and self._silent_seconds() < _LEFT_SECONDS:
+                return False
             self.lock_descriptor = None if self.is_locked() else lock(self._facts, 0)
         if self.lock_descriptor is not None and not self._facts.exists():
             # Another has taken it away meanwhile.
@@ -167,7 +196,7 @@ class Record:
 
 def find(jobs: Path, job_id: str) -> Optional[Record]:
     """Return the record of the job, or None where there is none."""
-    if not _ID.fullmatch(job_id) or not (jobs / job_id / "job.json").is_file():
+    if not ID.fullmatch(job_id) or not (jobs / job_id / "job.json").is_file():
         return None
     return Record(jobs / job_id)
 

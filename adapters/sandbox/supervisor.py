@@ -108,7 +108,9 @@ class Supervisor:
 
     def _slots(self, in_background: bool) -> Slots:
         kind = "background" if in_background else "requests"
-        return Slots(self._jobs / ".places" / kind, Bounds(*self._request["bounds"][kind]), self._request["caller"])
+        host = self._request["facts"]["hostname"].replace(os.sep, "-")
+        folder = self._jobs / ".places" / host / kind
+        return Slots(folder, Bounds(*self._request["bounds"][kind]), self._request["caller"])
 
     def _hold(self, descriptor: Optional[int]) -> Optional[int]:
         if descriptor is not None:
@@ -200,6 +202,7 @@ class Supervisor:
 
     def look(self, seconds: float, descriptors: List[int]) -> List[int]:
         """Wait for what the web worker says, a signal, or something to read; return which can be read."""
+        self._record.beat()
         ends = [self._link.fileno()] if self._link else []
         readable, _, _ = select.select([*descriptors, self._woken, *ends], [], [], seconds)
         if self._woken in readable:

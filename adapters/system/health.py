@@ -82,6 +82,6 @@ def health(context: Context) -> Dict[str, Any]:
 
 
 def _live_jobs() -> Dict[str, int]:
-    held = [record for record in job_store.every(sandbox.jobs_folder()) if record.is_locked()]
+    held = [record for record in job_store.every(sandbox.jobs_folder()) if record.is_here() and record.is_locked()]
     states = [record.state()["state"] for record in held]
     return {state: states.count(state) for state in LIVE}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -34,6 +33,7 @@ from native_api.adapters.task_execution.single_task_run import (
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
 from native_api.errors import DagPaused, DagRunNotFound
+from native_api.host import new_id
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
 
@@ -212,7 +212,7 @@ def _begun(single_run: SingleTaskRun, session: Any) -> Dict[str, Any]:
 
 def _job(how: str, key: Dict[str, Any], new_run_date: Any, options: Dict[str, Any]) -> sandbox.Job:
     """Return the job that runs the instance, or sends it to the executor; it ends what it has begun if it is killed."""
-    job_id = uuid.uuid4().hex
+    job_id = new_id()
     function = run_job.run if how == "sandbox" else run_job.send
     date = new_run_date and new_run_date.isoformat()
     arguments = {"key": key, "logical_date": date, "options": options, "job_id": job_id}

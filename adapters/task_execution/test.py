@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import uuid
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -21,6 +20,7 @@ from native_api.adapters.task_execution.render import OnTrial, RenderedField, in
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
 from native_api.errors import JobTimedOut, NativeApiError, UserCodeCrashed
+from native_api.host import new_id
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
 
@@ -117,7 +117,7 @@ def _tested(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
 
 def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> sandbox.Job:
     """Return the job, whose run is named after it so that another can remove that."""
-    job_id = uuid.uuid4().hex
+    job_id = new_id()
     run_id = f"{TEMPORARY}{job_id}__"
     cleanup = {"dag_id": named["dag_id"], "temporary_run_id": run_id}
     return sandbox.Job(

@@ -43,7 +43,7 @@ from native_api.errors.conflicts import (
     SomeExist,
     VariablesExist,
 )
-from native_api.errors.daemons import DaemonDied, DaemonNotFound, DaemonRuns, NotInDaemonsDir
+from native_api.errors.daemons import DaemonDied, DaemonIsElsewhere, DaemonNotFound, DaemonRuns, NotInDaemonsDir
 from native_api.errors.deployments import (
     DagFileBroken,
     DagFileExists,
@@ -57,6 +57,7 @@ from native_api.errors.jobs import (
     JobCancelled,
     JobFailed,
     JobHasEnded,
+    JobIsElsewhere,
     JobNotFound,
     JobTimedOut,
     SandboxUnavailable,
@@ -113,6 +114,7 @@ __all__ = [
     "ConnectionsExist",
     "CrossSiteRequest",
     "DaemonDied",
+    "DaemonIsElsewhere",
     "DaemonNotFound",
     "DaemonRuns",
     "DagFileBroken",
@@ -144,6 +146,7 @@ __all__ = [
     "JobCancelled",
     "JobFailed",
     "JobHasEnded",
+    "JobIsElsewhere",
     "JobNotFound",
     "JobTimedOut",
     "MethodNotAllowed",

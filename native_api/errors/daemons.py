@@ -32,9 +32,29 @@ class DaemonNotFound(NotFound):
 
     code = "daemon_not_found"
     name: str
+    hostname: str
 
     def __str__(self) -> str:
-        return f"This API has started no daemon '{self.name}' on this machine."
+        return (
+            f"This API has started no daemon '{self.name}' on the host '{self.hostname}'; daemons of other hosts are "
+            "known to their web servers, or to all that share the folder [native_api] state_dir."
+        )
+
+
+@dataclass(eq=False)
+class DaemonIsElsewhere(Conflict):
+    """The daemon is one of another host."""
+
+    code = "daemon_on_other_host"
+    name: str
+    pid: int
+    hostname: str
+
+    def __str__(self) -> str:
+        return (
+            f"The daemon '{self.name}' is one of the host '{self.hostname}', where its pid is {self.pid}: only a web "
+            "server there can stop it or start it anew. Start one here by another name."
+        )
 
 
 @dataclass(eq=False)

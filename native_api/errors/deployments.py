@@ -52,10 +52,16 @@ class DeploymentNotFound(NotFound):
     code = "deployment_not_found"
     file: str
     deployment_id: Optional[str] = None
+    hostname: Optional[str] = None
+    deployed_on: Optional[str] = None
 
     def __str__(self) -> str:
         which = "earlier version" if self.deployment_id is None else f"deployment '{self.deployment_id}'"
-        return f"There is no {which} of '{self.file}' to go back to."
+        where = f" on the host '{self.hostname}'" if self.hostname else ""
+        sentence = f"There is no {which} of '{self.file}' to go back to{where}."
+        if self.deployed_on:
+            sentence += f" It is one of the host '{self.deployed_on}': call a web server there."
+        return sentence
 
 
 @dataclass(eq=False)

@@ -119,6 +119,21 @@ class JobNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class JobIsElsewhere(Conflict):
+    """The job is one of another host, whose records this host does not have."""
+
+    code = "job_on_other_host"
+    job_id: str
+    hostname: str
+
+    def __str__(self) -> str:
+        return (
+            f"The job '{self.job_id}' is one of the host '{self.hostname}': call a web server there, or have the web "
+            "servers share the folder [native_api] state_dir."
+        )
+
+
+@dataclass(eq=False)
 class JobHasEnded(Conflict):
     """The job has already ended."""
 

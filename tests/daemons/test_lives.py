@@ -154,7 +154,8 @@ class TestFinding:
         fresh.store_daemon("scheduler")
         folder.write_record({**(folder.read_record("scheduler") or {}), "hostname": "elsewhere"})
         assert state("scheduler") == "unknown"
-        assert native_api.call("stop_daemon", name="scheduler")["state"] == "unknown"
+        with pytest.raises(errors.DaemonIsElsewhere, match="the host 'elsewhere'"):
+            native_api.call("stop_daemon", name="scheduler")
 
     @pytest.mark.parametrize("operation", ["daemon_state", "daemon_log", "stop_daemon"])
     def test_one_that_was_never_started(self, web: Any, operation: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import native_api
 from native_api import errors
+from native_api.host import hostname
 from tests.support import airflow_under_test, jobs_under_test
 from tests.support.airflow_under_test import DAGS
 from tests.support.auth_managers import USER
@@ -147,8 +148,8 @@ def test_a_file_that_is_not_on_this_host(web: Any, file: Path) -> None:
     answer = web.typed("refresh_dag", dag_id="refreshed_one")
     assert_problem(answer, 409)
     assert answer.json["file"] == str(file)
-    assert answer.json["hostname"] == os.uname().nodename
-    assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+    assert answer.json["hostname"] == hostname()
+    assert f"is not on the host '{hostname()}'" in answer.json["detail"]
     assert web.legacy("refresh_dag", dag_id="refreshed_one").status == 409
     assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
 
@@ -164,7 +165,7 @@ def test_a_task_whose_file_is_not_on_this_host(web: Any, file: Path, operation: 
     answer = web.typed(operation, **instance, **how)
     assert_problem(answer, 409)
     assert (answer.json["code"], answer.json["file"]) == ("dag_file_missing", str(file))
-    assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+    assert f"is not on the host '{hostname()}'" in answer.json["detail"]
     assert native_api.call("list_dag_runs", dag_id="refreshed_one")["dag_runs"] == []
 
 
@@ -180,7 +181,7 @@ def test_files_that_are_not_on_this_host(web: Any, file: Path) -> None:
     assert (answer["removed"], answer["missing_files"]) == ([], [missing])
     assert str(file) not in {entry["file"] for entry in answer["files"]}
     (warning,) = [text for text in answer["warnings"] if "remove_missing" in text]
-    assert str(file) in warning and os.uname().nodename in warning
+    assert str(file) in warning and hostname() in warning
     assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
     answer = remove_missing()
     assert (answer["removed"], answer["missing_files"]) == (["refreshed_one", "refreshed_two"], [missing])
@@ -210,7 +211,7 @@ def test_a_file_that_is_older_than_what_airflow_has_recorded(web: Any, file: Pat
     answer = web.typed("refresh_dag", dag_id="refreshed_one")
     assert_problem(answer, 409)
     assert (answer.json["code"], answer.json["file"]) == ("dag_file_outdated", str(file))
-    assert answer.json["hostname"] == os.uname().nodename
+    assert answer.json["hostname"] == hostname()
     assert web.legacy("refresh_dag", dag_id="refreshed_one").status == 409
     answer = web.typed("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py").json
     assert (answer["files"][0]["outcome"], changes(answer)) == (
@@ -266,7 +267,7 @@ def test_a_dag_that_another_host_has_moved(web: Any, file: Path) -> None:
     answer = web.typed("refresh_dag", dag_id="refreshed_two")
     assert_problem(answer, 409)
     assert answer.json["dags"] == {"refreshed_one": moved["fileloc"]}
-    assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+    assert f"is not on the host '{hostname()}'" in answer.json["detail"]
     (dag,) = native_api.call("list_dags", dag_id_pattern="refreshed_one")["dags"]
     assert dag["fileloc"] == moved["fileloc"]
 
@@ -324,7 +325,7 @@ class TestAHostWithoutFiles:
             pytest.skip("Airflow 2 records whole paths: nothing in this folder is active")
         answer = web.typed(operation, **how)
         assert_problem(answer, 409)
-        assert (answer.json["folder"], answer.json["hostname"]) == (str(empty), os.uname().nodename)
+        assert (answer.json["folder"], answer.json["hostname"]) == (str(empty), hostname())
         assert answer.json["active_dags"] > 0
         assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
 
@@ -368,7 +369,7 @@ class TestAHostWithoutFiles:
         answer = web.typed(operation, dag_id="wire_dag", **instance)
         assert_problem(answer, 409)
         assert answer.json["file"] == str(empty / "wire_dag.py")
-        assert f"is not on the host '{os.uname().nodename}'" in answer.json["detail"]
+        assert f"is not on the host '{hostname()}'" in answer.json["detail"]
 
 
 def test_a_file_at_another_path(file: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any, Dict, List
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters.deployments import history
+from native_api.host import hostname
 from tests.support import airflow_under_test
 from tests.support.airflow_under_test import DAGS
 from tests.support.dag_files import TASK, text_of
@@ -345,7 +345,7 @@ class TestTheFaces:
         assert paused("deployed_one") is False
         answer = self.old(web, "deployed.py", one())
         assert answer.status == answer.json["http_response_code"] == 400
-        assert answer.json["output"] == f"The file '{path_of()}' already exists on host '{os.uname().nodename}'."
+        assert answer.json["output"] == f"The file '{path_of()}' already exists on host '{hostname()}'."
         answer = self.old(web, "deployed.py", one("other"), force="on", pause="on", unpause="on")
         assert answer.json["warning"] == "Both options pause and unpause were given. Skipping"
         assert task_ids() == ["other"]

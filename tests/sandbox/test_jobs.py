@@ -10,7 +10,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List
 
 import psutil
 import pytest
@@ -20,8 +20,11 @@ from native_api import errors
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import client, job_store
 from native_api.adapters.sandbox.job_store import Record
+from native_api.host import hostname
+from native_api.permissions import THIS_PROCESS
 from tests.sandbox import work
 from tests.support import jobs_under_test
+from tests.support.problems import assert_problem
 from tests.support.versions import by_default_on
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
@@ -159,6 +162,63 @@ def test_a_record_that_is_being_removed_is_left_alone(tmp_path: Path, mocker: An
     record.let_go()
     assert seen == [([], False)]
     assert list(tmp_path.iterdir()) == []
+
+
+class TestAJobOfAnotherHost:
+    """Its record is on a volume that the hosts share; what its lock says here means nothing."""
+
+    @pytest.fixture
+    def record(self, fresh: Any) -> Iterator[Record]:
+        facts = {**FACTS, "job_id": f"{'a' * 32}.elsewhere", "hostname": "elsewhere"}
+        record = Record.create(sandbox.jobs_folder(), facts)
+        record.keep()
+        record.set_state(state="running", started_at=time.time())
+        record.let_go()
+        yield record
+        record.remove()
+
+    def test_runs_while_its_supervisor_says_so(self, record: Record) -> None:
+        state = native_api.call("job_state", job_id=f"{'a' * 32}.elsewhere")
+        assert (state["state"], state["hostname"]) == ("running", "elsewhere")
+        assert native_api.call("health")["jobs"] == {"running": 0, "queued": 0}
+        assert not record.take_over()
+        # The sweep at a job's end leaves it alone.
+        jobs_under_test.wait(jobs_under_test.start("add", {"a": 1, "b": 1}), "success")
+        (other,) = native_api.call("list_jobs", state=["running"])["jobs"]
+        assert other["hostname"] == "elsewhere"
+
+    def test_is_lost_after_a_while(self, record: Record) -> None:
+        os.utime(sandbox.jobs_folder() / f"{'a' * 32}.elsewhere" / "alive", (1, 1))
+        assert native_api.call("job_state", job_id=f"{'a' * 32}.elsewhere")["state"] == "lost"
+        assert record.take_over()
+        record.let_go()
+
+    def test_of_which_there_is_no_record(self, web: Any) -> None:
+        for operation in ("job_state", "cancel_job"):
+            answer = web.typed(operation, job_id=f"{'b' * 32}.elsewhere")
+            assert_problem(answer, 409)
+            assert (answer.json["code"], answer.json["hostname"]) == ("job_on_other_host", "elsewhere")
+
+    def test_an_id_of_this_host(self, fresh: Any) -> None:
+        """Every new id carries it."""
+        job_id = jobs_under_test.start("add", {"a": 1, "b": 1})
+        assert job_id.partition(".")[2] == hostname()
+        with pytest.raises(errors.JobNotFound):
+            native_api.call("job_state", job_id=f"{'b' * 32}.{hostname()}")
+
+
+#: What is known of a job.
+FACTS = {
+    "operation": "a test",
+    "owner": THIS_PROCESS.name,
+    "caller": THIS_PROCESS.identity,
+    "arguments": {},
+    "created_at": 1.0,
+    "cleanup": None,
+    "about": {},
+    "warnings": [],
+    "limit_seconds": 60,
+}
 
 
 def _supervisor() -> psutil.Process:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.servers.client import Client
 from tests.servers.deployment import TOKEN, Deployment, serving
+from tests.servers.processes import eventually
 from tests.support.versions import AIRFLOW, on
 
 pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
@@ -22,34 +23,60 @@ INSTANCE = {"dag_id": "two_tasks", "task_id": "first", "logical_date": "2024-03-
 @pytest.fixture(scope="module")
 def own(deployment: Deployment) -> Deployment:
     """The database that both machines use, and the first one's home and DAG files."""
-    return deployment.copy(
+    own = deployment.copy(
         deployment.home.with_name("machine_one"),
         AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN=TOKEN,
         AIRFLOW__NATIVE_API__TOKEN_EFFECTS="read,write,execute,deploy",
         AIRFLOW__NATIVE_API__ALLOW_DEPLOY="True",
     )
+    own.options.update(named(own.home))
+    return own
 
 
 @pytest.fixture(scope="module")
 def other(own: Deployment) -> Iterator[Client]:
     """The second machine's web server."""
-    home = own.home.with_name("machine_two")
-    dags = home.with_name("no_dags")
-    for folder in (home, dags):
-        folder.mkdir()
-    shared = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{own.database}"}
-    _have_files_elsewhere(own)
-    with serving(Deployment(home, dags, {**own.options, **shared})) as server:
+    dags = own.home.with_name("no_dags")
+    dags.mkdir()
+    with serving(another(own, "machine_two", dags)) as server:
+        _have_files_elsewhere(own, "/machine_one")
         yield server.holder()
+        _have_files_elsewhere(own, str(own.dags), "/machine_one")
 
 
-def _have_files_elsewhere(own: Deployment) -> None:
+def another(own: Deployment, name: str, dags: Path) -> Deployment:
+    """Return a machine of that name with a home of its own, on the database of the first."""
+    home = own.home.with_name(name)
+    home.mkdir()
+    options = {
+        **own.options,
+        **named(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{own.database}",
+    }
+    return Deployment(home, dags, options)
+
+
+def named(home: Path) -> Dict[str, str]:
+    """Return the options that have Airflow call the host by the name of its home."""
+    modules = home / "modules"
+    modules.mkdir(exist_ok=True)
+    (modules / "name_of_host.py").write_text(f"def name():\n    return {home.name!r}\n")
+    return {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "name_of_host.name", "PYTHONPATH": _path(modules)}
+
+
+def _path(modules: Path) -> str:
+    inherited = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(modules), *([inherited] if inherited else [])])
+
+
+def _have_files_elsewhere(own: Deployment, there: str, here: str = "") -> None:
     """Airflow 2 records whole paths: have them lead to where only the first machine has files."""
     if AIRFLOW >= (3, 0):
         return
     with closing(sqlite3.connect(own.database)) as connection, connection:
         for table in ("dag", "dag_code"):
-            connection.execute(f"UPDATE {table} SET fileloc = replace(fileloc, ?, '/machine_one')", [str(own.dags)])
+            move = f"UPDATE {table} SET fileloc = replace(fileloc, ?, ?)"
+            connection.execute(move, [here or str(own.dags), there])
 
 
 def dags(client: Client) -> Dict[str, Any]:
@@ -99,3 +126,28 @@ def test_a_machine_that_lags_behind(own: Deployment, other: Client) -> None:
 
 def text_of_older(path: Path) -> str:
     return path.read_text() + "\n# An older one.\n"
+
+
+def test_a_job_of_the_other_machine(own: Deployment, other: Client) -> None:
+    """The second machine names the first; a third, which shares the folder of its state, follows and ends the job."""
+    _have_files_elsewhere(own, str(own.dags), "/machine_one")
+    third = another(own, "machine_three", own.dags)
+    third.options["AIRFLOW__NATIVE_API__STATE_DIR"] = str(own.home / "native_api")
+    first_options = dict(own.options)
+    with serving(Deployment(own.home, own.dags, first_options)) as first, serving(third) as sharing:
+        instance = {"dag_id": "hanging", "task_id": "sleep", "logical_date": "2024-03-05"}
+        job_id = first.holder().write("test_task", **instance, **{"async": True}).result(202)["job_id"]
+        assert job_id.endswith(".machine-one") or job_id.endswith(".machine_one")
+        for answer in (other.read("job_state", job_id=job_id), other.write("cancel_job", job_id=job_id)):
+            assert problem(answer, "job_on_other_host")["hostname"] == job_id.partition(".")[2]
+        holder = sharing.holder()
+        state = eventually(lambda: _running(holder, job_id), "the job runs")
+        assert state["hostname"] == "machine_one"
+        assert holder.read("health").result()["jobs"] == {"running": 0, "queued": 0}
+        assert holder.write("cancel_job", job_id=job_id).result()["state"] == "cancelled"
+        assert first.holder().read("job_state", job_id=job_id).result()["state"] == "cancelled"
+
+
+def _running(holder: Client, job_id: str) -> Any:
+    state = holder.read("job_state", job_id=job_id).result()
+    return state if state["state"] == "running" else None

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from native_api.host import hostname
+
 HERE = Path(__file__).parent
 MEMORY, ROOM = "/dev/shm", 2**31
 
@@ -259,7 +261,7 @@ def store_daemon(name: str) -> None:
     record = {
         "name": name,
         "daemon": "scheduler",
-        "hostname": os.uname().nodename,
+        "hostname": hostname(),
         "command": ["airflow", "scheduler"],
         "started_at": processes.now(),
         "stopped_at": None,

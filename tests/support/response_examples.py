@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from native_api.host import hostname
+
 FILE = Path(__file__).parents[2] / "native_api" / "http" / "response_examples.json"
 
 #: A list has so many entries at most.
@@ -33,7 +35,7 @@ def tidy(value: Any) -> Any:
     if isinstance(value, list):
         return [tidy(inner) for inner in value[:ENTRIES]]
     if isinstance(value, str):
-        text = value.replace(os.environ["AIRFLOW_HOME"], "/opt/airflow").replace(os.uname().nodename, "airflow-web-0")
+        text = value.replace(os.environ["AIRFLOW_HOME"], "/opt/airflow").replace(hostname(), "airflow-web-0")
         text = re.sub(r"/\S*/site-packages", "/usr/lib/python3/site-packages", text)
         return _MOMENT.sub(_moment, text)
     return value

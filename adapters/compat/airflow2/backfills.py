@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from native_api.adapters.compat.airflow2 import backfill_rows
 from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Refused
+from native_api.host import hostname
 
 _FLAGS = (
     "mark_success",
@@ -135,7 +135,7 @@ class Backfills2(Backfills):
             "dates": len(plan.runs) - len(plan.that_are("skip")),
             "local": job_id is not None,
             "job_id": job_id,
-            "hostname": os.uname().nodename if job_id else None,
+            "hostname": hostname() if job_id else None,
             "ended": None,
             "is_over": False,
         }

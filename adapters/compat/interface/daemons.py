@@ -54,14 +54,13 @@ class Daemons:
             return "flower"
         return None
 
-    def job(self, session: Any, job_type: str, since: datetime) -> Any:
-        """Return the newest row in which a process of this machine says that it lives, begun at *since* or later."""
+    def job(self, session: Any, job_type: str, since: datetime, hostname: str) -> Any:
+        """Return the newest row in which a process of that host says that it lives, begun at *since* or later."""
         from airflow.jobs.job import Job
-        from airflow.utils.net import get_hostname
         from sqlalchemy import select
 
-        of_this_machine = select(Job).where(Job.job_type == job_type, Job.hostname == get_hostname())
-        newest = of_this_machine.where(Job.start_date >= since).order_by(Job.latest_heartbeat.desc()).limit(1)
+        of_host = select(Job).where(Job.job_type == job_type, Job.hostname == hostname)
+        newest = of_host.where(Job.start_date >= since).order_by(Job.latest_heartbeat.desc()).limit(1)
         return session.scalars(newest).first()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
 from native_api.errors import DagFileMissing, DagNotLoaded
+from native_api.host import hostname
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class UserCode(ABC):
         """
         path, folder, bundle_name = self.file_of(dag_model, bundle_version)
         if not os.path.exists(path):
-            raise DagFileMissing(dag_model.dag_id, path, bundle_name, os.uname().nodename)
+            raise DagFileMissing(dag_model.dag_id, path, bundle_name, hostname())
         bag = self.dag_bag(path, folder, bundle_name or "")
         return _dag_in(bag, dag_model.dag_id, path)
 
