@@ -1,5 +1,5 @@
 """
-What a caller named: a run, or a task instance.
+Look up the DAG run or the task instance of a request.
 
 An operation on a run has a request that is :class:`~native_api.adapters.fields.common.OneRun` or more; it takes
 the fields of that as one, unread, and begins with :func:`named_run`::
@@ -32,10 +32,10 @@ def named_run(
     subdir: Optional[str] = None,
 ) -> Any:
     """
-    Return the run that the caller named.
+    Return the DAG run of the request.
 
     :raises DagNotFound: no active DAG has that id.
-    :raises DagNotBelow: its file does not lie below *subdir*.
+    :raises DagNotBelow: its file is not below *subdir*.
     :raises DagRunNotFound: the DAG has no such run.
     """
     active_dag(context, dag_id, subdir)
@@ -49,13 +49,13 @@ def named_instance(
     context: Context, dag_id: str, task_id: str, map_index: int, **run: Any
 ) -> Tuple[Any, Dict[str, Any]]:
     """
-    Return the run of the task instance that the caller named, and the instance's key.
+    Return the DAG run of the task instance, and the key of the task instance.
 
-    The key is dag_id, run_id, task_id and map_index: for :func:`of_key` and :func:`missing_instance`. The instance
-    itself is not looked for, since operations want different things of it.
+    The key has dag_id, run_id, task_id and map_index, for :func:`of_key` and :func:`missing_instance`. The task
+    instance itself is not read.
 
-    :raises TaskNotFound: the run is not there, and neither is the task.
-    :raises DagRunNotFound: the run alone is not there; and what else :func:`named_run` raises.
+    :raises TaskNotFound: neither the run nor the task exists.
+    :raises DagRunNotFound: the run does not exist; and the errors of :func:`named_run`.
     """
     try:
         row = named_run(context, dag_id, **run)
@@ -67,9 +67,11 @@ def named_instance(
 
 def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
     """
-    Return the run with that id, or for that date; raise :class:`DagRunNotFound` where there is none.
+    Return the run with that id, or for that date.
 
-    An id with spaces that no run has is looked for with pluses.
+    An id with spaces that does not exist is looked up with pluses instead.
+
+    :raises DagRunNotFound: there is no such run.
     """
     row = run_of(session, dag_id, run_id, logical_date)
     if row is None and " " in (run_id or ""):
@@ -89,7 +91,7 @@ def run_of(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) 
 
 
 def stored_run_id(context: Context, statement: Any, column: Any, run_id: str) -> str:
-    """Return the id that *run_id* stands for among the rows of *statement*, with :func:`find_run`'s rule."""
+    """Return the id among the rows of *statement* that *run_id* resolves to, as :func:`find_run` resolves it."""
     if " " not in run_id:
         return run_id
     readings = (run_id, with_pluses(run_id))
@@ -100,17 +102,21 @@ def stored_run_id(context: Context, statement: Any, column: Any, run_id: str) ->
 
 
 def with_pluses(run_id: str) -> str:
-    """Return the id with the pluses of an offset, which a query string that does not escape them makes spaces."""
+    """Return the id with the plus of an offset restored, which an unescaped query string turns into a space."""
     return run_id.replace(" ", "+")
 
 
 def of_key(table: Any, key: Mapping[str, Any]) -> List[Any]:
-    """Return the conditions that a row of *table* is the one with that key."""
+    """Return the conditions for the row of *table* with that key."""
     return [getattr(table, name) == value for name, value in key.items()]
 
 
 def dag_with_task(session: Any, dag_id: str, task_id: str) -> Any:
-    """Return the DAG as the scheduler has it, deserialised; raise :class:`TaskNotFound` if it has no such task."""
+    """
+    Return the deserialized DAG.
+
+    :raises TaskNotFound: it has no such task.
+    """
     dag = airflow().stored_dag(dag_id, session)
     if task_id not in dag.task_dict:
         raise TaskNotFound(dag_id, task_id)
@@ -118,7 +124,11 @@ def dag_with_task(session: Any, dag_id: str, task_id: str) -> Any:
 
 
 def missing_instance(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Exception:
-    """Return the error for an instance that is not there; raise where the task itself is not."""
+    """
+    Return the error for a task instance that does not exist.
+
+    :raises TaskNotFound: the task does not exist.
+    """
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import func, select
 

@@ -31,7 +31,7 @@ def test_operations_are_listed(airflow: Any) -> None:
     trigger = found["trigger_dag"]
     assert (trigger["effect"], trigger["summary"]) == ("write", registry.get("trigger_dag").summary)
     dag_id = next(argument for argument in trigger["arguments"] if argument["name"] == "dag_id")
-    assert (dag_id["type"], dag_id["required"], dag_id["description"]) == ("string", True, "The id of the DAG.")
+    assert (dag_id["type"], dag_id["required"], dag_id["description"]) == ("string", True, "The dag_id of the DAG.")
     background = next(argument for argument in found["test_task"]["arguments"] if argument["name"] == "in_background")
     assert (background["type"], background["required"], background["default"]) == ("boolean", False, False)
     assert json.loads(json.dumps(native_api.operations())) == native_api.operations()

@@ -1,4 +1,4 @@
-"""All connections at once: import and export."""
+"""Import and export of connections."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ from native_api.errors import ConnectionsExist, Invalid
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
-#: What `airflow connections export` writes of a connection.
+#: The fields that `airflow connections export` writes.
 EXPORTED = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
 
-#: Other names of fields that `airflow connections import` reads.
+#: Aliases of fields that `airflow connections import` reads.
 OTHER_NAMES = {"uri": "conn_uri", "extra_dejson": "extra"}
 
 
 class ImportConnections(Import):
-    """What to import, and what becomes of connections that are there."""
+    """The connections to import, and the action on conflict."""
 
     entries = "connections"
 
     connections = EntriesField(
         lambda content: entries_of(content),
-        "An object with a connection's fields, or its URI, for each conn_id, as `airflow connections export` writes "
-        "it; as JSON, as the text of it, or as an uploaded file.",
+        "An object with the fields, or the URI, of the connection for each conn_id, as `airflow connections export` "
+        "writes it; as JSON, as its text, or as an uploaded file.",
     )
 
 
 class ImportedConnections(Imported):
-    """What an import did, by conn_id."""
+    """The result of an import, by conn_id."""
 
 
 class ExportedConnection(Schema):
-    """A connection, as import_connections takes it."""
+    """A connection, in the format of import_connections."""
 
     conn_type = fields.String(required=True)
     description = fields.String(required=True, allow_none=True)
@@ -69,17 +69,17 @@ class ExportedConnection(Schema):
     password = fields.String(required=True, allow_none=True)
     schema = fields.String(required=True, allow_none=True)
     port = fields.Integer(required=True, allow_none=True)
-    extra = fields.String(required=True, allow_none=True, metadata={"description": "The text of a JSON object."})
+    extra = fields.String(required=True, allow_none=True, metadata={"description": "A JSON object, as text."})
 
 
 class ExportedConnections(Schema):
-    """All connections, as import_connections takes them."""
+    """All connections, in the format of import_connections."""
 
     connections = fields.Dict(
         keys=fields.String(),
         values=fields.Nested(ExportedConnection),
         required=True,
-        metadata={"description": "By conn_id."},
+        metadata={"description": "The connections by conn_id."},
     )
     warnings = fields.List(fields.String())
 
@@ -112,8 +112,8 @@ def import_connections(
     """
     Import connections: all of them, or none if one cannot be added.
 
-    Nothing stays of a connection that is overwritten but its team. Masked values are refused. To overwrite a
-    connection needs the permission to edit it.
+    An overwritten connection retains only its team. Masked values are refused. Overwriting a connection requires the
+    permission to edit it.
     """
     entries = connections if connections is not None else entries_of_file(str(file), entries_of)
     present = _present(context.session)
@@ -152,9 +152,9 @@ def export_connections(context: Context) -> Dict[str, Any]:
     """
     Export all connections of the metadata database unmasked, in the format of import_connections.
 
-    A connection with a password, or with something sensitive in its extra, is returned to those who may edit it; for
-    others the whole export is refused. What cannot be decrypted is omitted, with a warning; where nothing can be, the
-    export is refused.
+    If a connection has a password, or a sensitive value in its extra, the export requires the permission to edit that
+    connection. Connections that cannot be decrypted are omitted, with a warning; if none can be decrypted, the export
+    is refused.
     """
     rows = stored_connections(context.session, context.caller.names(Resource.CONNECTION))
     exported: Dict[str, Any] = {}
@@ -173,9 +173,9 @@ def export_connections(context: Context) -> Dict[str, Any]:
 
 def entries_of(content: Any) -> Entries:
     """
-    Return the connections that an import's content says, by conn_id: what :func:`built` takes.
+    Return the connections of an import by conn_id, with the arguments of :func:`built`.
 
-    :raises ValidationError: keyed by what is wrong.
+    :raises ValidationError: entries are invalid; keyed by their names.
     """
     return read_each(unwrapped(read_content(content), "connections"), _entry)
 
@@ -184,18 +184,18 @@ def _entry(conn_id: Any, said: Any) -> Entry:
     if isinstance(said, str):
         said = {"conn_uri": said}
     if not isinstance(said, dict):
-        raise ValidationError("Must be an object with the connection's fields, or its URI.")
+        raise ValidationError("Must be an object with the fields of the connection, or its URI.")
     if said.get("conn_id", conn_id) != conn_id:
-        raise ValidationError({"conn_id": ["Is another one than that of the entry."]})
+        raise ValidationError({"conn_id": ["Differs from the conn_id of the entry."]})
     wanted: Dict[str, Any] = {}
     for name, value in said.items():
         known = str(OTHER_NAMES.get(name, name))
         if known in wanted:
-            raise ValidationError({known: ["Is given twice, by two names."]})
+            raise ValidationError({known: ["Is given twice, as a field and as its alias."]})
         wanted[known] = value
     refuse_mask(wanted)
     if MASK in str(wanted.get("conn_uri")):
-        raise ValidationError({"conn_uri": [f"Holds {MASK}, which stands for a value that was not shown."]})
+        raise ValidationError({"conn_uri": [f"Contains {MASK}, the mask of a sensitive value; send the value itself."]})
     loaded: Entry = AddConnection(exclude=("replace",)).load({**wanted, "conn_id": conn_id})
     return loaded
 

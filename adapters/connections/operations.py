@@ -21,12 +21,14 @@ from native_api.registry import Context, operation
 
 ID_LENGTH = texts.ID
 
-#: What a URI says, so that it may not be said beside one.
+#: Fields that a URI includes; they cannot be combined with one.
 IN_A_URI = ("conn_type", "host", "login", "password", "schema", "port")
 
 
 def _conn_id(*rules: Any) -> Text:
-    return Text(ID_LENGTH, *rules, shortest=1, required=True, metadata={"description": "The id of the connection."})
+    return Text(
+        ID_LENGTH, *rules, shortest=1, required=True, metadata={"description": "The conn_id of the connection."}
+    )
 
 
 def _text(description: str, longest: int) -> Text:
@@ -38,42 +40,44 @@ class AddConnection(Schema):
 
     conn_id = _conn_id(
         # Airflow 2.8 to 2.11 take no letters but these, and drop an id that has others.
-        validate.Regexp(r"[A-Za-z0-9_.-]+\Z", error="May have A-Z, a-z, 0-9, underscores, dots and hyphens only.")
+        validate.Regexp(
+            r"[A-Za-z0-9_.-]+\Z", error="Must consist of A-Z, a-z, 0-9, underscores, dots and hyphens only."
+        )
     )
     conn_uri = Uri(
-        metadata={"description": "The connection as Airflow writes it in a URI.", "masked": masked_uri},
+        metadata={"description": "The connection as a URI.", "masked": masked_uri},
     )
-    conn_type = _text("The type of the connection; needed where there is no conn_uri.", 500)
-    description = _text("What the connection is for.", 5000)
+    conn_type = _text("The type of the connection; required without conn_uri.", 500)
+    description = _text("The description.", 5000)
     host = _text("The host.", 500)
     login = _text("The login.", LONGEST_URI)
     password = _text("The password.", LONGEST_URI)
-    schema = _text("The schema, or the database's name.", 500)
+    schema = _text("The schema, or the name of the database.", 500)
     port = Whole(allow_none=True, validate=validate.Range(min=0, max=65535), metadata={"description": "The port."})
     extra = Extra(
         allow_none=True,
         metadata={
-            "description": "A JSON object, or its text, with whatever else the type knows. "
-            "Beside conn_uri it replaces what the URI's query says.",
+            "description": "A JSON object, or its text, with the other fields of the type. With conn_uri, it replaces "
+            "the query of the URI.",
             "masked": masked_extra,
         },
     )
     replace = Flag(
         load_default=False,
-        metadata={"description": "Replace a connection of that id, if there is one; nothing of the old one stays."},
+        metadata={"description": "If true, replace an existing connection completely."},
     )
 
     @validates_schema
     def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         beside = [name for name in IN_A_URI if data.get(name) is not None]
         if "conn_uri" in data and beside:
-            raise ValidationError(f"Say it by conn_uri or by {', '.join(beside)}, not both.", "conn_uri")
+            raise ValidationError(f"Send conn_uri or {', '.join(beside)}, not both.", "conn_uri")
         if "conn_uri" not in data and not data.get("conn_type"):
-            raise ValidationError("Name the connection's type, or give its conn_uri.", "conn_type")
+            raise ValidationError("Send conn_type or conn_uri.", "conn_type")
 
 
 class OneConnection(Schema):
-    """Names a connection."""
+    """Identify a connection."""
 
     conn_id = _conn_id()
 
@@ -81,9 +85,9 @@ class OneConnection(Schema):
 class ListConnections(
     Schema.from_dict(page_fields("conn_id", "conn_type", "host", "port", "id")),  # type: ignore[misc]
 ):
-    """Which connections to list."""
+    """Filters of the list of connections."""
 
-    conn_id_pattern = pattern("Only ids that contain this")
+    conn_id_pattern = pattern("Only connections whose conn_id contains this text")
     conn_type = Text(500, metadata={"description": "Only connections of this type."})
 
 
@@ -111,7 +115,7 @@ class Connections(Schema):
 
 
 class DeletedConnection(Schema):
-    """What was deleted."""
+    """The deleted connection."""
 
     conn_id = fields.String(required=True)
 
@@ -169,9 +173,9 @@ def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     """
     Return a connection of the metadata database, including its password.
 
-    The secrets backends and the environment are asked first where the option read_secrets_backends says so, and in
-    Python. Where it has a password, or something sensitive in its extra, it is given in full to those who may edit it,
-    and refused to others.
+    The secrets backends and the environment are searched first if the option read_secrets_backends is true, and always
+    in the Python API. A connection with a password, or with a sensitive value in its extra, is returned unmasked and
+    requires the permission to edit it.
     """
     return unmasked(context, _wherever(context, conn_id) or _found(context.session, conn_id))
 
@@ -190,8 +194,8 @@ def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any)
     """
     Add a connection, or replace an existing one with replace.
 
-    It is said by a URI or field by field. Replacing one needs the permission to edit it besides. The answer masks what
-    lists mask.
+    Send a URI or the fields. Replacing a connection also requires the permission to edit it. The response is masked, as
+    in list_connections.
     """
     present = _stored(context.session, conn_id)
     if present is not None and not replace:
@@ -221,7 +225,9 @@ def delete_connection(context: Context, conn_id: str) -> Dict[str, Any]:
 
 
 def _wherever(context: Context, conn_id: str) -> Any:
-    """Return the connection that DAG code would be given, or None where it has none or is not to be asked."""
+    """
+    Return the connection from the secrets backends or the environment, None if they are not searched or have none.
+    """
     from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
     from airflow.models.connection import Connection as AirflowConnection
 
@@ -235,7 +241,7 @@ def _wherever(context: Context, conn_id: str) -> Any:
 
 
 def _table() -> Any:
-    """Return the table: Airflow's own objects decrypt themselves as they are loaded, and fail where they cannot."""
+    """Return the table: loading Airflow's Connection objects decrypts them, which can fail."""
     from airflow.models.connection import Connection as AirflowConnection
 
     return AirflowConnection.__table__
@@ -255,7 +261,7 @@ def _found(session: Any, conn_id: str) -> Any:
 
 
 def stored_connections(session: Any, conn_ids: Optional[Collection[str]] = None) -> List[Any]:
-    """Return the rows of those ids that are there; None stands for all."""
+    """Return the existing rows with those ids; None selects all."""
     from sqlalchemy import select
 
     statement = select(_table())
@@ -272,9 +278,9 @@ def _delete(session: Any, rows: Iterable[Any]) -> None:
 
 def unmasked(context: Context, row: Any) -> Dict[str, Any]:
     """
-    Return a row verbatim, and note that it was.
+    Return a row unmasked, and note that for the audit log.
 
-    :raises SensitiveValue: lists mask something of it, and the caller may not edit it.
+    :raises SensitiveValue: it has a sensitive value, and the caller lacks the permission to edit it.
     """
     true = _true(row)
     if _shown(row) != true:
@@ -284,7 +290,7 @@ def unmasked(context: Context, row: Any) -> Dict[str, Any]:
 
 
 def built(conn_id: str, **wanted: Any) -> Any:
-    """Return a new row, which Airflow makes of the URI or of the fields."""
+    """Return a new row, built by Airflow from the URI or from the fields."""
     from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
     from airflow.models.connection import Connection as AirflowConnection
 
@@ -302,7 +308,9 @@ def built(conn_id: str, **wanted: Any) -> Any:
 
 
 def _require_room(row: Any) -> None:
-    """Refuse what is longer than this Airflow's columns, which not every database checks; passwords are encrypted."""
+    """
+    Refuse values that are longer than Airflow's columns, since SQLite does not check this. Passwords are encrypted.
+    """
     from sqlalchemy import inspect
 
     lengths = {
@@ -311,11 +319,11 @@ def _require_room(row: Any) -> None:
     }
     for name, longest in lengths.items():
         if longest is not None and len(getattr(row, name) or "") > longest:
-            raise Invalid({name.lstrip("_"): [f"Too long: there is room for {longest} characters."]})
+            raise Invalid({name.lstrip("_"): [f"Too long: the maximum is {longest} characters."]})
 
 
 def put_in_place(session: Any, present: Iterable[Any], rows: Mapping[str, Any]) -> None:
-    """Store new rows by id; each of the *present* ones gives way to its own, which keeps its primary key and team."""
+    """Store new rows by id; one that replaces a *present* row keeps its primary key and team."""
     present = list(present)
     for old in present:
         rows[old.conn_id].id = old.id
@@ -329,24 +337,24 @@ def put_in_place(session: Any, present: Iterable[Any], rows: Mapping[str, Any]) 
 
 
 def _true(row: Any) -> Dict[str, Any]:
-    """Return a row as it is."""
+    """Return a row unmasked."""
     return {**_facts(row), "password": _password(row), "extra": _extra(row)}
 
 
 def _facts(row: Any) -> Dict[str, Any]:
-    """Return what is no secret of a row."""
+    """Return the fields of a row that are not secret."""
     facts = ("conn_id", "conn_type", "description", "host", "login", "schema", "port")
     return {name: getattr(row, name) for name in (*facts, "is_encrypted", "is_extra_encrypted")}
 
 
 def _shown(row: Any) -> Dict[str, Any]:
-    """Return a row as lists show it: its password, and what is sensitive in its extra, masked."""
+    """Return a row with its password, and the sensitive values of its extra, masked."""
     password, extra = _or_mask(lambda: _password(row)), _or_mask(lambda: _extra(row))
     return {**_facts(row), "password": MASK if password else password, "extra": masked_extra(extra)}
 
 
 def _or_mask(read: Callable[[], Optional[str]]) -> Optional[str]:
-    """Return what is read, or the mask where nobody can decrypt it: one such row keeps no list from being given."""
+    """Return the value that is read, or the mask if it cannot be decrypted, so that a list does not fail by one row."""
     try:
         return read()
     except undecryptable():
@@ -354,7 +362,7 @@ def _or_mask(read: Callable[[], Optional[str]]) -> Optional[str]:
 
 
 def undecryptable() -> Tuple[Type[Exception], ...]:
-    """Return what is raised where a password or an extra was encrypted with another key, or is no such text."""
+    """Return the exceptions of decrypting a password or an extra that was encrypted with another Fernet key."""
     from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
     from cryptography.fernet import InvalidToken
 

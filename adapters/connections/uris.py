@@ -1,4 +1,4 @@
-"""Connection URIs and extras: what is wrong with one, and how it is shown."""
+"""Connection URIs and extras: their validation and masking."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Uri(Text):
-    """A connection's URI, refused alike on every Airflow."""
+    """A connection URI, validated alike on every Airflow."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(LONGEST_URI, **kwargs)
@@ -39,7 +39,9 @@ class Uri(Text):
 
 
 class Extra(fields.Raw):
-    """A connection's extra: a JSON object, or the text of one, which is kept to the letter; empty text is none."""
+    """
+    The extra of a connection: a JSON object, or the text of one, which is stored verbatim; empty text means no extra.
+    """
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Optional[str]:
         if isinstance(value, dict):
@@ -49,32 +51,34 @@ class Extra(fields.Raw):
         if not value.strip():
             return None
         if not _is_object(value):
-            raise ValidationError("Must be a JSON object, or the text of one; this text is none.")
+            raise ValidationError("Must be a JSON object, or the text of one; this text is not JSON.")
         return value
 
 
 def complaint(uri: str) -> Optional[str]:
-    """Return what is wrong with the URI, without a word of it, since it may hold a password; None where all is well."""
+    """
+    Return the reason why the URI is invalid, which does not quote it since it can have a password; None if it is valid.
+    """
     if _CONTROL.search(uri):
-        return "Has control characters in it; write them as %0A and the like."
+        return "Has control characters; percent-encode them, for example as %0A."
     if not _SCHEME.match(uri):
-        return "Must begin with a scheme and '://'; a scheme has letters, digits and hyphens, and no underscore."
+        return "Must begin with a scheme and '://'. A scheme has letters, digits and hyphens, no underscores."
     scheme, _, rest = uri.partition("://")
     before, protocol, _ = rest.partition("://")
     if rest.count("://") > 1 or (protocol and ("@" in before or ":" in before)):
-        return "Has '://' more than once. Write it as %3A%2F%2F in a password or in the query."
+        return "Has '://' more than once; percent-encode it in a password or in the query, as %3A%2F%2F."
     try:
         parts = urlsplit(rest if protocol else f"//{rest}")
         _ = parts.port, parts.hostname
     except ValueError:
-        return "Its host or port cannot be read; write what is no letter or digit in a password as %40 and the like."
+        return "The host or port is invalid; percent-encode special characters in a password, for example '@' as %40."
     if not _is_object(dict(parse_qsl(parts.query, keep_blank_values=True)).get(EXTRA, "{}")):
         return f"Its {EXTRA} must be a JSON object."
     return None
 
 
 def masked_uri(uri: Optional[str]) -> Optional[str]:
-    """Return the URI with ``***`` for its password and for what its query names that Airflow calls sensitive."""
+    """Return the URI with ``***`` for its password and for the sensitive parameters of its query."""
     if not uri:
         return uri
     if complaint(uri):
@@ -90,7 +94,7 @@ def masked_uri(uri: Optional[str]) -> Optional[str]:
 
 
 def masked_extra(text: Optional[str]) -> Optional[str]:
-    """Return an extra with ``***`` for what Airflow calls sensitive in it; all of it where it is no JSON object."""
+    """Return an extra with ``***`` for its sensitive values, or for all of it if it is not a JSON object."""
     if not text:
         return text
     shown: str = airflow().masked(text) if _is_object(text) else MASK

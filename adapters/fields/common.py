@@ -1,4 +1,4 @@
-"""The words that the operations' schemas share: dates, JSON objects, pages, and the nouns that come up everywhere."""
+"""Fields and schemas that many operations share: dates, JSON objects, the DAG, the DAG run."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Nothing(Schema):
 
 class DateTime(fields.DateTime):
     """
-    A moment: ISO 8601 with a ``T`` or a space, with or without microseconds and offset, or a date alone.
+    A timestamp: ISO 8601 with a ``T`` or a space, with or without microseconds and offset, or a date alone.
 
-    Naive input is read in Airflow's default timezone; what comes out has its offset.
+    A naive value is in Airflow's default timezone. Responses have the offset.
     """
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> datetime.datetime:
@@ -61,14 +61,14 @@ class DateTime(fields.DateTime):
 
 
 def is_day(value: Any) -> bool:
-    """Return whether what a caller sent for a :class:`DateTime` is a date alone, which stands for its midnight."""
+    """Return whether the value of a :class:`DateTime` is a date alone, which means its midnight."""
     if isinstance(value, str):
         return not set(value.strip().upper()) & set("T: ")
     return isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
 
 
 class Flag(fields.Boolean):
-    """A yes or no; a checkbox of a form that is there and empty is a yes."""
+    """A boolean; an empty checkbox of a form is true."""
 
     truthy = {True, "true", "True", "1", "on", "yes", ""}
     falsy = {False, "false", "False", "0", "off", "no"}
@@ -78,12 +78,12 @@ class Flag(fields.Boolean):
 
 
 def switch(description: str) -> Flag:
-    """Return the field of an option that is off unless it is asked for."""
+    """Return a boolean field that is false by default."""
     return Flag(load_default=False, metadata={"description": description})
 
 
 class Whole(fields.Integer):
-    """A whole number, as a number or as text; no fraction is cut off."""
+    """An integer, as a number or as text; a fraction is refused."""
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
         if isinstance(value, (bool, float)) or (isinstance(value, str) and len(value) > texts.NUMBER):
@@ -96,7 +96,7 @@ _ENTRIES = 1000
 
 
 class JSONObject(fields.Dict):
-    """A JSON object, as an object or as text."""
+    """A JSON object, or the text of one."""
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
@@ -107,12 +107,14 @@ class JSONObject(fields.Dict):
         if not isinstance(value, dict):
             raise ValidationError("Must be a JSON object.")
         if len(value) > _ENTRIES:
-            raise ValidationError(f"Has more than {_ENTRIES} entries; one of them may have as many as you like.")
+            raise ValidationError(
+                f"Has more than {_ENTRIES} entries; nest them in one entry, whose size is not limited."
+            )
         return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
 
 
 class StoredObject(fields.Dict):
-    """A JSON object that Airflow has stored, or whatever else was: nothing keeps a row from being shown."""
+    """A stored JSON object; another stored value is returned as well, so that each row can be returned."""
 
     def _serialize(self, value: Any, attr: Optional[str], obj: Any, **kwargs: Any) -> Any:
         return strict_json.plain(value, MASK)
@@ -120,39 +122,39 @@ class StoredObject(fields.Dict):
 
 def dag_id_field(**kwargs: Any) -> fields.String:
     """Return the field of a DAG's id."""
-    return Text(texts.ID, shortest=1, required=True, metadata={"description": "The id of the DAG."}, **kwargs)
+    return Text(texts.ID, shortest=1, required=True, metadata={"description": "The dag_id of the DAG."}, **kwargs)
 
 
 class Subdir(Schema):
-    """``subdir``: a check that the DAG's file lies there; nothing is parsed."""
+    """``subdir``: require that the DAG file is below that path; nothing is parsed."""
 
     subdir = Text(
         texts.PATH,
         metadata={
-            "description": "A folder or file in the DAGs folder or a bundle that the DAG's file must lie in; "
-            "DAGS_FOLDER at its beginning stands for the DAGs folder."
+            "description": "The file or folder, in the DAGs folder or in a bundle, that the DAG must be defined in. A "
+            "leading DAGS_FOLDER is replaced by the DAGs folder."
         },
     )
 
 
 class OneRun(Subdir):
-    """Names one run of a DAG, by ``run_id`` or by ``logical_date``."""
+    """Identify a DAG run by ``run_id`` or by ``logical_date``."""
 
-    #: Whether the operation can do nothing where no run is named.
+    #: Whether a run is required.
     needs_a_run = True
 
     dag_id = dag_id_field()
-    run_id = Text(texts.ID, metadata={"description": "The id of the run."})
-    logical_date = DateTime(metadata={"description": "The run's logical date, in place of run_id."})
-    execution_date = DateTime(metadata={"description": "Another name of logical_date."})
+    run_id = Text(texts.ID, metadata={"description": "The run_id of the DAG run."})
+    logical_date = DateTime(metadata={"description": "The logical date of the DAG run, instead of run_id."})
+    execution_date = DateTime(metadata={"description": "Alias of logical_date."})
 
     @validates_schema
     def _names_a_run(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         given = [name for name in ("run_id", "logical_date", "execution_date") if data.get(name) is not None]
         if not given and self.needs_a_run:
-            raise ValidationError("Name the run by run_id or by logical_date.", "run_id")
+            raise ValidationError("Identify the run by run_id or by logical_date.", "run_id")
         if len(given) > 1:
-            raise ValidationError(f"Name the run once, not by {' and by '.join(given)}.", given[-1])
+            raise ValidationError(f"Identify the run once, not by {' and by '.join(given)}.", given[-1])
 
     @post_load
     def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
@@ -167,19 +169,19 @@ def with_logical_date(data: Dict[str, Any]) -> Dict[str, Any]:
 
 
 class RunFilters(Schema):
-    """Which runs a list is about."""
+    """Filters of a list of DAG runs."""
 
     dag_id = Text(
-        texts.ID, metadata={"description": "Only runs of this DAG; left out, of all that the caller may read."}
+        texts.ID, metadata={"description": "Only runs of this DAG. By default, of all DAGs that the caller can read."}
     )
-    logical_date_gte = DateTime(metadata={"description": "Only runs whose logical date is this or later."})
-    logical_date_lte = DateTime(metadata={"description": "Only runs whose logical date is this or earlier."})
+    logical_date_gte = DateTime(metadata={"description": "Only runs with this logical date or a later one."})
+    logical_date_lte = DateTime(metadata={"description": "Only runs with this logical date or an earlier one."})
 
     # A run of Airflow 3 may have no logical date; no range of dates has it.
 
 
 class States(Texts):
-    """Names of states; ``none`` stands for having no state."""
+    """Names of states; ``none`` means no state."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(texts.ID, **kwargs)
@@ -188,8 +190,8 @@ class States(Texts):
 class RunDates(Schema):
     """A run's date under both its names."""
 
-    logical_date = DateTime(allow_none=True, metadata={"description": "The run's logical date."})
-    execution_date = DateTime(allow_none=True, metadata={"description": "Another name of logical_date."})
+    logical_date = DateTime(allow_none=True, metadata={"description": "The logical date of the DAG run."})
+    execution_date = DateTime(allow_none=True, metadata={"description": "Alias of logical_date."})
 
     @pre_dump
     def _both_names(self, data: Mapping[str, Any], **kwargs: Any) -> Mapping[str, Any]:

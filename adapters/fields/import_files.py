@@ -1,4 +1,4 @@
-"""Many things of one noun at once: what imports of variables, connections and pools share."""
+"""What the imports and exports of variables, connections and pools share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from native_api.registry import Context
 #: How many names the audit row of an import has.
 NAMES_LOGGED = 100
 
-#: What an import says of one thing.
+#: One entry of an import.
 Entry = Dict[str, Any]
 Entries = Dict[str, Entry]
 
@@ -32,13 +32,15 @@ def file_field(**kwargs: Any) -> Text:
     return Text(
         texts.PATH,
         shortest=1,
-        metadata={"description": "A file on the server: its path below the option files_dir, or its whole path."},
+        metadata={
+            "description": "A file on the server: its path relative to the option files_dir, or its absolute path."
+        },
         **kwargs,
     )
 
 
 class EntriesField(fields.Raw):
-    """Things by their names: an object, the text of one, or an uploaded file of one."""
+    """Entries by name: a JSON object, the text of one, or an uploaded file with one."""
 
     def __init__(self, read_entries: Callable[[Any], Entries], description: str) -> None:
         self.read_entries = read_entries
@@ -49,13 +51,13 @@ class EntriesField(fields.Raw):
 
 
 def names_logged(entries: Mapping[str, Any]) -> List[str]:
-    """Return what the audit log says of an import: its names."""
+    """Return the names of the entries, for the audit log."""
     more = len(entries) - NAMES_LOGGED
     return [*sorted(entries)[:NAMES_LOGGED], *([f"and {more} more"] if more > 0 else [])]
 
 
 class Import(Schema):
-    """Where the entries of an import come from, and what becomes of things that are there."""
+    """The source of an import, and the action on conflict."""
 
     #: The field of the entries.
     entries: ClassVar[str]
@@ -64,22 +66,22 @@ class Import(Schema):
     on_conflict = fields.String(
         load_default="overwrite",
         validate=OneOf(["overwrite", "fail", "skip"]),
-        metadata={"description": "What becomes of an entry whose name is there: overwrite it, fail, or skip it."},
+        metadata={"description": "Action if an entry exists already: overwrite it, fail, or skip it."},
     )
 
     @pre_load
     def _of_an_export(self, data: Mapping[str, Any], **kwargs: Any) -> Dict[str, Any]:
-        """Take what an export returned, which may have said besides what it omits."""
+        """Drop the warnings of an export, whose result is a valid import."""
         return {name: value for name, value in data.items() if name != "warnings"}
 
     @validates_schema
     def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         if (self.entries in data) == ("file" in data):
-            raise ValidationError(f"Give either the {self.entries} or a file on the server.", self.entries)
+            raise ValidationError(f"Send either '{self.entries}' or the name of a file on the server.", self.entries)
 
 
 class Imported(Schema):
-    """What an import did, by name."""
+    """The result of an import, by name."""
 
     created = fields.List(fields.String(), required=True)
     updated = fields.List(fields.String(), required=True)
@@ -98,10 +100,10 @@ def import_entries(
     store: Callable[[List[str]], None],
 ) -> Dict[str, Any]:
     """
-    Store all entries, or none where one cannot be stored, and return what :class:`Imported` says.
+    Store all entries, or none if one cannot be stored, and return the fields of :class:`Imported`.
 
-    :param present: the names that are there.
-    :param exist: what is raised where some are there and on_conflict says fail.
+    :param present: the names that exist.
+    :param exist: the error to raise if some exist and on_conflict is fail.
     :param store: stores the entries with these names.
     """
     there = sorted(set(entries) & set(present))
@@ -124,7 +126,11 @@ def import_entries(
 
 
 def entries_of_file(file: str, read_entries: Callable[[Any], Entries]) -> Entries:
-    """Return the entries of a file on the server, or raise :class:`Invalid`."""
+    """
+    Return the entries of a file on the server.
+
+    :raises Invalid: the content is not valid.
+    """
     try:
         return read_entries(server_files.read(file))
     except ValidationError as exc:
@@ -132,7 +138,11 @@ def entries_of_file(file: str, read_entries: Callable[[Any], Entries]) -> Entrie
 
 
 def read_content(content: Any) -> Any:
-    """Return what an import's content says, whose text or file is JSON; raise ValidationError where it is not."""
+    """
+    Return the content of an import, decoded from JSON.
+
+    :raises ValidationError: it is not JSON.
+    """
     if not isinstance(content, (bytes, str)):
         return content
     try:
@@ -147,15 +157,17 @@ def read_content(content: Any) -> Any:
 
 def read_each(content: Any, read_entry: ReadEntry) -> Entries:
     """
-    Return every entry of an import's content, each as *read_entry* reads it.
+    Return every entry of an import, each as *read_entry* returns it.
 
-    :raises ValidationError: keyed by the names of the entries that are wrong.
+    :raises ValidationError: entries are invalid; keyed by their names.
     """
     if not isinstance(content, dict):
-        raise ValidationError("Must be a JSON object of names and what they stand for.")
+        raise ValidationError("Must be a JSON object with an entry for each name.")
     most = settings.get("import_entries")
     if len(content) > most:
-        raise ValidationError(f"Has {len(content)} entries; the option [native_api] import_entries allows {most}.")
+        raise ValidationError(
+            f"Has {len(content)} entries; the maximum is {most}, the option [native_api] import_entries."
+        )
     entries, wrong = {}, {}
     for name, said in content.items():
         try:
@@ -168,7 +180,7 @@ def read_each(content: Any, read_entry: ReadEntry) -> Entries:
 
 
 def unwrapped(content: Any, name: str) -> Any:
-    """Return the entries of what an export returned, which has them below *name*, or the content where it is none."""
+    """Return the entries of an export, which has them below *name*; other content is returned unchanged."""
     if isinstance(content, dict) and set(content) - {"warnings"} == {name} and isinstance(content[name], dict):
         within = content[name]
         # One entry of that name has fields, which are no objects all.
@@ -179,11 +191,11 @@ def unwrapped(content: Any, name: str) -> Any:
 
 def omit(context: Context, nouns: str, broken: List[str], decrypted: int) -> None:
     """
-    Warn of what an export omits.
+    Warn of the entries that an export omits.
 
-    :param broken: the names of what cannot be decrypted.
-    :param decrypted: how many encrypted things could be.
-    :raises Refused: none could be, so that it is the key that is lost, and an export would look like one of nothing.
+    :param broken: the names of the entries that cannot be decrypted.
+    :param decrypted: number of encrypted entries that were decrypted.
+    :raises Refused: no entry could be decrypted: the Fernet key is lost, and the export would be empty.
     """
     named = ", ".join(names_logged(dict.fromkeys(broken)))
     if broken and not decrypted:
@@ -193,13 +205,13 @@ def omit(context: Context, nouns: str, broken: List[str], decrypted: int) -> Non
 
 
 def refuse_mask(value: Any) -> None:
-    """Raise ValidationError where the value holds the mask."""
+    """Raise ValidationError if the value contains the mask."""
     if holds_mask(value):
-        raise ValidationError(f"Holds {MASK}, which stands for a value that was not shown.")
+        raise ValidationError(f"Contains {MASK}, the mask of a sensitive value; send the value itself.")
 
 
 def holds_mask(value: Any) -> bool:
-    """Return whether a value holds the mask, in the text of a JSON too."""
+    """Return whether a value, or the JSON in its text, contains the mask."""
     if isinstance(value, dict):
         return any(map(holds_mask, value.values()))
     if isinstance(value, list):
@@ -211,7 +223,7 @@ def holds_mask(value: Any) -> bool:
 
 
 def json_or_none(text: str) -> Any:
-    """Return what a JSON text says other than a string, None where it is none."""
+    """Return the value of a JSON text; None for a string and for what is not JSON."""
     try:
         read = strict_json.loads(text)
         if "\\u" in text:

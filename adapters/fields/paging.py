@@ -1,4 +1,4 @@
-"""Lists that come in pages: the fields that ask for a page, and the two statements that give one."""
+"""Paging: the request fields of a list, and the page of a statement or of a sequence."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from native_api.registry import Context
 
 
 class Limit(Whole):
-    """How many entries to give at most: 1 or more, and no more than the option ``page_limit_maximum``."""
+    """Maximum number of entries to return: from 1 to the option ``page_limit_maximum``."""
 
     def __init__(self) -> None:
         super().__init__(
             validate=validate.Range(min=1, max=LARGEST),
-            metadata={"description": "How many entries to give; the option page_limit_maximum is the most."},
+            metadata={"description": "Maximum number of entries to return, up to the option page_limit_maximum."},
         )
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
@@ -30,19 +30,19 @@ class Limit(Whole):
 
 
 def page_fields(*order_by: str) -> Dict[str, Any]:
-    """Return the request fields of a list whose entries can be ordered by the given fields, by the first by default."""
+    """Return the request fields of a list: limit, offset and order_by, whose default is the first of the names."""
     directions = [*order_by, *(f"-{name}" for name in order_by)]
     return {
         "limit": Limit(),
         "offset": Whole(
             load_default=0,
             validate=validate.Range(min=0, max=LARGEST),
-            metadata={"description": "How many entries to pass over."},
+            metadata={"description": "Number of entries to skip."},
         ),
         "order_by": fields.String(
             load_default=order_by[0],
             validate=OneOf(directions),
-            metadata={"description": "The field to order by; a minus before it turns the order round."},
+            metadata={"description": "The field to order by. A leading minus reverses the order."},
         ),
     }
 
@@ -55,12 +55,12 @@ def page_of(
     *ties: Any,
 ) -> Tuple[List[Any], int]:
     """
-    Return the rows of the page that is asked for, and how many rows there are without pages.
+    Return the rows of the requested page, and the total number of rows.
 
-    :param statement: a select of what the list shows, with its conditions.
+    :param statement: the select of all rows.
     :param asked: the loaded :func:`page_fields`.
-    :param columns: the column for each name that ``order_by`` may have.
-    :param ties: columns that order the rows which are equal in that one.
+    :param columns: the column for each value of ``order_by``.
+    :param ties: columns that order rows with the same value.
     """
     from sqlalchemy import func, select
 
@@ -76,13 +76,13 @@ def page_of(
 
 
 def slice_of(context: Context, entries: List[Any], asked: Mapping[str, Any], key: Callable[[Any], Any]) -> List[Any]:
-    """Return the page of a list that is whole in memory; *key* is what its only order is by."""
+    """Return the page of a list in memory, ordered by *key*."""
     ordered = sorted(entries, key=key, reverse=asked["order_by"].startswith("-"))[asked["offset"] :]
     return ordered[: _limit(context, asked.get("limit"))]
 
 
 def _limit(context: Context, asked: Optional[int]) -> Optional[int]:
-    """Return how many entries to give where *asked* were asked for; None stands for all."""
+    """Return the effective limit, None for all entries."""
     if asked is not None:
         return asked
     limit: int = min(settings.get("page_limit"), settings.get("page_limit_maximum"))
@@ -90,5 +90,5 @@ def _limit(context: Context, asked: Optional[int]) -> Optional[int]:
 
 
 def contains(column: Any, pattern: str) -> Any:
-    """Return the condition that a column contains the pattern; % is any text in it, _ any character."""
+    """Return the condition that a column contains the pattern; % matches any text, _ any character."""
     return column.ilike(f"%{pattern}%")

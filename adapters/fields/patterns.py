@@ -1,4 +1,4 @@
-"""Regular expressions that callers send: RE2, whose time is bounded by the length of the text, on every Airflow."""
+"""Regular expressions of callers, in RE2, whose time is bounded by the length of the text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pattern(Text):
 
     @classmethod
     def found(cls, pattern: str, text: str) -> bool:
-        """Return whether the pattern is somewhere in the text."""
+        """Return whether the pattern matches anywhere in the text."""
         return cls._compiled(pattern).search(text) is not None
 
     @staticmethod

@@ -1,7 +1,7 @@
 """
-JSON as its standard has it, and nested no deeper than anybody nests it.
+JSON as RFC 8259 defines it, with a maximum depth.
 
-Python's own takes NaN and Infinity besides, and fails where something is nested as deeply as its stack.
+Python's parser also accepts NaN and Infinity, and fails on values that are nested as deeply as its stack.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 import json
 from typing import Any, Union
 
-#: How deep arrays and objects may be nested in each other. Python's own limit is that of its stack.
+#: Maximum depth of nested arrays and objects. Python's own limit is that of its stack.
 DEPTH = 100
 
 
 class TooDeep(ValueError):
-    """What is nested is nested too deeply."""
+    """The value is nested too deeply."""
 
     def __init__(self) -> None:
         super().__init__(f"nested deeper than {DEPTH} levels")
 
 
 def loads(text: Union[str, bytes]) -> Any:
-    """Return what a JSON text says; raise :class:`ValueError` where it is none, or is nested too deeply."""
+    """
+    Return the value of a JSON text.
+
+    :raises ValueError: it is not JSON, or is nested too deeply.
+    """
     try:
         read = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError as exc:
@@ -32,7 +36,7 @@ def loads(text: Union[str, bytes]) -> Any:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Return whether arrays and objects are nested deeper in *value* than they may be."""
+    """Return whether *value* is nested deeper than the maximum."""
     level = [value]
     for _ in range(DEPTH + 1):
         # Once each: what code makes may have the same thing in it many times, or itself.
@@ -45,9 +49,9 @@ def is_too_deep(value: Any) -> bool:
 
 def plain(value: Any, too_deep: str) -> Any:
     """
-    Return *value* as JSON can hold it, whoever has stored it: keys are text, and so is what is no number of JSON.
+    Return *value* with text keys and without NaN and Infinity, which become text.
 
-    :param too_deep: stands for what is nested too deeply.
+    :param too_deep: replaces what is nested too deeply.
     """
     return _plain(value, too_deep, 2 * DEPTH)
 

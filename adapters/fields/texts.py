@@ -1,4 +1,4 @@
-"""Texts that callers send, which all have a maximum length: what is longer costs no more than to count it."""
+"""Text fields, each with a maximum length, which is checked before anything else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIST = 100
 
 
 class OneOf(validate.OneOf):
-    """One of some words; the refusal of another has the nearest of them."""
+    """One of several words; the error for another names the nearest."""
 
     def _format_error(self, value: Any) -> str:
         return super()._format_error(value).rstrip(".") + (question(str(value), map(str, self.choices)) or ".")
@@ -31,10 +31,10 @@ class Text(fields.String):
 
     def __init__(self, longest: int, *rules: Any, shortest: Optional[int] = None, **kwargs: Any) -> None:
         """
-        Make the field.
+        Create the field.
 
-        :param longest: the maximum length, in characters.
-        :param rules: validators besides.
+        :param longest: maximum length, in characters.
+        :param rules: additional validators.
         """
         self.length = validate.Length(min=shortest, max=longest)
         super().__init__(validate=[self.length, *rules], **kwargs)
@@ -46,12 +46,12 @@ class Text(fields.String):
 
 
 class Texts(fields.List):  # type: ignore[type-arg]
-    """Some texts, of bounded length and number."""
+    """A list of texts, of bounded length and number."""
 
     def __init__(self, longest: int, **kwargs: Any) -> None:
         super().__init__(Text(longest), validate=validate.Length(max=LIST), **kwargs)
 
 
 def pattern(description: str) -> Text:
-    """Return the field of a text that is looked for as ILIKE does."""
-    return Text(PATTERN, metadata={"description": f"{description}; % stands for any text and _ for any character."})
+    """Return the field of an ILIKE pattern."""
+    return Text(PATTERN, metadata={"description": f"{description}; % matches any text and _ any character."})

@@ -1,4 +1,4 @@
-"""Import errors: the files that did not load when Airflow last parsed them."""
+"""Import errors: the DAG files that did not load when Airflow last parsed them."""
 
 from __future__ import annotations
 
@@ -17,34 +17,36 @@ from native_api.effects import Effect
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
-#: How many files with import errors are looked through for a DAG that is not found, and how much of each, in bytes.
+#: Maximum number of files with import errors that are searched for a DAG, and of bytes of each.
 FILES_READ, BYTES_READ = 20, 262144
 
 
 class ListImportErrors(Schema.from_dict(page_fields("id", "timestamp", "filename"))):  # type: ignore[misc]
-    """Which import errors to list."""
+    """Filters of the list of import errors."""
 
-    filename_pattern = pattern("Only files whose path contains this")
-    bundle = Text(texts.ID, metadata={"description": "Airflow 3: only files of this bundle."})
+    filename_pattern = pattern("Only files whose path contains this text")
+    bundle = Text(texts.ID, metadata={"description": "Airflow 3: only files of this DAG bundle."})
 
 
 class ImportError(Schema):
-    """A file that did not load when Airflow last parsed it."""
+    """A DAG file that did not load when Airflow last parsed it."""
 
     import_error_id = fields.Integer(required=True)
-    timestamp = DateTime(required=True, allow_none=True, metadata={"description": "When it was parsed."})
+    timestamp = DateTime(required=True, allow_none=True, metadata={"description": "Timestamp of the parsing."})
     filename = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "Airflow 2: the whole path; 3: the path in the bundle."},
+        metadata={
+            "description": "Airflow 2: the absolute path of the file. Airflow 3: the path relative to its bundle."
+        },
     )
     bundle_name = fields.String(
-        required=True, allow_none=True, metadata={"description": "Airflow 3: the bundle of the file."}
+        required=True, allow_none=True, metadata={"description": "Airflow 3: the DAG bundle of the file."}
     )
     stack_trace = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "null where the file has DAGs that the caller may not read."},
+        metadata={"description": "The stack trace; null if the file has DAGs that the caller cannot read."},
     )
 
 
@@ -70,8 +72,9 @@ def list_import_errors(
     """
     List the import errors that Airflow has stored; nothing is parsed.
 
-    Of a file with DAGs from earlier, those see it who may read one of them, and its stack trace who may read all. A
-    file of which Airflow knows no DAG is for those who may read every DAG, or in multi-team mode its team's.
+    If DAGs of the file are known from an earlier parsing, its import error requires the permission to read one of them,
+    and the stack trace that to read all of them. Otherwise the permission to read every DAG is required or, in
+    multi-team mode, every DAG of the team.
     """
     from sqlalchemy import select
 
@@ -97,9 +100,9 @@ def list_import_errors(
 
 def file_naming(context: Context, dag_id: str) -> Optional[str]:
     """
-    Return the file with an import error that a DAG is in, None where none is known or the caller may not see it.
+    Return the file with an import error that defines a DAG, None if there is none that the caller can read.
 
-    It is the file that Airflow knows the DAG by, or else one on this host in whose text the DAG's id stands.
+    It is the file that Airflow has stored for the DAG, or else one on this host that has the dag_id in its text.
     """
     from airflow.models.dag import DagModel
     from sqlalchemy import select
@@ -120,7 +123,7 @@ def file_naming(context: Context, dag_id: str) -> Optional[str]:
 
 
 def _names(file: str, dag_id: str) -> bool:
-    """Return whether a file has the DAG's id in quotes in its text, as far as it is read."""
+    """Return whether the part of a file that is searched has the dag_id in quotes."""
     words = [quote + dag_id.encode("utf-8", "replace") + quote for quote in (b"'", b'"')]
     for folder in airflow().folders():
         path = os.path.join(folder, file)
@@ -133,7 +136,7 @@ def _names(file: str, dag_id: str) -> bool:
 
 
 def _rights(context: Context, error: Any) -> Any:
-    """Return the conditions that the caller may see an import error, and that its stack trace is hidden."""
+    """Return the conditions that the caller can read an import error, and that its stack trace is hidden."""
     from airflow.models.dag import DagModel
     from sqlalchemy import false, select, true
 

@@ -1,4 +1,4 @@
-"""All pools at once: import and export."""
+"""Import and export of pools."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from native_api.registry import Context, operation
 
 
 class ImportPools(Import):
-    """What to import, and what becomes of pools that are there."""
+    """The pools to import, and the action on conflict."""
 
     entries = "pools"
 
     pools = EntriesField(
         lambda content: entries_of(content),
         'An object with {"slots": …, "description": …, "include_deferred": …} for each name, as `airflow pools '
-        "export` writes it; as JSON, as the text of it, or as an uploaded file.",
+        "export` writes it; as JSON, as its text, or as an uploaded file.",
     )
 
 
 class ImportedPools(Imported):
-    """What an import did, by name."""
+    """The result of an import, by name."""
 
 
 class ExportedPool(Schema):
-    """A pool, as import_pools takes it."""
+    """A pool, in the format of import_pools."""
 
-    slots = fields.Integer(required=True, metadata={"description": "-1 for as many as are asked for."})
+    slots = fields.Integer(required=True, metadata={"description": "Number of slots; -1 for infinite."})
     description = fields.String(required=True, allow_none=True)
     include_deferred = fields.Boolean(required=True)
-    team_name = fields.String(metadata={"description": "Airflow 3.2 and later: the team that it belongs to, if any."})
+    team_name = fields.String(metadata={"description": "Airflow 3.2 and later: the team of the pool, if any."})
 
 
 class ExportedPools(Schema):
-    """All pools, as import_pools takes them."""
+    """All pools, in the format of import_pools."""
 
     pools = fields.Dict(
         keys=fields.String(), values=fields.Nested(ExportedPool), required=True, metadata={"description": "By name."}
@@ -85,8 +85,8 @@ def import_pools(
     """
     Import pools: all of them, or none if one cannot be set.
 
-    A description that an entry omits stays, and so does include_deferred. To overwrite a pool needs the permission to
-    edit it. A pool stays in its team; an entry that names another team is refused.
+    If an entry omits the description or include_deferred, the present value is retained. Overwriting a pool requires
+    the permission to edit it. An entry cannot change the team of a pool.
     """
     entries = pools if pools is not None else entries_of_file(str(file), entries_of)
     present = stored_pools(context.session)
@@ -110,7 +110,7 @@ def import_pools(
 
 def _require_same_teams(entries: Entries, present: Mapping[str, Any], field: str) -> None:
     wrong = {
-        name: ["Names another team than the pool's; only Airflow's own commands give a pool to a team."]
+        name: ["Differs from the team of the pool; use Airflow's own commands to assign a pool to a team."]
         for name, entry in entries.items()
         if entry.get("team_name") not in (None, airflow().team_name(present[name]) if name in present else None)
     }
@@ -135,9 +135,9 @@ def export_pools(context: Context) -> Dict[str, Any]:
 
 def entries_of(content: Any) -> Entries:
     """
-    Return the pools that an import's content says, by name.
+    Return the pools of an import by name.
 
-    :raises ValidationError: keyed by what is wrong.
+    :raises ValidationError: entries are invalid; keyed by their names.
     """
     return read_each(unwrapped(read_content(content), "pools"), _entry)
 

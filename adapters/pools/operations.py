@@ -18,7 +18,7 @@ from native_api.registry import Context, operation
 
 NAME_LENGTH = 256
 
-#: The states of task instances that hold slots of a pool, or wait for one.
+#: The states of task instances that occupy slots of a pool, or wait for one.
 COUNTED = ("running", "queued", "scheduled", "deferred")
 
 
@@ -27,51 +27,59 @@ def _name() -> Text:
 
 
 class SetPool(Schema):
-    """What a pool is to be."""
+    """The pool to set."""
 
     name = _name()
     slots = Whole(
         required=True,
         validate=validate.Range(min=-1, max=LARGEST),
-        metadata={"description": "How many slots it has; -1 for as many as are asked for."},
+        metadata={"description": "Number of slots; -1 for infinite."},
     )
     description = Text(
         texts.DESCRIPTION,
         allow_none=True,
-        metadata={"description": "Replaces the description; left out, the present one stays."},
+        metadata={"description": "The description. By default, the present one is retained."},
     )
     include_deferred = Flag(
-        metadata={"description": "Whether deferred tasks hold slots; left out, it stays as it is, at first no."}
+        metadata={
+            "description": "If true, deferred tasks occupy slots. By default, the present value is retained; "
+            "false for a new pool."
+        }
     )
 
 
 class OnePool(Schema):
-    """Names a pool."""
+    """Identify a pool."""
 
     name = _name()
 
 
 class ListPools(Schema.from_dict(page_fields("name", "slots", "id"))):  # type: ignore[misc]
-    """Which pools to list."""
+    """Filters of the list of pools."""
 
-    name_pattern = pattern("Only names that contain this")
+    name_pattern = pattern("Only pools whose name contains this text")
 
 
 class Pool(Schema):
-    """A pool, and what becomes of its slots."""
+    """A pool, and the number of its slots in use."""
 
     name = fields.String(required=True)
-    slots = fields.Integer(required=True, metadata={"description": "-1 for as many as are asked for."})
+    slots = fields.Integer(required=True, metadata={"description": "Number of slots; -1 for infinite."})
     description = fields.String(allow_none=True)
     include_deferred = fields.Boolean(required=True)
     occupied_slots = fields.Integer(
-        required=True, metadata={"description": "Running, queued, and deferred where those hold slots."}
+        required=True,
+        metadata={
+            "description": "Number of slots that running, queued and, with include_deferred, deferred tasks occupy."
+        },
     )
     running_slots = fields.Integer(required=True)
     queued_slots = fields.Integer(required=True)
-    scheduled_slots = fields.Integer(required=True, metadata={"description": "Asked for by tasks that wait."})
+    scheduled_slots = fields.Integer(
+        required=True, metadata={"description": "Number of slots that scheduled tasks wait for."}
+    )
     deferred_slots = fields.Integer(required=True)
-    open_slots = fields.Integer(required=True, metadata={"description": "-1 for as many as are asked for."})
+    open_slots = fields.Integer(required=True, metadata={"description": "Number of slots; -1 for infinite."})
 
 
 class Pools(Schema):
@@ -82,7 +90,7 @@ class Pools(Schema):
 
 
 class DeletedPool(OnePool):
-    """What was deleted, as it was."""
+    """The deleted pool."""
 
     slots = fields.Integer(required=True)
     description = fields.String(allow_none=True)
@@ -107,7 +115,7 @@ def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[st
     """
     Create or update a pool.
 
-    A new pool needs the permission to create one besides.
+    Creating a pool requires the permission to create pools, in addition to that to edit them.
     """
     row = _stored(context.session, name)
     if row is None:
@@ -176,7 +184,7 @@ def delete_pool(context: Context, name: str) -> Dict[str, Any]:
 
 
 def update_pool(session: Any, row: Any, *, name: str, **changes: Any) -> Any:
-    """Set the fields of a pool that are named, of a new one where *row* is None, and return its row."""
+    """Set the given fields of a pool, of a new one if *row* is None, and return its row."""
     # Airflow's own create_or_update_pool commits before 3.3, and from 3.3 on takes the pool from its team.
     from airflow.models.pool import Pool as AirflowPool
 
@@ -198,9 +206,9 @@ def stored_pools(session: Any) -> Dict[str, Any]:
 
 def require_pool(context: Context, name: str) -> None:
     """
-    Raise where there is no such pool, or the caller may not read it.
+    Raise if the pool does not exist, or the caller cannot read it.
 
-    To be called first: in multi-team mode Airflow looks the pool's team up in a session that ends ours.
+    Call this first: in multi-team mode, Airflow looks up the team of the pool in a session that closes the current one.
     """
     context.caller.require(Access(Resource.POOL, "GET"), name)
     _found(context.session, name)
@@ -223,7 +231,9 @@ def _found(session: Any, name: str) -> Any:
 
 
 def _used_slots(session: Any, name: Optional[str] = None) -> Mapping[str, Dict[str, int]]:
-    """Return the slots by pool and state, of one pool or of all, in one query; Airflow's own counts vary by version."""
+    """
+    Return the slots by pool and state, of one pool or of all, in one query; Airflow's own counts differ by version.
+    """
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import func, select
 
@@ -242,7 +252,7 @@ def _used_slots(session: Any, name: Optional[str] = None) -> Mapping[str, Dict[s
 
 
 def _shown(row: Any, used: Mapping[str, Dict[str, int]]) -> Dict[str, Any]:
-    """Return a row with what becomes of its slots."""
+    """Return a row with the number of its slots in use."""
     slots = used[row.pool]
     occupied = slots["running"] + slots["queued"] + (slots["deferred"] if row.include_deferred else 0)
     return {

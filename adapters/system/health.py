@@ -1,4 +1,4 @@
-"""Whether Airflow's own processes live."""
+"""The health of Airflow's processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def _status(description: str) -> fields.String:
 
 
 def _heartbeat() -> fields.String:
-    return fields.String(required=True, allow_none=True, metadata={"description": "ISO 8601; null without one."})
+    return fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Timestamp of the latest heartbeat, ISO 8601; null if there is none."},
+    )
 
 
 class Metadatabase(Schema):
@@ -31,35 +35,35 @@ class Metadatabase(Schema):
 
 
 class Scheduler(Schema):
-    """The scheduler that was alive last."""
+    """The scheduler with the latest heartbeat."""
 
     status = _status("healthy or unhealthy.")
     latest_scheduler_heartbeat = _heartbeat()
 
 
 class Triggerer(Schema):
-    """The triggerer that was alive last."""
+    """The triggerer with the latest heartbeat."""
 
-    status = _status("healthy, unhealthy, or null where there never was one.")
+    status = _status("healthy, unhealthy, or null if none has ever run.")
     latest_triggerer_heartbeat = _heartbeat()
 
 
 class DagProcessor(Schema):
-    """The DAG processor that was alive last."""
+    """The DAG processor with the latest heartbeat."""
 
-    status = _status("healthy, unhealthy, or null where it is no process of its own, or never was there.")
+    status = _status("healthy, unhealthy, or null if none has ever run as a process of its own.")
     latest_dag_processor_heartbeat = _heartbeat()
 
 
 class LiveJobs(Schema):
-    """How many jobs of the sandbox there are on this machine."""
+    """The number of jobs on this machine."""
 
     running = fields.Integer(required=True)
-    queued = fields.Integer(required=True, metadata={"description": "Those that wait for a place."})
+    queued = fields.Integer(required=True, metadata={"description": "Number of jobs that wait for a slot."})
 
 
 class Health(Schema):
-    """What Airflow says of its processes, which versions answer, and how busy the sandbox is."""
+    """The health of Airflow's processes, the versions, and the number of jobs."""
 
     metadatabase = fields.Nested(Metadatabase, required=True)
     scheduler = fields.Nested(Scheduler, required=True)
@@ -75,7 +79,7 @@ def health(context: Context) -> Dict[str, Any]:
     """
     Return the status of Airflow's scheduler, triggerer, DAG processor and database, and the number of jobs.
 
-    The answer is 200 in any case, as that of Airflow's own health page.
+    The status code is always 200, as that of Airflow's own health endpoint.
     """
     ours = {"version": airflow().version, "plugin_version": __version__, "jobs": _live_jobs()}
     return {**airflow().health(), **ours}

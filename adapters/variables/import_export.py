@@ -1,4 +1,4 @@
-"""All variables at once: import and export, inline, uploaded, or as a file on the server."""
+"""Import and export of variables: inline, uploaded, or as a file on the server."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ _SPACE = re.compile(r'("(?:\\.|[^"\\])*")|\s+')
 
 
 class ImportVariables(Import):
-    """What to import, and what becomes of variables that are there."""
+    """The variables to import, and the action on conflict."""
 
     entries = "variables"
 
     variables = EntriesField(
         lambda content: entries_of(content),
-        'An object with a value for each key, or {"value": …, "description": …}; '
-        "as JSON, as the text of it, or as an uploaded file.",
+        'An object with a value, or {"value": …, "description": …}, for each key; '
+        "as JSON, as its text, or as an uploaded file.",
     )
 
 
 class ImportedVariables(Imported):
-    """What an import did, by key."""
+    """The result of an import, by key."""
 
 
 class ExportedVariables(Schema):
-    """All variables, as import_variables takes them."""
+    """All variables, in the format of import_variables."""
 
     variables = fields.Dict(
         keys=fields.String(),
@@ -63,13 +63,13 @@ class ExportedVariables(Schema):
 
 
 class SaveVariables(Schema):
-    """Where to."""
+    """The file to write."""
 
     file = file_field(required=True)
 
 
 class SavedVariables(SaveVariables):
-    """What was written."""
+    """The written file."""
 
     total_entries = fields.Integer(required=True)
     warnings = fields.List(fields.String())
@@ -101,9 +101,9 @@ def import_variables(
     """
     Import variables: all of them, or none if one cannot be set.
 
-    A description that is not named stays as it is. Values that are masked are refused. To overwrite a variable needs
-    the permission to edit it. What export_variables returned and what save_variables wrote is imported as what it was;
-    what could be that or something else is refused.
+    If an entry has no description, the present one is retained. Masked values are refused. Overwriting a variable
+    requires the permission to edit it. The results of export_variables and save_variables are accepted; ambiguous
+    content is refused.
     """
     entries = variables if variables is not None else entries_of_file(str(file), entries_of)
     present = _present(context.session)
@@ -124,7 +124,7 @@ def import_variables(
 
 
 def _present(session: Any) -> Dict[str, Any]:
-    """Return what is to stay of the variables that are there, by key; no value is decrypted for it."""
+    """Return the retained fields of the variables that exist, by key; no value is decrypted."""
     from airflow.models.variable import Variable
     from sqlalchemy import select
 
@@ -151,8 +151,8 @@ def export_variables(context: Context) -> Dict[str, Any]:
     """
     Export all variables of the metadata database unmasked, in the format of import_variables.
 
-    Where one is sensitive they are given to those who may edit it, and refused to others. What cannot be decrypted is
-    omitted, with a warning; where nothing can be, the export is refused.
+    If a value is sensitive, the export requires the permission to edit that variable. Values that cannot be decrypted
+    are omitted, with a warning; if no value can be decrypted, the export is refused.
     """
     return {"variables": _exported(context)}
 
@@ -170,7 +170,7 @@ def save_variables(context: Context, file: str) -> Dict[str, Any]:
     """
     Write the export of all variables to a server file, which is replaced completely.
 
-    Only its owner may read it. A folder has as many files as the option files_kept allows.
+    Only its owner can read the file. The option files_kept limits the number of files in a folder.
     """
     exported = _exported(context)
     server_files.replace(file, json.dumps(exported, sort_keys=True, indent=4).encode())
@@ -179,21 +179,21 @@ def save_variables(context: Context, file: str) -> Dict[str, Any]:
 
 def entries_of(content: Any) -> Entries:
     """
-    Return the variables that an import's content says: by key, the value as text, and the description where named.
+    Return the variables of an import by key: the value as text, and the description if there is one.
 
-    :raises ValidationError: keyed by what is wrong.
+    :raises ValidationError: entries are invalid; keyed by their names.
     """
     return read_each(_unwrapped(read_content(content)), _entry)
 
 
 def _unwrapped(content: Any) -> Any:
     """
-    Return the variables of what export_variables or save_variables gave, or of another file.
+    Return the variables of an export, or of another file.
 
-    An export is ``{"variables": {…}}``, which a file of one variable of that name could be too. No file of ours is
-    both: _as_entry writes a variable whose name could mean something else with its value and its description.
+    An export is ``{"variables": {…}}``, and so is a file with one variable of that name. An export is never ambiguous:
+    _as_entry writes a variable with such a name as its value and its description.
 
-    :raises ValidationError: it may be either, or is what another operation gave.
+    :raises ValidationError: it is ambiguous, or the result of another operation.
     """
     if not isinstance(content, dict):
         return content
@@ -214,7 +214,7 @@ def _unwrapped(content: Any) -> Any:
     if all(_is_entry(entry) and "description" in entry for entry in within.values()):
         return within
     raise ValidationError(
-        'It is doubtful whether this is one variable "variables" or an export of others: write each variable as '
+        'This is ambiguous: one variable "variables", or an export of others. Write each variable as '
         '{"value": …, "description": …}.'
     )
 
@@ -225,10 +225,10 @@ _OTHERS: Tuple[Tuple[str, Tuple[type, ...], str, str], ...] = (
         "variables",
         (list,),
         "key",
-        "Is a list of variables, whose values are masked; import_variables takes what export_variables returns.",
+        "This is a result of list_variables, whose values are masked; send a result of export_variables.",
     ),
-    ("connections", (dict, list), "conn_type", "These are connections, which import_connections takes."),
-    ("pools", (dict, list), "slots", "These are pools, which import_pools takes."),
+    ("connections", (dict, list), "conn_type", "These are connections; use import_connections."),
+    ("pools", (dict, list), "slots", "These are pools; use import_pools."),
 )
 
 
@@ -238,9 +238,9 @@ def _is_entry(said: Any) -> bool:
 
 
 def _entry(key: Any, said: Any) -> Dict[str, Any]:
-    """Return one variable; an object is read as value and description where it has nothing else."""
+    """Return one variable; an object with no other keys than value and description is read as these."""
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH:
-        raise ValidationError(f"A key is a text of 1 to {KEY_LENGTH} characters.")
+        raise ValidationError(f"A key must be a text of 1 to {KEY_LENGTH} characters.")
     entry = dict(said) if _is_entry(said) else {"value": said}
     if not isinstance(entry.get("description"), (str, type(None))):
         raise ValidationError("The description must be a text.")
@@ -251,7 +251,11 @@ def _entry(key: Any, said: Any) -> Dict[str, Any]:
 
 
 def _exported(context: Context) -> Dict[str, Any]:
-    """Return all variables that the caller may read, or refuse."""
+    """
+    Return all variables that the caller can read.
+
+    :raises SensitiveValue: one is sensitive and the caller lacks the permission to edit it.
+    """
     from airflow.models.variable import Variable
     from sqlalchemy import select
 
@@ -273,7 +277,7 @@ def _exported(context: Context) -> Dict[str, Any]:
 
 
 def _as_entry(key: str, text: str, description: Optional[str]) -> Any:
-    """Return a variable as an import takes it, the value as what its JSON says where that loses nothing."""
+    """Return a variable in the format of an import: the value as JSON if that is lossless, else as text."""
     value = json_or_none(text)
     if text.strip() != "null" and (value is None or _SPACE.sub(r"\1", json.dumps(value)) != _SPACE.sub(r"\1", text)):
         value = text

@@ -21,60 +21,63 @@ KEY_LENGTH = texts.ID
 
 
 def _key() -> Text:
-    return Text(KEY_LENGTH, shortest=1, required=True, metadata={"description": "The variable's key."})
+    return Text(KEY_LENGTH, shortest=1, required=True, metadata={"description": "The key of the variable."})
 
 
 class Value(fields.Raw):
-    """Any JSON value; text is kept as it is, anything else as its JSON."""
+    """Any JSON value; text is stored verbatim, another value as its JSON."""
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> str:
         if value is None:
-            raise ValidationError("Must not be null; delete_variable removes a variable.")
+            raise ValidationError("Must not be null; use delete_variable to delete a variable.")
         return value if isinstance(value, str) else json.dumps(value, indent=2)
 
 
 class SetVariable(Schema):
-    """What a variable is to hold."""
+    """The variable to set."""
 
     key = _key()
     value = Value(
         required=True,
-        metadata={"description": "Text is stored as it is; another JSON value as its JSON.", "named_by": "key"},
+        metadata={
+            "description": "The value. Text is stored verbatim, another JSON value as its JSON.",
+            "named_by": "key",
+        },
     )
     description = Text(
         texts.DESCRIPTION,
         allow_none=True,
-        metadata={"description": "Replaces the description; left out, the present one stays."},
+        metadata={"description": "The description. By default, the present one is retained."},
     )
 
 
 class GetVariable(Schema):
-    """Which variable to read, and how."""
+    """The variable to return."""
 
     key = _key()
-    json = Flag(load_default=False, metadata={"description": "Read the value as JSON and give what it says."})
+    json = Flag(load_default=False, metadata={"description": "If true, decode the value as JSON."})
     default = fields.Raw(
-        allow_none=True, metadata={"description": "The value to give where there is no such variable."}
+        allow_none=True, metadata={"description": "The value to return if the variable does not exist."}
     )
 
 
 class DeleteVariable(Schema):
-    """Which variable to delete."""
+    """The variable to delete."""
 
     key = _key()
 
 
 class ListVariables(Schema.from_dict(page_fields("key", "id"))):  # type: ignore[misc]
-    """Which variables to list."""
+    """Filters of the list of variables."""
 
-    key_pattern = pattern("Only keys that contain this")
+    key_pattern = pattern("Only variables whose key contains this text")
 
 
 class Variable(Schema):
     """A variable."""
 
     key = fields.String(required=True)
-    value = fields.Raw(allow_none=True, metadata={"description": "Text, or with json what the text says."})
+    value = fields.Raw(allow_none=True, metadata={"description": "The value as text or, if json is true, decoded."})
     description = fields.String(allow_none=True)
     is_encrypted = fields.Boolean(allow_none=True)
 
@@ -87,7 +90,7 @@ class Variables(Schema):
 
 
 class DeletedVariable(Schema):
-    """What was deleted."""
+    """The deleted variable."""
 
     key = fields.String(required=True)
 
@@ -120,8 +123,8 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
     """
     Create or update a variable.
 
-    The value is kept to the letter. The answer shows it unless its name is one that Airflow hides. A new variable
-    needs the permission to create one besides.
+    The value is stored verbatim. The response masks it if Airflow treats the key as sensitive. Creating a variable
+    requires the permission to create variables, in addition to that to edit them.
     """
     from airflow.models.variable import Variable as AirflowVariable
 
@@ -150,9 +153,9 @@ def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dic
     """
     Return the value of a variable of the metadata database.
 
-    The secrets backends and the environment are asked first where the option read_secrets_backends says so, and in
-    Python. Where there is no such variable the answer is the default, if one is named, else 404. Where the value is
-    sensitive it is given in full to those who may edit the variable, and refused to others.
+    The secrets backends and the environment are searched first if the option read_secrets_backends is true, and always
+    in the Python API. If the variable does not exist, the default is returned, or 404 without a default. A sensitive
+    value is returned unmasked and requires the permission to edit the variable.
     """
     stored = _stored(context.session, key)
     facts = {"description": stored.description, "is_encrypted": stored.is_encrypted} if stored else {}
@@ -209,7 +212,7 @@ def delete_variable(context: Context, key: str) -> Dict[str, Any]:
 
 
 def _value(context: Context, key: str, stored: Any) -> Optional[str]:
-    """Return the variable's value as text, or None where there is none."""
+    """Return the value of the variable as text, None if it does not exist."""
     from airflow.models.variable import Variable as AirflowVariable
 
     if not context.caller.asks_secrets_backends(key):
@@ -223,18 +226,18 @@ def _value(context: Context, key: str, stored: Any) -> Optional[str]:
 
 def decrypted(row: Any) -> str:
     """
-    Return a row's value.
+    Return the decrypted value of a row.
 
-    :raises Refused: it was encrypted with another key.
+    :raises Refused: it was encrypted with another Fernet key.
     """
     if row.val is None:
-        raise Refused(f"The value of the variable '{row.key}' cannot be decrypted.")
+        raise Refused(f"The value of the variable '{row.key}' cannot be decrypted with [core] fernet_key.")
     text: str = row.val
     return text
 
 
 def require_unmasked(context: Context, key: str, text: str) -> None:
-    """Raise where the value is sensitive and not for the caller; else note that it was given unmasked."""
+    """Require the permission to read a sensitive value, and note for the audit log that it is returned unmasked."""
     if airflow().masked(text, key) != text:
         context.caller.require_secret(Resource.VARIABLE, key)
         context.disclosed.append(key)
@@ -249,7 +252,7 @@ def _stored(session: Any, key: str) -> Any:
 
 
 def _shown(row: Any) -> Dict[str, Any]:
-    """Return a row as lists show it: masked where Airflow would."""
+    """Return a row with its value masked if its key is sensitive."""
     return {
         "key": row.key,
         "value": airflow().masked(row.val, row.key),

@@ -241,13 +241,13 @@ def _plain(row: Any) -> Any:
 @pytest.mark.parametrize(
     "content, sentence",
     [
-        pytest.param({"variables": {"value": 1}}, "doubtful", id="one variable or another"),
+        pytest.param({"variables": {"value": 1}}, "ambiguous", id="one variable or another"),
         pytest.param({"variables": [{"key": "a", "value": "***"}], "total_entries": 1}, "masked", id="a list"),
         pytest.param({"connections": {"c": {"conn_type": "http"}}}, "import_connections", id="connections"),
         pytest.param({"pools": {"p": {"slots": 1}}}, "import_pools", id="pools"),
     ],
 )
-def test_a_file_whose_shape_is_doubtful_is_refused(fresh: Any, folder: Path, content: Any, sentence: str) -> None:
+def test_an_ambiguous_file_is_refused(fresh: Any, folder: Path, content: Any, sentence: str) -> None:
     server_files.replace("doubtful.json", json.dumps(content).encode())
     for arguments in ({"file": "doubtful.json"}, {"variables": content}):
         for on_conflict in ("overwrite", "fail"):
@@ -260,7 +260,7 @@ def test_an_import_has_a_bound(fresh: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__IMPORT_ENTRIES", "2")
     assert native_api.call("import_variables", variables={"a": 1, "b": 2})["total_entries"] == 2
     for operation in ("import_variables", "import_pools", "import_connections"):
-        with pytest.raises(errors.Invalid, match="import_entries allows 2"):
+        with pytest.raises(errors.Invalid, match="maximum is 2"):
             native_api.call(operation, **{operation[7:]: {"a": 1, "b": 2, "c": 3}})
 
 
