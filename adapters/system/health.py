@@ -6,12 +6,14 @@ from typing import Any, Dict
 
 from marshmallow import Schema, fields
 
+from native_api import settings
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields.common import Nothing
 from native_api.adapters.sandbox import job_store
 from native_api.adapters.sandbox.job_store import LIVE
 from native_api.effects import Effect
+from native_api.host import hostname
 from native_api.registry import Context, operation
 from native_api.version import __version__
 
@@ -71,6 +73,17 @@ class Health(Schema):
     dag_processor = fields.Nested(DagProcessor, required=True)
     version = fields.String(required=True, metadata={"description": "The version of Airflow."})
     plugin_version = fields.String(required=True, metadata={"description": "The version of this plugin."})
+    hostname = fields.String(required=True, metadata={"description": "The host of the web server that responds."})
+    mode = fields.String(
+        required=True,
+        metadata={
+            "description": "Where DAG code is executed: web_server, in the sandbox on its host; disabled, with "
+            "allow_execute off."
+        },
+    )
+    state_dir = fields.String(
+        required=True, metadata={"description": "Where the records of jobs and deployments are kept on that host."}
+    )
     jobs = fields.Nested(LiveJobs, required=True)
 
 
@@ -79,10 +92,18 @@ def health(context: Context) -> Dict[str, Any]:
     """
     Return the status of Airflow's scheduler, triggerer, DAG processor and database, and the number of jobs.
 
-    The status code is always 200, as that of Airflow's own health endpoint.
+    The status code is always 200, as that of Airflow's own health endpoint. GET /native_api/health, for load balancers,
+    needs no credentials and returns 200 or 503 for this plugin alone.
     """
-    ours = {"version": airflow().version, "plugin_version": __version__, "jobs": _live_jobs()}
-    return {**airflow().health(), **ours}
+    return {
+        **airflow().health(),
+        "version": airflow().version,
+        "plugin_version": __version__,
+        "hostname": hostname(),
+        "mode": "web_server" if settings.get("allow_execute") else "disabled",
+        "state_dir": settings.get("state_dir"),
+        "jobs": _live_jobs(),
+    }
 
 
 def _live_jobs() -> Dict[str, int]:

@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 
 from native_api import credentials, settings
 from native_api.errors import MethodNotAllowed, NativeApiError, PageNotFound
-from native_api.http import console, legacy, request_body, typed
+from native_api.http import console, health, legacy, request_body, typed
 from native_api.http.openapi import document
 from native_api.http.responses import in_shape, json_response
 
@@ -26,6 +26,7 @@ def blueprint() -> Blueprint:
     routes.after_request(_save_no_session)
     _add(routes, f"{PREFIX}/v1/<name>/", typed.call, "call")
     _add(routes, f"{PREFIX}/openapi.json", _openapi, "openapi")
+    _add(routes, f"{PREFIX}/health", health.health, "health")
     _add(routes, f"{PREFIX}/", console.page, "console")
     _add(routes, f"{PREFIX}/static/<digest>/<name>", console.asset, "console_asset")
     _add(routes, f"{PREFIX}/console.json", console.offers, "console_offers")

@@ -128,6 +128,31 @@ def text_of_older(path: Path) -> str:
     return path.read_text() + "\n# An older one.\n"
 
 
+def test_what_a_load_balancer_asks(own: Deployment, other: Client) -> None:
+    """Without credentials, of either machine; while the database is away, that is what it hears."""
+    nobody = Client(other.port)
+    for method in ("GET", "HEAD"):
+        assert nobody.send(method, "/native_api/health").status == 200
+    assert nobody.get("/native_api/health").json() == {"status": "ok"}
+    away = own.database.with_name("away.db")
+    own.database.rename(away)
+    own.database.mkdir()
+    try:
+        answer = eventually(lambda: _unhealthy(nobody), "the database is away")
+        assert answer.json() == {"status": "unhealthy"}
+    finally:
+        own.database.rmdir()
+        away.rename(own.database)
+    eventually(lambda: nobody.get("/native_api/health").status == 200, "the database is back")
+    health = other.read("health").result()
+    assert (health["hostname"], health["mode"]) == ("machine_two", "web_server")
+
+
+def _unhealthy(client: Client) -> Any:
+    answer = client.get("/native_api/health")
+    return answer if answer.status == 503 else None
+
+
 def test_a_job_of_the_other_machine(own: Deployment, other: Client) -> None:
     """The second machine names the first; a third, which shares the folder of its state, follows and ends the job."""
     _have_files_elsewhere(own, str(own.dags), "/machine_one")

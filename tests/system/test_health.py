@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+import os
+import threading
+from typing import Any, List
 
 import pytest
 
 import native_api
+from native_api.host import hostname
+from native_api.http import health
 from tests.support import airflow_under_test, jobs_under_test
 
 NAMES = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag_processor": "DagProcessorJob"}
@@ -43,6 +47,8 @@ def test_nothing_runs(fresh: Any) -> None:
     assert answer["version"] == native_api.call("version")["version"]
     assert answer["plugin_version"] == native_api.__version__
     assert answer["jobs"] == {"running": 0, "queued": 0}
+    assert (answer["hostname"], answer["mode"]) == (hostname(), "web_server")
+    assert answer["state_dir"] == f"{os.environ['AIRFLOW_HOME']}/native_api"
 
 
 def test_jobs(fresh: Any, monkeypatch: Any) -> None:
@@ -75,3 +81,91 @@ def test_the_database_is_down(web: Any, mocker: Any) -> None:
 def test_it_asks_for_credentials(web: Any) -> None:
     """Airflow's own page answers anybody; it names no versions."""
     assert web.typed("health", login=None).status == 401
+
+
+class TestForLoadBalancers:
+    """Anybody may ask whether the plugin works, and learns nothing else."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_known(self, monkeypatch: Any) -> None:
+        monkeypatch.setattr(health, "database", health.Check(health._reaches_database))
+
+    @pytest.mark.parametrize("path", ["/native_api/health", "/native_api/health/"])
+    def test_it_works(self, web: Any, path: str) -> None:
+        answer = web.request("GET", path, login=None)
+        assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+    def test_a_head(self, web: Any) -> None:
+        answer = web.request("HEAD", "/native_api/health", login=None)
+        assert (answer.status, answer.text) == (200, "")
+
+    def test_another_method(self, web: Any) -> None:
+        answer = web.request("POST", "/native_api/health", login=None)
+        assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
+
+    def test_the_database_is_down(self, web: Any, mocker: Any) -> None:
+        from sqlalchemy.exc import OperationalError
+
+        down = OperationalError("SELECT 1", {}, Exception("refused"))
+        mocker.patch("sqlalchemy.engine.base.Engine.raw_connection", side_effect=down)
+        answer = web.request("GET", "/native_api/health", login=None)
+        assert (answer.status, answer.json) == (503, {"status": "unhealthy"})
+        assert web.request("HEAD", "/native_api/health", login=None).status == 503
+
+
+class TestTheCheck:
+    """It is bounded in time, and in number."""
+
+    def test_is_made_once_in_a_while(self, monkeypatch: Any) -> None:
+        made: List[int] = []
+
+        def look() -> bool:
+            made.append(1)
+            return True
+
+        check = health.Check(look)
+        assert [check.passes() for _ in range(100)] == [True] * 100
+        assert len(made) == 1
+        monkeypatch.setattr(health, "KEPT_SECONDS", 0.0)
+        assert check.passes()
+        assert len(made) == 2
+
+    def test_one_that_hangs_has_failed(self, monkeypatch: Any) -> None:
+        """After the limit nobody waits for it; when it comes back, so does the result."""
+        monkeypatch.setattr(health, "LIMIT_SECONDS", 0.2)
+        monkeypatch.setattr(health, "KEPT_SECONDS", 60.0)
+        goes_on = threading.Event()
+        made: List[int] = []
+
+        def hang() -> bool:
+            made.append(1)
+            return goes_on.wait(60)
+
+        check = health.Check(hang)
+        assert check.passes() is False
+        assert [check.passes() for _ in range(100)] == [False] * 100
+        assert len(made) == 1
+        goes_on.set()
+        check._thread.join()  # type: ignore[union-attr]
+        assert check.passes() is True
+
+    def test_those_who_ask_meanwhile_get_the_last_result(self, monkeypatch: Any) -> None:
+        monkeypatch.setattr(health, "KEPT_SECONDS", 0.0)
+        monkeypatch.setattr(health, "LIMIT_SECONDS", 60.0)
+        goes_on, waits = threading.Event(), threading.Event()
+        goes_on.set()
+
+        def look() -> bool:
+            waits.set()
+            return goes_on.wait(60)
+
+        check = health.Check(look)
+        assert check.passes()
+        goes_on.clear()
+        waits.clear()
+        first = threading.Thread(target=check.passes)
+        first.start()
+        assert waits.wait(60)
+        assert check.passes()
+        goes_on.set()
+        first.join()
