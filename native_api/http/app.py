@@ -28,6 +28,7 @@ def blueprint() -> Blueprint:
     _add(routes, f"{PREFIX}/openapi.json", _openapi, "openapi")
     _add(routes, f"{PREFIX}/health", health.health, "health")
     _add(routes, f"{PREFIX}/", console.page, "console")
+    _add(routes, f"{PREFIX}/docs/", console.docs, "docs")
     _add(routes, f"{PREFIX}/static/<digest>/<name>", console.asset, "console_asset")
     _add(routes, f"{PREFIX}/console.json", console.offers, "console_offers")
     _add(routes, f"{PREFIX}/console/command", console.command, "console_command")

@@ -31,6 +31,8 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+#: RapiDoc has styles in its elements.
+_POLICY_OF_DOCS = CONTENT_SECURITY_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 
 NO_SESSIONS = (
     "You are logged in to Airflow, but its API takes no login sessions. Add airflow.api.auth.backend.session to "
@@ -40,29 +42,39 @@ NO_SESSIONS = (
 
 @in_shape(problem)
 def page() -> Response:
-    """Return the page for whoever is logged in; a browser without a session is sent to Airflow's login page."""
-    _require_read("the console")
+    """Return the console for whoever is logged in; a browser without a session is sent to Airflow's login page."""
+    return _for_users("console.html", CONTENT_SECURITY_POLICY)
+
+
+@in_shape(problem)
+def docs() -> Response:
+    """Return the API reference for whoever is logged in."""
+    return _for_users("docs.html", _POLICY_OF_DOCS)
+
+
+def _for_users(name: str, policy: str) -> Response:
+    _require_read(name)
     if not _is_opened_by_a_browser():
         credentials.identify(request)
-        return _shell()
+        return _html(name, policy)
     login = airflow().rights.login_url(request, f"{request.script_root}{request.path}")
     try:
         credentials.identify(request)
     except Unauthorized:
         if web_server.has_session_in_pages():
-            return _shell()
+            return _html(name, policy)
         if login is None:
-            return _html("notice.html", status=403, text=NO_SESSIONS)
+            return _html("notice.html", CONTENT_SECURITY_POLICY, status=403, text=NO_SESSIONS)
         answer: Response = redirect(login)  # type: ignore[assignment]
         answer.headers["Cache-Control"] = "no-store"
         return answer
-    return _shell()
+    return _html(name, policy)
 
 
 @in_shape(problem)
 def asset(digest: str, name: str) -> Response:
     """Return an asset; its address changes with the content of any of them, so browsers keep it."""
-    _require_read("the console")
+    _require_read(name)
     if name not in _assets() or name.endswith(".html"):
         raise PageNotFound(request.path)
     response = Response(_assets()[name], content_type=_TYPES[Path(name).suffix])
@@ -98,17 +110,18 @@ def _is_opened_by_a_browser() -> bool:
     return "text/html" in request.headers.get("Accept", "") and "Authorization" not in request.headers
 
 
-def _shell() -> Response:
-    return _html("console.html", session="storage" if web_server.has_session_in_pages() else "cookie")
-
-
-def _html(name: str, status: int = 200, **texts: str) -> Response:
-    assets = f"{quote(request.script_root)}/native_api/static/{digest_of_assets()}"
-    values = {"assets": escape(assets), **{key: escape(text) for key, text in texts.items()}}
-    text = Template(_assets()[name].decode()).substitute(values)
+def _html(name: str, policy: str, status: int = 200, **texts: str) -> Response:
+    base = f"{quote(request.script_root)}/native_api"
+    values = {
+        "base": base,
+        "assets": f"{base}/static/{digest_of_assets()}",
+        "session": "storage" if web_server.has_session_in_pages() else "cookie",
+        **texts,
+    }
+    text = Template(_assets()[name].decode()).substitute({key: escape(value) for key, value in values.items()})
     response = Response(text, status=status, content_type=_TYPES[".html"])
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Content-Security-Policy"] = policy
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -10,10 +10,16 @@ let csrfToken = null;
 
 export class SessionEnded extends Error {}
 
-async function send(method, url, body) {
-  const headers = { Accept: "application/json" };
+/** Return the headers that a call of this page's user has. */
+export function credentials(method) {
+  const headers = {};
   if (token) headers.Authorization = `Bearer ${token}`;
-  if (method === "POST" && csrfToken) headers["X-CSRFToken"] = csrfToken;
+  if (method.toUpperCase() === "POST" && csrfToken) headers["X-CSRFToken"] = csrfToken;
+  return headers;
+}
+
+async function send(method, url, body) {
+  const headers = { Accept: "application/json", ...credentials(method) };
   if (body !== undefined && !(body instanceof FormData)) {
     headers["Content-Type"] = "application/json";
     body = JSON.stringify(body);
@@ -48,12 +54,18 @@ export async function request(method, url, { query, body } = {}) {
   if (response.status === 401) throw new SessionEnded(json ? json.detail : response.statusText);
   return {
     status: response.status,
-    reason: response.statusText,
+    reason: reasonOf(response),
     ok: response.ok,
     milliseconds: Math.round(performance.now() - begun),
     text,
     json,
   };
+}
+
+/** Return the words of a status, which servers spell in their own ways, and leave out in HTTP/2. */
+function reasonOf({ status, statusText }) {
+  if (status === 200) return "OK";
+  return statusText.toLowerCase().replace(/\b[a-z]/g, (letter) => letter.toUpperCase());
 }
 
 function parsed(text) {

@@ -23,6 +23,9 @@ const EFFECTS = {
 const COMMON = ["trigger_dag", "list_dag_runs", "task_log", "test_task", "clear_tasks", "backfill_dag", "task_failed_deps",
   "list_import_errors", "deploy_dag", "health"];
 
+/** Of a log that comes in parts of 1 MiB. */
+const MOST_PARTS = 64;
+
 let offered;
 let byName;
 let spec;
@@ -56,7 +59,7 @@ function showList() {
           el("span", { class: `effect ${operation.effect}`, "aria-hidden": "true" }),
           el("span", {}, titleOf(operation.name)),
           operation.legacy.length && operation.legacy[0] !== operation.name
-            ? el("span", { class: "legacy", title: "Name in the old protocol" }, shortLegacy(operation)) : null)))))));
+            ? el("span", { class: "legacy", title: "Name in the old protocol" }, el("span", { class: "hidden" }, ", old name "), shortLegacy(operation)) : null)))))));
   if (!groups.length) fill(navigation, el("p", { class: "loading" }, "No operation fits."));
   if (words.length) announce(`${groups.reduce((sum, [, found]) => sum + found.length, 0)} operations`);
 }
@@ -224,8 +227,31 @@ function showOperation(operation, query) {
     }
     const followed = followedBy(operation, args, response);
     if (followed) parts.push(following(followed));
+    if (response.json.continuation_token && !response.json.end_of_log) parts.push(readingOn(response, args));
     parts.push(results.body(response));
     fill(output, ...parts);
+  }
+
+  /** Return what reads a log that comes in parts to its end. */
+  function readingOn(response, args) {
+    const button = el("button", { type: "button", class: "small" }, "Read to the end");
+    const note = el("div", { class: "note" }, el("span", {}, "This is the first part of the log."), button);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      let part = response.json;
+      const texts = [part.content];
+      for (let parts = 1; parts < MOST_PARTS && part.continuation_token && !part.end_of_log && part.content; parts += 1) {
+        fill(note, el("span", { class: "spinner", "aria-hidden": "true" }), `Reading part ${parts + 1}…`, el("span", { class: "grow" }));
+        const next = await sent(operation, { ...args, continuation_token: part.continuation_token });
+        if (!next.ok) break;
+        part = next.json;
+        texts.push(part.content);
+      }
+      const whole = { ...response, json: { ...part, content: texts.join("") } };
+      fill(output, results.head(whole), results.body(whole));
+      announce("The log is read.");
+    });
+    return note;
   }
 
   function following({ url, title: label, cancelling }) {
@@ -365,12 +391,19 @@ function showRoute() {
   } else showHome();
 }
 
+function openFirst(event) {
+  const first = navigation.querySelector("details[open] a");
+  if (event.key === "Enter" && first) location.hash = first.hash;
+}
+
 async function begin() {
   try {
     offered = await offers();
     byName = new Map(offered.operations.map((operation) => [operation.name, operation]));
     document.getElementById("who").textContent = `${offered.user} · Airflow ${offered.airflow_version}`;
     showList();
+    search.addEventListener("input", showList);
+    search.addEventListener("keydown", openFirst);
     if (!route().name) showHome();
     // Most of what a visit loads; the list does not wait for it.
     spec = await openapi();
@@ -380,11 +413,6 @@ async function begin() {
     return;
   }
   showRoute();
-  search.addEventListener("input", showList);
-  search.addEventListener("keydown", (event) => {
-    const first = navigation.querySelector("details[open] a");
-    if (event.key === "Enter" && first) location.hash = first.hash;
-  });
   addEventListener("hashchange", () => {
     showRoute();
     scrollTo(0, 0);

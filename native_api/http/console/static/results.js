@@ -5,6 +5,8 @@ import { copyButton, el, fill, tabs } from "./dom.js";
 const ROWS = 100;
 const LOG_CHARACTERS = 256 * 1024;
 const LOGS = ["content", "log", "source"];
+/** What tells rows apart comes first. */
+const FIRST_COLUMNS = ["dag_id", "run_id", "task_id", "map_index", "state"];
 
 /** Return the head of a response: its status, how long it took, and what copies it. */
 export function head(response, note) {
@@ -43,7 +45,7 @@ function formatted(result) {
   const parts = [];
   if (result.warnings && result.warnings.length) parts.push(el("ul", { class: "warnings" }, result.warnings.map((text) => el("li", {}, text))));
   const facts = entries.filter(([name, inner]) => !isLog(name, inner) && !isTable(inner) && name !== "warnings"
-    && inner !== null && inner !== "" && !(name === "lines" && "content" in result));
+    && inner !== null && inner !== "" && !isAlias(name, result) && !(name === "lines" && "content" in result));
   if (result.exception && result.state === "failed") {
     parts.push(el("p", { class: "sentence", role: "alert" }, `The task fails: ${result.exception}: ${result.message}`));
   }
@@ -79,9 +81,19 @@ export function state(name) {
   return el("span", { class: "state" }, el("span", { class: `dot ${/^[a-z_]+$/.test(name) ? name : ""}` }), name);
 }
 
+/** Whether it is the older name of what is there by its newer one too; the JSON has both. */
+const isAlias = (name, row) => name === "execution_date" && "logical_date" in row;
+
+function placeOf(column) {
+  const place = FIRST_COLUMNS.indexOf(column);
+  return place < 0 ? FIRST_COLUMNS.length : place;
+}
+
 function table(name, rows) {
   const columns = [...new Set(rows.slice(0, ROWS).flatMap(Object.keys))]
-    .filter((column) => rows.some((row) => row[column] !== null && row[column] !== undefined && row[column] !== ""));
+    .filter((column) => rows.some((row) => row[column] !== null && row[column] !== undefined && row[column] !== ""))
+    .filter((column) => !isAlias(column, rows[0]))
+    .sort((one, other) => placeOf(one) - placeOf(other));
   const content = el("tbody", {});
   const count = el("span", { class: "muted", "aria-live": "polite" });
   let first = 0;
