@@ -145,25 +145,32 @@ LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 class TestTeams:
     """The bundle ``blue`` is a team's that ``op`` is not in, and ``common`` is nobody's."""
 
+    @pytest.fixture(scope="class")
+    def folders(self, airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[str, Path]]:
+        """Where the bundles are, which are configured for all tests of this class."""
+        place = tmp_path_factory.mktemp("bundles")
+        folders = {name: place / name for name in ("common", "blue")}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+            patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+            self.configure(patch, folders)
+            with jobs_under_test.another_server():
+                yield folders
+
     @pytest.fixture
-    def bundles(self, web: Any, tmp_path: Path, monkeypatch: Any) -> Iterator[Dict[str, Path]]:
+    def bundles(self, folders: Dict[str, Path], web: Any) -> Iterator[Dict[str, Path]]:
         from airflow.models import dag as module
         from airflow.models.dagbundle import DagBundleModel
         from airflow.models.team import Team
         from sqlalchemy import delete
 
-        folders = {name: tmp_path / name for name in ("common", "blue")}
         for folder, file in zip(folders.values(), ("mine.py", "theirs.py")):
             folder.mkdir()
             write(folder, file)
-        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
-        monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-        self.configure(monkeypatch, folders)
         # 3.4 reads the configuration of the bundles once.
         airflow_under_test.forget_bundles()
         with airflow_under_test.session() as session:
             session.add(Team(name="blue"))
-        jobs_under_test.forget_server()
         native_api.call("refresh_all_dags")
         # 3.3 remembers teams for a while.
         forget_teams = getattr(module, "clear_team_name_cache", lambda: None)
@@ -172,7 +179,6 @@ class TestTeams:
         for folder in folders.values():
             executed(folder)
         yield folders
-        jobs_under_test.forget_server()
         for folder in folders.values():
             shutil.rmtree(folder)
         forget()
@@ -213,9 +219,9 @@ class TestTeams:
 
         (bundles["blue"] / "theirs.py").unlink()
         self.configure(monkeypatch, {"common": bundles["common"].parent, "blue": bundles["blue"]})
-        jobs_under_test.forget_server()
-        assert read_files(web.typed("dag_report", login="op")) == ["mine.py"]
-        with airflow_under_test.session() as session:
-            session.execute(delete(table))
-        assert read_files(web.typed("dag_report", login="op")) == ["mine.py"]
+        with jobs_under_test.another_server():
+            assert read_files(web.typed("dag_report", login="op")) == ["mine.py"]
+            with airflow_under_test.session() as session:
+                session.execute(delete(table))
+            assert read_files(web.typed("dag_report", login="op")) == ["mine.py"]
         assert executed(bundles["blue"]) == []

@@ -306,9 +306,8 @@ class TestAHostWithoutFiles:
             patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(folder))
             patch.setattr(settings, "DAGS_FOLDER", str(folder))
             # The warm process reads the configuration once.
-            jobs_under_test.forget_server()
-            yield folder
-        jobs_under_test.forget_server()
+            with jobs_under_test.another_server():
+                yield folder
 
     @pytest.mark.parametrize(
         ("operation", "how"),
@@ -464,9 +463,8 @@ def test_a_dags_folder_with_a_slash_at_its_end(file: Path, monkeypatch: Any) -> 
         patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", f"{DAGS}/")
         patch.setattr("airflow.settings.DAGS_FOLDER", f"{DAGS}/")
         # The warm process reads the configuration once.
-        jobs_under_test.forget_server()
-        removed = remove_missing()["removed"]
-    jobs_under_test.forget_server()
+        with jobs_under_test.another_server():
+            removed = remove_missing()["removed"]
     # What is stored of a DAG says which folder it was read from.
     native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
     assert removed == ["refreshed_one", "refreshed_two"]

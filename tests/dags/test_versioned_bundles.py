@@ -36,10 +36,9 @@ def configured(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(BUNDLES, json.dumps([local, copied]))
         # The warm process reads the configuration once, and so does each process from 3.4 on.
-        jobs_under_test.forget_server()
         airflow_under_test.forget_bundles()
-        yield folder
-    jobs_under_test.forget_server()
+        with jobs_under_test.another_server():
+            yield folder
     airflow_under_test.forget_bundles()
 
 

@@ -44,9 +44,8 @@ def secrets(airflow: Any) -> Iterator[None]:
         for name, value in OURS.items():
             patch.setenv(name, value)
         patch.setenv("AIRFLOW__NATIVE_API__JOB_ENVIRONMENT_WITHOUT", "NOTHING_ELSE, OAUTH_*_SECRET")
-        jobs_under_test.forget_server()
-        yield
-    jobs_under_test.forget_server()
+        with jobs_under_test.another_server():
+            yield
 
 
 def test_no_secret_of_the_web_server_is_in_the_environment_of_a_job(fresh: Any, secrets: None) -> None:
