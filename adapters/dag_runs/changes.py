@@ -18,17 +18,17 @@ from native_api.registry import Context, operation
 
 
 class SetDagRunState(OneRun):
-    """Which run gets which state."""
+    """The DAG run, and its new state."""
 
     state = fields.String(
         required=True,
         validate=OneOf(["success", "failed", "queued"]),
-        metadata={"description": "success, failed or queued."},
+        metadata={"description": "The new state: success, failed or queued."},
     )
 
 
 class DeletedDagRun(Schema):
-    """What was deleted."""
+    """The deleted DAG run."""
 
     dag_id = fields.String(required=True)
     run_id = fields.String(required=True)
@@ -46,8 +46,8 @@ def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any
     """
     Set the state of a DAG run, with the same meaning on every Airflow version.
 
-    With success or failed, what is running gets that state, what has not run is skipped, what has ended stays as it
-    is. With queued the scheduler takes the run up again; its task instances stay as they are.
+    With success or failed, running task instances get that state, those that have not started are skipped, and ended
+    ones are unchanged. With queued, the scheduler resumes the run; its task instances are unchanged.
     """
     session = context.session
     row = named_run(context, **run)
@@ -74,7 +74,7 @@ def delete_dag_run(context: Context, **run: Any) -> Dict[str, Any]:
     """
     Delete a DAG run and its task instances.
 
-    A run that is running is not deleted, as Airflow's own API has it since 3.1.
+    A running DAG run is not deleted, as in Airflow's own API since 3.1.
     """
     from airflow.utils.state import DagRunState
 

@@ -1,4 +1,4 @@
-"""Runs of a DAG: trigger one, and tell the state of one."""
+"""DAG runs: trigger, list, and return the state."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 from native_api.suggestions import question
 
-#: What lists of runs are ordered by, besides the order they were made in.
+#: Values of order_by, in addition to the order of creation.
 ORDER = ("logical_date", "run_id", "dag_id", "start_date", "end_date")
 
 
 class NewRunId(Text):
     """
-    The id of a run that is to be made.
+    The run_id of a new DAG run.
 
-    Airflow makes no run with a space in its id unless the deployer allows it; a query string makes one of the plus in
-    a date's offset.
+    Airflow refuses spaces in it unless the deployer allows them; an unescaped query string turns the plus of an offset
+    into a space.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -52,23 +52,26 @@ class NewRunId(Text):
 
 
 class TriggerDag(Subdir):
-    """The run that is wanted."""
+    """The DAG run to create."""
 
     dag_id = dag_id_field()
-    run_id = NewRunId(metadata={"description": "The new run's id; left out, Airflow makes one."})
+    run_id = NewRunId(metadata={"description": "The run_id of the DAG run. By default, Airflow generates one."})
     conf = JSONObject(
         load_default=None,
         allow_none=True,
-        metadata={"description": "The run's configuration: a JSON object, or its text. The DAG's params validate it."},
+        metadata={
+            "description": "The configuration of the DAG run: a JSON object, or its text. It is validated by "
+            "the params of the DAG."
+        },
     )
-    logical_date = DateTime(metadata={"description": "The run's logical date; left out, now."})
-    execution_date = DateTime(metadata={"description": "Another name of logical_date."})
-    note = Text(1000, metadata={"description": "A note on the run."})
+    logical_date = DateTime(metadata={"description": "The logical date of the DAG run. By default, now."})
+    execution_date = DateTime(metadata={"description": "Alias of logical_date."})
+    note = Text(1000, metadata={"description": "The note of the DAG run."})
 
     @validates_schema
     def _one_date(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         if "logical_date" in data and "execution_date" in data:
-            raise ValidationError("Is another name of logical_date; name the date once.", "execution_date")
+            raise ValidationError("Is an alias of logical_date; send one of them.", "execution_date")
 
     @post_load
     def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
@@ -82,7 +85,7 @@ class DagRun(RunDates):
     run_id = fields.String(required=True)
     state = fields.String(required=True)
     run_type = fields.String(required=True)
-    conf = StoredObject(allow_none=True, metadata={"description": "With what Airflow calls sensitive masked."})
+    conf = StoredObject(allow_none=True, metadata={"description": "The configuration, with sensitive values masked."})
     data_interval_start = DateTime(allow_none=True)
     data_interval_end = DateTime(allow_none=True)
     queued_at = DateTime(allow_none=True)
@@ -92,7 +95,7 @@ class DagRun(RunDates):
 
 
 class TriggeredDag(DagRun):
-    """The new run, and whether its DAG is paused."""
+    """The new DAG run, and whether its DAG is paused."""
 
     is_paused = fields.Boolean(required=True)
     warnings = fields.List(fields.String())
@@ -131,8 +134,8 @@ def trigger_dag(
     """
     Trigger a DAG: create a DAG run, which the scheduler then starts.
 
-    The data interval follows the logical date on every Airflow. A paused DAG gets its run too; it waits until the
-    DAG is unpaused, and the answer says so.
+    The data interval is inferred from the logical date, on every Airflow version. If the DAG is paused, the run waits
+    until it is unpaused, and the response has a warning.
     """
     import pendulum
 
@@ -141,7 +144,14 @@ def trigger_dag(
     if dag_model.has_import_errors:
         raise DagHasImportErrors(dag_id, dag_model.fileloc)
     if run_id is not None and not airflow().allows_run_id(run_id):
-        raise Invalid({"run_id": [f"Airflow does not accept '{run_id}' as the id of a run that is asked for."]})
+        raise Invalid(
+            {
+                "run_id": [
+                    f"Airflow does not accept the run_id '{run_id}' for a manual run; see [scheduler] "
+                    "allowed_run_id_pattern."
+                ]
+            }
+        )
     _require_no_run(context.session, dag_id, run_id, logical_date)
     created = airflow().trigger_dag(
         dag_id,
@@ -162,7 +172,7 @@ def trigger_dag(
 
 
 class ListDagRuns(Subdir, RunFilters, Schema.from_dict(page_fields("id", *ORDER))):  # type: ignore[misc]
-    """Which runs to list."""
+    """Filters of the list of DAG runs."""
 
     state = States(metadata={"description": "Only runs in one of these states."})
     run_type = Texts(texts.ID, metadata={"description": "Only runs of one of these types."})
@@ -221,7 +231,7 @@ def list_dag_runs(
 def of_runs(
     context: Context, statement: Any, column: Any, access: Access, dag_id: Optional[str], subdir: Optional[str]
 ) -> Any:
-    """Return the statement for the runs of one DAG, or of all in *subdir* that the caller has the right on."""
+    """Return the statement for the runs of one DAG, or of all DAGs in *subdir* on which the caller has the right."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 
@@ -234,7 +244,7 @@ def of_runs(
 
 
 def between(statement: Any, first: Any, last: Any) -> Any:
-    """Return the statement for the runs whose logical date is not before *first* and not after *last*."""
+    """Return the statement for the runs with a logical date from *first* to *last*."""
     date = airflow().date_of_runs()
     if first is not None:
         statement = statement.where(date >= first)
@@ -242,13 +252,13 @@ def between(statement: Any, first: Any, last: Any) -> Any:
 
 
 def known(name: str, words: List[str], enum: Any) -> List[Any]:
-    """Return *words*, or raise where one is none that Airflow has."""
+    """Return *words*; raise :class:`Invalid` if one is not among Airflow's *values*."""
     words = [word.strip().lower() for word in words]
     unknown = sorted(set(words) - {member.value for member in enum})
     if unknown:
         values = [member.value for member in enum]
         meant = question(unknown[0], values) or "."
-        raise Invalid({name: [f"Airflow has no {', '.join(unknown)}; it has {', '.join(values)}{meant}"]})
+        raise Invalid({name: [f"Airflow has no {', '.join(unknown)}; the values are {', '.join(values)}{meant}"]})
     return words
 
 
@@ -275,7 +285,7 @@ def _require_no_run(session: Any, dag_id: str, run_id: Optional[str], logical_da
 
 
 def shown(row: Any) -> Dict[str, Any]:
-    """Return a run as answers show it."""
+    """Return the fields of :class:`DagRun`."""
     return {
         "dag_id": row.dag_id,
         "run_id": row.run_id,

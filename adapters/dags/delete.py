@@ -16,20 +16,23 @@ from native_api.registry import Context, operation
 
 
 class DeleteDag(Schema):
-    """Which DAG's metadata to delete."""
+    """The DAG whose metadata is deleted."""
 
     dag_id = dag_id_field()
     force = Flag(
         load_default=False,
-        metadata={"description": "Delete although its file still defines the DAG, which then comes back without runs."},
+        metadata={
+            "description": "If true, delete the DAG even if its file still defines it; the DAG then reappears "
+            "without runs."
+        },
     )
 
 
 class DeletedDag(Schema):
-    """What was deleted."""
+    """The deleted DAG."""
 
     dag_id = fields.String(required=True)
-    deleted_rows = fields.Integer(required=True, metadata={"description": "How many rows of Airflow's tables."})
+    deleted_rows = fields.Integer(required=True, metadata={"description": "Number of deleted rows."})
 
 
 def _delete_command(arguments: Mapping[str, Any]) -> List[str]:
@@ -49,8 +52,8 @@ def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
     """
     Delete all metadata of a DAG: its runs, task instances and serialized form.
 
-    The audit log is kept. While its file defines the DAG this is refused unless it is forced, since the DAG processor
-    brings such a DAG back. One with running task instances is not deleted.
+    The audit log is retained. If the DAG file still defines the DAG, the request is refused without force, since the
+    DAG processor would add the DAG again. A DAG with running task instances is not deleted.
     """
     from airflow.models.dag import DagModel
     from sqlalchemy import select
@@ -64,7 +67,7 @@ def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
 
 
 def _is_defined(context: Context, row: Any) -> bool:
-    """Return whether the DAG's file defines it still, as far as can be known without parsing."""
+    """Return whether the DAG file still defines the DAG, as far as this is known without parsing."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 

@@ -18,23 +18,27 @@ from native_api.registry import Context, operation
 
 
 class DagToDescribe(OneDag):
-    """Which DAG, and how far ahead."""
+    """The DAG, and the number of next runs."""
 
     num_executions = Whole(
         load_default=1,
         validate=validate.Range(min=1, max=100),
-        metadata={"description": "How many of the next runs to return at most."},
+        metadata={"description": "Maximum number of next runs to return."},
     )
 
 
 class NextRun(Schema):
-    """A run that the schedule has next."""
+    """A next run of the schedule."""
 
     logical_date = DateTime(required=True, allow_none=True)
     data_interval_start = DateTime(required=True, allow_none=True)
     data_interval_end = DateTime(required=True, allow_none=True)
-    run_after = DateTime(required=True, allow_none=True, metadata={"description": "When it may be created."})
-    partition_key = fields.String(allow_none=True, metadata={"description": "Airflow 3.2 and later, if any."})
+    run_after = DateTime(
+        required=True, allow_none=True, metadata={"description": "Timestamp after which the run can be created."}
+    )
+    partition_key = fields.String(
+        allow_none=True, metadata={"description": "Airflow 3.2 and later: the partition key, if any."}
+    )
 
 
 class Param(Schema):
@@ -43,10 +47,10 @@ class Param(Schema):
     value = fields.Raw(
         required=True,
         allow_none=True,
-        metadata={"description": "The default, with what Airflow calls sensitive masked; null where there is none."},
+        metadata={"description": "The default, with sensitive values masked; null if there is none."},
     )
     description = fields.String(required=True, allow_none=True)
-    schema = fields.Dict(required=True, metadata={"description": "The JSON schema that validates it."})
+    schema = fields.Dict(required=True, metadata={"description": "The JSON schema of the param."})
 
 
 class DagDetails(Dag):
@@ -54,15 +58,20 @@ class DagDetails(Dag):
 
     dag_display_name = fields.String(required=True)
     bundle_version = fields.String(
-        required=True, allow_none=True, metadata={"description": "Airflow 3: the version of the bundle."}
+        required=True, allow_none=True, metadata={"description": "Airflow 3: the version of the DAG bundle."}
     )
     timetable_summary = fields.String(
-        required=True, allow_none=True, metadata={"description": "The schedule, such as a cron expression; or null."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "The schedule, for example a cron expression; null if there is none."},
     )
     asset_expression = fields.Raw(
         required=True,
         allow_none=True,
-        metadata={"description": "Airflow 2.9 and later: which assets (2: datasets) start it, as Airflow stores it."},
+        metadata={
+            "description": "Airflow 2.9 and later: the condition on assets (Airflow 2: datasets) that triggers "
+            "the DAG, as Airflow stores it."
+        },
     )
     timezone = fields.String(required=True)
     catchup = fields.Boolean(required=True)
@@ -74,7 +83,7 @@ class DagDetails(Dag):
     render_template_as_native_obj = fields.Boolean(required=True)
     has_task_concurrency_limits = fields.Boolean(required=True)
     max_consecutive_failed_dag_runs = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "Airflow 2.9 and later."}
+        required=True, allow_none=True, metadata={"description": "Airflow 2.9 and later: the display name."}
     )
     params = fields.Dict(
         keys=fields.String(), values=fields.Nested(Param), required=True, metadata={"description": "By name."}
@@ -85,7 +94,7 @@ class DagDetails(Dag):
     next_runs = fields.List(
         fields.Nested(NextRun),
         required=True,
-        metadata={"description": "The next runs of the schedule, the first as Airflow has stored it."},
+        metadata={"description": "The next runs of the schedule; the first is the stored one."},
     )
 
 
@@ -102,7 +111,8 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
     """
     Return the details of a DAG: schedule, next runs, params with their schema, tags, owners and limits.
 
-    All of it is what Airflow has stored; no file is parsed. A paused DAG has next runs too, which wait.
+    The details come from the metadata database; no file is parsed. The next runs of a paused DAG wait until it is
+    unpaused.
     """
     row = active_dag(context, **which)
     dag = airflow().stored_dag(row.dag_id, context.session)
@@ -140,5 +150,5 @@ def _param(name: str, dumped: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON; what is none, as older Airflows let it pass, as text."""
+    """Return a value as JSON; a value that JSON cannot represent, which older Airflow versions allow, as text."""
     return json.loads(json.dumps(strict_json.plain(value, MASK), default=str))

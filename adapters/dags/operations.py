@@ -1,4 +1,4 @@
-"""DAGs: list, pause, unpause. They are read from their table; no DAG is deserialised for it."""
+"""DAGs: list, pause, unpause; they are read from their table, and not deserialized."""
 
 from __future__ import annotations
 
@@ -20,30 +20,36 @@ from native_api.registry import Context, operation
 
 
 class ListDags(Subdir, Schema.from_dict(page_fields("dag_id", "last_parsed_time", "next_dagrun"))):  # type: ignore[misc]
-    """Which DAGs to list."""
+    """Filters of the list of DAGs."""
 
-    dag_id_pattern = pattern("Only ids that contain this")
+    dag_id_pattern = pattern("Only DAGs whose dag_id contains this text")
     tags = Texts(texts.ID, metadata={"description": "Only DAGs with at least one of these tags."})
     owner = Text(2000, metadata={"description": "Only DAGs of this owner."})
-    paused = Flag(metadata={"description": "Only paused DAGs, or only those that are not."})
-    fileloc = Text(texts.PATH, metadata={"description": "Only DAGs of this file."})
-    has_import_errors = Flag(metadata={"description": "Only DAGs whose file does not load at present, or only others."})
+    paused = Flag(metadata={"description": "If true, only paused DAGs; if false, only DAGs that are not paused."})
+    fileloc = Text(texts.PATH, metadata={"description": "Only DAGs that this file defines."})
+    has_import_errors = Flag(
+        metadata={
+            "description": "If true, only DAGs whose file has an import error; if false, only DAGs whose file has none."
+        }
+    )
 
 
 class OneDag(Subdir):
-    """Names a DAG."""
+    """Identify a DAG."""
 
     dag_id = dag_id_field()
 
 
 class Dag(Schema):
-    """A DAG, as Airflow's table has it."""
+    """A DAG."""
 
     dag_id = fields.String(required=True)
     description = fields.String(allow_none=True)
     fileloc = fields.String(allow_none=True)
-    relative_fileloc = fields.String(allow_none=True, metadata={"description": "Airflow 3: the path in the bundle."})
-    bundle_name = fields.String(allow_none=True, metadata={"description": "Airflow 3: the bundle of the file."})
+    relative_fileloc = fields.String(
+        allow_none=True, metadata={"description": "Airflow 3: the path relative to the DAG bundle."}
+    )
+    bundle_name = fields.String(allow_none=True, metadata={"description": "Airflow 3: the DAG bundle of the file."})
     owners = fields.List(fields.String(), required=True)
     tags = fields.List(fields.String(), required=True)
     is_paused = fields.Boolean(required=True)
@@ -92,7 +98,7 @@ def list_dags(context: Context, **asked: Any) -> Dict[str, Any]:
 
 
 def of_readable_dags(context: Context, statement: Any, column: Any, access: Access) -> Any:
-    """Return the statement with the rows left out whose DAG the caller has no such right on."""
+    """Return the statement without the rows of DAGs on which the caller lacks the right."""
     dag_ids = context.caller.dag_ids(access)
     return statement if dag_ids is None else statement.where(column.in_(dag_ids))
 
@@ -111,7 +117,7 @@ def _pause_command(verb: str) -> Any:
     example={"dag_id": "example_dag"},
 )
 def pause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Dict[str, Any]:
-    """Pause a DAG: the scheduler creates no more runs of it."""
+    """Pause a DAG: the scheduler no longer creates runs of it."""
     return _set_paused(context, dag_id, subdir, is_paused=True)
 
 
@@ -147,9 +153,9 @@ def active_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> A
     """
     Return the row of an active DAG.
 
-    :raises DagNotFound: there is none of that id; it says which file may have it that does not load.
-    :raises DagNotBelow: its file does not lie below *subdir*.
-    :raises OutsideFolders: *subdir* leads out of the folders that Airflow reads.
+    :raises DagNotFound: there is none with that id; the error names a file with import errors that may define it.
+    :raises DagNotBelow: its file is not below *subdir*.
+    :raises OutsideFolders: *subdir* is neither in the DAGs folder nor in a DAG bundle.
     """
     folder = None if subdir is None else checked_subdir(subdir)
     row = find_active(context.session, dag_id)
@@ -161,7 +167,7 @@ def active_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> A
 
 
 def find_active(session: Any, dag_id: str) -> Any:
-    """Return the row of an active DAG, None where there is none of that id."""
+    """Return the row of an active DAG, None if there is none with that id."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 
@@ -169,7 +175,11 @@ def find_active(session: Any, dag_id: str) -> Any:
 
 
 def checked_subdir(subdir: str) -> str:
-    """Return the real path of *subdir*, or raise :class:`OutsideFolders`."""
+    """
+    Return the real path of *subdir*.
+
+    :raises OutsideFolders: it is neither in the DAGs folder nor in a DAG bundle.
+    """
     # The time that it takes to follow links grows with the square of the length; no file system has a longer path.
     if "\0" in subdir or len(subdir) > texts.PATH:
         raise OutsideFolders(subdir[: texts.PATH])
@@ -182,7 +192,11 @@ def checked_subdir(subdir: str) -> str:
 
 
 def file_in(subdir: str) -> Any:
-    """Return the condition that a DAG's file lies in *subdir*; raise :class:`OutsideFolders` as the check does."""
+    """
+    Return the condition that a DAG file is below *subdir*.
+
+    :raises OutsideFolders: *subdir* is neither in the DAGs folder nor in a DAG bundle.
+    """
     from airflow.models.dag import DagModel
     from sqlalchemy import or_
 
@@ -196,7 +210,7 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 def _conditions(filters: Mapping[str, Any]) -> List[Any]:
-    """Return the conditions on the table of DAGs for the filters that are given."""
+    """Return the conditions on the table of DAGs for the given filters."""
     from airflow.models.dag import DagModel
     from sqlalchemy import or_
 
@@ -228,7 +242,7 @@ def _tag() -> Any:
 
 
 def shown(row: Any) -> Dict[str, Any]:
-    """Return a row of the table of DAGs as responses show it."""
+    """Return the fields of :class:`Dag` for a row of the table of DAGs."""
     return {
         "dag_id": row.dag_id,
         "description": row.description,

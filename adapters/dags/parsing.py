@@ -1,4 +1,4 @@
-"""In the sandbox: the DAG files parsed, each in a fork of its own."""
+"""In the sandbox: parse DAG files, each in a fork of its own."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def report(
     bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float], rules: Optional[Rules] = None
 ) -> Dict[str, Any]:
     """
-    Parse the files of some bundles; nothing is written.
+    Parse the files of DAG bundles; nothing is written.
 
-    :param subdir: the real path of a folder or file; only what lies there.
-    :param file_seconds: how long a file may take; None stands for what Airflow allows.
-    :param rules: which files the caller may have read; None stands for all.
+    :param subdir: the real path of a folder or file; only files below it are parsed.
+    :param file_seconds: timeout of one file; None for Airflow's dagbag_import_timeout.
+    :param rules: the files that the caller can have parsed; None for all.
     """
     begun = time.monotonic()
     files = readable_files(files_here([*opened(bundles)], subdir), rules)
@@ -50,14 +50,14 @@ def report(
 
 
 def opened(names: List[Optional[str]], *, refresh: bool = False) -> Iterator[Bundle]:
-    """Give the bundles of those names, their files there to be read."""
+    """Yield the bundles with those names, initialized so that their files can be read."""
     for bundle in airflow().dag_files.bundles():
         if bundle.name in names:
             yield airflow().dag_files.opened(bundle, refresh=refresh)
 
 
 def files_of(bundle: Bundle, subdir: Optional[str] = None) -> List[File]:
-    """Return the files of a bundle that Airflow would read, or those of them in the folder *subdir*."""
+    """Return the files of a bundle, or of its folder *subdir*, that Airflow would read."""
     folder = bundle.path if subdir is None else _within(bundle, subdir)
     return [] if folder is None else [(path, bundle) for path in airflow().dag_files.files(folder)]
 
@@ -66,8 +66,8 @@ def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: boo
     """
     Return the files of bundles, or of the folder *subdir* in them, that Airflow would read.
 
-    :param may_be_gone: a folder in a bundle may have none; the bundle itself may not.
-    :raises DagFilesMissing: there is none where active DAGs should be, so that this machine lacks them.
+    :param may_be_gone: a folder in a bundle can be empty; the bundle itself cannot.
+    :raises DagFilesMissing: there are active DAGs but no files, so that this machine lacks them.
     """
     found = []
     for bundle in bundles:
@@ -88,7 +88,7 @@ def _require_no_dags(bundle: Bundle, subdir: Optional[str]) -> None:
 
 
 def _within(bundle: Bundle, real_path: str) -> Optional[str]:
-    """Return a real path as one of the bundle's, whose own path may lead over links; None where it is not in it."""
+    """Return a real path in terms of the bundle's path, which can contain links; None if it is not in the bundle."""
     root = os.path.realpath(bundle.path)
     if not lies_in(real_path, root):
         return None
@@ -96,18 +96,18 @@ def _within(bundle: Bundle, real_path: str) -> Optional[str]:
 
 
 def is_in(file: File, real_path: str) -> bool:
-    """Return whether a file lies at, or below, a real path."""
+    """Return whether a file is at, or below, a real path."""
     return lies_in(os.path.realpath(file[0]), real_path)
 
 
 def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, ForkResult]]:
-    """Run the function on each file, several at once, and give what became of it before this job has to end."""
+    """Run the function on each file, several in parallel, and yield its result before the timeout of this job."""
     seconds = file_seconds or airflow().dag_files.file_limit() or sys.maxsize
     return run_in_forks(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4), until=ends_at())
 
 
 def load(path: str, bundle: Bundle) -> Loaded:
-    """Return what a file defines; whatever it raises, or tries to end the process with, is an import error."""
+    """Return what a file defines; whatever it raises, SystemExit included, is an import error."""
     begun = time.monotonic()
     loaded = Loaded(path, bundle)
     outcome = outcome_of_call(lambda: airflow().user_code.dag_bag(path, bundle.path, bundle.name or ""))
@@ -123,7 +123,7 @@ def load(path: str, bundle: Bundle) -> Loaded:
 
 
 def _store(loaded: Loaded) -> None:
-    """Bring the DAGs into the form that they are stored in."""
+    """Serialize the DAGs."""
     for dag_id, dag in loaded.dags.items():
         outcome = outcome_of_call(lambda dag=dag: airflow().dag_files.stored_form(dag))  # type: ignore[misc]
         if "error" in outcome:
@@ -144,7 +144,7 @@ def _parsed(file: File) -> Dict[str, Any]:
 
 
 def summary(loaded: Loaded) -> Dict[str, Any]:
-    """Return what a DAG file defines as responses have it, with the secrets in its errors masked."""
+    """Return what a DAG file defines in the format of a response, with secrets masked in its errors."""
     errors = [{"file": path, "stacktrace": redacted(text)} for path, text in sorted(loaded.import_errors.items())]
     return {
         "outcome": "import_error" if loaded.import_errors else "loaded",
@@ -156,7 +156,7 @@ def summary(loaded: Loaded) -> Dict[str, Any]:
 
 
 def entry_of(file: File, fork_result: ForkResult) -> Dict[str, Any]:
-    """Return what became of a file: what its fork gave, or how that ended."""
+    """Return the report of a file: the result of its fork, or how the fork ended."""
     path, bundle = file[:2]
     named = {"file": path, "bundle_name": bundle.name, "exit_code": fork_result.exit_code}
     if fork_result.state == "success":
@@ -170,14 +170,14 @@ def _sentence(fork_result: ForkResult) -> str:
     if fork_result.error is not None:
         return str(fork_result.error.get("traceback") or raised(fork_result.error))
     if fork_result.state == "timeout" and not fork_result.seconds:
-        return "The other files took all the time that there was."
+        return "The file was not parsed: the other files took all the time of the request."
     if fork_result.state == "timeout":
-        return f"The file did not load within {round(fork_result.seconds) or fork_result.seconds} s."
+        return f"The file did not load within its timeout of {round(fork_result.seconds) or fork_result.seconds} s."
     if (fork_result.exit_code or 0) < 0:
-        return f"The file ended its process by the signal {-(fork_result.exit_code or 0)}."
+        return f"The file ended its process with the signal {-(fork_result.exit_code or 0)}."
     return f"The file ended its process with the exit code {fork_result.exit_code}."
 
 
 def slowest_first(entries: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Return what became of files in the order of Airflow's own report."""
+    """Return the reports of files in the order of Airflow's own report: the slowest first."""
     return sorted(entries, key=lambda entry: (-entry["seconds"], entry["file"]))

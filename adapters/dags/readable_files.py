@@ -1,4 +1,4 @@
-"""Which DAG files a caller may have read: reading one executes the code of all DAGs in it."""
+"""The DAG files that a caller can have parsed: parsing a file executes the code of all DAGs in it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from native_api.errors import Forbidden, Refused
 from native_api.permissions import EXECUTE_DAG, Access, Resource
 from native_api.registry import Context
 
-#: What reading a file takes, for every DAG in it.
+#: The rights that parsing a file requires, on every DAG in it.
 READ_FILE = (Access(Resource.DAG, "GET"), *EXECUTE_DAG)
 
 File = TypeVar("File", bound=Tuple[Any, ...])
 
-#: Real paths: the files that may be read and those that may not, and the folders of which no other may be.
+#: Real paths: the allowed files, the refused files, and the folders in which all other files are refused.
 Rules = Dict[str, List[str]]
 
 
 def rules_for(context: Context, bundles: Iterable[Bundle]) -> Optional[Rules]:
     """
-    Return which files of the bundles the caller may have read; None stands for all.
+    Return the files of the bundles that the caller can have parsed; None for all.
 
-    A file with DAGs that Airflow knows takes the rights on each of them. Any other takes the rights on whatever DAG may
-    come, and is the team's of its bundle.
+    A file with known DAGs requires the rights on each of them. Another file requires the rights on every DAG or, in
+    multi-team mode, on every DAG of its bundle's team.
     """
     folders = {bundle.name: bundle.path for bundle in bundles}
     closed = [
@@ -46,7 +46,7 @@ def rules_for(context: Context, bundles: Iterable[Bundle]) -> Optional[Rules]:
 
 
 def readable_files(files: Iterable[File], rules: Optional[Rules]) -> List[File]:
-    """Return those of the files, each a tuple that begins with the path, which the rules let be read."""
+    """Return the files, each a tuple that begins with the path, that the rules allow."""
     if rules is None:
         return list(files)
     readable, refused, closed = set(rules["readable"]), set(rules["refused"]), rules["closed"]
@@ -59,7 +59,7 @@ def readable_files(files: Iterable[File], rules: Optional[Rules]) -> List[File]:
 
 def readable_bundles(bundles: Iterable[Bundle], rules: Optional[Rules]) -> List[Bundle]:
     """
-    Return the bundles of which some file may be read.
+    Return the bundles with files that the rules allow.
 
     :raises Forbidden: there is none.
     """
@@ -74,7 +74,7 @@ def _is_readable(folder: str, rules: Rules) -> bool:
 
 
 def lies_in(path: str, folder: str) -> bool:
-    """Return whether a path is that of the folder, or below it."""
+    """Return whether a path is the folder, or below it."""
     return os.path.commonpath([folder, path]) == folder
 
 
@@ -93,7 +93,7 @@ def _dag_models(session: Any) -> Any:
 
 
 def _real_path(dag_model: Any, folders: Dict[Optional[str], str]) -> Optional[str]:
-    """Return the real path of a DAG's file as its bundle has it at present, or None where it is in none of them."""
+    """Return the real path of a DAG file in its bundle, None if no bundle has it."""
     try:
         bundle, path = airflow().dag_files.place_of(dag_model)
     except Refused:

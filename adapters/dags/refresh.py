@@ -1,4 +1,4 @@
-"""Reading the DAG files now, in place of waiting until Airflow does."""
+"""Refresh DAGs: parse their files immediately, instead of waiting for the DAG processor."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from native_api.registry import Context, operation
 
 
 class RefreshDag(InBackground):
-    """Which DAG's file to read."""
+    """The DAG to refresh."""
 
     dag_id = dag_id_field()
 
 
 class RefreshAllDags(FilesToParse):
-    """Which files to read, and what becomes of the DAGs of others."""
+    """The files to parse, and the action on DAGs of missing files."""
 
     remove_missing = switch(
-        "Deactivate the DAGs of files that Airflow does not read on this host: they are not there, or ignored."
+        "If true, deactivate the DAGs of files that are missing on this host, or ignored by an .airflowignore."
     )
 
 
 class Changes(Schema):
-    """What has become of DAGs."""
+    """The changes of DAGs."""
 
-    added = fields.List(fields.String(), required=True, metadata={"description": "DAGs that were not there."})
+    added = fields.List(fields.String(), required=True, metadata={"description": "New DAGs."})
     changed = fields.List(
-        fields.String(), required=True, metadata={"description": "DAGs whose stored form or code is another now."}
+        fields.String(), required=True, metadata={"description": "DAGs whose serialized form or code has changed."}
     )
-    removed = fields.List(fields.String(), required=True, metadata={"description": "DAGs that are gone."})
+    removed = fields.List(fields.String(), required=True, metadata={"description": "Deactivated DAGs."})
 
 
 class RefreshedFile(ParsedFile, Changes):
-    """What became of a file."""
+    """The refresh of a file."""
 
     bundle_version = fields.String(
-        allow_none=True, metadata={"description": "The version of the bundle that the file was read in."}
+        allow_none=True, metadata={"description": "The version of the DAG bundle that was parsed."}
     )
 
 
 class MissingFile(Schema):
-    """A file that active DAGs are in and that Airflow does not read on this host."""
+    """A file that defines active DAGs and that Airflow does not read on this host."""
 
     file = fields.String(required=True)
     bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
@@ -62,24 +62,26 @@ class MissingFile(Schema):
 
 
 class RefreshedFiles(Changes):
-    """What became of files, the slowest first."""
+    """The refresh of files, the slowest first."""
 
     files = fields.List(fields.Nested(RefreshedFile), required=True)
-    total_entries = fields.Integer(required=True, metadata={"description": "How many files those are."})
+    total_entries = fields.Integer(required=True, metadata={"description": "Number of parsed files."})
     missing_files = fields.List(
         fields.Nested(MissingFile),
         required=True,
         metadata={
-            "description": "Files that active DAGs are in and that Airflow does not read on this host: they are not "
-            "there, or ignored. Their DAGs stay active, unless remove_missing is set."
+            "description": "Files that define active DAGs but are missing on this host, or ignored by an "
+            ".airflowignore. Their DAGs remain active unless remove_missing is true."
         },
     )
-    hostname = fields.String(required=True, metadata={"description": "The host whose files were read."})
+    hostname = fields.String(required=True, metadata={"description": "The host whose files were parsed."})
     import_error_count = fields.Integer(required=True)
     asked_dag_processor = fields.Boolean(
-        required=True, metadata={"description": "Whether the DAG processor is to read them next, too."}
+        required=True, metadata={"description": "Whether the DAG processor was asked to parse the files next."}
     )
-    seconds = fields.Float(required=True, metadata={"description": "How long all of it took; files load in parallel."})
+    seconds = fields.Float(
+        required=True, metadata={"description": "Duration in seconds; files are parsed in parallel."}
+    )
     warnings = fields.List(fields.String())
 
 
@@ -100,9 +102,9 @@ def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[
     """
     Parse the file of a DAG now, and write its DAGs to the database.
 
-    The source of the file's bundle is asked first for what is new. DAGs that are gone from the file are deactivated.
-    Where the file is not on this host, or is older than the code that Airflow has recorded, nothing is changed and the
-    call is refused with 409. The caller must be allowed to execute every DAG of the file.
+    The DAG bundle of the file is refreshed first. DAGs that the file no longer defines are deactivated. If the file is
+    not on this host, or is older than the code that Airflow has recorded, nothing is changed and the response is 409.
+    Requires the permission to execute every DAG of the file.
     """
     bundle, path = _place_of(context, dag_id)
     job = sandbox.Job(sync.refresh_file, {"bundles": [bundle], "path": path, "dag_id": dag_id})
@@ -125,11 +127,10 @@ def refresh_all_dags(
     """
     Parse all DAG files of this host now, and write their DAGs to the database.
 
-    DAGs of files that are not on this host stay as they are and are listed; remove_missing deactivates them. DAGs of
-    files that are older here than the code that Airflow has recorded stay as they are, too: such a file differs from
-    that code, and was last changed on this host before Airflow recorded the code. Where a
-    bundle, or the folder, has no DAG files at all on this host and active DAGs in the database, the call is refused
-    with 409. Files that the caller may not execute are omitted, as dag_report omits them.
+    DAGs of files that are not on this host remain active and are listed; remove_missing deactivates them. DAGs of
+    outdated files are not changed: such a file differs from the code that Airflow has recorded, and was last changed on
+    this host before Airflow recorded that code. If a DAG bundle, or the folder, has active DAGs in the database but no
+    DAG files on this host, the response is 409. Files that the caller cannot execute are omitted, as in dag_report.
     """
     arguments = {**files_to_parse(context, **which), "remove_missing": remove_missing}
     job = sandbox.Job(sync.refresh, arguments)
@@ -153,8 +154,9 @@ def _warn_of_missing(context: Context, result: Mapping[str, Any]) -> None:
     left = [file for file in result["missing_files"] if not removed.issuperset(file["dag_ids"])]
     if left:
         context.warnings.append(
-            f"Airflow does not read {len(left)} file(s) with active DAGs on the host '{result['hostname']}', as "
-            f"{left[0]['file']}: the DAGs stay as they are; 'remove_missing' deactivates them."
+            f"Airflow does not read {len(left)} file(s) with active DAGs on the host '{result['hostname']}', for "
+            "example "
+            f"{left[0]['file']}. Their DAGs remain active; 'remove_missing' deactivates them."
         )
 
 
@@ -162,13 +164,13 @@ def _warn_of_outdated(context: Context, result: Mapping[str, Any]) -> None:
     left = [entry["file"] for entry in result["files"] if entry["outcome"] in ("outdated", "elsewhere")]
     if left:
         context.warnings.append(
-            f"{len(left)} file(s) on the host '{result['hostname']}' are older than what Airflow has recorded, as "
-            f"{left[0]}: their DAGs stay as they are."
+            f"{len(left)} file(s) on the host '{result['hostname']}' are older than the code that Airflow has "
+            f"recorded, for example {left[0]}. Their DAGs are not changed."
         )
 
 
 def _place_of(context: Context, dag_id: str) -> Any:
-    """Return the bundle and the path of a DAG's file, once the caller may execute all that it defines."""
+    """Return the bundle and the path of a DAG file, and require the right to execute every DAG in it."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 

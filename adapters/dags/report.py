@@ -1,4 +1,4 @@
-"""How the DAG files load."""
+"""Report on DAG files: parse them and write nothing."""
 
 from __future__ import annotations
 
@@ -24,45 +24,48 @@ from native_api.registry import Context, operation
 
 
 class FilesToParse(InBackground):
-    """Which files to parse."""
+    """The files to parse."""
 
     subdir = Text(
         texts.PATH,
         metadata={
-            "description": "Only files in this folder, or this file, of the DAGs folder or a bundle; "
-            "DAGS_FOLDER at its beginning stands for the DAGs folder."
+            "description": "The file or folder, in the DAGs folder or in a bundle, to parse. A leading DAGS_FOLDER is "
+            "replaced by the DAGs folder."
         },
     )
-    bundle = Text(texts.ID, shortest=1, metadata={"description": "Airflow 3: only the files of this bundle."})
+    bundle = Text(texts.ID, shortest=1, metadata={"description": "Airflow 3: only files of this DAG bundle."})
     file_seconds = fields.Float(
         validate=validate.Range(min=0.1, max=86400),
-        metadata={"description": "How long a file may take; left out, what Airflow's dagbag_import_timeout allows."},
+        metadata={"description": "Timeout of one file, in seconds. By default, Airflow's dagbag_import_timeout."},
     )
 
 
 class FileError(Schema):
-    """What of a file does not load."""
+    """An import error of a file."""
 
-    file = fields.String(required=True, metadata={"description": "The file, or the module in an archive."})
+    file = fields.String(required=True, metadata={"description": "The file, or the module in a zip archive."})
     stacktrace = fields.String(required=True)
 
 
 class ParsedFile(Schema):
-    """What became of a file."""
+    """The report of a file."""
 
     file = fields.String(required=True)
     bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
     outcome = fields.String(
         required=True,
         metadata={
-            "description": "loaded, import_error, failed (it could not be dealt with), crashed (it ended its process), "
-            "timeout, missing (its DAGs were deactivated, as remove_missing asks for), outdated (Airflow has recorded "
-            "other code of its DAGs since the file was last changed on this host) or elsewhere (Airflow reads one of "
-            "its DAGs from another file, which is not on this host). Of the last two, nothing is written."
+            "description": "loaded, import_error, failed (the file could not be processed), crashed (the file ended "
+            "its process), timeout, missing (its DAGs were deactivated by remove_missing), outdated (Airflow has "
+            "recorded other code of its DAGs since the file was last changed on this host) or elsewhere (Airflow reads "
+            "one of its DAGs from another file, which is not on this host). With outdated and elsewhere, nothing is "
+            "written."
         },
     )
     exit_code = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "How it ended its process; negative: the signal."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "Exit code of the process; a negative number is a signal."},
     )
     seconds = fields.Float(required=True)
     dag_ids = fields.List(fields.String(), required=True)
@@ -71,15 +74,17 @@ class ParsedFile(Schema):
 
 
 class ReportedFiles(Schema):
-    """How files load, the slowest first."""
+    """The reports of files, the slowest first."""
 
     files = fields.List(fields.Nested(ParsedFile), required=True)
-    total_entries = fields.Integer(required=True, metadata={"description": "How many files Airflow would read."})
+    total_entries = fields.Integer(required=True, metadata={"description": "Number of files that Airflow would parse."})
     dag_count = fields.Integer(required=True)
     task_count = fields.Integer(required=True)
     import_error_count = fields.Integer(required=True)
-    hostname = fields.String(required=True, metadata={"description": "The host whose files were read."})
-    seconds = fields.Float(required=True, metadata={"description": "How long all of it took; files load in parallel."})
+    hostname = fields.String(required=True, metadata={"description": "The host whose files were parsed."})
+    seconds = fields.Float(
+        required=True, metadata={"description": "Duration in seconds; files are parsed in parallel."}
+    )
 
 
 def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
@@ -100,10 +105,10 @@ def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[
     """
     Parse DAG files and return how each loads; nothing is written.
 
-    Each is parsed in a process of its own: one that ends its process, crashes or hangs is reported as such, and the
-    others are still. Files that the caller may not execute are omitted: that takes the right on every DAG of a file,
-    and on all DAGs, or all of its bundle's team, where Airflow knows none in it. Where a bundle, or the folder, has no
-    DAG files on this host and active DAGs in the database, the call is refused with 409.
+    Each file is parsed in a process of its own, so that a crash or a timeout affects that file only. Files that the
+    caller cannot execute are omitted: a file requires the permission to execute every DAG in it or, if Airflow knows no
+    DAG in it, all DAGs (in multi-team mode, all DAGs of its team). If a DAG bundle, or the folder, has active DAGs in
+    the database but no DAG files on this host, the response is 409.
     """
     job = sandbox.Job(parsing.report, files_to_parse(context, **which))
     return jobs.run(context, job, in_background=in_background)
@@ -121,7 +126,7 @@ def files_to_parse(
     bundle: Optional[str] = None,
     file_seconds: Optional[float] = None,
 ) -> Dict[str, Any]:
-    """Return which files the sandbox is to parse, for the loaded :class:`FilesToParse`."""
+    """Return the arguments of the sandbox for the loaded :class:`FilesToParse`."""
     known = airflow().dag_files.bundles()
     if bundle is not None:
         airflow().dag_files.bundle(bundle)
@@ -135,7 +140,7 @@ def files_to_parse(
 
 
 def _existing(subdir: str, bundles: List[Bundle]) -> str:
-    """Return the real path of *subdir*, or raise where it is none that Airflow reads, or that the caller may."""
+    """Return the real path of *subdir*, and require that Airflow, and the caller, can read it."""
     path = checked_subdir(subdir)
     if not any(lies_in(path, os.path.realpath(bundle.path)) for bundle in bundles):
         raise OutsideFolders(subdir)

@@ -1,4 +1,4 @@
-"""DAG code, as Airflow has stored it."""
+"""Stored DAG code."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from native_api.registry import Context, operation
 
 
 class OneVersion(OneDag):
-    """Names a DAG, or a version of it."""
+    """Identify a DAG, or a version of it."""
 
     version_number = Whole(
         validate=validate.Range(min=1, max=LARGEST),
-        metadata={"description": "Airflow 3: which version of the DAG; left out, the newest."},
+        metadata={"description": "Airflow 3: the version of the DAG. By default, the latest."},
     )
 
 
@@ -28,10 +28,10 @@ class DagSource(Schema):
     """The code of a DAG."""
 
     dag_id = fields.String(required=True)
-    fileloc = fields.String(required=True, metadata={"description": "The file that the code was in."})
+    fileloc = fields.String(required=True, metadata={"description": "The file of the code."})
     source = fields.String(required=True)
     version_number = fields.Integer(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
-    last_updated = DateTime(required=True, metadata={"description": "When Airflow stored the code."})
+    last_updated = DateTime(required=True, metadata={"description": "Timestamp of the storing."})
 
 
 @operation(
@@ -48,7 +48,7 @@ def dag_source(
     """
     Return the DAG code that Airflow has stored; the DAG file is not read.
 
-    The caller must be allowed to read every DAG of the file.
+    Requires the permission to read every DAG of the file.
     """
     dag_model = active_dag(context, dag_id, subdir)
     _require_whole_file(context, dag_model.fileloc)
@@ -66,7 +66,7 @@ def dag_source(
 
 
 def _require_whole_file(context: Context, fileloc: str) -> None:
-    """Raise where the file has a DAG that the caller may not read, as newer Airflow itself does."""
+    """Require the permission to read every DAG of the file, as newer Airflow versions do."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 

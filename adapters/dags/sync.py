@@ -1,4 +1,4 @@
-"""In the sandbox: the DAG files parsed, and what they define written to the database."""
+"""In the sandbox: parse DAG files, and write their DAGs to the database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from native_api.host import hostname
 
 
 class Refreshed(NamedTuple):
-    """A file to refresh; one that *is_here* is read, another loses its DAGs."""
+    """A file to refresh. If *is_here*, it is parsed; otherwise its DAGs are deactivated."""
 
     path: str
     bundle: Bundle
@@ -28,7 +28,7 @@ class Refreshed(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A file that active DAGs are in and that Airflow would not read on this machine."""
+    """A file that defines active DAGs and that Airflow would not read on this machine."""
 
     path: str
     bundle: Bundle
@@ -37,15 +37,15 @@ class Missing(NamedTuple):
 
 def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[str, Any]:
     """
-    Get what is behind the bundle of a DAG's file, parse that, and write what it defines.
+    Refresh the bundle of a DAG file, parse the file, and write its DAGs.
 
-    :param path: of the file in the bundle, or the whole one.
-    :raises DagFileMissing: this machine does not have it, so that nothing is known of its DAGs.
+    :param path: of the file, relative to the bundle or absolute.
+    :raises DagFileMissing: the file is not on this machine.
     """
     begun = time.monotonic()
     opened = list(parsing.opened(bundles, refresh=True))
     if not opened:
-        raise Refused(f"The bundle '{bundles[0]}' of the file '{path}' is not in the configuration.")
+        raise Refused(f"The DAG bundle '{bundles[0]}' of the file '{path}' is not configured.")
     bundle = next((bundle for bundle in opened if _is_in(bundle, path)), opened[0])
     whole = os.path.join(bundle.path, path)
     if not os.path.exists(whole):
@@ -72,13 +72,13 @@ def refresh(
     rules: Optional[Rules] = None,
 ) -> Dict[str, Any]:
     """
-    Get what is behind the bundles, parse their files, and write what they define.
+    Refresh the bundles, parse their files, and write their DAGs.
 
-    :param subdir: the real path of a folder or file; only what lies there.
-    :param file_seconds: how long a file may take; None stands for what Airflow allows.
-    :param remove_missing: deactivate the DAGs of files that Airflow would not read here.
-    :param rules: which files the caller may have read; None stands for all.
-    :raises DagFilesMissing: a bundle or the folder has no file, and should.
+    :param subdir: the real path of a folder or file; only files below it are parsed.
+    :param file_seconds: timeout of one file; None for Airflow's dagbag_import_timeout.
+    :param remove_missing: deactivate the DAGs of files that Airflow would not read on this machine.
+    :param rules: the files that the caller can have parsed; None for all.
+    :raises DagFilesMissing: a bundle, or the folder, has active DAGs but no files.
     """
     begun = time.monotonic()
     opened = list(parsing.opened(bundles, refresh=True))
@@ -170,7 +170,7 @@ def _alone(lock: str) -> Iterator[None]:
 
 
 def sync(loaded: Loaded, session: Any) -> Dict[str, Any]:
-    """Write what a file defines; return the DAGs that are new, those that have changed, and those that are gone."""
+    """Write the DAGs of a file; return the new, the changed and the deactivated ones."""
     syncing = airflow().dag_files
     before = syncing.fingerprints(loaded.path, loaded.bundle, session)
     syncing.write(loaded, session)

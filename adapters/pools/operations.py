@@ -79,7 +79,7 @@ class Pool(Schema):
         required=True, metadata={"description": "Number of slots that scheduled tasks wait for."}
     )
     deferred_slots = fields.Integer(required=True)
-    open_slots = fields.Integer(required=True, metadata={"description": "Number of slots; -1 for infinite."})
+    open_slots = fields.Integer(required=True, metadata={"description": "Number of free slots; -1 for infinite."})
 
 
 class Pools(Schema):

@@ -1,4 +1,4 @@
-"""What the templates of a task become."""
+"""Render the templates of a task."""
 
 from __future__ import annotations
 
@@ -22,39 +22,41 @@ from native_api.registry import Context, operation
 
 
 class RenderTask(InBackground, OneTaskInstance):
-    """Which task instance to render; there need be no run for the date."""
+    """The task instance to render; a run is not required."""
 
 
 class RenderedField(Schema):
     """A template field."""
 
     name = fields.String(required=True)
-    value = fields.Raw(required=True, allow_none=True, metadata={"description": "What the field became."})
+    value = fields.Raw(required=True, allow_none=True, metadata={"description": "The rendered value."})
     value_is_repr = fields.Boolean(
-        required=True, metadata={"description": "Whether JSON cannot hold the value, which is described then."}
+        required=True, metadata={"description": "If true, JSON cannot represent the value, and its repr is returned."}
     )
     text = fields.String(required=True, metadata={"description": "The value as text."})
 
 
 class OnTrial(RunDates):
-    """A task instance that was rendered or tested."""
+    """A rendered or tested task instance."""
 
     dag_id = fields.String(required=True)
-    run_id = fields.String(allow_none=True, metadata={"description": "null where there is no run for the date."})
+    run_id = fields.String(allow_none=True, metadata={"description": "null if there is no run for the date."})
     task_id = fields.String(required=True)
     map_index = fields.Integer(required=True)
-    seconds = fields.Float(required=True, metadata={"description": "How long it took."})
-    log = fields.String(required=True, metadata={"description": "The end of what the code printed and logged."})
-    log_cut = fields.Boolean(required=True, metadata={"description": "Whether it printed more."})
+    seconds = fields.Float(required=True, metadata={"description": "Duration in seconds."})
+    log = fields.String(
+        required=True, metadata={"description": "The log tail: the last part of what the code printed and logged."}
+    )
+    log_cut = fields.Boolean(required=True, metadata={"description": "Whether the log is longer than its tail."})
 
 
 class RenderedTask(OnTrial):
-    """What the template fields of a task became."""
+    """The rendered template fields of a task."""
 
     template_fields = fields.List(
         fields.Nested(RenderedField),
         required=True,
-        metadata={"description": "In the operator's order."},
+        metadata={"description": "The template fields, in the order of the operator."},
     )
 
 
@@ -72,8 +74,8 @@ def render_task(context: Context, in_background: bool, **instance: Any) -> Optio
     """
     Render the templates of a task, as its DAG file defines them now.
 
-    The run need not exist: by its date it is as if it had been triggered for it. Variables, connections, macros and
-    the XComs of the run's other tasks are there for the templates. Nothing is stored or changed.
+    The DAG run is not required: for a logical date, a manual run is assumed. Templates can use variables, connections,
+    macros and the XComs of the run's other tasks. Nothing is stored or changed.
     """
     named = instance_on_trial(context, **instance)
     job = sandbox.Job(render_job.render, named, has_task=True)
@@ -82,14 +84,14 @@ def render_task(context: Context, in_background: bool, **instance: Any) -> Optio
 
 def instance_on_trial(context: Context, **instance: Any) -> Dict[str, Any]:
     """
-    Return what the sandbox is told of the task instance that the caller named, once the database says it could be.
+    Return the arguments of the sandbox for a task instance, after it is checked against the database.
 
     The names are the fields of :class:`OneTaskInstance`.
 
     :raises TaskNotFound: the DAG has no such task.
-    :raises DagRunNotFound: the run was named by its id, and there is none.
-    :raises Invalid: *map_index* is none of the task's.
-    :raises Refused: which there are is not known before other tasks have run.
+    :raises DagRunNotFound: there is no run with that id.
+    :raises Invalid: the task has no such *map_index*.
+    :raises Refused: the number of mapped task instances depends on tasks that have not run.
     """
     date = instance.get("logical_date")
     try:
@@ -109,13 +111,13 @@ def _require_instance(task: Any, key: Dict[str, Any], session: Any) -> None:
         count = airflow().test_runs.map_count(task, key["run_id"], session)
     except LookupError as exc:
         raise Refused(
-            f"How many instances the mapped task '{key['task_id']}' has depends on what the tasks before it return: "
-            "name a run in which they have run."
+            f"The number of instances of the mapped task '{key['task_id']}' depends on its upstream tasks; send a run "
+            "in which they have succeeded."
         ) from exc
     if count is None and key["map_index"] >= 0:
-        raise Invalid({"map_index": ["The task is not mapped: leave it out."]})
+        raise Invalid({"map_index": ["The task is not mapped: omit map_index."]})
     if count is not None and not 0 <= key["map_index"] < count:
-        raise Invalid({"map_index": [f"The task is mapped: name an instance from 0 to {count - 1}."]})
+        raise Invalid({"map_index": [f"The task is mapped: send a map_index from 0 to {count - 1}."]})
 
 
 @jobs.answers(render_task)
@@ -124,12 +126,12 @@ def _rendered(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
 
 
 def with_log(finished: sandbox.Finished) -> Dict[str, Any]:
-    """Return the job's result with how long it took and what it printed."""
+    """Return the result of the job with its duration and log tail."""
     printed = {"seconds": finished.seconds, "log": finished.log, "log_cut": finished.log_cut}
     return {**as_dated(finished.result), **printed}
 
 
 def as_dated(named: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return what the sandbox tells, or is told, of an instance with its date as a date."""
+    """Return the arguments, or the result, of the sandbox with the logical date as a datetime."""
     date = named["logical_date"]
     return {**named, "logical_date": None if date is None else pendulum.parse(date)}

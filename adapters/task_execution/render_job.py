@@ -1,4 +1,4 @@
-"""In the sandbox: the template fields of a task."""
+"""In the sandbox: render the template fields of a task."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from native_api.errors import DagNotFound, TaskNotFound
 
 
 def render(**named: Any) -> Dict[str, Any]:
-    """Render the template fields of a task as its file has it now; see :func:`instance_of` for the arguments."""
+    """Render the template fields of a task as its file defines it now; see :func:`instance_of` for the arguments."""
     instance = instance_of(**named)
     return {**both_dates(named), "template_fields": told(airflow().test_runs.render(task_of(instance), instance))}
 
 
 def told(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Return template fields as responses have them, with their secrets masked."""
+    """Return template fields in the format of a response, with secrets masked."""
     shown = {name: redacted(shallow(value), name) for name, value in rendered.items()}
     return [{"name": name, **json_value(value), "text": redacted(str(value))} for name, value in shown.items()]
 
 
 def both_dates(named: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the arguments with the date under both its names, as answers have it."""
+    """Return the arguments with the logical date and its alias execution_date."""
     return {**named, "execution_date": named["logical_date"]}
 
 
 def instance_of(
     dag_id: str, task_id: str, map_index: int, run_id: Optional[str], logical_date: Optional[str]
 ) -> Instance:
-    """Return the task instance that the arguments name; *run_id* is None where there is no run for the date."""
+    """Return the task instance of the arguments; *run_id* is None if there is no run for the date."""
     date: Any = None if logical_date is None else pendulum.parse(logical_date)
     return Instance(dag_id, task_id, map_index, run_id, date)
 
 
 def task_of(instance: Instance) -> Any:
     """
-    Return the task as its file has it now.
+    Return the task as its file defines it now.
 
     :raises DagNotLoaded: the file does not define the DAG.
-    :raises TaskNotFound: nor, in the DAG, the task.
+    :raises TaskNotFound: the DAG does not define the task.
     """
     with airflow().session() as session:
         dag_model = find_active(session, instance.dag_id)

@@ -1,4 +1,4 @@
-"""Running one task instance for real, alone."""
+"""Run one task instance: the single-task run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from native_api.host import new_id
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
 
-#: What a task may be run in spite of, and the flag that says so in ``airflow tasks run``.
+#: Arguments that ignore dependencies, and their flags of ``airflow tasks run``.
 IGNORED = {
     "force": "--force",
     "ignore_all_dependencies": "--ignore-all-dependencies",
@@ -45,32 +45,34 @@ IGNORED = {
     "ignore_depends_on_past": "--depends-on-past=ignore",
 }
 
-#: What there is to say only of an instance that was run here.
+#: Fields of the response that only a run in the sandbox has.
 NOT_RUN_HERE = {"log": None, "log_cut": None, "seconds": None}
 
-#: What ``airflow tasks run`` takes besides, of the shipping of DAGs to workers; it changes nothing here.
+#: Further arguments of ``airflow tasks run``, about shipping DAGs to workers; they have no effect.
 WITHOUT_EFFECT = ("pickle", "ship_dag", "cfg_path")
 
 
 class RunTask(InBackground, OneTaskInstance):
-    """Which task instance to run, and how; where there is no run for the date, one is made."""
+    """The task instance to run; if there is no run for the date, one is created."""
 
-    local = switch("In a process of ours on this machine, at once; otherwise Airflow's executor runs it.")
-    mark_success = switch("Only set its state to success.")
-    force = switch("Whatever its state is, unless it runs.")
-    ignore_all_dependencies = switch("In spite of its state and of all dependencies that can be ignored.")
-    ignore_dependencies = switch("In spite of the dependencies of the task: upstream tasks, depends_on_past.")
-    ignore_depends_on_past = switch(
-        "Ignore depends_on_past: run even if the task has not succeeded in the previous DAG run."
+    local = switch(
+        "If true, run the task in the sandbox on this machine, immediately; otherwise Airflow's executor runs it."
     )
-    pool = Text(256, shortest=1, metadata={"description": "The pool it takes its place in."})
+    mark_success = switch("If true, set the state to success without running the task.")
+    force = switch("If true, ignore the state of the task instance, unless it is running.")
+    ignore_all_dependencies = switch("If true, ignore the state and all non-critical dependencies.")
+    ignore_dependencies = switch("If true, ignore the dependencies of the task: upstream tasks, depends_on_past.")
+    ignore_depends_on_past = switch(
+        "If true, ignore depends_on_past: run even if the task has not succeeded in the previous DAG run."
+    )
+    pool = Text(256, shortest=1, metadata={"description": "The pool to run the task in."})
     pickle = Text(texts.WORD, load_default=None, metadata={"description": "Has no effect."})
     ship_dag = switch("Has no effect.")
     cfg_path = Text(texts.PATH, load_default=None, metadata={"description": "Has no effect."})
 
 
 class RunningTask(RunDates):
-    """What was done with the task instance, and its state."""
+    """How the task instance is run, and its state."""
 
     dag_id = fields.String(required=True)
     run_id = fields.String(required=True)
@@ -79,25 +81,32 @@ class RunningTask(RunDates):
     how = fields.String(
         required=True,
         metadata={
-            "description": "sandbox: it was run in a process of ours, and has ended. scheduler, executor: it was "
-            "handed over to Airflow's, and runs when there is a place for it. marked: its state was set."
+            "description": "sandbox: the task was run in the sandbox, and has ended. scheduler, executor: it was "
+            "handed over to Airflow's scheduler or executor, and runs when there is a slot. marked: "
+            "only its state was set."
         },
     )
-    state = fields.String(required=True, allow_none=True, metadata={"description": "Its state at present."})
-    previous_state = fields.String(required=True, allow_none=True, metadata={"description": "Its state before."})
+    state = fields.String(required=True, allow_none=True, metadata={"description": "The current state."})
+    previous_state = fields.String(required=True, allow_none=True, metadata={"description": "The previous state."})
     try_number = fields.Integer(required=True)
     run_is_new = fields.Boolean(
         required=True,
-        metadata={"description": "Whether the run was made for it; the other tasks of such a run are skipped."},
+        metadata={"description": "Whether the DAG run was created for it; the other tasks of such a run are skipped."},
     )
-    hostname = fields.String(required=True, allow_none=True, metadata={"description": "Where it was run."})
+    hostname = fields.String(
+        required=True, allow_none=True, metadata={"description": "The host that the task was run on."}
+    )
     log = fields.String(
-        required=True, allow_none=True, metadata={"description": "The end of its log, if it was run in the sandbox."}
+        required=True, allow_none=True, metadata={"description": "The log tail, if the task was run in the sandbox."}
     )
     log_cut = fields.Boolean(
-        required=True, allow_none=True, metadata={"description": "Whether there is more than the end."}
+        required=True, allow_none=True, metadata={"description": "Whether the log is longer than its tail."}
     )
-    seconds = fields.Float(required=True, allow_none=True, metadata={"description": "How long it took in the sandbox."})
+    seconds = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Duration in seconds, if the task was run in the sandbox."},
+    )
     warnings = fields.List(fields.String())
 
 
@@ -138,15 +147,15 @@ def run_task(
     """
     Run one task instance, and no other task of its DAG run.
 
-    With ``local`` it runs in a process of ours and the answer comes when it has ended; if that is longer than a request
-    may take, it goes on as a job (202). Without, Airflow 3 hands it to the scheduler. Airflow 2 sends it to a Celery or
-    Kubernetes executor, and runs it as with ``local`` where the executor is a local one. Where there is no run for the
-    date, one is made, in which the other tasks are skipped.
+    With ``local``, the task runs in the sandbox, and the response is sent when it has ended; at the timeout of requests
+    it continues as a job (202). Otherwise, on Airflow 3 the scheduler starts it. On Airflow 2 it is sent to a Celery or
+    Kubernetes executor; with a local executor it runs as with ``local``. If there is no run for the date, one is
+    created, in which the other tasks are skipped.
     """
     session = context.session
     if pool is not None:
         require_pool(context, pool)
-    context.warnings += [f"'{name}' has no effect here." for name in WITHOUT_EFFECT if asked.pop(name)]
+    context.warnings += [f"'{name}' has no effect." for name in WITHOUT_EFFECT if asked.pop(name)]
     options = {"pool": pool, **{name: asked.pop(name) for name in IGNORED}}
     key, date = _key(context, logical_date, asked)
     dag = dag_with_task(session, key["dag_id"], key["task_id"])
@@ -172,7 +181,7 @@ def _ran(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
 
 
 def _key(context: Context, logical_date: Any, asked: Mapping[str, Any]) -> Tuple[Dict[str, Any], Any]:
-    """Return the key of the instance that the caller named, with the id of the run that there is, or is to be."""
+    """Return the key of the task instance, with the run_id of the existing or of the new run."""
     try:
         return named_instance(context, logical_date=logical_date, **asked)[1], logical_date
     except DagRunNotFound:
@@ -204,14 +213,16 @@ def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Any) -> D
 
 
 def _begun(single_run: SingleTaskRun, session: Any) -> Dict[str, Any]:
-    """Return what was there before, and have a new run's other tasks left alone."""
+    """Return the previous state, and skip the other tasks of a new run."""
     if single_run.is_new:
         skip_the_others(single_run, session)
     return {"previous_state": single_run.state, "run_is_new": single_run.is_new}
 
 
 def _job(how: str, key: Dict[str, Any], new_run_date: Any, options: Dict[str, Any]) -> sandbox.Job:
-    """Return the job that runs the instance, or sends it to the executor; it ends what it has begun if it is killed."""
+    """
+    Return the job that runs the task instance, or sends it to the executor; its cleanup fails the try if it is killed.
+    """
     job_id = new_id()
     function = run_job.run if how == "sandbox" else run_job.send
     date = new_run_date and new_run_date.isoformat()

@@ -1,4 +1,4 @@
-"""Running one task instance for real, in a process of its own."""
+"""In the sandbox: run one task instance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from native_api.adapters.task_execution.single_task_run import (
 from native_api.adapters.task_logs.operations import end_of_log
 from native_api.errors import NotFound
 
-#: How much of the end of the task's log is given back, in bytes.
+#: Size of the returned log tail, in bytes.
 LOG_BYTES = 256 * 1024
 
 
@@ -30,7 +30,7 @@ def run(key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[st
     """
     Run the task instance of that key to the end of its try.
 
-    :param logical_date: of the run that is made where the DAG has none of that id.
+    :param logical_date: of the run that is created if the DAG has none with that id.
     """
     dag = _dag_of_file(key["dag_id"])
     begun = _begin(key, logical_date, options, job_id, waits=False)
@@ -65,7 +65,7 @@ def send(
 
 
 def give_up(key: Mapping[str, Any], run_is_new: bool, job_id: str) -> List[str]:
-    """End the job's try of the task instance, if it has begun and not ended, and leave the run as follows from it."""
+    """Fail the job's try of the task instance, if it has begun and not ended, and update the run accordingly."""
     running = airflow().running
     with airflow().session() as session:
         try:
@@ -92,7 +92,7 @@ def _dag_of_file(dag_id: str) -> Any:
 def _begin(
     key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str, waits: bool
 ) -> Dict[str, Any]:
-    """Make the run where there is none, and begin a try that is the job's own; say what was there before."""
+    """Create the run if there is none, and begin the job's own try; return the previous state."""
     running, date = airflow().running, pendulum.parse(logical_date) if logical_date else None
     with airflow().errors_as_ours(), airflow().session() as session:
         dag = dag_with_task(session, key["dag_id"], key["task_id"])
@@ -119,7 +119,7 @@ def _tried(single_run: SingleTaskRun) -> Dict[str, Any]:
 
 
 def _settle(single_run: SingleTaskRun, run_is_new: bool, session: Any) -> List[str]:
-    """Leave the run in the state that follows from the task's; return what the caller should know of it."""
+    """Update the state of the run to that of the task; return warnings for the caller."""
     if not has_ended(single_run.run):
         return []
     if single_run.state in ("deferred", "up_for_reschedule"):

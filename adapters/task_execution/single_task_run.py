@@ -1,4 +1,4 @@
-"""The run of one task instance without the others of its DAG run, which is created where there is none."""
+"""The run of one task instance without the others of its DAG run, which is created if there is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from native_api.errors import (
     TaskInstanceNotFound,
 )
 
-#: What makes dependencies be ignored, the least first.
+#: The arguments that ignore dependencies, the least first.
 _WAYS = (
     ("force",),
     ("ignore_depends_on_past",),
@@ -27,13 +27,13 @@ _WAYS = (
     ("ignore_all_dependencies",),
     ("force", "ignore_all_dependencies"),
 )
-#: What a task instance has for the id of its executor that is skipped only since another was to run alone.
+#: external_executor_id of task instances that are skipped because of a single-task run.
 LEFT_ALONE = "native_api:left alone"
 
 
 @dataclass(frozen=True)
 class SingleTaskRun:
-    """A task instance, its run and its DAG; *is_new* where the run was made for it and is not committed."""
+    """A task instance, its run and its DAG; *is_new* if the run was created for it and is not committed."""
 
     dag: Any
     run: Any
@@ -42,7 +42,7 @@ class SingleTaskRun:
 
     @property
     def key(self) -> Dict[str, Any]:
-        """What names the instance."""
+        """The key of the task instance."""
         return {name: getattr(self.instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
     @property
@@ -58,9 +58,9 @@ def state_of(instance: Any) -> Optional[str]:
 
 def lock(session: Any, key: Mapping[str, Any]) -> None:
     """
-    Have all others who lock or change the task instance of that key wait until the session's transaction ends.
+    Lock the task instance of that key until the session's transaction ends.
 
-    What is read from now on is what the one before has left. It is to be called before the instance is read.
+    Call this before the task instance is read.
     """
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import update
@@ -74,13 +74,13 @@ def lock(session: Any, key: Mapping[str, Any]) -> None:
 
 def load_single_task_run(session: Any, dag: Any, key: Mapping[str, Any], logical_date: Any) -> SingleTaskRun:
     """
-    Return the task instance of that key, in a new run for *logical_date* where the DAG has none of that id.
+    Return the task instance of that key, in a new run for *logical_date* if the DAG has none with that id.
 
-    :raises TaskInstanceNotFound: the run has no such instance.
-    :raises Invalid: a new run would have none, or the task is mapped and no instance of it is named.
+    :raises TaskInstanceNotFound: the run has no such task instance.
+    :raises Invalid: a new run would have none, or the task is mapped and there is no map_index.
     """
     if airflow().is_mapped(dag.get_task(key["task_id"])) and key["map_index"] < 0:
-        raise Invalid({"map_index": [f"The task '{key['task_id']}' is mapped: name one of its instances."]})
+        raise Invalid({"map_index": [f"The task '{key['task_id']}' is mapped: send a map_index."]})
     try:
         run, is_new = find_run(session, key["dag_id"], key["run_id"], None), False
         # It may have been read before the instance was locked.
@@ -91,7 +91,7 @@ def load_single_task_run(session: Any, dag: Any, key: Mapping[str, Any], logical
         run, is_new = _made(session, dag, key["run_id"], logical_date), True
     instance = run.get_task_instance(key["task_id"], map_index=key["map_index"], session=session)
     if instance is None and is_new:
-        reason = f"A run for this date would have no such instance of the task '{key['task_id']}'."
+        reason = f"A DAG run for this date would have no such instance of the task '{key['task_id']}'."
         raise Invalid({"logical_date": [reason]})
     if instance is None:
         raise TaskInstanceNotFound(**key)
@@ -117,11 +117,11 @@ def _made(session: Any, dag: Any, run_id: str, logical_date: Any) -> Any:
 
 def require_ready(single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Any) -> None:
     """
-    Raise unless the instance may run now.
+    Raise unless the task instance can run now.
 
-    :param waits: it need not find a place at once.
-    :raises TaskInstanceBusy: it runs, or is about to.
-    :raises DependenciesUnmet: it has dependencies that are not met and not to be ignored.
+    :param waits: a free slot is not required.
+    :raises TaskInstanceBusy: it is running or queued.
+    :raises DependenciesUnmet: it has unmet dependencies that are not ignored.
     """
     require_idle(single_run)
     if options["pool"] is not None:
@@ -136,7 +136,7 @@ def require_ready(single_run: SingleTaskRun, options: Mapping[str, Any], waits: 
 def _ignoring_arguments(
     single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Any
 ) -> Optional[List[str]]:
-    """Return the arguments that ignore no more than is unmet, or None where not all of it can be ignored."""
+    """Return the arguments that ignore the unmet dependencies and no others, None if one cannot be ignored."""
     for names in _WAYS:
         ignoring = airflow().running.dependencies({**options, **dict.fromkeys(names, True)}, waits)
         if not unmet(single_run.instance, ignoring, session):
@@ -145,7 +145,7 @@ def _ignoring_arguments(
 
 
 def require_idle(single_run: SingleTaskRun) -> None:
-    """Raise :class:`TaskInstanceBusy` where the instance runs, or is about to."""
+    """Raise :class:`TaskInstanceBusy` if the task instance is running or queued."""
     from airflow.utils.state import State, TaskInstanceState
 
     busy = {*State.unfinished} - {None, TaskInstanceState.UP_FOR_RETRY, TaskInstanceState.UP_FOR_RESCHEDULE}
@@ -157,14 +157,14 @@ def require_idle(single_run: SingleTaskRun) -> None:
 
 
 def has_ended(run: Any) -> bool:
-    """Return whether the run is over."""
+    """Return whether the run has ended."""
     from airflow.utils.state import State
 
     return run.state in State.finished_dr_states
 
 
 def skip_the_others(single_run: SingleTaskRun, session: Any) -> None:
-    """Have nobody start the other task instances of a run that was made for this one."""
+    """Skip the other task instances of a run that was created for this one."""
     from airflow.utils.state import TaskInstanceState
 
     for other in _others(single_run, session):
@@ -174,14 +174,14 @@ def skip_the_others(single_run: SingleTaskRun, session: Any) -> None:
 
 
 def require_others_ended(single_run: SingleTaskRun, session: Any) -> None:
-    """Raise :class:`OthersWouldStart` where the scheduler would start other tasks of the run together with this one."""
+    """Raise :class:`OthersWouldStart` if the scheduler would start other tasks of the run together with this one."""
     waiting = tasks_to_start(single_run, session)
     if waiting:
         raise OthersWouldStart(single_run.run.dag_id, single_run.run.run_id, waiting)
 
 
 def tasks_to_start(single_run: SingleTaskRun, session: Any) -> List[str]:
-    """Return the other tasks that the scheduler would start if a run that has ended went on."""
+    """Return the other tasks that the scheduler would start if an ended run continued."""
     from airflow.utils.state import State, TaskInstanceState
 
     # It adds the tasks that the DAG has got since, and those that it has got back.
@@ -196,13 +196,16 @@ def tasks_to_start(single_run: SingleTaskRun, session: Any) -> List[str]:
 
 def go_on(single_run: SingleTaskRun, session: Any) -> List[str]:
     """
-    Have the scheduler see the run to its end where nothing but this task goes on with it.
+    Let the scheduler end the run if this is its only task that continues.
 
-    :return: what the caller should know where it does not.
+    :return: warnings, if the scheduler does not.
     """
     waiting = tasks_to_start(single_run, session)
     if waiting:
-        return [f"The run has ended; to go on, the task needs it to, and {', '.join(waiting)} would start too."]
+        return [
+            "The run has ended. The task can only continue in a running one, which would also start "
+            f"{', '.join(waiting)}."
+        ]
     airflow().running.go_on(single_run.run, session)
     if is_paused(single_run.run.dag_id, session):
         return [f"The DAG '{single_run.run.dag_id}' is paused: the run ends when it is unpaused."]
@@ -218,7 +221,7 @@ def is_paused(dag_id: str, session: Any) -> bool:
 
 
 def latest_try(single_run: SingleTaskRun) -> Dict[str, Any]:
-    """Return the instance and its latest try as answers show them."""
+    """Return the task instance and its latest try in the format of a response."""
     latest = single_run.instance
     return {
         **single_run.key,

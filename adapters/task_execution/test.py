@@ -1,4 +1,4 @@
-"""Tests of tasks: run with nothing recorded."""
+"""Test a task: run it and record nothing."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from native_api.host import new_id
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
 
-#: What Airflow calls the runs that it makes for a test.
+#: Prefix of the run_ids that Airflow creates for a test.
 TEMPORARY = "__airflow_temporary_run_native_api_"
 
 
 class TestTask(InBackground, OneTaskInstance):
-    """Which task instance to test, and how; there need be no run for the date, which is the present by default."""
+    """The task instance to test; a run is not required, and the logical date is now by default."""
 
     needs_a_run = False
 
-    dry_run = switch("Only say what the task would do: its template fields are rendered.")
+    dry_run = switch("If true, only render the template fields of the task.")
     task_params = JSONObject(
-        load_default=dict, metadata={"description": "Params for the task, a JSON object, over those of its file."}
+        load_default=dict,
+        metadata={"description": "Params that override those of the DAG file: a JSON object, or its text."},
     )
 
     @post_load
@@ -46,32 +47,38 @@ class TestTask(InBackground, OneTaskInstance):
 
 
 class TestedTask(OnTrial):
-    """How a task ended that was tested."""
+    """The result of a test."""
 
     dry_run = fields.Boolean(required=True)
     state = fields.String(
         allow_none=True,
         metadata={
-            "description": "success, failed, skipped, or up_for_reschedule for a sensor that wants to look again "
-            "later; null after a dry run."
+            "description": "success, failed, skipped, or up_for_reschedule for a sensor that would be rescheduled; "
+            "null for a dry run."
         },
     )
     exit_code = fields.Integer(
         required=True,
         metadata={
-            "description": "0, or 1 where the task failed; where it ended its process, what that ended with, but not 0."
+            "description": "0, or 1 if the task failed. If the task ended its process, the exit code of that, but 1 "
+            "instead of 0."
         },
     )
-    exception = fields.String(allow_none=True, metadata={"description": "What the task raised."})
-    message = fields.String(allow_none=True, metadata={"description": "What the exception says."})
+    exception = fields.String(
+        allow_none=True, metadata={"description": "The class of the exception that the task raised."}
+    )
+    message = fields.String(allow_none=True, metadata={"description": "The message of the exception."})
     template_fields = fields.List(
-        fields.Nested(RenderedField), allow_none=True, metadata={"description": "After a dry run, what they became."}
+        fields.Nested(RenderedField),
+        allow_none=True,
+        metadata={"description": "For a dry run: the rendered template fields."},
     )
     return_value = fields.Raw(
-        allow_none=True, metadata={"description": "What the task returned, or what it would have put in XCom."}
+        allow_none=True,
+        metadata={"description": "The return value of the task, which it would have pushed as an XCom."},
     )
     return_value_is_repr = fields.Boolean(
-        required=True, metadata={"description": "Whether JSON cannot hold the value, which is described then."}
+        required=True, metadata={"description": "If true, JSON cannot represent the value, and its repr is returned."}
     )
 
 
@@ -100,9 +107,9 @@ def test_task(
     """
     Test a task as its DAG file defines it now; its dependencies are ignored, and nothing is recorded.
 
-    Where neither a date nor a run is named, it is tested for the present moment. No run is made or changed that
-    anybody else sees, whether there is one for the date or not. The XComs of a run that
-    exists are there for the task; what it pushes itself is not kept. A task that fails is an answer, not an error.
+    Without a logical date or a run, the task is tested for now. No DAG run is created or changed that others can see.
+    The task can pull the XComs of an existing run; XComs that it pushes are discarded. If the task fails, the response
+    is a result with the state failed, not an error.
     """
     named = instance_on_trial(context, **instance)
     return jobs.run(context, _job(named, dry_run, task_params), in_background=in_background)
@@ -116,7 +123,7 @@ def _tested(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
 
 
 def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> sandbox.Job:
-    """Return the job, whose run is named after it so that another can remove that."""
+    """Return the job. The id of its temporary run is known beforehand, so that the cleanup can delete it."""
     job_id = new_id()
     run_id = f"{TEMPORARY}{job_id}__"
     cleanup = {"dag_id": named["dag_id"], "temporary_run_id": run_id}
@@ -131,7 +138,7 @@ def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> s
 
 
 def _broken_off(exc: NativeApiError) -> Dict[str, Any]:
-    """Return how a task ended that took its process with it, or was stopped."""
+    """Return the result of a task that ended its process, or was stopped."""
     # One that ends its process with 0 has not come to its end either.
     exit_code = (exc.exit_code or 1) if isinstance(exc, UserCodeCrashed) else -signal.SIGTERM
     return {

@@ -1,4 +1,4 @@
-"""In the sandbox: a task run on trial."""
+"""In the sandbox: the test run of a task."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from native_api.errors import Invalid
 
 def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **named: Any) -> Dict[str, Any]:
     """
-    Run a task as its file has it now, without its dependencies, and leave nothing of it.
+    Run a task as its file defines it now, ignore its dependencies, and record nothing.
 
-    :param temporary_run_id: the id of the run that it gets where it needs one.
-    :param named: what :func:`~.rendering.instance_of` takes.
+    :param temporary_run_id: the id of the temporary run, if one is required.
+    :param named: the arguments of :func:`~.render_job.instance_of`.
     """
     os.environ["AIRFLOW_TEST_MODE"] = "True"
     instance = render_job.instance_of(**named)
@@ -33,7 +33,7 @@ def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **na
 
 
 def _told(outcome: Outcome) -> Dict[str, Any]:
-    """Return how the task ended."""
+    """Return the result of the task."""
     error = outcome.error
     return {
         "state": outcome.state,
@@ -45,12 +45,12 @@ def _told(outcome: Outcome) -> Dict[str, Any]:
 
 
 def delete_leftovers(dag_id: str, temporary_run_id: str) -> None:
-    """Remove what a trial has left that was killed."""
+    """Delete the rows of a test run that was killed."""
     airflow().test_runs.delete_leftovers(dag_id, temporary_run_id)
 
 
 def _give(task: Any, params: Dict[str, Any]) -> None:
-    """Give the task those params, as they were in its file."""
+    """Set those params on the task, as if its file had them."""
     from airflow.exceptions import ParamValidationError
 
     try:

@@ -1,4 +1,4 @@
-"""Clearing: let tasks run again as if they never had."""
+"""Clear task instances, so that they run again."""
 
 from __future__ import annotations
 
@@ -30,31 +30,38 @@ from native_api.registry import Context, operation
 
 
 class ClearTasks(Subdir):
-    """What is to run again."""
+    """The task instances to clear."""
 
     dag_id = dag_id_field()
-    run_id = Text(texts.ID, metadata={"description": "Clear in this run only."})
-    logical_date = DateTime(metadata={"description": "Clear in the run with this logical date only."})
-    execution_date = DateTime(metadata={"description": "Another name of logical_date."})
-    start_date = DateTime(metadata={"description": "Clear in runs with this logical date or a later one."})
-    end_date = DateTime(metadata={"description": "Clear in runs with this logical date or an earlier one."})
+    run_id = Text(texts.ID, metadata={"description": "Clear only in the DAG run with this run_id."})
+    logical_date = DateTime(metadata={"description": "Clear only in the DAG run with this logical date."})
+    execution_date = DateTime(metadata={"description": "Alias of logical_date."})
+    start_date = DateTime(metadata={"description": "Clear in DAG runs with this logical date or a later one."})
+    end_date = DateTime(metadata={"description": "Clear in DAG runs with this logical date or an earlier one."})
     task_id = Text(texts.ID, shortest=1, metadata={"description": "Clear this task."})
     task_ids = Texts(texts.ID, metadata={"description": "Clear these tasks."})
     map_index = Whole(
         validate=validate.Range(min=-1, max=LARGEST),
-        metadata={"description": "With task_id: only this instance of a mapped task; all of them by default."},
+        metadata={
+            "description": "With task_id: only the mapped task instance with this index. By default, all of them."
+        },
     )
-    task_regex = Pattern(metadata={"description": "A regular expression (RE2) that is looked for in the tasks' ids."})
-    upstream = switch("Clear the tasks before those too.")
-    downstream = switch("Clear the tasks after those too.")
-    only_failed = switch("Only task instances that have failed, or whose upstream has.")
-    only_running = switch("Only task instances that are running.")
-    exclude_subdags = switch("Airflow 2: leave SubDAGs, and DAGs that a marker leads to, as they are.")
-    exclude_parentdag = switch("Airflow 2: leave the DAG that a SubDAG is in as it is.")
+    task_regex = Pattern(
+        metadata={"description": "Clear the tasks whose task_id matches this regular expression (RE2) anywhere."}
+    )
+    upstream = switch("If true, also clear upstream tasks.")
+    downstream = switch("If true, also clear downstream tasks.")
+    only_failed = switch("If true, clear only task instances in the state failed or upstream_failed.")
+    only_running = switch("If true, clear only running task instances.")
+    exclude_subdags = switch("Airflow 2: if true, do not clear SubDAGs, nor DAGs that an ExternalTaskMarker refers to.")
+    exclude_parentdag = switch("Airflow 2: if true, do not clear the parent DAG of a SubDAG.")
     dry_run = Flag(
-        load_default=True, metadata={"description": "Return what would be cleared, and clear nothing; true by default."}
+        load_default=True,
+        metadata={
+            "description": "If true, the default, return the task instances that would be cleared, and clear nothing."
+        },
     )
-    no_confirm = switch("Accepted, as the command line has it; nothing is asked here in any case.")
+    no_confirm = switch("Ignored: there is no confirmation prompt. Accepted since the command line has it.")
 
     @validates_schema
     def _one_way(self, data: Mapping[str, Any], **kwargs: Any) -> None:
@@ -64,16 +71,16 @@ class ClearTasks(Subdir):
         )
         for names, noun in ((run, "run"), (tasks, "tasks")):
             if len(names) > 1:
-                raise ValidationError(f"Name the {noun} once, not by {' and by '.join(names)}.", names[-1])
+                raise ValidationError(f"Identify the {noun} once, not by {' and by '.join(names)}.", names[-1])
         if run and (data.get("start_date") or data.get("end_date")):
-            raise ValidationError("Name the run, or a range of dates, not both.", run[0])
+            raise ValidationError("Send the run or a range of dates, not both.", run[0])
         if data.get("task_ids") == []:
-            raise ValidationError("Name a task.", "task_ids")
+            raise ValidationError("Must not be empty; send a task_id.", "task_ids")
         if data.get("map_index") is not None and tasks != ["task_id"]:
-            raise ValidationError("Name the task by task_id, too.", "map_index")
+            raise ValidationError("Requires task_id.", "map_index")
         first, last = data.get("start_date"), data.get("end_date")
         if first and last and first > last:
-            raise ValidationError("Must not be before start_date.", "end_date")
+            raise ValidationError("Must not be earlier than start_date.", "end_date")
 
     @post_load
     def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
@@ -81,17 +88,17 @@ class ClearTasks(Subdir):
 
 
 class ClearedInstance(Schema):
-    """A task instance, and the state that it had."""
+    """A cleared task instance, and its previous state."""
 
     dag_id = fields.String(required=True)
     run_id = fields.String(required=True)
     task_id = fields.String(required=True)
     map_index = fields.Integer(required=True)
-    state = fields.String(allow_none=True, metadata={"description": "The state before."})
+    state = fields.String(allow_none=True, metadata={"description": "The previous state."})
 
 
 class ClearedTasks(Schema):
-    """What was cleared, or would be."""
+    """The task instances that were, or would be, cleared."""
 
     dag_id = fields.String(required=True)
     dry_run = fields.Boolean(required=True)
@@ -116,7 +123,7 @@ def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
 
 
 def _regex(arguments: Mapping[str, Any]) -> Optional[str]:
-    """Return the expression that matches the tasks, and no others."""
+    """Return the expression that matches exactly these tasks."""
     named = arguments.get("task_ids") or list(filter(None, [arguments.get("task_id")]))
     regex: Optional[str] = arguments.get("task_regex")
     return f"^({'|'.join(map(re.escape, named))})$" if named else regex
@@ -150,10 +157,9 @@ def clear_tasks(
     """
     Clear task instances so that Airflow runs them again; by default a dry run that only lists them.
 
-    As in Airflow's REST API nothing is cleared unless dry_run is false. The tasks are those that are named, or whose
-    id the expression matches, or all, with the tasks before and after them where that is asked for; the runs are the
-    one that is named, or those of the range of dates, or all. Needs the right on every DAG that is touched, the ones
-    that markers lead to included.
+    As in Airflow's REST API, nothing is cleared unless dry_run is false. Without task_id, task_ids and task_regex all
+    tasks are cleared; without a run or a range of dates, in all DAG runs. Requires the permission on every affected
+    DAG, including those that an ExternalTaskMarker refers to.
     """
     session = context.session
     active_dag(context, dag_id, subdir)
@@ -168,7 +174,7 @@ def clear_tasks(
         chosen_ids = [(task_id, map_index) if chosen == task_id else chosen for chosen in chosen_ids]
     for name in airflow().without_subdags():
         if which[name]:
-            context.warnings.append(f"'{name}' means nothing here: this Airflow has no SubDAGs.")
+            context.warnings.append(f"'{name}' has no effect: this version of Airflow has no SubDAGs.")
     chosen = {
         "task_ids": chosen_ids,
         "start_date": which.pop("start_date", None),
@@ -179,7 +185,9 @@ def clear_tasks(
     shown = [_shown(instance) for instance in airflow().cleared(dag, run, **dict(chosen))]
     for other in sorted({instance["dag_id"] for instance in shown} - {dag_id}):
         clearing = Access(Resource.TASK_INSTANCE, "PUT")
-        context.caller.require_of_another(clearing, other, "clear all DAGs that markers of these tasks lead to")
+        context.caller.require_of_another(
+            clearing, other, "clear all DAGs that ExternalTaskMarkers of these tasks refer to"
+        )
     if not dry_run and shown:
         airflow().clear(dag, run, **dict(chosen))
     ordered = sorted(shown, key=lambda instance: tuple(str(value) for value in list(instance.values())[:4]))
@@ -197,7 +205,7 @@ def _task_ids(dag: Any, names: Optional[List[str]], upstream: bool, downstream: 
 
 
 def _require_instance(session: Any, dag_id: str, run: Any, task_id: str, map_index: int) -> None:
-    """Raise where the caller named a task instance that is not there."""
+    """Raise :class:`TaskInstanceNotFound` if the requested task instance does not exist."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 

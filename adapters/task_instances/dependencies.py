@@ -1,4 +1,4 @@
-"""Why a task does not start: the dependencies that the scheduler finds unmet."""
+"""The unmet dependencies that keep a task instance from starting."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from native_api.registry import Context, operation
 
 
 class Dependency(Schema):
-    """A dependency that is not met."""
+    """An unmet dependency."""
 
     name = fields.String(required=True)
     reason = fields.String(required=True)
 
 
 class FailedDependencies(Schema):
-    """What keeps a task instance from starting."""
+    """The unmet dependencies of a task instance."""
 
     dag_id = fields.String(required=True)
     task_id = fields.String(required=True)
-    run_id = fields.String(allow_none=True, metadata={"description": "null where there is no run for the date."})
+    run_id = fields.String(allow_none=True, metadata={"description": "null if there is no run for the date."})
     map_index = fields.Integer(required=True)
     dependencies = fields.List(fields.Nested(Dependency), required=True)
 
@@ -46,7 +46,7 @@ def task_failed_deps(context: Context, **instance: Any) -> Dict[str, Any]:
     """
     Return the unmet dependencies that keep a task instance from starting, by name and reason.
 
-    For a date that has no run the answer is what would hold for one; nothing is changed by asking.
+    For a date without a run, the dependencies of a hypothetical run are returned. Nothing is changed.
     """
     session, date = context.session, instance.get("logical_date")
     try:
@@ -92,7 +92,7 @@ def _failed(session: Any, dag: Any, key: Mapping[str, Any], run: Any) -> List[Di
 
 
 def unmet(instance: Any, dep_context: Any, session: Any) -> List[Dict[str, str]]:
-    """Return the dependencies of Airflow's *dep_context* that a task instance does not meet, by name."""
+    """Return the unmet dependencies of a task instance in Airflow's *dep_context*, by name."""
     statuses = instance.get_failed_dep_statuses(dep_context=dep_context, session=session)
     found = [{"name": status.dep_name, "reason": status.reason} for status in statuses]
     return sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))

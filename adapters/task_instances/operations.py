@@ -1,4 +1,4 @@
-"""Task instances: tell the state of one, list them, and the fields that one was run with."""
+"""Task instances: state, list, stored rendered fields."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from native_api.errors import NothingRendered
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
-#: What lists of task instances are ordered by, besides the task's id.
+#: Values of order_by, in addition to task_id.
 ORDER = ("logical_date", "dag_id", "run_id", "state", "start_date", "end_date", "duration")
 
 
 class OneTaskInstance(OneRun):
-    """Names one task instance of a run."""
+    """Identify a task instance of a DAG run."""
 
-    task_id = Text(texts.ID, shortest=1, required=True, metadata={"description": "The id of the task."})
+    task_id = Text(texts.ID, shortest=1, required=True, metadata={"description": "The task_id of the task."})
     map_index = Whole(
         load_default=-1,
         validate=validate.Range(min=-1, max=LARGEST),
-        metadata={"description": "Which instance of a mapped task; -1 for a task that is not mapped."},
+        metadata={"description": "The index of a mapped task instance; -1 if the task is not mapped."},
     )
 
 
@@ -50,7 +50,9 @@ class TaskInstance(RunDates):
     run_id = fields.String(required=True)
     task_id = fields.String(required=True)
     map_index = fields.Integer(required=True)
-    state = fields.String(allow_none=True, metadata={"description": "null until the scheduler has looked at it."})
+    state = fields.String(
+        allow_none=True, metadata={"description": "The state; null until the scheduler has examined the task instance."}
+    )
     try_number = fields.Integer(required=True)
     operator = fields.String(allow_none=True)
     start_date = DateTime(allow_none=True)
@@ -59,7 +61,7 @@ class TaskInstance(RunDates):
 
 
 def instance_command(verb: str) -> Callable[[Mapping[str, Any]], List[str]]:
-    """Return what gives the words after ``airflow`` for ``airflow tasks <verb>`` of one task instance."""
+    """Return a function that returns the arguments of ``airflow tasks <verb>`` for a task instance."""
 
     def command(arguments: Mapping[str, Any]) -> List[str]:
         run = arguments.get("run_id") or arguments["logical_date"].isoformat()
@@ -91,11 +93,11 @@ def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
 
 
 class ListTaskInstances(Subdir, RunFilters, Schema.from_dict(page_fields("task_id", *ORDER))):  # type: ignore[misc]
-    """Which task instances to list."""
+    """Filters of the list of task instances."""
 
-    run_id = Text(texts.ID, metadata={"description": "Only task instances of the runs with this id."})
+    run_id = Text(texts.ID, metadata={"description": "Only task instances of DAG runs with this run_id."})
     task_id = Text(texts.ID, metadata={"description": "Only instances of this task."})
-    state = States(metadata={"description": "Only task instances in one of these states; none: without one."})
+    state = States(metadata={"description": "Only task instances in one of these states; none means no state."})
 
 
 class TaskInstances(Schema):
@@ -161,7 +163,9 @@ class RenderedFields(Schema):
     run_id = fields.String(required=True)
     task_id = fields.String(required=True)
     map_index = fields.Integer(required=True)
-    rendered_fields = StoredObject(required=True, metadata={"description": "Each template field as it was rendered."})
+    rendered_fields = StoredObject(
+        required=True, metadata={"description": "The rendered value of each template field."}
+    )
 
 
 @operation(

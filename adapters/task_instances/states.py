@@ -18,21 +18,21 @@ from native_api.registry import Context, operation
 
 
 class SetTaskState(OneTaskInstance):
-    """Which task instances get which state."""
+    """The task instances, and their new state."""
 
     state = fields.String(
         required=True,
         validate=OneOf(["success", "failed", "skipped"]),
-        metadata={"description": "success, failed or skipped."},
+        metadata={"description": "The new state: success, failed or skipped."},
     )
-    upstream = switch("The tasks before it too.")
-    downstream = switch("The tasks after it too.")
-    future = switch("In later runs too.")
-    past = switch("In earlier runs too.")
+    upstream = switch("If true, also set upstream tasks.")
+    downstream = switch("If true, also set downstream tasks.")
+    future = switch("If true, also set them in later DAG runs.")
+    past = switch("If true, also set them in earlier DAG runs.")
 
 
 class ChangedInstance(Schema):
-    """A task instance, and the state that it has now."""
+    """A task instance, and its new state."""
 
     dag_id = fields.String(required=True)
     run_id = fields.String(required=True)
@@ -42,7 +42,7 @@ class ChangedInstance(Schema):
 
 
 class ChangedStates(Schema):
-    """The state that was set, and the task instances that it changed."""
+    """The state, and the task instances that were set to it."""
 
     dag_id = fields.String(required=True)
     run_id = fields.String(required=True)
@@ -75,8 +75,8 @@ def set_task_state(
     """
     Set the state of a task instance, as marking it in Airflow's UI does.
 
-    Without map_index all instances of a mapped task are set. What failed after the task is cleared, so that the run
-    goes on; what is to fail with it, by downstream, is not.
+    Without map_index, all instances of a mapped task are set. Failed downstream task instances are cleared, so that the
+    run continues, except those that downstream sets to failed.
     """
     session = context.session
     run, key = named_instance(context, **instance)
@@ -90,7 +90,7 @@ def set_task_state(
 
 
 def changed_states(key: Mapping[str, Any], state: str, changed: List[Any]) -> Dict[str, Any]:
-    """Return the state that was set in a run, and the task instances that it changed, as :class:`ChangedStates`."""
+    """Return the state and the task instances that were set to it, as :class:`ChangedStates`."""
     instances = [
         {
             **{name: getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")},

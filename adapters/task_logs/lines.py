@@ -1,4 +1,4 @@
-"""Lines of a task's log: by their parts and as text, and how many of them an answer takes."""
+"""Lines of a task log: structured and as text, and the maximum number of them in a response."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any, Deque, Dict, Iterable, List, Mapping, Optional, Tuple
 
-#: How much text an answer has at most.
+#: Maximum size of the text in a response, in bytes.
 LOG_BYTES = 1024 * 1024
 
-#: A line of text as [logging] log_format has it unless it is configured otherwise.
+#: A line in the default [logging] log_format.
 _FORMAT = re.compile(
     r"\[(?P<timestamp>[^\]]{19,35})\] \{(?P<filename>[^}]*):(?P<lineno>\d+)\} (?P<level>[A-Z]+) - (?P<event>.*)", re.S
 )
@@ -30,17 +30,17 @@ class LogLine:
 
     @property
     def size(self) -> int:
-        """How many bytes the text has, with the line's end."""
+        """Size of the text in bytes, including the line end."""
         return len(self.text.encode("utf-8", "replace")) + 1
 
     def cut(self, size: int) -> LogLine:
-        """Return the beginning of the line, as much as fits into *size* bytes."""
+        """Return the line, truncated to *size* bytes."""
         text = self.text.encode("utf-8", "replace")[: size - 1].decode("utf-8", "ignore")
         return replace(self, event=self.event[: len(text)], text=text, context={})
 
 
 def line_of(fields: Mapping[str, Any]) -> LogLine:
-    """Return a line by its parts, whether Airflow wrote it with structure or as text."""
+    """Return the parsed line, whether Airflow wrote it structured or as text."""
     rest = dict(fields)
     event, timestamp = str(rest.pop("event")), rest.pop("timestamp", None)
     level, logger = rest.pop("level", None), rest.pop("logger", None)
@@ -66,7 +66,7 @@ def _moment(text: str) -> Optional[datetime.datetime]:
 
 
 def _text(line: LogLine) -> str:
-    """Return the text of a line that Airflow 3 wrote with structure, in the form that Airflow 2 writes."""
+    """Return the text of a structured line of Airflow 3 in the format of Airflow 2."""
     # The first 3.x note which channel a line was printed on, which is no part of it.
     context = {name: value for name, value in line.context.items() if name != "chan"}
     place, number, errors = (context.pop(name, None) for name in ("filename", "lineno", "error_detail"))
@@ -81,7 +81,7 @@ def _text(line: LogLine) -> str:
 
 
 def _traceback(errors: Any) -> List[str]:
-    """Return the exceptions of a line as Python prints them; whatever is no exception is passed over."""
+    """Return the exceptions of a line as Python prints them; other values are skipped."""
     lines: List[str] = []
     for error in errors if isinstance(errors, list) else ():
         if isinstance(error, dict):
@@ -93,7 +93,7 @@ def _traceback(errors: Any) -> List[str]:
 
 
 def head(lines: Iterable[LogLine]) -> Tuple[List[LogLine], bool]:
-    """Return the lines that fit into an answer, one of them at least, and whether there are more."""
+    """Return the lines that fit into a response, at least one, and whether there are more."""
     shown: List[LogLine] = []
     size = 0
     for line in lines:
@@ -106,10 +106,10 @@ def head(lines: Iterable[LogLine]) -> Tuple[List[LogLine], bool]:
 
 def tail(lines: Iterable[LogLine], most_lines: int, most_bytes: int) -> Tuple[List[LogLine], bool, int]:
     """
-    Return the last lines, one of them at least, whether an answer's bound made them fewer, and how many there are.
+    Return the last lines, at least one, whether the maximum size of a response truncated them, and their number.
 
-    :param most_lines: how many lines to give at most.
-    :param most_bytes: how many bytes they may have.
+    :param most_lines: maximum number of lines.
+    :param most_bytes: maximum size, in bytes.
     """
     shown: Deque[LogLine] = deque()
     size, count, bound = 0, 0, min(most_bytes, LOG_BYTES)

@@ -1,4 +1,4 @@
-"""Logs of tasks, through Airflow's own reader: whole, part by part, or their end."""
+"""Task logs, read by Airflow's own log handlers: completely, in parts, or the log tail."""
 
 from __future__ import annotations
 
@@ -22,39 +22,46 @@ from native_api.registry import Context, operation
 
 
 class AskedLog(OneTaskInstance):
-    """Which log, and how much of it."""
+    """The log to return, and the part of it."""
 
     try_number = Whole(
-        validate=validate.Range(min=1, max=LARGEST), metadata={"description": "Which try; left out, the latest."}
+        validate=validate.Range(min=1, max=LARGEST),
+        metadata={"description": "The try number. By default, that of the latest try."},
     )
     tail_lines = Whole(
-        validate=validate.Range(min=1, max=LARGEST), metadata={"description": "Only the last lines, that many."}
+        validate=validate.Range(min=1, max=LARGEST), metadata={"description": "Return only this number of last lines."}
     )
     tail_bytes = Whole(
         validate=validate.Range(min=1, max=LARGEST),
-        metadata={"description": "Only the last lines, as many as fit into that many bytes."},
+        metadata={"description": "Return only the last lines that fit into this number of bytes."},
     )
     continuation_token = Text(
         texts.TOKEN,
-        metadata={"description": "What an earlier answer gave, to read on from where that ended."},
+        metadata={"description": "The continuation_token of an earlier response, to continue after it."},
     )
 
     @validates_schema
     def _one_part(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         given = [name for name in ("tail_lines", "tail_bytes", "continuation_token") if name in data]
         if len(given) > 1:
-            raise ValidationError(f"Is another part of the log than {given[0]} names.", given[-1])
+            raise ValidationError(
+                f"Cannot be combined with {given[0]}, which selects another part of the log.", given[-1]
+            )
 
 
 class Line(Schema):
     """A line of a log."""
 
-    timestamp = DateTime(allow_none=True, metadata={"description": "null where the line does not begin with one."})
-    level = fields.String(allow_none=True, metadata={"description": "info, error, …; null where the line has none."})
-    logger = fields.String(allow_none=True, metadata={"description": "The logger's name; Airflow 2 writes none."})
+    timestamp = DateTime(
+        allow_none=True, metadata={"description": "The timestamp; null if the line does not begin with one."}
+    )
+    level = fields.String(
+        allow_none=True, metadata={"description": "The level, for example info; null if the line has none."}
+    )
+    logger = fields.String(allow_none=True, metadata={"description": "The name of the logger; null on Airflow 2."})
     event = fields.String(required=True, metadata={"description": "The message."})
     context = fields.Dict(
-        required=True, metadata={"description": "What else the line has: filename, lineno, error_detail, …"}
+        required=True, metadata={"description": "Further fields of the line: filename, lineno, error_detail, …"}
     )
 
 
@@ -65,27 +72,31 @@ class TaskLog(Schema):
     run_id = fields.String(required=True)
     task_id = fields.String(required=True)
     map_index = fields.Integer(required=True)
-    try_number = fields.Integer(required=True, metadata={"description": "0 where the task has not run yet."})
+    try_number = fields.Integer(
+        required=True, metadata={"description": "The try number; 0 if the task has not run yet."}
+    )
     latest_try_number = fields.Integer(required=True)
-    state = fields.String(allow_none=True, metadata={"description": "The state of the task instance at present."})
+    state = fields.String(allow_none=True, metadata={"description": "The current state of the task instance."})
     content = fields.String(required=True, metadata={"description": "The log as text."})
-    lines = fields.List(fields.Nested(Line), required=True, metadata={"description": "The same, line by line."})
+    lines = fields.List(fields.Nested(Line), required=True, metadata={"description": "The parsed lines of the log."})
     sources = fields.List(
-        fields.String(), required=True, metadata={"description": "Where Airflow looked for the log, in its words."}
+        fields.String(), required=True, metadata={"description": "The source of the log, in Airflow's words."}
     )
     truncated = fields.Boolean(
         required=True,
-        metadata={"description": f"Whether there is more than the {LOG_BYTES} bytes that an answer has at most."},
+        metadata={"description": f"Whether the response was truncated to its maximum of {LOG_BYTES} bytes."},
     )
-    end_of_log = fields.Boolean(required=True, metadata={"description": "Whether nothing follows any more."})
+    end_of_log = fields.Boolean(required=True, metadata={"description": "Whether the end of the log is reached."})
     continuation_token = fields.String(
-        required=True, allow_none=True, metadata={"description": "Reads on from here; null at the end of the log."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "Send it to continue from here; null at the end of the log."},
     )
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place in the log of a try: what leads the handler to a part of it, and the lines of that to pass over."""
+    """A position in the log of a try: the metadata of the log handler, and the number of lines to skip."""
 
     try_number: int
     metadata: Mapping[str, Any]
@@ -111,9 +122,9 @@ def task_log(
     """
     Return the log of a task instance from wherever Airflow is configured to store it.
 
-    An answer has 1 MiB of text at most. While ``end_of_log`` is false, ``continuation_token`` reads on. A task that
-    has not run yet has the try 0, whose log is empty. Once a try has ended, the last lines of a large file are read
-    from its end.
+    A response has a maximum of 1 MiB of text. If ``end_of_log`` is false, send ``continuation_token`` to continue. A
+    task that has not run yet has the try number 0 and an empty log. After the end of a try, the last lines of a large
+    file are read from its end.
     """
     session = context.session
     _, key = named_instance(context, **instance)
@@ -134,7 +145,7 @@ def task_log(
 
 
 def _instance(session: Any, key: Mapping[str, Any]) -> Tuple[Any, int]:
-    """Return a task instance, and the number of its latest try."""
+    """Return a task instance and its latest try number."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
@@ -154,7 +165,7 @@ def _read(
     tail_lines: int,
     tail_bytes: int,
 ) -> Tuple[Dict[str, Any], Place]:
-    """Return the part of the log that is asked for, and the place after it."""
+    """Return the requested part of the log, and the position after it."""
     from airflow.utils.state import State
 
     if place.try_number == 0:
@@ -188,7 +199,7 @@ def _read(
 
 
 def end_of_log(session: Any, key: Mapping[str, Any], size: int) -> Tuple[str, bool]:
-    """Return the end of the log of the latest try, of *size* bytes at most, and whether there is more."""
+    """Return the log tail of the latest try, at most *size* bytes, and whether there is more."""
     row, latest = _instance(session, key)
     answer, _ = _read(session, row, Place(latest, {}, 0), latest, LARGEST, size)
     return answer["content"], answer["truncated"]
@@ -201,9 +212,9 @@ def _token(key: Mapping[str, Any], place: Place) -> str:
 
 def _place(token: Optional[str], key: Mapping[str, Any], try_number: Optional[int]) -> Optional[Place]:
     """
-    Return the place that a token leads to, or None where there is none or the task had not run.
+    Return the position of a token, None if there is no token or the task had not run.
 
-    :raises Invalid: it is no token of ours, or one for another log.
+    :raises Invalid: the token is invalid, or for another log.
     """
     from itsdangerous import BadData
 
@@ -212,10 +223,10 @@ def _place(token: Optional[str], key: Mapping[str, Any], try_number: Optional[in
     try:
         names, *place = _serializer().loads(token)
     except BadData as exc:
-        raise Invalid({"continuation_token": ["Is none that an answer of this operation gave."]}) from exc
+        raise Invalid({"continuation_token": ["Is not a continuation_token of this operation."]}) from exc
     found = Place(*place)
     if names != list(key.values()) or (try_number is not None and found.try_number not in (0, try_number)):
-        raise Invalid({"continuation_token": ["Belongs to another log."]})
+        raise Invalid({"continuation_token": ["Is the continuation_token of another log."]})
     return found if found.try_number else None
 
 

@@ -1,4 +1,4 @@
-"""Tasks of a DAG, from its stored form; the DAG is not deserialised for it."""
+"""Tasks of a DAG, from its serialized form, which is not deserialized."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from native_api.errors import Invalid
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
-#: A task stands in the tree once for each way that leads to it, which a DAG of some layers has millions of.
+#: Maximum size of the tree: it has a task once for each path to it, which can be millions in a DAG of some layers.
 TREE_ENTRIES = 10000
 TREE_DEPTH = 200
 
 
 class ListTasks(Subdir, Schema.from_dict(page_fields("task_id"))):  # type: ignore[misc]
-    """Which tasks to list, and how."""
+    """Filters of the list of tasks."""
 
     dag_id = dag_id_field()
-    task_id_pattern = Text(texts.PATTERN, metadata={"description": "Only ids that contain this."})
+    task_id_pattern = Text(texts.PATTERN, metadata={"description": "Only tasks whose task_id contains this text."})
     tree = Flag(
-        load_default=False, metadata={"description": "Give the tasks as a tree too, each below those before it."}
+        load_default=False,
+        metadata={"description": "If true, also return the tasks as a tree, each below its upstream tasks."},
     )
 
 
@@ -37,23 +38,21 @@ class Task(Schema):
     """A task."""
 
     task_id = fields.String(required=True)
-    operator = fields.String(allow_none=True, metadata={"description": "The name of the operator's class."})
+    operator = fields.String(allow_none=True, metadata={"description": "The class name of the operator."})
     is_mapped = fields.Boolean(required=True)
     upstream_task_ids = fields.List(fields.String(), required=True)
     downstream_task_ids = fields.List(fields.String(), required=True)
 
 
 class Tasks(Schema):
-    """A page of tasks, and the tree where it was asked for."""
+    """A page of tasks and, on request, the tree."""
 
     dag_id = fields.String(required=True)
     tasks = fields.List(fields.Nested(Task), required=True)
     total_entries = fields.Integer(required=True)
     tree = fields.List(
         fields.Dict(),
-        metadata={
-            "description": "task_id, operator, is_mapped, and in downstream the tasks that follow, as deep as it goes."
-        },
+        metadata={"description": "task_id, operator, is_mapped, and in downstream, recursively, the downstream tasks."},
     )
 
 
@@ -117,7 +116,7 @@ def _tree(tasks: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     def branch(task: Mapping[str, Any], depth: int) -> Dict[str, Any]:
         left[0] -= 1
         if left[0] < 0 or depth > TREE_DEPTH:
-            raise Invalid({"tree": ["The tree is too large or too deep; the list has each task once."]})
+            raise Invalid({"tree": ["The tree is too large or too deep; use the list, which has each task once."]})
         shown = {name: task[name] for name in ("task_id", "operator", "is_mapped")}
         return {**shown, "downstream": [branch(by_id[task_id], depth + 1) for task_id in task["downstream_task_ids"]]}
 

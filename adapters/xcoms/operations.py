@@ -1,4 +1,4 @@
-"""XComs: list them, and get the value of one; none is unpickled, and no XCom backend is asked."""
+"""XComs: list, get. No value is unpickled, and no XCom backend is called."""
 
 from __future__ import annotations
 
@@ -20,48 +20,45 @@ from native_api.errors import XComNotFound
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
-#: The longest key that the table holds.
+#: Maximum length of a key in the table.
 KEY_LENGTH = 512
 
-#: The largest value that is returned, alone and in a list.
+#: Maximum size of a returned value, of one XCom and in a list.
 VALUE_SIZE, LISTED_SIZE = 1048576, 4096
 
-VALUE = {
-    "description": "The JSON that is stored, with what Airflow calls sensitive masked; null where it is truncated or "
-    "is_json is false."
-}
-IS_JSON = {"description": "Whether what is stored is JSON, and no pickle of Airflow 2; null where it is truncated."}
-TRUNCATED = {"description": "Whether the value is larger than is returned."}
+VALUE = {"description": "The stored JSON, with sensitive values masked; null if truncated is true or is_json is false."}
+IS_JSON = {"description": "Whether the stored value is JSON, not a pickle of Airflow 2; null if truncated is true."}
+TRUNCATED = {"description": "Whether the value exceeds the maximum size and is omitted."}
 
-#: What lists of XComs are ordered by.
+#: Values of order_by.
 ORDER = ("task_id", "key", "timestamp", "dag_id", "run_id")
 
 
 class OneXCom(OneTaskInstance):
-    """Names an XCom of a task instance."""
+    """Identify an XCom of a task instance."""
 
     key = Text(
         KEY_LENGTH,
         shortest=1,
         load_default="return_value",
-        metadata={"description": "The key; omitted, that of what the task returned."},
+        metadata={"description": "The key. By default, return_value."},
     )
 
 
 class ListXComs(Subdir, RunFilters, Schema.from_dict(page_fields(*ORDER))):  # type: ignore[misc]
-    """Which XComs to list."""
+    """Filters of the list of XComs."""
 
-    run_id = Text(texts.ID, metadata={"description": "Only XComs of the runs with this id."})
+    run_id = Text(texts.ID, metadata={"description": "Only XComs of DAG runs with this run_id."})
     task_id = Text(texts.ID, metadata={"description": "Only XComs of this task."})
     map_index = Whole(
         validate=validate.Range(min=-1, max=LARGEST),
-        metadata={"description": "Only XComs of this instance of a mapped task; -1: of tasks that are not mapped."},
+        metadata={"description": "Only XComs with this map_index; -1 for tasks that are not mapped."},
     )
-    key = Text(KEY_LENGTH, metadata={"description": "Only XComs of this key."})
-    key_pattern = pattern("Only keys that contain this")
+    key = Text(KEY_LENGTH, metadata={"description": "Only XComs with this key."})
+    key_pattern = pattern("Only XComs whose key contains this text")
     values = Flag(
         load_default=False,
-        metadata={"description": f"Return the values besides, each up to a size of {LISTED_SIZE}."},
+        metadata={"description": f"If true, also return the values, each up to a size of {LISTED_SIZE}."},
     )
 
 
@@ -77,7 +74,7 @@ class ListedXCom(RunDates):
     size = fields.Integer(
         required=True,
         allow_none=True,
-        metadata={"description": "Of what is stored: bytes on Airflow 2, characters of its JSON on 3."},
+        metadata={"description": "Size of the stored value: bytes on Airflow 2, characters of the JSON on Airflow 3."},
     )
     value = fields.Raw(allow_none=True, metadata=VALUE)
     is_json = fields.Boolean(allow_none=True, metadata=IS_JSON)
@@ -152,8 +149,8 @@ def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, Any]:
     """
     Return an XCom of a task instance, with the value that is stored in the metadata database.
 
-    A value that is more than JSON, such as a date or a tuple, comes in the form in which Airflow stores it. A pickle
-    is never read, and a value above 1 MiB is not returned.
+    A value that is not plain JSON, such as a date or a tuple, is returned as Airflow serializes it. A pickle is not
+    read, and a value above 1 MiB is not returned.
     """
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -169,7 +166,7 @@ def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, Any]:
 
 
 def _columns(size: Optional[int]) -> Any:
-    """Return what is shown of an XCom; with *size* its value, where it is no larger."""
+    """Return the columns of an XCom; with *size*, its value too if it is not larger."""
     from sqlalchemy import case
 
     xcom = airflow().xcom_table().c
@@ -195,7 +192,7 @@ def _with_value(row: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _missing(session: Any, names: Mapping[str, Any], key: str) -> Exception:
-    """Return the error for an XCom that is not there."""
+    """Return the error for an XCom that does not exist."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import func, select
 

@@ -154,7 +154,7 @@ class TestTaskInstances:
 
 class TestRenderedFields:
     def test_what_is_stored(self, runs: Any) -> None:
-        """With what Airflow calls sensitive masked."""
+        """The configuration, with sensitive values masked."""
         store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo 1", "env": {"password": "hunter2"}})
         answer = native_api.call("rendered_fields", dag_id="wire_dag", run_id="r1", task_id="extract")
         assert answer["rendered_fields"] == {"bash_command": "echo 1", "env": {"password": "***"}}

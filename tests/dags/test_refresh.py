@@ -218,7 +218,7 @@ def test_a_file_that_is_older_than_what_airflow_has_recorded(web: Any, file: Pat
         "outdated",
         {"added": [], "changed": [], "removed": []},
     )
-    assert any("older than what Airflow has recorded" in warning for warning in answer["warnings"])
+    assert any("older than the code that Airflow has recorded" in warning for warning in answer["warnings"])
     assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
     assert import_errors("refreshed.py") == []
     os.utime(file)
@@ -497,7 +497,7 @@ class TestPlaces:
     @pytest.mark.parametrize(
         ("relative", "says"),
         [
-            ("refreshed.py", "The bundle 'gone' of the file 'refreshed.py' is not in the configuration"),
+            ("refreshed.py", "The DAG bundle 'gone' of the file 'refreshed.py' is not configured"),
             (None, "No bundle that is configured has the file .*refreshed.py in it"),
         ],
     )

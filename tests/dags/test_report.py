@@ -103,7 +103,7 @@ def test_an_import_error(reported: Dict[str, Any], name: str, says: str) -> None
     [
         ("crashes.py", "crashed", 7, "exit code 7"),
         ("killed.py", "crashed", -9, "signal 9"),
-        ("hangs.py", "timeout", -9, "did not load within 3 s"),
+        ("hangs.py", "timeout", -9, "did not load within its timeout of 3 s"),
     ],
 )
 def test_a_file_that_ends_its_process(

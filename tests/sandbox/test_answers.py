@@ -50,7 +50,7 @@ def test_a_run_in_the_background(fresh: Any) -> None:
     answer = native_api.call("run_task", logical_date=DATE, **named)
     accepted = native_api.call("run_task", logical_date=OTHER_DATE, **named, **{"async": True})
     assert_valid(registry.get("run_task").accepted, accepted)
-    assert accepted["warnings"] == answer["warnings"] == ["'ship_dag' has no effect here."]
+    assert accepted["warnings"] == answer["warnings"] == ["'ship_dag' has no effect."]
     result = ended(accepted["job_id"])["result"]
     assert_valid(registry.get("run_task").result, result)
     assert result["execution_date"] == result["logical_date"] == OTHER_DATE

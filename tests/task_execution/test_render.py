@@ -119,10 +119,10 @@ class TestMapped:
             rendered(dag_id="trials", task_id="doubles", run_id="real", map_index=2)
 
     def test_over_what_no_task_returned(self, known: Any) -> None:
-        with pytest.raises(errors.Refused, match="depends on what the tasks before it return"):
+        with pytest.raises(errors.Refused, match="depends on its upstream tasks"):
             rendered(dag_id="trials", task_id="doubles", logical_date=DATE, map_index=0)
         dag_runs.make("trials", "real", DATE)
-        with pytest.raises(errors.Refused, match="depends on what the tasks before it return"):
+        with pytest.raises(errors.Refused, match="depends on its upstream tasks"):
             rendered(dag_id="trials", task_id="doubles", run_id="real", map_index=0)
 
     @pytest.mark.parametrize("index", [-1, 3])

@@ -140,7 +140,7 @@ class TestMapped:
         assert tried("doubles", run_id="real", map_index=1)["return_value"] == "yy"
 
     def test_over_what_no_task_returned(self, fresh: Any) -> None:
-        with pytest.raises(errors.Refused, match="depends on what the tasks before it return"):
+        with pytest.raises(errors.Refused, match="depends on its upstream tasks"):
             tried("doubles", map_index=0)
 
     def test_without_an_index(self, fresh: Any) -> None:

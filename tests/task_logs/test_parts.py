@@ -182,7 +182,7 @@ def test_a_token_of_another_log(run: Any) -> None:
     token = log()["continuation_token"]
     with pytest.raises(errors.Invalid, match="another log"):
         log(task_id="load", continuation_token=token)
-    with pytest.raises(errors.Invalid, match="none that an answer"):
+    with pytest.raises(errors.Invalid, match="not a continuation_token"):
         log(continuation_token=token[:-2])
 
 

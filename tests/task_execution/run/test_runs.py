@@ -229,4 +229,4 @@ def test_the_success_before_a_run_without_a_date(fresh: Any) -> None:
 
 def test_options_without_effect_are_named(fresh: Any) -> None:
     answer = run("first", mark_success=True, pickle="7", ship_dag=True, cfg_path="/etc/airflow.cfg")
-    assert answer["warnings"] == [f"'{name}' has no effect here." for name in ("pickle", "ship_dag", "cfg_path")]
+    assert answer["warnings"] == [f"'{name}' has no effect." for name in ("pickle", "ship_dag", "cfg_path")]
