@@ -1,5 +1,5 @@
 """
-What docs/ and README.rst say of the registry, the declared options and the classes of errors: tables and openapi.json.
+What docs/ says of the registry, the declared options and the classes of errors: tables and openapi.json.
 
 A test compares them with the files. ``tox exec -e airflow33 -- python docs/tables.py`` writes them into these.
 """
@@ -9,33 +9,56 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Sequence
+from typing import Callable, Dict, Iterable, List, Sequence
 
 DOCS = Path(__file__).resolve().parent
-README = DOCS.parent / "README.rst"
 ERRORS = DOCS / "errors.rst"
 OPENAPI = DOCS / "openapi.json"
 BEGIN, END = ".. begin {}\n", ".. end {}\n"
 
 
-def operations() -> str:
-    """Return the table of operations."""
-    from native_api import registry
+def names() -> str:
+    """Return the table of the old protocol's names."""
+    from native_api.http.legacy import protocol
     from native_api.http.legacy.leading import names_by_operation
-    from native_api.http.typed import method_of
 
-    legacy = names_by_operation()
+    operations: Dict[str, List[str]] = {}
+    for operation, of_operation in names_by_operation().items():
+        for name in of_operation:
+            operations.setdefault(name, []).append(operation)
     rows = [
         (
-            f"``{operation.name}``",
-            method_of(operation),
-            operation.effect.value,
-            ", ".join(f"``{name}``" for name in sorted(legacy.get(operation.name, ()))),
-            operation.summary,
+            f"``{name.name}``",
+            ", ".join(f"``{argument}``" for argument in sorted({*name.required, *name.arguments})),
+            ", ".join(f":ref:`operation-{operation}`" for operation in sorted(operations[name.name])),
         )
-        for operation in registry.every()
+        for name in sorted(protocol.every().values(), key=lambda name: name.name)
     ]
-    return _table(("Operation", "Method", "Effect", "``api=`` of the old protocol", "What it does"), rows)
+    return _table(("``api=``", "Arguments", "Operations"), rows)
+
+
+#: What operations need besides the metadata database, by their effect.
+NEEDS = {
+    "execute": "The DAG files on the host of the web server, but for backfills that the scheduler runs.",
+    "deploy": "A DAGs folder, or a local bundle, that the web server can write to and shares with Airflow.",
+    "daemon": "The host of the web server, on which the daemon runs.",
+}
+
+
+def requirements() -> str:
+    """Return the table of what operations need."""
+    import native_api.adapters.catalogue  # noqa: F401
+    from native_api import registry
+
+    rows = [
+        (
+            f"``{effect}``",
+            ", ".join(f":ref:`operation-{each.name}`" for each in registry.every() if each.effect.value == effect),
+            needs,
+        )
+        for effect, needs in NEEDS.items()
+    ]
+    return _table(("Effect", "Operations", "Needs"), rows)
 
 
 def options() -> str:
@@ -73,7 +96,9 @@ def errors() -> str:
 
 #: The tables of each file.
 TABLES: Dict[Path, Dict[str, Callable[[], str]]] = {
-    README: {"operations": operations, "options": options},
+    DOCS / "configuration.rst": {"options": options},
+    DOCS / "deployment.rst": {"requirements": requirements},
+    DOCS / "migrating-from-airflow-rest-api-plugin.rst": {"names": names},
     ERRORS: {"errors": errors},
 }
 

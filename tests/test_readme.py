@@ -1,4 +1,4 @@
-"""README.rst and docs/errors.rst say what the code does."""
+"""README.rst and docs/ say what the code does."""
 
 from __future__ import annotations
 
@@ -27,10 +27,25 @@ def readme() -> str:
     return (ROOT / "README.rst").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("file", ["README.rst", "docs/errors.rst"])
+FILES = ["configuration.rst", "deployment.rst", "errors.rst", "migrating-from-airflow-rest-api-plugin.rst"]
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_its_tables_are_those_of_the_code(tables: Any, file: str) -> None:
-    """Every operation, every option and every error is there; ``python docs/tables.py`` writes them."""
-    assert (ROOT / file).read_text(encoding="utf-8") == tables.with_tables(ROOT / file)
+    """Every option, every error and every old name is there; ``python docs/tables.py`` writes them."""
+    assert (ROOT / "docs" / file).read_text(encoding="utf-8") == tables.with_tables(ROOT / "docs" / file)
+
+
+def test_every_table_is_compared(tables: Any) -> None:
+    assert sorted(path.name for path in tables.TABLES) == FILES
+
+
+def test_the_readme_leads_to_every_page(readme: str) -> None:
+    """But for those that include a file beside the README, and what ``docs/reference.py`` writes."""
+    pages = {path.name for path in (ROOT / "docs").glob("*.rst")} - {"index.rst", "contributing.rst", "changelog.rst"}
+    linked = set(re.findall(r"<docs/([\w-]+\.rst)>", readme))
+    assert pages - linked == {"differences.rst"}
+    assert linked <= pages
 
 
 def test_it_names_the_airflows_that_are_tested(readme: str) -> None:

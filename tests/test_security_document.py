@@ -33,4 +33,4 @@ def test_no_option_that_is_none(words: Set[str]) -> None:
 
 
 def test_the_readme_links_it() -> None:
-    assert "<SECURITY.rst>" in (ROOT / "README.rst").read_text(encoding="utf-8")
+    assert "SECURITY.rst" in (ROOT / "docs" / "security.rst").read_text(encoding="utf-8")

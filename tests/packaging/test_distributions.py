@@ -64,10 +64,18 @@ def test_an_install_has_one_top_level_name(kind: str, environment: Environment, 
 
 
 def test_the_sdist_has_the_documents(sdist: Path) -> None:
-    """Whoever packages it finds how to report a vulnerability, and what has changed."""
+    """Whoever packages it finds how to report a vulnerability, what has changed, and the documentation."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.rst", "SECURITY.rst", "CHANGELOG.rst", "LICENSE"} <= names
+    assert {"docs/conf.py", "docs/index.rst", "docs/openapi.json"} <= names
+
+
+def test_the_description_is_valid(wheel: Path, sdist: Path, environment: Environment) -> None:
+    """As the package index renders it."""
+    environment.uv("install", "--quiet", "twine")
+    checked = environment.run("twine", "check", "--strict", wheel, sdist)
+    assert checked.count("PASSED") == 2
 
 
 def _files_of_the_checkout() -> Dict[str, int]:

@@ -52,7 +52,7 @@ def test_gunicorn_drops_underscores_in_the_header(server: Server, call: Call) ->
 @on("2.11")
 @reads
 def test_gunicorn_can_be_told_to_let_underscores_through(server_below_base: Server, call: Call) -> None:
-    """GUNICORN_CMD_ARGS="--header-map dangerous" does it, as the README says."""
+    """GUNICORN_CMD_ARGS="--header-map dangerous" does it, as the documentation says."""
     call(server_below_base.holder(TOKEN, UNDERSCORES)).result()
     assert call(server_below_base.holder("wrong", UNDERSCORES)).refusal(401, 403) == "Token Authentication Failed"
 
