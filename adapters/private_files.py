@@ -1,4 +1,4 @@
-"""Folders and files that only the user that Airflow runs as may use, whatever the umask and whatever was there."""
+"""Folders and files that only the user of Airflow can use, whatever the umask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OF_FOLDERS, _OF_FILES = 0o700, 0o600
 
 
 def folder(path: Union[str, Path]) -> Path:
-    """Create a folder, and those above it that are missing; take from it the rights that others have."""
+    """Create a folder and its missing parents; remove the permissions of other users from it."""
     created = Path(path)
     if not created.parent.exists():
         folder(created.parent)
@@ -27,7 +27,7 @@ def folder(path: Union[str, Path]) -> Path:
 
 
 def opened(path: Union[str, Path], flags: int, dir_fd: Optional[int] = None) -> int:
-    """Return a descriptor of a file that nobody else may read; ``open`` takes this function as its *opener*."""
+    """Return a descriptor of a file that only its owner can read; an *opener* for ``open``."""
     descriptor = os.open(path, flags | os.O_CLOEXEC, _OF_FILES, dir_fd=dir_fd)
     if os.fstat(descriptor).st_mode & 0o777 != _OF_FILES:
         with suppress(PermissionError):
@@ -36,6 +36,6 @@ def opened(path: Union[str, Path], flags: int, dir_fd: Optional[int] = None) -> 
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that nobody else may read."""
+    """Write a file that only its owner can read."""
     with open(path, "w", encoding="utf-8", opener=opened) as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""Files on the server: read, and replaced whole, below ``files_dir`` and never out of it."""
+"""Files on the server: read, and replaced atomically, always below ``files_dir``."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Outside = Callable[[str], NativeApiError]
 
 
 def path_of(file: str) -> str:
-    """Return the whole path of a file that is named below ``files_dir``."""
+    """Return the absolute path of a file below ``files_dir``."""
     return os.path.join(settings.get("files_dir"), file)
 
 
 def read(file: str) -> bytes:
     """
-    Return what the file holds.
+    Return the content of the file.
 
-    :param file: its path below ``files_dir``, or its whole path.
-    :raises NotInFilesDir: the path leads elsewhere.
-    :raises ServerFileNotFound: there is none.
+    :param file: its path relative to ``files_dir``, or its absolute path.
+    :raises NotInFilesDir: the path is outside of the folder.
+    :raises ServerFileNotFound: there is no such file.
     """
     limit: int = settings.get("body_bytes")
     with _our_errors(file), _folder_of(file) as (folder, name):
@@ -39,18 +39,18 @@ def read(file: str) -> bytes:
         with os.fdopen(descriptor, "rb") as opened:
             content = opened.read(limit + 1)
     if len(content) > limit:
-        raise Invalid({"file": [f"The file is larger than {limit} bytes."]})
+        raise Invalid({"file": [f"The file is larger than the maximum of {limit} bytes."]})
     return content
 
 
 def replace(file: str, content: bytes) -> None:
     """
-    Put a new file, which only its owner may read, in the place of the old one; what fails leaves that.
+    Replace a file by one that only its owner can read; on failure, the old one remains.
 
-    :param file: its path below ``files_dir``, or its whole path; its folder is there already.
-    :raises NotInFilesDir: the path leads elsewhere.
-    :raises Invalid: it is no name that a file should have.
-    :raises Refused: the folder has as many files as it may.
+    :param file: its path relative to ``files_dir``, or its absolute path; its folder must exist.
+    :raises NotInFilesDir: the path is outside of the folder.
+    :raises Invalid: the file name is not plain.
+    :raises Refused: the folder has the maximum number of files.
     """
     root = settings.get("files_dir")
     with _our_errors(file):
@@ -84,9 +84,9 @@ def _folder_of(file: str) -> ContextManager[Tuple[int, str]]:
 @contextmanager
 def folder_below(root: str, file: str, outside: Outside) -> Iterator[Tuple[int, str]]:
     """
-    Give the descriptor of the file's folder, and its name there; a folder on the way that is a link is refused.
+    Yield the descriptor of the file's folder, and the file name; symbolic links to folders are refused.
 
-    :param outside: makes the error for a path that leads out of *root*.
+    :param outside: returns the error for a path outside of *root*.
     """
     *folders, name = _steps(root, file, outside)
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -101,7 +101,7 @@ def folder_below(root: str, file: str, outside: Outside) -> Iterator[Tuple[int, 
 
 
 def _steps(root: str, file: str, outside: Outside) -> List[str]:
-    """Return the names on the way from *root* to the file."""
+    """Return the parts of the file's path relative to *root*."""
     # Half of a surrogate pair would name a file that nobody can write down.
     file.encode()
     if os.path.isabs(file):
@@ -115,14 +115,14 @@ def _steps(root: str, file: str, outside: Outside) -> List[str]:
 
 
 def complaint(path: str) -> Optional[str]:
-    """Return what is wrong with the path of a file that is to be written, or None where its names are plain."""
+    """Return the reason why a file of that path must not be written, None if all its names are plain."""
     if any(ord(character) < 32 or character in "\\\x7f" for character in path):
-        return "Has a character in it that no name of a file should have."
+        return "Has a character that is not allowed in file names."
     steps = path.encode().split(b"/")
     if any(step.startswith(b".") or not step for step in steps):
-        return "No part of it may be empty or begin with a dot: Airflow or others would pass it over."
+        return "No part of the path can be empty or begin with a dot: Airflow ignores such files."
     if any(len(step) > LONGEST_NAME for step in steps):
-        return f"No part of it may be longer than {LONGEST_NAME} bytes."
+        return f"No part of the path can be longer than {LONGEST_NAME} bytes."
     return None
 
 
@@ -132,8 +132,8 @@ def _require_room(file: str, folder: int) -> None:
         count = sum(not entry.is_dir(follow_symlinks=False) for entry in entries)
     if count >= most:
         raise Refused(
-            f"The folder of '{file}' has {count} files; the option [native_api] files_kept allows {most}: "
-            "replace one, or have some removed."
+            f"The folder of '{file}' has {count} files; the maximum is {most}, the option [native_api] files_kept. "
+            "Replace or remove a file."
         )
 
 

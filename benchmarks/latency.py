@@ -80,6 +80,7 @@ def percentile(values: List[float], share: float) -> float:
 
 
 def main() -> None:
+    """Measure and print the latency of the operations and of the CLI."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
     parser.add_argument("--user", required=True)

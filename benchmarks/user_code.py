@@ -65,6 +65,7 @@ def warm_memory() -> List[int]:
 
 
 def main() -> None:
+    """Measure and print the latency of jobs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
     parser.add_argument("--token", required=True)

@@ -191,9 +191,11 @@ class ThisProcess(Caller):
     name = identity = "this process"
 
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
+        """Return True: the process has all rights."""
         return True
 
     def is_administrator(self) -> bool:
+        """Return True: the process has all rights."""
         return True
 
     def asks_secrets_backends(self, name: str) -> bool:
@@ -216,6 +218,7 @@ class TokenHolder(Caller):
         self._effects = effects
 
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
+        """Return True: only the effects of the token are limited."""
         return True
 
     def is_administrator(self) -> bool:
@@ -223,17 +226,21 @@ class TokenHolder(Caller):
         return True
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
+        """Require the effect of the resource, if it has one."""
         if access.resource.effect is not None:
             self.require_effect(access.resource.effect)
 
     def require_secret(self, resource: Resource, identifier: str) -> None:
+        """Require the effect write."""
         if Effect.WRITE not in self._effects:
             raise SensitiveForToken(Effect.WRITE.value, Effect.WRITE.doing, "[native_api] token_effects")
 
     def oversees(self, effect: Effect) -> bool:
+        """Return whether the token has the effect."""
         return effect in self._effects
 
     def require_effect(self, effect: Effect) -> None:
+        """Require that the token has the effect, and that it is enabled."""
         self._require_listed(effect)
         super().require_effect(effect)
 

@@ -1,4 +1,4 @@
-"""Which backfills are over, and what ends one before."""
+"""End of backfills: record it, and cancel one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from native_api.errors import BackfillHasEnded, BackfillIsActive, BackfillIsElse
 
 
 def take_down_the_ended(session: Any, dag_id: str) -> None:
-    """Take down that backfills of the DAG are over, so that none looks at them again; fail what a lost job has left."""
+    """Record which backfills of the DAG have ended; fail the remaining runs of a lost job."""
     for found in airflow().backfills.unended(session, dag_id):
         if progress.is_lost(found):
             states.finish(session, found)
@@ -21,13 +21,13 @@ def take_down_the_ended(session: Any, dag_id: str) -> None:
 
 
 def require_none_active(session: Any, dag_id: str) -> None:
-    """Raise where the DAG is being backfilled."""
+    """Raise :class:`BackfillRuns` if the DAG has an active backfill."""
     for found in airflow().backfills.unended(session, dag_id):
         raise BackfillIsActive(dag_id, found.backfill_id)
 
 
 def require_not_ended(session: Any, found: Any) -> None:
-    """Raise where the backfill has ended, or can only be ended on another machine."""
+    """Raise if the backfill has ended, or can only be cancelled on another machine."""
     if not found.is_over and progress.is_elsewhere(found):
         if airflow().backfills.has_live_job(session, found):
             raise BackfillIsElsewhere(found.backfill_id, found.hostname)
@@ -38,7 +38,7 @@ def require_not_ended(session: Any, found: Any) -> None:
 
 
 def end_job(session: Any, found: Any) -> None:
-    """End the job of a local backfill; where that is gone, fail what it has left."""
+    """Cancel the job of a local backfill; if the job is lost, fail its remaining runs."""
     # The job takes down how it ended; one that has not begun does not begin any more.
     session.commit()
     record = progress.job_of(found)

@@ -1,4 +1,4 @@
-"""A backfill on Airflow 2 that Airflow's own backfill job runs, in a process of its own."""
+"""In the sandbox: a local backfill on Airflow 2, run by Airflow's own backfill job."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from native_api.adapters.compat import airflow
 
 def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], **how: Any) -> Dict[str, Any]:
     """
-    Run the backfill's ranges of dates to their end.
+    Run the date ranges of the backfill.
 
-    :param task_ids: of the tasks that run; None stands for all.
-    :param reprocessed: the ids of runs that exist and run again.
-    :param how: what :meth:`native_api.adapters.compat.interface.backfills.Backfills.run` takes.
+    :param task_ids: of the tasks to run; None for all.
+    :param reprocessed: the run_ids of existing runs that run again.
+    :param how: arguments of :meth:`native_api.adapters.compat.interface.backfills.Backfills.run`.
     """
     # The executor starts tasks by the command ``airflow``.
     os.environ["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
@@ -45,7 +45,7 @@ def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str]
 
 
 def _run_date_ranges(found: Any, dag: Any, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
-    """Run each stretch, also when one before it has failed; *kept* are the configurations of runs that exist."""
+    """Run each date range, even if an earlier one has failed; *kept* has the configurations of existing runs."""
     failures = []
     for place, (first, last) in enumerate(found.date_ranges):
         # Another machine's web server can only take down that it is cancelled.
@@ -68,7 +68,7 @@ def _found(backfill_id: int) -> Any:
 
 
 def give_up(backfill_id: int) -> None:
-    """Take down how the backfill has ended, and fail what nothing runs any more."""
+    """Record the final state of the backfill, and fail its remaining runs."""
     with airflow().session() as session:
         (found,) = airflow().backfills.found(session, [backfill_id])
         states.finish(session, found)

@@ -1,4 +1,4 @@
-"""Backfills: the runs that a DAG's schedule would have had, or has had, in a range of dates."""
+"""Backfills: create, list, cancel, and return the progress."""
 
 from __future__ import annotations
 
@@ -57,12 +57,11 @@ def backfill_dag(
     """
     Create a backfill: the DAG runs of a date range, which Airflow then executes.
 
-    The dates are those of the DAG's schedule whose intervals have ended. The response comes at
-    once; backfill_state returns the progress. On Airflow 3 it is one of Airflow's own backfills. On Airflow 2 it is a
-    set of manual runs with the intervals of their dates, which respect the DAG's max_active_runs and leave its
-    scheduled runs as they are; with local, Airflow's own backfill job runs it on the web server's machine, for tasks
-    with depends_on_past and for those without a scheduler. A paused DAG gets its runs too; they wait until it is
-    unpaused.
+    The dates are those of the DAG's schedule whose data intervals have ended. The response is sent immediately;
+    backfill_state returns the progress. On Airflow 3 the backfill is one of Airflow's own. On Airflow 2 it is a set of
+    manual runs with the data intervals of their dates, which respect max_active_runs and do not change scheduled runs.
+    With local, Airflow's own backfill job runs it on the web server's machine: use it for tasks with depends_on_past,
+    or without a scheduler. If the DAG is paused, the runs wait until it is unpaused.
     """
     if wanted.get("pool"):
         require_pool(context, wanted["pool"])
@@ -77,7 +76,7 @@ def backfill_dag(
         return plan.shown()
     ending.require_none_active(context.session, dag_id)
     if not plan.that_are("create") and not plan.that_are("reprocess"):
-        context.warnings.append("Every date has its run already, and reprocess_behavior leaves those as they are.")
+        context.warnings.append("Every date has a run already; set reprocess_behavior to run them again.")
     if airflow().backfills.is_detached(plan):
         return _begin_job(context, plan)
     found = airflow().backfills.create(context.session, plan, context.caller.name)
@@ -89,7 +88,7 @@ def _checked(plan: Plan) -> List[str]:
     """
     Return the warnings about a plan.
 
-    A plan that Airflow cannot carry out raises its error; a dry run, which changes nothing, gives it as a warning.
+    If Airflow cannot run the plan, its error is raised; a dry run returns it as a warning.
     """
     warnings: List[str] = []
     checks: List[Callable[[Plan], Optional[List[str]]]]
@@ -100,7 +99,7 @@ def _checked(plan: Plan) -> List[str]:
         except (ArgumentNotSupported, Conflict) as exc:
             if not plan.dry_run:
                 raise
-            warnings.append(f"Without dry_run this is refused: {exc}")
+            warnings.append(f"Without dry_run, the request is refused: {exc}")
     return warnings
 
 
@@ -114,7 +113,7 @@ def _require_file(plan: Plan) -> None:
 
 
 def _begun(context: Context, plan: Plan, found: Any) -> Dict[str, Any]:
-    """Return the answer about a backfill that goes on."""
+    """Return the response for an active backfill."""
     waits = dag_waits(plan.dag_model)
     if waits and not found.local and not plan.mark_success:
         context.warnings.append(waits)
@@ -123,30 +122,30 @@ def _begun(context: Context, plan: Plan, found: Any) -> Dict[str, Any]:
 
 
 def dag_waits(dag_model: Any) -> Optional[str]:
-    """Return what keeps the runs of the DAG from starting, or None."""
+    """Return a warning if the runs of the DAG cannot start, else None."""
     if not dag_model.is_paused:
         return None
     return f"The DAG '{dag_model.dag_id}' is paused: the runs wait until it is unpaused."
 
 
 def _of_no_effect(plan: Plan) -> List[str]:
-    """Return a warning for each argument that changes nothing."""
+    """Return a warning for each argument without effect."""
     warnings = []
     if plan.ignore_dependencies and plan.task_regex is None:
-        warnings.append("'ignore_dependencies' means nothing without task_regex.")
+        warnings.append("'ignore_dependencies' has no effect without task_regex.")
     if plan.ignore_first_depends_on_past and plan.depends_on_past() is None:
-        warnings.append("'ignore_first_depends_on_past' means nothing here: no task has depends_on_past.")
+        warnings.append("'ignore_first_depends_on_past' has no effect: no task has depends_on_past.")
     later = later_that_day(plan) if plan.last_day else None
     if later is not None:
         warnings.append(
-            f"'{plan.last_day}' has no time and stands for the midnight before that day: its run of "
-            f"{later.logical_date.isoformat()}, and those after it, are left out. Give a time to have them."
+            f"'{plan.last_day}' has no time and means midnight at the start of that day: its run of "
+            f"{later.logical_date.isoformat()}, and later ones, are omitted. Add a time to include them."
         )
     return warnings
 
 
 def _lock(session: Any, dag_id: str) -> None:
-    """Have a second call for the DAG wait here until this one's transaction ends, and then see what that has made."""
+    """Lock the DAG, so that a concurrent call waits for the end of this transaction, and then sees its backfill."""
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
@@ -157,7 +156,7 @@ def _lock(session: Any, dag_id: str) -> None:
 
 
 def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
-    """Have a job of Airflow's own run it."""
+    """Start the job that runs a local backfill."""
     job_id = new_id()
     found = airflow().backfills.create(context.session, plan, context.caller.name, job_id)
     answer = _begun(context, plan, found)
@@ -196,7 +195,7 @@ def _job(plan: Plan, found: Any) -> sandbox.Job:
     example={"backfill_id": 1},
 )
 def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
-    """Return the progress of a backfill: its runs and tasks by state, the fraction done, and the failures."""
+    """Return the progress of a backfill: its runs and tasks by state, the completed fraction, and the failures."""
     session = context.session
     found = _found(context, backfill_id, _READ)
     told = progress.summary(session, found)
@@ -205,7 +204,7 @@ def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
     _warn_of_a_paused_one(context, found)
     _warn_of_runs_taken_over(context, found)
     if progress.is_lost(found):
-        context.warnings.append("The job that ran it is gone; cancel_backfill ends the runs that it left.")
+        context.warnings.append("The job of the backfill is lost; use cancel_backfill to fail its remaining runs.")
     return {
         **told,
         "tasks": progress.tasks_by_state(session, found),
@@ -224,8 +223,8 @@ def _warn_of_a_paused_one(context: Context, found: Any) -> None:
 def _warn_of_runs_taken_over(context: Context, found: Any) -> None:
     count = airflow().backfills.taken_over(context.session, found)
     if count:
-        are = "is that" if count == 1 else "are those"
-        context.warnings.append(f"{count} of its runs {are} of a later backfill now, and not counted here.")
+        are = "is" if count == 1 else "are"
+        context.warnings.append(f"{count} of its runs {are} now part of a later backfill, and not counted.")
 
 
 def _warn_of_pause(context: Context, dag_id: str) -> None:
@@ -254,7 +253,7 @@ def list_backfills(
         active_dag(context, dag_id)
     unknown = sorted(set(state or ()) - set(STATES))
     if unknown:
-        raise Invalid({"state": [f"A backfill is never {', '.join(unknown)}; it is {', '.join(STATES)}."]})
+        raise Invalid({"state": [f"A backfill has no state {', '.join(unknown)}; the states are {', '.join(STATES)}."]})
     readable = context.caller.dag_ids(_READ)
     backfill_ids = [
         backfill_id
@@ -273,7 +272,7 @@ def list_backfills(
 
 
 def _in_state(session: Any, backfill_ids: List[int], states: List[str]) -> List[int]:
-    """Return those of the backfills that are in one of the states."""
+    """Return the backfills in one of the states."""
     running_only = set(states) == {"running"}
     some = airflow().backfills.unended(session) if running_only else airflow().backfills.found(session, backfill_ids)
     wanted = set(backfill_ids)
@@ -296,8 +295,8 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
     """
     Cancel a backfill: its queued runs fail, and its running runs finish.
 
-    The job of a local one is ended, and what it runs with it; while that lives on another machine, only a web server
-    there can end it. Needs the right to edit the DAG's runs.
+    The job of a local backfill is cancelled with its running tasks; this requires a web server on the machine of the
+    job. Requires the permission to edit the DAG runs of the DAG.
     """
     session = context.session
     found = _found(context, backfill_id, _EDIT)
@@ -320,9 +319,9 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
 
 def _found(context: Context, backfill_id: int, access: Access) -> Any:
     """
-    Return a backfill whose DAG the caller has the right on.
+    Return a backfill of a DAG on which the caller has the right.
 
-    :raises BackfillNotFound: there is none that the caller may read.
+    :raises BackfillNotFound: there is none that the caller can read.
     """
     found = airflow().backfills.found(context.session, [backfill_id])
     if not found or not context.caller.may(_READ, found[0].dag_id):

@@ -1,4 +1,4 @@
-"""What a backfill is to do, worked out before anything is made."""
+"""The plan of a backfill: its dates, runs and tasks, before anything is created."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ENDED = ("success", "failed")
 
 @dataclass
 class PlannedRun:
-    """A date of the schedule, the run that it has already, and what becomes of it."""
+    """A date of the schedule, its existing run, and the action on it."""
 
     info: Any
     run: Any
     action: str
 
     def shown(self) -> Dict[str, Any]:
-        """Return the run as answers show it."""
+        """Return the fields of :class:`BackfillRun`."""
         start, end = self.info.data_interval
         # A run that exists keeps its interval, which need not be that of the schedule.
         if self.run is not None and self.run.data_interval_start is not None:
@@ -41,14 +41,14 @@ class PlannedRun:
 
 @dataclass
 class Plan:
-    """A backfill that was asked for: its DAG, its runs in the order they start, its tasks."""
+    """A requested backfill: its DAG, its runs in the order they start, its tasks."""
 
     dag_model: Any
     dag: Any
     runs: List[PlannedRun]
-    #: The tasks that run, each after those that it waits for.
+    #: The tasks to run, in topological order.
     task_ids: List[str]
-    #: The states that the DAG's other tasks get, since they are not to run.
+    #: The states of the DAG's other tasks, which do not run.
     left_out: Dict[str, str]
 
     # What it was asked for, as the request has it
@@ -69,39 +69,41 @@ class Plan:
     #: The name of the argument whose date without a time is the last of the range.
     last_day: Optional[str] = None
 
-    #: The arguments that are others than the caller's, for tasks that have depends_on_past.
+    #: Arguments that were adapted for tasks with depends_on_past.
     adapted: Dict[str, Any] = field(default_factory=dict)
 
     @property
     def dag_id(self) -> str:
-        """The id of the DAG."""
+        """The dag_id of the DAG."""
         return str(self.dag.dag_id)
 
     def that_are(self, action: str) -> List[PlannedRun]:
-        """Return the runs that this becomes of."""
+        """Return the runs with that action."""
         return [run for run in self.runs if run.action == action]
 
     def depends_on_past(self) -> Optional[str]:
-        """Return the first task that waits for that of the run before, or None."""
+        """Return the first task with depends_on_past, or None."""
         return next((task_id for task_id in self.task_ids if self.dag.get_task(task_id).depends_on_past), None)
 
     def mapped(self) -> Optional[str]:
-        """Return the first task that is mapped, or None."""
+        """Return the first mapped task, or None."""
         return next((task_id for task_id in self.task_ids if self.dag.get_task(task_id).is_mapped), None)
 
     def date_ranges(self) -> List[Tuple[str, str]]:
-        """Return the first and the last date of each stretch of runs that are not left as they are, of one conf."""
+        """
+        Return the first and the last date of each range of runs that are created or reprocessed with the same conf.
+        """
         grouped = groupby(self.runs, lambda run: run.action != SKIP and (self._conf_of(run),))
         dates = [[run.info.logical_date for run in runs] for is_wanted, runs in grouped if is_wanted]
         return [(min(stretch).isoformat(), max(stretch).isoformat()) for stretch in dates]
 
     def _conf_of(self, planned: PlannedRun) -> Any:
-        """Return the configuration that a run gets, or keeps."""
+        """Return the new, or the retained, configuration of a run."""
         keeps = planned.action == REPROCESS and self.conf is None
         return (planned.run.conf if keeps else self.conf) or {}
 
     def shown(self) -> Dict[str, Any]:
-        """Return the plan as answers show it."""
+        """Return the plan in the format of a response."""
         return {
             "dag_id": self.dag_id,
             "from_date": self.from_date,
@@ -115,10 +117,10 @@ class Plan:
 
 def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
     """
-    Return what the backfill would do.
+    Return the plan of the backfill.
 
-    :raises NoSchedule: the DAG has no dates that follow from one another.
-    :raises Invalid: the dates, the configuration or the regular expression do not fit the DAG.
+    :raises NoSchedule: the schedule of the DAG has no consecutive dates.
+    :raises Invalid: the dates, the configuration or the regular expression are not valid for the DAG.
     """
     dag = airflow().stored_dag(dag_model.dag_id, session)
     if not dag.timetable.periodic:
@@ -134,15 +136,16 @@ def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
 
 
 def require_whole_runs(plan: Plan) -> None:
-    """Raise where runs that exist would lose what is not to run again."""
+    """Raise :class:`NotPossible` if existing runs would lose task instances that do not run again."""
     if plan.left_out and plan.that_are(REPROCESS):
         raise ArgumentNotSupported(
-            "task_regex", "the runs that exist would forget their other tasks; clear_tasks runs some tasks again."
+            "task_regex",
+            "existing runs would lose their other tasks; use clear_tasks to run some of their tasks again.",
         )
 
 
 def later_that_day(plan: Plan) -> Optional[Any]:
-    """Return the first date of the schedule that the last day of the range has after its midnight, if it has ended."""
+    """Return the first date of the schedule after midnight on the last day of the range, if its interval has ended."""
     import pendulum
 
     midnight = pendulum.instance(plan.to_date).in_timezone(airflow().default_timezone())
@@ -156,28 +159,27 @@ def later_that_day(plan: Plan) -> Optional[Any]:
 
 
 def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
-    """Return the dates of the schedule in the range whose intervals have ended, in the order they start."""
+    """Return the dates of the schedule in the range whose data intervals have ended, in the order they start."""
     import pendulum
 
     now, first, last = pendulum.now("UTC"), wanted["from_date"], wanted["to_date"]
     if first >= now:
-        raise Invalid({"from_date": ["Lies in the future; a run is made when its interval has ended."]})
+        raise Invalid({"from_date": ["Is in the future; a run is created after its data interval has ended."]})
     most: int = settings.get("backfill_runs")
     infos = list(islice(dag.iter_dagrun_infos_between(_begin(dag, first), min(last, now)), most + 1))
     if len(infos) > most:
         raise Invalid(
-            {"to_date": [f"Makes more than {most} runs, the option [native_api] backfill_runs; ask for less."]}
+            {"to_date": [f"Selects more than {most} runs, the option [native_api] backfill_runs; reduce the range."]}
         )
     if any(info.logical_date is None for info in infos):
-        raise ArgumentNotSupported(
-            "dag_id", "the DAG's schedule is one of partitions; 'airflow backfill create' does it."
-        )
+        raise ArgumentNotSupported("dag_id", "the schedule of the DAG is partitioned; use 'airflow backfill create'.")
     ended = [info for info in infos if info.data_interval.end < now]
     if not ended:
         raise Invalid(
             {
                 "from_date": [
-                    f"The DAG's schedule has no run from {first.isoformat()} to {last.isoformat()} that has ended."
+                    f"The schedule of the DAG has no run from {first.isoformat()} to {last.isoformat()} whose data "
+                    "interval has ended."
                 ]
             }
         )
@@ -185,14 +187,14 @@ def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
 
 
 def _begin(dag: Any, first: Any) -> Any:
-    """Return that date, or the later one on which the DAG begins."""
+    """Return the later one of that date and the start_date of the DAG."""
     starts = [start for start in (dag.start_date, *(task.start_date for task in dag.tasks)) if start is not None]
     # Airflow 3 has DAGs without any.
     return max(first, min(starts)) if starts else first
 
 
 def _with_existing(session: Any, dag_id: str, infos: List[Any], behavior: str) -> List[PlannedRun]:
-    """Return the dates with the runs that they have, and what becomes of each."""
+    """Return the dates with their existing runs, and the action on each."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
@@ -216,12 +218,12 @@ def _state(run: Any) -> str:
 
 
 def _tasks(dag: Any, wanted: Mapping[str, Any]) -> Any:
-    """Return the tasks that run, in their order, and the states that the others get."""
+    """Return the tasks to run, in topological order, and the states of the others."""
     if wanted.get("task_regex") is None:
         return _in_order(dag), {}
     matching = [task_id for task_id in dag.task_dict if Pattern.found(wanted["task_regex"], task_id)]
     if not matching:
-        raise Invalid({"task_regex": [f"The DAG '{dag.dag_id}' has no task whose id matches."]})
+        raise Invalid({"task_regex": [f"The DAG '{dag.dag_id}' has no task whose task_id matches."]})
     # The setups and teardowns of a task come with it.
     chosen = dag.partial_subset(matching, include_upstream=not wanted["ignore_dependencies"], include_downstream=False)
     before = {task_id for chosen_id in chosen.task_dict for task_id in _before(dag, chosen_id)}
@@ -239,7 +241,7 @@ def _before(dag: Any, task_id: str) -> List[str]:
 
 
 def _in_order(dag: Any) -> List[str]:
-    """Return the ids of the DAG's tasks, each after those that it waits for."""
+    """Return the task_ids of the DAG in topological order."""
     waiting = {task_id: set(dag.get_task(task_id).upstream_task_ids) for task_id in sorted(dag.task_dict)}
     ordered: List[str] = []
     while waiting:

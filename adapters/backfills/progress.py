@@ -11,14 +11,14 @@ from native_api.adapters.sandbox import job_store
 from native_api.host import hostname
 
 _UNFINISHED = ("queued", "running")
-#: How many of what failed are named.
+#: Maximum number of failures in a response.
 _MOST = 100
-#: How long a job may take to have its record, which the web server's first has to wait for.
+#: Seconds within which a new job must have a record.
 _BEGINNING = timedelta(minutes=2)
 
 
 def summary(session: Any, found: Any) -> Dict[str, Any]:
-    """Return a backfill as lists show it."""
+    """Return a backfill in the format of a list."""
     runs = _runs_by_state(session, found)
     total = sum(runs.values())
     done = total - sum(runs.get(state, 0) for state in _UNFINISHED)
@@ -32,14 +32,14 @@ def summary(session: Any, found: Any) -> Dict[str, Any]:
 
 
 def is_active(session: Any, found: Any) -> bool:
-    """Return whether the backfill goes on, or may begin; a local one does until its job has ended all that it runs."""
+    """Return whether the backfill is active; a local one is active until its job has ended."""
     if found.is_over or found.local:
         return not found.is_over and not is_lost(found)
     return _state(session, found, _runs_by_state(session, found)) == "running"
 
 
 def is_lost(found: Any) -> bool:
-    """Return whether the backfill's job has gone without a word."""
+    """Return whether the job of the backfill is lost."""
     import pendulum
 
     if found.is_over or not found.local:
@@ -51,17 +51,17 @@ def is_lost(found: Any) -> bool:
 
 
 def is_elsewhere(found: Any) -> bool:
-    """Return whether the backfill's job is one of another machine, as far as that is known here."""
+    """Return whether the job of the backfill runs on another machine, as far as this is known here."""
     return found.local and job_of(found) is None and bool(found.hostname != hostname())
 
 
 def job_of(found: Any) -> Optional[job_store.Record]:
-    """Return the record of a local backfill's job, or None where this machine has none."""
+    """Return the record of a local backfill's job, None if this machine has none."""
     return job_store.find(sandbox.jobs_folder(), found.job_id)
 
 
 def tasks_by_state(session: Any, found: Any) -> Dict[str, int]:
-    """Return how many of the backfill's task instances are in each state."""
+    """Return the number of the backfill's task instances by state."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import func, select
 
@@ -70,7 +70,7 @@ def tasks_by_state(session: Any, found: Any) -> Dict[str, int]:
 
 
 def failed_runs(session: Any, found: Any) -> List[str]:
-    """Return the ids of the runs that have failed, by date."""
+    """Return the run_ids of the failed runs, ordered by date."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
@@ -79,7 +79,7 @@ def failed_runs(session: Any, found: Any) -> List[str]:
 
 
 def failed_tasks(session: Any, found: Any) -> List[Mapping[str, Any]]:
-    """Return the task instances that have failed, by date."""
+    """Return the failed task instances, ordered by date."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
@@ -112,7 +112,7 @@ def _runs_by_state(session: Any, found: Any) -> Dict[str, int]:
 
 
 def _of_runs(statement: Any, found: Any) -> Any:
-    """Return the statement for task instances of the backfill's runs."""
+    """Return the select of the task instances of the backfill's runs."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
 
@@ -124,7 +124,8 @@ def _state_of_run() -> Any:
     """
     Return a run's state for a backfill.
 
-    Airflow looks at the last tasks of a DAG: where those are left out, a run succeeds whose chosen tasks have failed.
+    Airflow considers the leaf tasks of a DAG only: if those are omitted, a run succeeds although selected tasks have
+    failed.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance

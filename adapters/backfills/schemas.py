@@ -1,4 +1,4 @@
-"""What backfills are asked with, and what is told of them."""
+"""Requests and responses of backfills."""
 
 from __future__ import annotations
 
@@ -27,76 +27,77 @@ STATES = ("running", "success", "failed", "cancelled")
 REPROCESS = ("none", "failed", "completed")
 
 ON_DEPENDS_ON_PAST = ("refuse", "adapt")
-#: What the loaded arguments have besides: the name of the one whose date without a time is the last of the range.
+#: Additional loaded argument: the name of the one whose date without a time is the last of the range.
 LAST_DAY = "last_day"
 
 _OTHER_NAMES = (("start_date", "from_date"), ("end_date", "to_date"))
 
 
 class BackfillDag(Subdir):
-    """Which runs are wanted, and what of them."""
+    """The runs to backfill, and their options."""
 
     dag_id = dag_id_field()
-    from_date = DateTime(metadata={"description": "The first logical date; left out, to_date alone is meant."})
-    to_date = DateTime(metadata={"description": "The last logical date; left out, from_date alone is meant."})
-    start_date = DateTime(metadata={"description": "Another name of from_date."})
-    end_date = DateTime(metadata={"description": "Another name of to_date."})
+    from_date = DateTime(metadata={"description": "The first logical date. By default, to_date."})
+    to_date = DateTime(metadata={"description": "The last logical date. By default, from_date."})
+    start_date = DateTime(metadata={"description": "Alias of from_date."})
+    end_date = DateTime(metadata={"description": "Alias of to_date."})
     conf = JSONObject(
-        load_default=None, allow_none=True, metadata={"description": "The configuration that every run gets."}
+        load_default=None, allow_none=True, metadata={"description": "The configuration of each DAG run."}
     )
     reprocess_behavior = fields.String(
         load_default="none",
         validate=OneOf(REPROCESS),
         metadata={
-            "description": "What becomes of runs that exist and have ended: none leaves them, failed runs the failed "
-            "ones again, completed all of them."
+            "description": "Action on existing runs that have ended: none does not change them, failed runs the "
+            "failed ones again, completed all of them."
         },
     )
-    run_backwards = switch("The latest date first.")
+    run_backwards = switch("If true, run the latest date first.")
     max_active_runs = Whole(
         validate=validate.Range(min=1, max=LARGEST),
         metadata={
-            "description": "How many of the runs run at once, 10 by default. On Airflow 2 it is the DAG's own "
-            "max_active_runs that holds."
+            "description": "Maximum number of runs that are active at once, 10 by default. On Airflow 2, the "
+            "max_active_runs of the DAG is used instead."
         },
     )
     task_regex = Pattern(
         metadata={
-            "description": "A regular expression (RE2) that is looked for in the tasks' ids; only those tasks run, "
-            "with the tasks before them."
+            "description": "Run only the tasks whose task_id matches this regular expression (RE2) anywhere, and "
+            "their upstream tasks."
         }
     )
-    ignore_dependencies = switch("With task_regex: without the tasks before them.")
+    ignore_dependencies = switch("With task_regex: if true, do not run upstream tasks.")
     ignore_first_depends_on_past = switch(
-        "The first run does not wait for the one before it. Airflow 2: with local; on Airflow 3 it never does."
+        "If true, the first run ignores depends_on_past. Airflow 2: requires local. Airflow 3: always true."
     )
-    mark_success = switch("Nothing runs: the tasks and runs are marked as success.")
+    mark_success = switch("If true, mark the tasks and runs as success without running them.")
     pool = Text(
         256,
         shortest=1,
-        metadata={"description": "The pool that the tasks run in; Airflow 2: with local."},
+        metadata={"description": "The pool to run the tasks in. Airflow 2: requires local."},
     )
-    local = switch("Airflow 2: a job on the web server's machine runs it, which needs no scheduler.")
+    local = switch("Airflow 2: if true, run the backfill as a job on the web server's machine, without a scheduler.")
     on_depends_on_past = fields.String(
         load_default="refuse",
         validate=OneOf(ON_DEPENDS_ON_PAST),
         metadata={
-            "description": "Where tasks have depends_on_past and the runs would not wait for one another: refuse the "
-            "call, or adapt it (Airflow 2: local; Airflow 3: reprocess_behavior=failed) and say so in warnings."
+            "description": "If tasks have depends_on_past and the runs would not wait for each other: refuse the "
+            "request, or adapt it (Airflow 2: local; Airflow 3: reprocess_behavior=failed) with a "
+            "warning."
         },
     )
-    dry_run = switch("Only tell what would be done.")
+    dry_run = switch("If true, return the plan and create nothing.")
 
     @validates_schema
     def _names_a_range(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         for other, name in _OTHER_NAMES:
             if other in data and name in data:
-                raise ValidationError(f"Is another name of {name}; name the date once.", other)
+                raise ValidationError(f"Is an alias of {name}; send one of them.", other)
         first, last = (data.get(name, data.get(other)) for other, name in _OTHER_NAMES)
         if first is None and last is None:
-            raise ValidationError("Name a date: from_date, to_date or both.", "from_date")
+            raise ValidationError("Send from_date, to_date or both.", "from_date")
         if first is not None and last is not None and first > last:
-            raise ValidationError("Must not be before from_date.", "to_date")
+            raise ValidationError("Must not be earlier than from_date.", "to_date")
 
     @post_load(pass_original=True)
     def _one_name_for_each_date(
@@ -120,39 +121,44 @@ class BackfillRun(RunDates):
     data_interval_end = DateTime(allow_none=True)
     action = fields.String(
         required=True,
-        metadata={"description": "create, reprocess (it exists and runs again), or skip (it exists and is left)."},
+        metadata={
+            "description": "create, reprocess (the run exists and runs again), or skip (the run exists and is "
+            "not changed)."
+        },
     )
-    run_id = fields.String(allow_none=True, metadata={"description": "The id of the run, where it is there."})
-    state = fields.String(allow_none=True, metadata={"description": "The state that it had, where it was there."})
+    run_id = fields.String(allow_none=True, metadata={"description": "The run_id of the DAG run, if it exists."})
+    state = fields.String(allow_none=True, metadata={"description": "The previous state of the DAG run, if it exists."})
 
 
 class PlannedBackfill(Schema):
-    """What a backfill would do."""
+    """The plan of a backfill."""
 
     dag_id = fields.String(required=True)
     from_date = DateTime(required=True)
     to_date = DateTime(required=True)
     dry_run = fields.Boolean(required=True)
-    runs = fields.List(fields.Nested(BackfillRun), required=True, metadata={"description": "In the order they start."})
-    tasks = fields.List(fields.String(), required=True, metadata={"description": "The tasks that run in each."})
-    total_entries = fields.Integer(required=True, metadata={"description": "How many runs there are."})
+    runs = fields.List(
+        fields.Nested(BackfillRun), required=True, metadata={"description": "The runs, in the order they start."}
+    )
+    tasks = fields.List(fields.String(), required=True, metadata={"description": "The task_ids of the tasks to run."})
+    total_entries = fields.Integer(required=True, metadata={"description": "Number of runs."})
     warnings = fields.List(fields.String())
 
 
 class StartedBackfill(PlannedBackfill):
-    """A backfill that has begun."""
+    """A created backfill."""
 
     backfill_id = fields.Integer(required=True)
-    url = fields.String(metadata={"description": "URL of its backfill_state, for GET."})
+    url = fields.String(metadata={"description": "The URL of backfill_state for this backfill."})
 
 
 class OneBackfill(Schema):
-    """Names a backfill."""
+    """Identify a backfill."""
 
     backfill_id = Whole(
         required=True,
         validate=validate.Range(min=0, max=LARGEST),
-        metadata={"description": "The id that backfill_dag gave."},
+        metadata={"description": "The backfill_id that backfill_dag returned."},
     )
 
 
@@ -163,32 +169,37 @@ class Backfill(Schema):
     dag_id = fields.String(required=True)
     state = fields.String(
         required=True,
-        metadata={
-            "description": "running, success, failed (a run has failed, or a task that it was about), or cancelled."
-        },
+        metadata={"description": "running, success, failed (a run, or a selected task, has failed), or cancelled."},
     )
     from_date = DateTime(required=True)
     to_date = DateTime(required=True)
     reprocess_behavior = fields.String(allow_none=True)
-    max_active_runs = fields.Integer(allow_none=True, metadata={"description": "On Airflow 2 the DAG's own holds."})
-    local = fields.Boolean(
-        required=True, metadata={"description": "Whether a job on the web server's machine runs it."}
+    max_active_runs = fields.Integer(
+        allow_none=True,
+        metadata={"description": "Maximum number of active runs. On Airflow 2, that of the DAG is used instead."},
     )
-    job_id = fields.String(allow_none=True, metadata={"description": "That job; job_state has its log."})
+    local = fields.Boolean(
+        required=True, metadata={"description": "Whether it runs as a job on the web server's machine."}
+    )
+    job_id = fields.String(
+        allow_none=True, metadata={"description": "The job_id of that job; job_state returns its log."}
+    )
     created_at = DateTime(allow_none=True)
     created_by = fields.String(allow_none=True)
     runs = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
         required=True,
-        metadata={"description": "How many of its runs are in each state."},
+        metadata={"description": "Number of DAG runs by state."},
     )
     total_runs = fields.Integer(required=True)
-    fraction_done = fields.Float(required=True, metadata={"description": "The runs that have ended, of all: 0 to 1."})
+    fraction_done = fields.Float(
+        required=True, metadata={"description": "Fraction of the runs that have ended: 0 to 1."}
+    )
 
 
 class FailedTask(RunDates):
-    """A task instance of a backfill that has failed."""
+    """A failed task instance of a backfill."""
 
     run_id = fields.String(required=True)
     task_id = fields.String(required=True)
@@ -197,21 +208,27 @@ class FailedTask(RunDates):
 
 
 class BackfillState(Backfill):
-    """How a backfill stands, with its tasks and what failed."""
+    """The progress of a backfill, with its tasks and failures."""
 
     tasks = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
         required=True,
-        metadata={"description": "How many of its task instances are in each state; none: without one."},
+        metadata={"description": "Number of task instances by state; none means no state."},
     )
-    failed_runs = fields.List(fields.String(), required=True, metadata={"description": "100 at most, by date."})
-    failed_tasks = fields.List(fields.Nested(FailedTask), required=True, metadata={"description": "100 at most."})
+    failed_runs = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "The run_ids of failed runs, at most 100, ordered by date."},
+    )
+    failed_tasks = fields.List(
+        fields.Nested(FailedTask), required=True, metadata={"description": "The failed task instances, at most 100."}
+    )
     warnings = fields.List(fields.String())
 
 
 class ListBackfills(Schema.from_dict(page_fields("backfill_id"))):  # type: ignore[misc]
-    """Which backfills to list."""
+    """Filters of the list of backfills."""
 
     dag_id = Text(texts.ID, metadata={"description": "Only backfills of this DAG."})
     state = States(metadata={"description": f"Only backfills in one of these states: {', '.join(STATES)}."})
@@ -226,12 +243,12 @@ class Backfills(Schema):
 
 
 class CancelledBackfill(Schema):
-    """A backfill that was ended."""
+    """A cancelled backfill."""
 
     backfill_id = fields.Integer(required=True)
     dag_id = fields.String(required=True)
     state = fields.String(required=True)
     failed_runs = fields.Integer(
-        required=True, metadata={"description": "How many runs had not begun and have failed."}
+        required=True, metadata={"description": "Number of queued runs that were set to failed."}
     )
-    running_runs = fields.Integer(required=True, metadata={"description": "How many run on to their end."})
+    running_runs = fields.Integer(required=True, metadata={"description": "Number of running runs, which finish."})

@@ -1,4 +1,4 @@
-"""The states that a backfill gives by itself: to what is not to run, and to what is to end."""
+"""The states that a backfill sets itself: of tasks that do not run, and of runs that are cancelled."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from native_api.adapters.compat import airflow
 
 def apply(session: Any, plan: Plan, found: Any) -> None:
     """
-    Mark what is not to run, in the transaction that made the runs, so that no scheduler sees them without.
+    Set the states of tasks that do not run, in the transaction that creates the runs, before a scheduler sees them.
 
-    A task that is left out has an end and no start, which tells it from one that has run, and from one that Airflow
-    itself did not start.
+    An omitted task has an end_date and no start_date, which distinguishes it from one that has run, and from one that
+    Airflow itself has skipped.
     """
     import pendulum
 
@@ -37,12 +37,12 @@ def _succeed(session: Any, plan: Plan, found: Any) -> None:
 
 
 def fail_queued(session: Any, found: Any) -> int:
-    """Fail the runs that have not begun, and return how many those were."""
+    """Fail the queued runs, and return their number."""
     return _set_runs(session, found, ("queued",), state="failed")
 
 
 def fail_unfinished(session: Any, found: Any) -> int:
-    """Fail the runs that nothing runs any more, with those of their tasks that had begun."""
+    """Fail the remaining runs of a lost job, with their started tasks."""
     import pendulum
 
     now = pendulum.now("UTC")
@@ -52,7 +52,7 @@ def fail_unfinished(session: Any, found: Any) -> int:
 
 
 def finish(session: Any, found: Any) -> None:
-    """Take down how a local backfill has ended that nothing runs any more, and fail what it has left."""
+    """Record the final state of a local backfill whose job has ended, and fail its remaining runs."""
     if found.is_over:
         return
     unfinished = fail_unfinished(session, found)
@@ -61,7 +61,7 @@ def finish(session: Any, found: Any) -> None:
 
 
 def _all_succeeded(session: Any, found: Any) -> bool:
-    """Return whether every date of a local backfill has a run that has succeeded."""
+    """Return whether every date of a local backfill has a successful run."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
@@ -77,7 +77,7 @@ def _set_tasks(
     of_runs: Iterable[str] = (),
     **values: Any,
 ) -> None:
-    """Give task instances of the backfill's runs these values."""
+    """Update task instances of the backfill's runs."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select, update
@@ -96,7 +96,7 @@ def _set_tasks(
 
 
 def _set_runs(session: Any, found: Any, states: Iterable[str], **values: Any) -> int:
-    """Give the backfill's runs that are in one of the states these values, and return how many those were."""
+    """Update the backfill's runs in one of the states, and return their number."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 

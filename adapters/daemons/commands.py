@@ -1,4 +1,4 @@
-"""Which daemons there are, and which flags of Airflow's command line their arguments become."""
+"""The daemons, and the flags of Airflow's command line for their arguments."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.connections.uris import masked_uri
 from native_api.errors import NotSupported
 
-#: In place of a flag, for what the command line takes by its position.
+#: Instead of a flag: the argument is positional.
 POSITIONAL = "principal"
 _SERVE_LOGS = "from airflow.utils.serve_logs import serve_logs; serve_logs(port={port})"
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """A daemon: the words after ``airflow`` that run it, its arguments' flags, and the row where its heart beats."""
+    """A daemon: its arguments of ``airflow``, the flags, and the job type of its heartbeat."""
 
     words: Tuple[str, ...]
     flags: Mapping[str, str]
@@ -85,15 +85,15 @@ DAEMONS: Dict[str, Daemon] = {
     "serve_logs": Daemon((), {"port": "port"}),
 }
 
-#: What a daemon's process may be given besides its own arguments.
+#: Arguments of start_daemon that are not arguments of the daemon's command.
 EVERY = ("name", "pid", "stdout", "stderr", "log_file", "wait_seconds")
 
 
 def command_of(daemon: str, arguments: Mapping[str, Any], pid_file: Optional[str] = None) -> List[str]:
     """
-    Return the words that run the daemon with this interpreter's Airflow.
+    Return the command that runs the daemon with this interpreter's Airflow.
 
-    :param pid_file: where Celery, which keeps one itself, is to keep its own.
+    :param pid_file: the path of Celery's own pid file.
     :raises NotSupported: the installed Airflow has no such command.
     """
     if daemon == "serve_logs":
@@ -106,7 +106,7 @@ def command_of(daemon: str, arguments: Mapping[str, Any], pid_file: Optional[str
 
 
 def words_of(daemon: str, arguments: Mapping[str, Any]) -> List[str]:
-    """Return the words after ``airflow``, without the arguments that the installed Airflow no longer has."""
+    """Return the arguments of ``airflow``, without those that the installed Airflow no longer has."""
     known, positional = _flags(daemon), []
     words = [*DAEMONS[daemon].words]
     for name, flag in DAEMONS[daemon].flags.items():
@@ -121,19 +121,19 @@ def words_of(daemon: str, arguments: Mapping[str, Any]) -> List[str]:
 
 
 def shown_words(daemon: str, arguments: Mapping[str, Any]) -> Optional[List[str]]:
-    """Return the words after ``airflow`` with secrets masked; None where it has no such command."""
+    """Return the arguments of ``airflow`` with secrets masked, None if it has no such command."""
     if not DAEMONS[daemon].words or airflow().daemons.flags(DAEMONS[daemon].words) is None:
         return None
     return words_of(daemon, masked(arguments))
 
 
 def masked(arguments: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the arguments with the one password masked that they may have."""
+    """Return the arguments with the password of a URL masked."""
     return {**arguments, "broker_api": masked_uri(arguments.get("broker_api"))}
 
 
 def gone(daemon: str, arguments: Mapping[str, Any]) -> List[str]:
-    """Return a sentence for each argument whose flag the installed Airflow does not have."""
+    """Return a warning for each argument whose flag the installed Airflow does not have."""
     if daemon == "serve_logs":
         return []
     known, given = _flags(daemon), (name for name in arguments if arguments[name] not in (None, False))

@@ -1,4 +1,4 @@
-"""Where the files of daemons lie: a record, a pid file and logs for each, below ``daemons_dir`` and never out of it."""
+"""The files of daemons: a record, a pid file and logs for each, always below ``daemons_dir``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from native_api.adapters.daemons.launch import replace
 from native_api.adapters.server_files import folder_below
 from native_api.errors import NotInDaemonsDir, Refused
 
-#: Below ``daemons_dir``; no path of a caller leads to what is hidden.
+#: Below ``daemons_dir``; callers have no access to hidden folders.
 _RECORDS = ".records"
 LOG_SUFFIXES = (".log", ".out", ".err")
 
 
 def create() -> None:
-    """Create the folders, which only their owner may look into."""
+    """Create the folders, which only their owner can read."""
     for folder in (settings.get("daemons_dir"), os.path.dirname(record_path(""))):
         private_files.folder(folder)
 
@@ -33,7 +33,7 @@ def record_path(name: str) -> str:
 
 
 def read_record(name: str) -> Optional[Dict[str, Any]]:
-    """Return the record of a daemon, or None where there is none."""
+    """Return the record of a daemon, None if there is none."""
     try:
         with open(record_path(name), encoding="utf-8") as opened:
             record: Dict[str, Any] = json.load(opened)
@@ -43,12 +43,12 @@ def read_record(name: str) -> Optional[Dict[str, Any]]:
 
 
 def write_record(record: Dict[str, Any]) -> None:
-    """Put a record in the place of the one of the same name."""
+    """Replace the record of the same name."""
     replace(record_path(record["name"]), json.dumps(record))
 
 
 def forget_pid(record: Dict[str, Any]) -> None:
-    """Remove the pid file of a daemon that has ended, unless it is another's by now."""
+    """Delete the pid file of an ended daemon, unless another daemon uses it now."""
     with suppress(FileNotFoundError):
         with open(record["pid_file"], encoding="ascii") as opened:
             if opened.read().strip() != str(record["pid"]):
@@ -66,14 +66,14 @@ def names() -> List[str]:
 
 @contextmanager
 def held(name: str) -> Iterator[None]:
-    """Keep other web workers from starting or stopping the same daemon meanwhile."""
+    """Lock the daemon against being started or stopped by other web workers."""
     with _locked(f"{record_path(name)}.lock"):
         yield
 
 
 @contextmanager
 def held_pid_files() -> Iterator[None]:
-    """Keep other web workers from taking a pid file meanwhile."""
+    """Lock the pid files against other web workers."""
     with _locked(record_path("") + ".pids"):
         yield
 
@@ -91,9 +91,9 @@ def _locked(path: str) -> Iterator[None]:
 
 def path_of(file: Optional[str], default: str, *suffixes: str) -> str:
     """
-    Return the whole path of a file that is named below ``daemons_dir``, or whole.
+    Return the absolute path of a file, given relative to ``daemons_dir`` or absolute.
 
-    :raises NotInDaemonsDir: it leads elsewhere, or to what is no file with one of the *suffixes*.
+    :raises NotInDaemonsDir: it is outside of the folder, or not a file with one of the *suffixes*.
     """
     root: str = settings.get("daemons_dir")
     file = file or default
@@ -107,7 +107,7 @@ def path_of(file: Optional[str], default: str, *suffixes: str) -> str:
 
 
 def open_log(path: str, flags: int) -> int:
-    """Return a descriptor of a log; no link is followed."""
+    """Return a descriptor of a log; symbolic links are refused."""
     with _our_errors(path), folder_below(settings.get("daemons_dir"), path, NotInDaemonsDir) as (folder, name):
         return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=folder)
 

@@ -17,9 +17,9 @@ from typing import Any, Dict
 
 def identity(pid: int) -> str:
     """
-    Return what tells a process from every other that has the same pid at another time.
+    Return the boot id and start time of a process, which identify it among all processes with the same pid.
 
-    :raises OSError: there is none.
+    :raises OSError: there is no such process.
     """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as opened:
@@ -41,7 +41,7 @@ def _created(pid: int) -> str:
 
 
 def replace(path: str, text: str) -> None:
-    """Put a file that only its owner may read in the place of another."""
+    """Replace a file by one that only its owner can read."""
     new = f"{path}.{os.getpid()}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:

@@ -1,4 +1,4 @@
-"""What daemons have written, and what it says of why one ended."""
+"""The logs of daemons, and the reason of a daemon's end in them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Optional, Tuple
 
 from native_api.adapters.daemons import folder
 
-#: How many bytes of a log an answer has at most.
+#: Maximum size of a log in a response, in bytes.
 MOST = 1024 * 1024
 
-#: What the end of a log says of why the process ended; the last that is found counts.
+#: Patterns in a log tail and the reasons of the end that they show; the last match counts.
 _REASONS: Tuple[Tuple[str, str], ...] = (
     (r"No module named '?([\w.]+)'?", "the Python module {0} is not installed"),
     (
@@ -30,7 +30,7 @@ _REASONS: Tuple[Tuple[str, str], ...] = (
 
 
 def size(path: str) -> int:
-    """Return how many bytes a log has; 0 where there is none."""
+    """Return the size of a log in bytes, 0 if there is none."""
     try:
         return os.stat(path, follow_symlinks=False).st_size
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def size(path: str) -> int:
 
 
 def tail(path: str, lines: int, size_bytes: int, begins: int = 0) -> str:
-    """Return the end of a log, as many lines and bytes at most, and nothing from before *begins*."""
+    """Return the log tail, limited to that number of lines and bytes, from the offset *begins* on."""
     if not os.path.lexists(path):
         return ""
     with os.fdopen(folder.open_log(path, os.O_RDONLY), "rb") as opened:
@@ -50,7 +50,7 @@ def tail(path: str, lines: int, size_bytes: int, begins: int = 0) -> str:
 
 
 def reason(text: str) -> Optional[str]:
-    """Return what the end of a log says of why the process ended, or None where that is not recognised."""
+    """Return the reason of the process's end from its log tail, None if it is not recognised."""
     for line in reversed(text.splitlines()):
         for pattern, sentence in _REASONS:
             found = re.search(pattern, line)

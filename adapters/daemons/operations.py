@@ -1,4 +1,4 @@
-"""Airflow's own processes: started, watched and stopped, and nothing else that is a process."""
+"""Daemons: start, list, state, log, stop."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ def start_daemon(
     """
     Start one of Airflow's daemons, independent of the web server.
 
-    It runs with the web server's interpreter and environment, in a session of its own, and outlives the web server.
-    The answer comes once its heartbeat is there, or after ``wait_seconds``; one that ends sooner is an error with the
-    end of its log. Arguments that the installed Airflow no longer has are left out, and named in ``warnings``.
+    It runs with the interpreter and environment of the web server, in a session of its own, and outlives the web
+    server. The response is sent at its first heartbeat, or after ``wait_seconds``; if the daemon ends before, the
+    response is an error with its log tail. Arguments that the installed Airflow no longer has are omitted, with a
+    warning.
     """
     record = _record(daemon, name or daemon, arguments)
     command = commands.command_of(daemon, arguments, record["pid_file"])
@@ -66,7 +67,7 @@ def start_daemon(
 
 
 def _require_free(context: Context, record: processes.Record) -> None:
-    """Raise where a daemon lives that has the record's name, or its pid file."""
+    """Raise :class:`DaemonRuns` if a running daemon has the same name or pid file."""
     for known in filter(None, map(folder.read_record, folder.names())):
         shared = known["name"] == record["name"] or known["pid_file"] == record["pid_file"]
         if shared and _is_here(known) and processes.find(known):
@@ -76,7 +77,7 @@ def _require_free(context: Context, record: processes.Record) -> None:
 
 
 def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> processes.Record:
-    """Return what is known of a daemon before it runs, once all paths are known to be allowed."""
+    """Return the record of a new daemon, after its paths are validated."""
     folder.create()
     if "subdir" in arguments:
         arguments["subdir"] = checked_subdir(arguments["subdir"])
@@ -97,7 +98,7 @@ def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> processes.Reco
 
 
 def _seen_alive(context: Context, record: processes.Record, seconds: float) -> Dict[str, Any]:
-    """Return the daemon's state once it has a heartbeat or has lived that long."""
+    """Return the daemon's state at its first heartbeat, or after that many seconds."""
     end = monotonic() + seconds
     while True:
         seen = _state(context, record)
@@ -167,9 +168,9 @@ def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, 
     """
     Stop a daemon that this API has started, with SIGTERM, and with SIGKILL after a timeout.
 
-    Where it ends by itself, what it has started ends as Airflow has it; where it is killed, its children are too, and
-    tasks that they run are found and handled by the next scheduler. One that has ended already is left as it is. One of
-    another host is 409 with that host's name.
+    If the daemon exits on SIGTERM, it stops its child processes as Airflow implements it. If it is killed, its child
+    processes are killed too, and the next scheduler handles their tasks. A daemon that has already ended is not
+    changed. One of another host is 409 with that host's name.
     """
     record = _known(name)
     if not _is_here(record):

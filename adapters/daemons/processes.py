@@ -1,4 +1,6 @@
-"""Starting a daemon apart from the web server, finding it again by its pid and start, and stopping it."""
+"""
+The process of a daemon: start it outside of the web server's process tree, find it by pid and start time, stop it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ PAUSE_SECONDS = 0.05
 
 
 def find(record: Mapping[str, Any]) -> Optional[psutil.Process]:
-    """Return the daemon's process; None where it has ended, or another process has its pid."""
+    """Return the daemon's process, None if it has ended, or another process has its pid."""
     try:
         if launch.identity(record["pid"]) != record["identity"]:
             return None
@@ -35,9 +37,9 @@ def find(record: Mapping[str, Any]) -> Optional[psutil.Process]:
 
 def start(record: Record, command: List[str]) -> Record:
     """
-    Start the command in a session of its own, out of this process's tree, and return the record with its pid.
+    Start the command in a session of its own, outside of this process's tree, and return the record with its pid.
 
-    :raises Refused: the system did not start it.
+    :raises Refused: the process could not be started.
     """
     path = folder.record_path(record["name"])
     job = {
@@ -51,12 +53,12 @@ def start(record: Record, command: List[str]) -> Record:
     if complaint or started is None or started["started_at"] != record["started_at"]:
         with suppress(FileNotFoundError):
             os.unlink(path)
-        raise Refused(f"The daemon '{record['name']}' could not be started: {complaint or 'nothing is known of it'}.")
+        raise Refused(f"The daemon '{record['name']}' could not be started: {complaint or 'no reason is known'}.")
     return started
 
 
 def _launch(job: str, record: Mapping[str, Any]) -> str:
-    """Run the short program, and return what kept it from becoming the daemon."""
+    """Run the launcher, and return the reason if it could not become the daemon."""
     heard, told = os.pipe()
     with os.fdopen(heard, "rb") as complaint, ExitStack() as ours:
         ours.callback(os.close, told)
@@ -83,9 +85,9 @@ def _environment() -> Dict[str, str]:
 
 def stop(process: psutil.Process, grace_seconds: float) -> List[int]:
     """
-    Ask the process, alone, to end; where it does not in time, kill it and what it started.
+    Send SIGTERM to the process only; after the timeout, kill it and its descendants.
 
-    :return: the pids of those that were killed, none where it ended by itself.
+    :return: the pids of the killed processes, empty if it exited by itself.
     """
     with suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGTERM)
@@ -110,7 +112,7 @@ def _children(process: psutil.Process) -> List[psutil.Process]:
 
 
 def _alive(family: List[psutil.Process], seconds: float) -> List[psutil.Process]:
-    """Return which of them are alive after so many seconds, or sooner where none is."""
+    """Return the processes that are alive after so many seconds, or earlier if none is."""
     end = time.monotonic() + seconds
     while True:
         alive = [process for process in family if not _has_ended(process)]
@@ -128,5 +130,5 @@ def _has_ended(process: psutil.Process) -> bool:
 
 
 def now() -> str:
-    """Return the moment as records have it."""
+    """Return the present time in the format of records."""
     return datetime.now(timezone.utc).isoformat()

@@ -1,4 +1,4 @@
-"""What the operations on daemons take and give."""
+"""Requests and responses of daemons."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from native_api.adapters.fields.texts import OneOf, Text
 
 #: A name is a file's too.
 NAME_LENGTH = 100
-NAME = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z", error="Has other characters than a-z, 0-9, _, - and dots.")
+NAME = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z", error="Must consist of a-z, 0-9, _, - and dots only.")
 #: What can be an argument of a process: nothing that ends a text or is half a character; what is no flag.
-_WORD = validate.Regexp(r"(?!-)[^\0-\x1f\ud800-\udfff]+\Z", error="Is empty, begins with - or has control characters.")
+_WORD = validate.Regexp(
+    r"(?!-)[^\0-\x1f\ud800-\udfff]+\Z", error="Must not be empty, begin with - or have control characters."
+)
 
 
 def _word(description: str, **metadata: Any) -> Text:
@@ -33,58 +35,55 @@ def _number(description: str, least: int = 1, most: int = LARGEST) -> Whole:
 
 
 class OneDaemon(Schema):
-    """Names a daemon."""
+    """Identify a daemon."""
 
     name = Text(
         NAME_LENGTH,
         NAME,
         required=True,
-        metadata={"description": "The daemon's name: which one it is, unless it was started under another."},
+        metadata={"description": "The name of the daemon: its type, unless it was started with another name."},
     )
 
 
 class StartDaemon(Schema):
-    """Which daemon to start, and what to give it on its command line."""
+    """The daemon to start, and the arguments of its command."""
 
     daemon = fields.String(
-        required=True, validate=OneOf(list(DAEMONS)), metadata={"description": "Which daemon to start."}
+        required=True, validate=OneOf(list(DAEMONS)), metadata={"description": "The type of the daemon."}
     )
-    name = Text(NAME_LENGTH, NAME, metadata={"description": "Its name; left out, which one it is."})
+    name = Text(NAME_LENGTH, NAME, metadata={"description": "The name of the daemon. By default, its type."})
     principal = _word("kerberos: the principal.")
     keytab = _word("kerberos: the keytab.")
-    one_time = switch("kerberos: get a ticket once, and end.")
-    do_pickle = switch("scheduler, dag_processor, worker: send DAGs as pickles.")
-    queues = _word("worker, triggerer: the queues to serve, with commas.")
-    concurrency = _number("worker: how many tasks at once.")
-    autoscale = _word("worker: the most and the fewest processes, as 12,3.")
-    celery_hostname = _word("worker: its name among the workers.")
-    without_mingle = switch("worker: do not look for other workers at the start.")
-    without_gossip = switch("worker: do not listen to other workers.")
-    hostname = _word("flower: the address to listen at.")
-    port = _number("flower, serve_logs: the port to listen at.", 1, 65535)
-    flower_conf = _word("flower: its configuration file.")
-    broker_api = _word("flower: the URL of the broker's own API.", masked=masked_uri)
-    url_prefix = _word("flower: the prefix of its URLs.")
+    one_time = switch("kerberos: if true, get a ticket once, and exit.")
+    do_pickle = switch("scheduler, dag_processor, worker: if true, pickle DAGs.")
+    queues = _word("worker, triggerer: the queues to serve, separated by commas.")
+    concurrency = _number("worker: number of worker processes.")
+    autoscale = _word("worker: maximum and minimum number of processes, for example 12,3.")
+    celery_hostname = _word("worker: the hostname of the worker in Celery.")
+    without_mingle = switch("worker: if true, do not synchronize with other workers at startup.")
+    without_gossip = switch("worker: if true, do not subscribe to events of other workers.")
+    hostname = _word("flower: the hostname to listen on.")
+    port = _number("flower, serve_logs: the port to listen on.", 1, 65535)
+    flower_conf = _word("flower: the configuration file.")
+    broker_api = _word("flower: the URL of the broker's API.", masked=masked_uri)
+    url_prefix = _word("flower: the URL prefix.")
     dag_id = _word("scheduler: the only DAG to schedule; gone since Airflow 2.0.")
     subdir = _word("scheduler, dag_processor: the file or DAGs folder; gone since Airflow 3.0.")
-    run_duration = _number("scheduler: seconds after which it ends; gone since Airflow 2.0.")
-    num_runs = _number("scheduler, dag_processor: how many rounds before it ends; -1 for no end.", -1)
-    only_idle = switch("scheduler: count only rounds without work.")
-    skip_serve_logs = switch("scheduler, triggerer, worker: do not serve logs.")
-    bundle_name = _word("dag_processor: the only DAG bundle to read.")
-    capacity = _number("triggerer: how many triggers at once.")
-    team_name = _word("triggerer: the team it works for.")
-    pid = _file("The pid file, below daemons_dir; <name>.pid.")
-    log_file = _file("The log, below daemons_dir; <name>.log.")
-    stdout = _file("A file for the standard output alone, below daemons_dir.")
-    stderr = _file("A file for the errors alone, below daemons_dir.")
+    run_duration = _number("scheduler: seconds after which it exits; gone since Airflow 2.0.")
+    num_runs = _number("scheduler, dag_processor: number of runs of the loop before it exits; -1 for unlimited.", -1)
+    only_idle = switch("scheduler: if true, count only idle runs of the loop.")
+    skip_serve_logs = switch("scheduler, triggerer, worker: if true, do not serve logs.")
+    bundle_name = _word("dag_processor: the only DAG bundle to parse.")
+    capacity = _number("triggerer: maximum number of triggers that run at once.")
+    team_name = _word("triggerer: the team that it serves.")
+    pid = _file("The pid file, below daemons_dir. By default, <name>.pid.")
+    log_file = _file("The log file, below daemons_dir. By default, <name>.log.")
+    stdout = _file("A separate file for standard output, below daemons_dir.")
+    stderr = _file("A separate file for standard error, below daemons_dir.")
     wait_seconds = fields.Float(
         load_default=10.0,
         validate=validate.Range(0, 60),
-        metadata={
-            "description": "How long to see whether it lives before the answer; it comes earlier where Airflow's own "
-            "heartbeat says that it does."
-        },
+        metadata={"description": "Maximum number of seconds to wait for the first heartbeat of the daemon."},
     )
 
     @validates_schema
@@ -92,15 +91,17 @@ class StartDaemon(Schema):
         known = {"daemon", *commands.EVERY, *DAEMONS[data["daemon"]].flags}
         unknown = [name for name, value in data.items() if value is not False and name not in known]
         if unknown:
-            raise ValidationError({name: [f"Is no argument of {data['daemon']}."] for name in unknown})
+            raise ValidationError({name: [f"Is not an argument of {data['daemon']}."] for name in unknown})
 
 
 class Heartbeat(Schema):
-    """What Airflow's own table says of the process."""
+    """The latest heartbeat of the process in Airflow's job table."""
 
-    state = fields.String(allow_none=True, metadata={"description": "As the process wrote it: running, success, …"})
+    state = fields.String(
+        allow_none=True, metadata={"description": "The state that the process has written: running, success, …"}
+    )
     latest_heartbeat = fields.DateTime(allow_none=True)
-    is_alive = fields.Boolean(metadata={"description": "Whether Airflow takes it for alive."})
+    is_alive = fields.Boolean(metadata={"description": "Whether Airflow considers it alive."})
 
 
 class DaemonState(Schema):
@@ -111,20 +112,25 @@ class DaemonState(Schema):
     state = fields.String(
         required=True,
         metadata={
-            "description": "running; stopped, by this API; ended, by itself; unknown, for one of another machine."
+            "description": "running, stopped (by this API), ended (by itself), or unknown (it is on another machine)."
         },
     )
     pid = fields.Integer(required=True)
     hostname = fields.String(required=True)
-    command = fields.List(fields.String(), required=True, metadata={"description": "Word by word, secrets masked."})
+    command = fields.List(
+        fields.String(), required=True, metadata={"description": "The command and its arguments, with secrets masked."}
+    )
     started_at = fields.String(required=True)
-    stopped_at = fields.String(allow_none=True, metadata={"description": "When this API stopped it."})
+    stopped_at = fields.String(allow_none=True, metadata={"description": "Timestamp of stop_daemon."})
     pid_file = fields.String(required=True)
     log_file = fields.String(required=True)
     stdout = fields.String(required=True)
     stderr = fields.String(required=True)
     heartbeat = fields.Nested(
-        Heartbeat, required=True, allow_none=True, metadata={"description": "null where it writes none, or not yet."}
+        Heartbeat,
+        required=True,
+        allow_none=True,
+        metadata={"description": "null if there is no heartbeat, or none yet."},
     )
     warnings = fields.List(fields.String())
 
@@ -137,44 +143,45 @@ class Daemons(Schema):
 
 
 class AskedDaemonLog(OneDaemon):
-    """Which log, and how much of it."""
+    """The log to return, and the part of it."""
 
     stream = fields.String(
         load_default="log_file",
         validate=OneOf(["log_file", "stdout", "stderr"]),
-        metadata={"description": "Which of its files."},
+        metadata={"description": "The log file: log, stdout or stderr."},
     )
-    tail_lines = _number("Only the last lines, that many.")
-    tail_bytes = _number("Only the end, that many bytes.")
+    tail_lines = _number("Return only this number of last lines.")
+    tail_bytes = _number("Return only this number of last bytes.")
 
 
 class DaemonLog(Schema):
-    """The end of a daemon's log."""
+    """The log tail of a daemon."""
 
     name = fields.String(required=True)
     path = fields.String(required=True)
     content = fields.String(required=True)
-    size_bytes = fields.Integer(required=True, metadata={"description": "Of the whole file."})
+    size_bytes = fields.Integer(required=True, metadata={"description": "Size of the file, in bytes."})
     truncated = fields.Boolean(
-        required=True, metadata={"description": f"Whether there is more; an answer has {log_files.MOST} bytes at most."}
+        required=True,
+        metadata={"description": f"Whether the log is longer; the maximum of a response is {log_files.MOST} bytes."},
     )
 
 
 class StopDaemon(OneDaemon):
-    """Which daemon to stop, and how long to wait for it."""
+    """The daemon to stop, and the timeout."""
 
     grace_seconds = fields.Float(
         load_default=20.0,
         validate=validate.Range(0, 60),
-        metadata={"description": "How long it may take to end by itself before it is killed."},
+        metadata={"description": "Seconds to wait for its exit before it is killed."},
     )
 
 
 class StoppedDaemon(DaemonState):
-    """A daemon that was stopped."""
+    """A stopped daemon."""
 
     killed = fields.List(
         fields.Integer(),
         required=True,
-        metadata={"description": "The pids that had to be killed: its own and those of what it had started."},
+        metadata={"description": "The pids that were killed: its own and those of its descendants."},
     )

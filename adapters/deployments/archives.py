@@ -1,4 +1,4 @@
-"""Archives of DAGs: looked through before anything in them is loaded."""
+"""Zip archives of DAGs: validated before anything in them is loaded."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Optional
 
 from native_api.errors import Invalid
 
-#: How large what is in an archive may be, in bytes.
+#: Maximum unpacked size of an archive, in bytes.
 UNPACKED_BYTES = 500 * 1024 * 1024
-#: How many members an archive may have.
+#: Maximum number of members of an archive.
 MEMBERS = 10_000
 _PIECE = 1024 * 1024
 
 
 def require_sound(content: bytes, *, is_archive: bool) -> None:
     """
-    Raise :class:`Invalid` where a file is not what its name says, or an archive is not to be loaded.
+    Raise :class:`Invalid` if the content does not match the file name, or an archive must not be loaded.
 
-    Python reads the modules of an archive whole, whatever size the archive claims: they are read here, to the bound.
+    Members are unpacked up to the maximum, since an archive can declare a wrong size.
     """
     if zipfile.is_zipfile(io.BytesIO(content)) != is_archive:
-        raise _invalid("Not a zip archive." if is_archive else "An archive: its name must end in .zip.")
+        raise _invalid("Not a zip archive." if is_archive else "Is a zip archive: the file name must end in .zip.")
     if not is_archive:
         return
     try:
         reason = _what_is_wrong(content)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as exc:
-        raise _invalid(f"Not a sound zip archive: {exc}") from exc
+        raise _invalid(f"Not a valid zip archive: {exc}") from exc
     if reason:
         raise _invalid(reason)
 
@@ -47,7 +47,7 @@ def _what_is_wrong(content: bytes) -> Optional[str]:
                 return f"The member '{member.filename}' leads out of the archive."
             left -= _size(archive, member, left)
             if left < 0:
-                return f"What is in the archive is larger than {UNPACKED_BYTES} bytes."
+                return f"The unpacked archive is larger than {UNPACKED_BYTES} bytes."
     return None
 
 
@@ -58,7 +58,7 @@ def _leads_out(member: zipfile.ZipInfo) -> bool:
 
 
 def _size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> int:
-    """Return how much a member really holds, or more than the limit where it holds that."""
+    """Return the unpacked size of a member, or more than the limit if it exceeds that."""
     whole = copy.copy(member)
     # What the archive claims; with less, reading ends there.
     whole.file_size = limit + _PIECE

@@ -1,4 +1,4 @@
-"""The versions of a file that are kept, outside of the DAGs folder, and the one change of it at a time."""
+"""The stored versions of a DAG file, outside of the DAGs folder, and its lock."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _LOOK_SECONDS = 0.5
 
 
 def root() -> Path:
-    """Return where the versions of all files lie."""
+    """Return the folder of the versions of all files."""
     return Path(settings.get("state_dir")) / "deployments"
 
 
 def every() -> Iterator[Record]:
-    """Give the records of all files."""
+    """Yield the records of all files."""
     for folder in sorted(root().glob("*")):
         yield from History(folder).records()
 
 
 def checksum(content: Optional[bytes]) -> Optional[str]:
-    """Return the SHA-256 of what a file holds, None where there is no file."""
+    """Return the SHA-256 of a file, None if there is no file."""
     return None if content is None else hashlib.sha256(content).hexdigest()
 
 
@@ -51,17 +51,17 @@ def of(target: Target) -> History:
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
     """
-    Keep the changes of all other files away: what one of them defines, no other may.
+    Lock out changes of all other files, since no two files can define the same DAG.
 
-    :raises Refused: they do not come to their end.
+    :raises Refused: they do not end in time.
     """
-    reason = f"Deployments of other files have not come to their end within {_OTHERS_SECONDS:.0f} s."
+    reason = f"Deployments of other files did not end within {_OTHERS_SECONDS:.0f} s; try again."
     with _locked(root().with_name("deployments.lock"), _OTHERS_SECONDS, Refused(reason)):
         yield
 
 
 def new_record(target: Target, deployment_id: str, operation: str, owner: str, size: int) -> Record:
-    """Return what is written down of a deployment before it begins."""
+    """Return the record of a deployment, as it is written before the deployment begins."""
     return {
         "deployment_id": deployment_id,
         "hostname": hostname(),
@@ -81,8 +81,8 @@ class History:
     """
     The records and contents of one file.
 
-    A record is a deployment that has come to its end. ``journal.json`` is the record of one that has not; it says how
-    to undo that, and becomes a record by being renamed.
+    A record is a completed deployment. ``journal.json`` is the record of one that has not ended: it has the data to
+    undo it, and is renamed to become a record.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,15 +92,15 @@ class History:
     @contextmanager
     def alone(self, file: str) -> Iterator[None]:
         """
-        Keep every other change of the file away.
+        Lock the file against other changes.
 
-        :raises DeploymentRuns: there is one.
+        :raises DeploymentRuns: it is locked.
         """
         with _locked(self._lock, _LOOK_SECONDS, DeploymentRuns(file)):
             yield
 
     def is_being_changed(self) -> bool:
-        """Return whether the file is being changed at this moment."""
+        """Return whether the file is being changed now."""
         return is_locked(self._lock)
 
     def records(self) -> List[Record]:
@@ -114,7 +114,7 @@ class History:
 
     def record(self, deployment_id: Optional[str], file: str) -> Record:
         """
-        Return a deployment whose content is kept: the one of that id, or the one before what is there now.
+        Return a deployment whose content is stored: the one with that id, or the one before the current.
 
         :raises DeploymentNotFound: there is none.
         """
@@ -129,11 +129,11 @@ class History:
         return dict(chosen[-1])
 
     def content(self, deployment_id: str) -> bytes:
-        """Return what the file held after a deployment."""
+        """Return the content of the file after a deployment."""
         return self._content(deployment_id).read_bytes()
 
     def keep(self, deployment_id: str, content: bytes) -> None:
-        """Keep what a file holds after, or held before, a deployment."""
+        """Store the content of a file after, or before, a deployment."""
         _write(self._content(deployment_id), content)
 
     def _content(self, deployment_id: str) -> Path:
@@ -145,7 +145,7 @@ class History:
     # The journal
 
     def journal(self) -> Optional[Record]:
-        """Return what has begun and not come to its end, None where nothing has."""
+        """Return the record of a deployment that has begun and not ended, None if there is none."""
         try:
             journal: Record = json.loads(self._journal.read_text())
         except FileNotFoundError:
@@ -153,11 +153,11 @@ class History:
         return journal
 
     def begin(self, journal: Record) -> None:
-        """Write down what is about to be changed; what has been is undone from here on, unless it is committed."""
+        """Write the journal; from here on the change is undone unless it is committed."""
         _write(self._journal, json.dumps(journal).encode())
 
     def commit(self, journal: Record, kept: int) -> None:
-        """Make the change a deployment, and forget versions beyond the last *kept* before it."""
+        """Commit the change as a deployment, and delete versions older than the last *kept* before it."""
         found = journal["undo"]["found"]
         if found:
             _write(self._record(found["deployment_id"]), json.dumps(found).encode())
@@ -167,7 +167,7 @@ class History:
         self._forget_beyond(kept)
 
     def undone(self, journal: Record) -> None:
-        """Forget a change that has been undone; until the journal is gone, its contents are there to undo it again."""
+        """Delete the journal of an undone change; until then, its contents remain available to undo it again."""
         found = journal["undo"]["found"]
         if found:
             with suppress(FileNotFoundError):
@@ -176,7 +176,7 @@ class History:
         self.sweep()
 
     def sweep(self) -> None:
-        """Remove what a killed process has left here; nothing may be begun."""
+        """Delete what a killed process has left; no change can be active."""
         known = {record["deployment_id"] for record in self.records()}
         for path in [*self.folder.glob("*.content"), *self.folder.glob("*.new")]:
             if path.suffix == ".new" or path.stem not in known:
@@ -194,7 +194,7 @@ class History:
 
 @contextmanager
 def _locked(path: Path, seconds: float, error: NativeApiError) -> Iterator[None]:
-    """Hold the lock that a file stands for, or raise the error where others do for that long."""
+    """Hold a lock file, or raise the error if others hold it for that long."""
     private_files.folder(path.parent)
     until = time.monotonic() + seconds
     with open(path, "w", opener=private_files.opened) as lock:
@@ -214,7 +214,7 @@ def _takes(lock: IO[str]) -> bool:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file atomically."""
     new = path.with_name(f"{path.name}.new")
     with open(new, "wb", opener=private_files.opened) as opened:
         opened.write(content)

@@ -1,4 +1,4 @@
-"""In the sandbox: one change of a DAG file, on disk and in the database, whole or undone."""
+"""In the sandbox: change a DAG file on disk and in the database, completely or not at all."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from native_api.host import hostname
 
 
 class How(TypedDict):
-    """What is asked of a deployment besides the content."""
+    """The options of a deployment."""
 
     #: Do everything but the change.
     dry_run: bool
-    #: Take a file without DAGs.
+    #: Accept a file without DAGs.
     allow_empty: bool
     #: The pause state of its DAGs; None leaves it to Airflow.
     paused: Optional[bool]
-    #: How many versions to keep before the new one.
+    #: Number of versions to retain before the new one.
     kept: int
 
 
 def deploy(record: Record, upload: str, force: bool, how: How) -> Dict[str, Any]:
     """
-    Put a file where its record says, and what it defines into the database.
+    Write a file to the path in its record, and its DAGs to the database.
 
-    :param upload: the path of the new content, which is removed.
+    :param upload: the path of the new content, which is deleted.
     """
     with open(upload, "rb") as opened:
         content = opened.read()
@@ -49,7 +49,7 @@ def deploy(record: Record, upload: str, force: bool, how: How) -> Dict[str, Any]
 
 
 def roll_back(record: Record, deployment_id: str, how: How) -> Dict[str, Any]:
-    """Put a version that is kept in the place of what is there now; see :func:`deploy`."""
+    """Restore a stored version of a file; see :func:`deploy`."""
     target = _target(record)
     with _alone(target) as versions:
         chosen = versions.record(deployment_id, target.file)
@@ -59,7 +59,7 @@ def roll_back(record: Record, deployment_id: str, how: How) -> Dict[str, Any]:
 
 
 def delete(record: Record, metadata: bool, kept: int) -> Dict[str, Any]:
-    """Delete a file, and deactivate its DAGs or delete all that is known of them."""
+    """Delete a file, and deactivate its DAGs or delete their metadata."""
     target = _target(record)
     with _alone(target) as versions:
         if target.mode() is None:
@@ -83,7 +83,7 @@ def _delete_rows(dag_ids: List[str], session: Any) -> int:
 
 
 def recover(record: Record, upload: Optional[str] = None) -> None:
-    """Undo what a killed deployment has left, and remove its upload."""
+    """Undo a killed deployment, and delete its upload."""
     if upload:
         with suppress(FileNotFoundError):
             os.unlink(upload)
@@ -97,7 +97,7 @@ def _target(record: Record) -> Target:
 
 @contextmanager
 def _alone(target: Target) -> Iterator[History]:
-    """Give the history of a file once nothing is left of a deployment that was killed, and keep others away."""
+    """Yield the locked history of a file, after a killed deployment of it is undone."""
     versions = history.of(target)
     with versions.alone(target.file):
         journal = versions.journal()
@@ -136,7 +136,7 @@ def _sync_as_it_is(target: Target, paused: PauseStates) -> None:
 
 
 def _loaded_as_it_is(target: Target) -> Loaded:
-    """Return what the file defines; one that would end this process before all is undone is one that does not load."""
+    """Return what the file defines, parsed in a fork, since a file that ends its process must not stop the undoing."""
     file = (target.path, target.bundle)
     if current(target) is None:
         return Loaded(*file)
@@ -163,7 +163,7 @@ def _put(target: Target, versions: History, record: Record, content: bytes, how:
 
 
 def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
-    """Do what a file that loads was staged for."""
+    """Commit the staged file, after it has loaded."""
     change.swap(pause_states.states(loaded))
     with airflow().session() as session:
         changes = sync.sync(loaded, session)
@@ -188,23 +188,23 @@ def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, A
 
 
 def _asked(target: Target) -> List[str]:
-    """Ask the DAG processor to read the file next; return what the caller should know where that cannot be."""
+    """Ask the DAG processor to parse the file next; return warnings if it cannot."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         airflow().dag_files.ask_processor(target.path, target.bundle)
     except SQLAlchemyError as exc:
-        return [f"The DAG processor could not be asked to read the file next: {str(exc).splitlines()[0]}"]
+        return [f"The DAG processor could not be asked to parse the file next: {str(exc).splitlines()[0]}"]
     return []
 
 
 def _warnings(target: Target) -> List[str]:
     if airflow().dag_files.is_ignored(target.path, target.bundle.path):
-        return [f"An .airflowignore has Airflow pass over '{target.file}': its DAGs will be deactivated again."]
+        return [f"An .airflowignore excludes '{target.file}': Airflow will deactivate its DAGs."]
     return []
 
 
 def _shown(record: Record) -> Dict[str, Any]:
-    """Return a deployment as answers have it."""
+    """Return a deployment in the format of a response."""
     shown = {name: value for name, value in record.items() if name != "undo"}
     return {**shown, "replaced": record["undo"]["old"] is not None, "dry_run": False}

@@ -1,4 +1,4 @@
-"""DAG files: deploy one, list what was deployed, go back, delete."""
+"""DAG files: deploy, list, roll back, delete."""
 
 from __future__ import annotations
 
@@ -30,119 +30,129 @@ from native_api.uploads import Upload
 
 
 class OneFile(Schema):
-    """Names a DAG file."""
+    """Identify a DAG file."""
 
     path = Text(
-        texts.PATH, required=True, metadata={"description": "The path below the DAGs folder, or in the bundle."}
+        texts.PATH,
+        required=True,
+        metadata={"description": "The path relative to the DAGs folder, or to the DAG bundle."},
     )
     bundle = Text(
         texts.ID,
         shortest=1,
-        metadata={"description": "Airflow 3: the bundle, which must be a local folder; left out, the first one."},
+        metadata={"description": "Airflow 3: the DAG bundle, which must be a local folder. By default, the first one."},
     )
 
 
 class HowToDeploy(Schema):
-    """What becomes of the DAGs of a file."""
+    """Options for the DAGs of a file."""
 
-    pause = switch("Pause every DAG of the file.")
-    unpause = switch("Unpause every DAG of the file.")
-    allow_empty = switch("Take a file that defines no DAG: a module that DAGs import.")
-    dry_run = switch("Do everything but the change: load the file, and tell what would be.")
+    pause = switch("If true, pause every DAG of the file.")
+    unpause = switch("If true, unpause every DAG of the file.")
+    allow_empty = switch("If true, accept a file that defines no DAG, such as a module that DAGs import.")
+    dry_run = switch("If true, load the file and return the result, but change nothing.")
 
 
 class DeployDag(OneFile, HowToDeploy):
-    """What to deploy, and where."""
+    """The DAG file to deploy."""
 
     path = Text(
         texts.PATH,
-        metadata={"description": "The path below the DAGs folder, or in the bundle; left out, the upload's own name."},
+        metadata={
+            "description": "The path relative to the DAGs folder, or to the DAG bundle. By default, the name of "
+            "the upload."
+        },
     )
     dag_file = FileOfDags(
         required=True,
         metadata={
-            "description": "A module (.py) or an archive of modules (.zip); uploaded, or a module's text.",
+            "description": "A module (.py) or a zip archive of modules (.zip), as an upload; or the text of a module.",
             "upload": "file",
             "masked": told_of,
         },
     )
-    force = switch("Replace a file that is there.")
+    force = switch("If true, replace an existing file.")
 
     @post_load
     def _path(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
         if not data.get("path"):
             name = data["dag_file"].filename
             if not name or "/" in name:
-                raise ValidationError("Name the file: its upload has no plain name.", "path")
+                raise ValidationError("Is required: the upload has no plain file name.", "path")
             data["path"] = name
         return data
 
 
 class RollbackDag(OneFile, HowToDeploy):
-    """Which file, and to what it is to go back."""
+    """The DAG file, and the deployment to restore."""
 
     deployment_id = Text(
-        texts.ID, metadata={"description": "The deployment whose file is wanted; left out, the one before the newest."}
+        texts.ID, metadata={"description": "The deployment to restore. By default, the one before the latest."}
     )
 
 
 class DeleteDagFile(OneFile):
-    """Which file to delete."""
+    """The DAG file to delete."""
 
-    delete_metadata = switch("Delete all that Airflow has recorded about its DAGs, too.")
+    delete_metadata = switch("If true, also delete the metadata of its DAGs.")
 
 
 class Deployment(Schema):
     """A change of a DAG file."""
 
     deployment_id = fields.String(required=True, allow_none=True, metadata={"description": "null for a dry run."})
-    number = fields.Integer(required=True, metadata={"description": "Counts the deployments of the file."})
-    operation = fields.String(
-        required=True, metadata={"description": "deploy, rollback, delete, or found: a file that was there before."}
+    number = fields.Integer(
+        required=True, metadata={"description": "Number of the deployment among those of the file."}
     )
-    path = fields.String(required=True, metadata={"description": "Below the DAGs folder, or in the bundle."})
+    operation = fields.String(
+        required=True,
+        metadata={"description": "deploy, rollback, delete, or found (the file existed before its first deployment)."},
+    )
+    path = fields.String(
+        required=True, metadata={"description": "The path relative to the DAGs folder, or to the DAG bundle."}
+    )
     bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
-    fileloc = fields.String(required=True, metadata={"description": "The whole path."})
+    fileloc = fields.String(required=True, metadata={"description": "The absolute path."})
     checksum = fields.String(
-        required=True, allow_none=True, metadata={"description": "SHA-256 of the file; null where it was deleted."}
+        required=True, allow_none=True, metadata={"description": "SHA-256 of the file; null if it was deleted."}
     )
     bytes = fields.Integer(required=True)
     dag_ids = fields.List(fields.String(), required=True, allow_none=True)
     deployed_at = DateTime(required=True)
-    owner = fields.String(required=True, allow_none=True, metadata={"description": "Whoever did it."})
+    owner = fields.String(required=True, allow_none=True, metadata={"description": "The name of the caller."})
     hostname = fields.String(allow_none=True, metadata={"description": "The host whose web server did it."})
     restored = fields.String(
-        required=True, allow_none=True, metadata={"description": "The deployment that a rollback went back to."}
+        required=True, allow_none=True, metadata={"description": "The deployment that a rollback restored."}
     )
 
 
 class Deployed(Deployment, Changes):
-    """What a deployment did."""
+    """The result of a deployment."""
 
-    replaced = fields.Boolean(required=True, metadata={"description": "Whether there was a file already."})
+    replaced = fields.Boolean(required=True, metadata={"description": "Whether the file existed."})
     dry_run = fields.Boolean(required=True)
     warnings = fields.List(fields.String())
 
 
 class DeletedDagFile(Deployment, Changes):
-    """What was deleted."""
+    """The deleted DAG file."""
 
-    deleted_rows = fields.Integer(required=True, metadata={"description": "How many rows of Airflow's tables."})
+    deleted_rows = fields.Integer(required=True, metadata={"description": "Number of deleted rows."})
     replaced = fields.Boolean(required=True)
     dry_run = fields.Boolean(required=True)
 
 
 class ListDeployments(Schema.from_dict(page_fields("deployed_at"))):  # type: ignore[misc]
-    """Which deployments to list."""
+    """Filters of the list of deployments."""
 
-    path = Text(texts.PATH, metadata={"description": "Only those of this file."})
-    bundle = Text(texts.ID, metadata={"description": "Only those of files in this bundle."})
+    path = Text(texts.PATH, metadata={"description": "Only deployments of this file."})
+    bundle = Text(texts.ID, metadata={"description": "Only deployments in this DAG bundle."})
 
 
 class ListedDeployment(Deployment):
-    """A deployment, as lists have it."""
+    """A deployment in a list."""
 
-    is_newest = fields.Boolean(required=True, metadata={"description": "Whether it is the file's last."})
+    is_newest = fields.Boolean(required=True, metadata={"description": "Whether it is the latest of the file."})
 
 
 class Deployments(Schema):
@@ -167,9 +177,9 @@ def deploy_dag(
     """
     Deploy a DAG file: write it to the DAGs folder and its DAGs to the database, completely or not at all.
 
-    The file is loaded as what it is to become before it takes the place of the old one. It is refused where it does not
-    load, defines no DAG, or one that another file defines. When the call returns, its DAGs are there to be listed and
-    triggered. The version before is kept.
+    The file is loaded, under its final path, before it replaces the present one. It is refused if it does not load,
+    defines no DAG, or defines a DAG of another file. Its DAGs can be listed and triggered as soon as the response is
+    sent. The previous version is stored.
     """
     target = targets.target(path, bundle)
     if not force and target.mode() is not None:
@@ -188,7 +198,7 @@ def deploy_dag(
 
 
 def _version_that_is_wanted(arguments: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the deployment to go back to; nothing where there is none, which the operation says."""
+    """Return the deployment to restore, nothing if there is none."""
     with suppress(NativeApiError):
         chosen = _wanted(targets.target(arguments["path"], arguments.get("bundle")), arguments.get("deployment_id"))
         return {"deployment_id": chosen["deployment_id"], "sha256": chosen["checksum"]}
@@ -216,7 +226,7 @@ def rollback_dag(
 
 
 def _version_that_is_there(arguments: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return what is in the file, and the deployment that it comes from, if any."""
+    """Return the content of the file, and the deployment that wrote it, if any."""
     with suppress(NativeApiError):
         target = targets.target(arguments["path"], arguments.get("bundle"))
         there = history.checksum(current(target))
@@ -239,7 +249,7 @@ def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: 
     """
     Delete a DAG file and deactivate its DAGs; rollback_dag restores it.
 
-    With their metadata, which is refused while one of their tasks runs, the DAGs' runs are gone for good.
+    With delete_metadata, the DAG runs are deleted permanently; this is refused while a task of them is running.
     """
     target = targets.target(path, bundle)
     if target.mode() is None:
@@ -284,9 +294,9 @@ def _done(
     upload: Optional[Path] = None,
 ) -> Dict[str, Any]:
     """
-    Have the sandbox change the file, and return what it did.
+    Change the file in the sandbox, and return the result.
 
-    :raises DeploymentRuns: somebody else does; that is told at once, and not after waiting for a place in the sandbox.
+    :raises DeploymentRuns: another deployment changes the file; raised before waiting for a slot.
     """
     if history.of(target).is_being_changed():
         raise DeploymentRuns(target.file)
@@ -298,7 +308,7 @@ def _done(
     cleanup = (job.recover, {"record": record, **left})
     finished = sandbox.run(context, sandbox.Job(function, arguments, cleanup, job_id))
     if finished is None:
-        raise Invalid({"path": ["A deployment does not go on in the background."]})
+        raise Invalid({"path": ["A deployment cannot run asynchronously."]})
     context.warnings.extend(finished.result.pop("warnings", []))
     return _shown(finished.result)
 

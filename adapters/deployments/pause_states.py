@@ -1,4 +1,4 @@
-"""In the sandbox: whether the DAGs of a file are paused, and were before."""
+"""In the sandbox: read, set and restore the pause states of the DAGs of a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from native_api.adapters.deployments.staging import PauseStates
 
 
 def states(loaded: Loaded) -> PauseStates:
-    """Return whether the DAGs that a file defines, or has defined, are paused."""
+    """Return the pause states of the DAGs that a file defines, or has defined."""
     from airflow.models.dag import DagModel
     from sqlalchemy import or_, select
 
@@ -24,16 +24,16 @@ def states(loaded: Loaded) -> PauseStates:
 
 
 def pause(loaded: Loaded, paused: Optional[bool], session: Any) -> None:
-    """Have all DAGs of a file be paused or not; None leaves each as it is."""
+    """Pause or unpause all DAGs of a file; None does not change them."""
     if paused is not None:
         _set(dict.fromkeys(loaded.dags, paused), loaded.path, session)
 
 
 def bring_back(before: PauseStates, path: str, session: Any) -> None:
     """
-    Have DAGs be paused, or not, as they were; one that was not there as Airflow has new ones.
+    Restore pause states; a DAG that did not exist gets Airflow's default for new ones.
 
-    :param path: the file; DAGs that another file defines by now are left alone.
+    :param path: the file; DAGs that another file defines now are not changed.
     """
     from airflow.configuration import conf
 

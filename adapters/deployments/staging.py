@@ -1,4 +1,4 @@
-"""The change of one file on disk: staged beside it, swapped in whole, and undone where it does not come to its end."""
+"""The change of one file on disk: staged beside it, renamed into place, and undone if it does not complete."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from native_api.adapters.deployments.targets import Target
 from native_api.host import hostname, new_id
 
 _CONTENT = "content"
-#: Whether DAGs are paused, by their ids; None of one that was not there.
+#: Pause states by dag_id; None for a DAG that did not exist.
 PauseStates = Dict[str, Optional[bool]]
 
 
 class Change:
     """
-    A change of one file that has been begun.
+    A change of one file that has begun.
 
-    The new content lies in a folder beside the file that Airflow passes over, so that it can be renamed into place.
-    Undoing it may be cut short at any step: the journal is the last to go, and says all that it takes to begin again.
+    The new content is in a folder beside the file that Airflow ignores, so that it can be renamed into place. Undoing
+    can be interrupted at any step: the journal is deleted last, and has all data to undo again.
     """
 
     def __init__(self, target: Target, history: History, journal: Record) -> None:
@@ -33,9 +33,9 @@ class Change:
     @classmethod
     def begin(cls, target: Target, history: History, record: Record, content: Optional[bytes]) -> Change:
         """
-        Write down what is to be done; nothing is touched in the DAGs folder yet.
+        Write the journal; nothing in the DAGs folder is changed yet.
 
-        :param content: what the file is to hold; None deletes it.
+        :param content: the new content; None deletes the file.
         """
         old, mode, records = current(target), target.mode(), history.records()
         found = _found(target, records, old, record)
@@ -61,11 +61,11 @@ class Change:
 
     @property
     def staged(self) -> str:
-        """Where the new content lies."""
+        """The path of the new content."""
         return os.path.join(os.path.dirname(self._target.path), self._undo["staging"], _CONTENT)
 
     def stage(self, content: bytes) -> None:
-        """Put the new content beside the file, in a folder that Airflow passes over."""
+        """Write the new content beside the file, in a folder that Airflow ignores."""
         self._target.make_folders(self._undo["folders"])
         with self._target.folder() as (folder, name):
             staging = self._undo["staging"]
@@ -79,7 +79,7 @@ class Change:
                 os.close(below)
 
     def _make_newer(self, staging: int, folder: int, name: str) -> None:
-        """Give new content the old one's rights, and a later time: Python takes bytecode for that of a file by both."""
+        """Set the mode of the old content, and a later time, since Python identifies bytecode by time and size."""
         if self._undo["rights"] is not None:
             os.chmod(_CONTENT, self._undo["rights"], dir_fd=staging)
         with suppress(FileNotFoundError):
@@ -88,17 +88,17 @@ class Change:
             os.utime(_CONTENT, (now, now), dir_fd=staging)
 
     def swap(self, paused: PauseStates) -> None:
-        """Put the new content in the place of the old; undoing it brings these pause states back."""
+        """Replace the file by the new content; undoing restores these pause states."""
         self._make(paused)
         self._swap()
 
     def remove(self, paused: PauseStates) -> None:
-        """Delete the file; undoing it brings these pause states back."""
+        """Delete the file; undoing restores these pause states."""
         self._make(paused)
         self._remove()
 
     def _make(self, paused: PauseStates) -> None:
-        """Write down that from here on the file, and what is known of its DAGs, may be changed."""
+        """Record in the journal that the file and its DAGs can be changed from here on."""
         self._undo.update(is_made=True, paused=paused)
         self._history.begin(self.journal)
 
@@ -115,24 +115,24 @@ class Change:
         _forget_bytecode(self._target)
 
     def commit(self, kept: int, **facts: Any) -> Record:
-        """Have it stay so; return its record."""
+        """Commit the change; return its record."""
         self.journal.update(facts)
         self._history.commit(self.journal, kept)
         return self.journal
 
     @property
     def is_committed(self) -> bool:
-        """Whether it stays so, whatever is raised from now on."""
+        """Whether the change is committed, whatever is raised from now on."""
         return self._history.journal() is None
 
     @property
     def paused(self) -> PauseStates:
-        """The pause states from before."""
+        """The previous pause states."""
         states: PauseStates = self._undo["paused"]
         return states
 
     def undo(self) -> bool:
-        """Put back the file that was there, and leave no other; return whether its DAGs may have been changed."""
+        """Restore the previous file, or delete a new one; return whether its DAGs can have been changed."""
         self._remove_staging()
         if self._undo["is_made"] and self._is_there():
             self._put_back()
@@ -140,11 +140,11 @@ class Change:
         return bool(self._undo["is_made"])
 
     def forget(self) -> None:
-        """Forget it; what it changed has been put back."""
+        """Delete the journal after everything is restored."""
         self._history.undone(self.journal)
 
     def _is_there(self) -> bool:
-        """Return whether the file is what this change made it; what others have put there since is left to them."""
+        """Return whether the file has the content of this change, and not a later one of others."""
         there = checksum(current(self._target))
         return bool(there == self.journal["checksum"] != self._undo["old_checksum"])
 
@@ -169,7 +169,7 @@ class Change:
 
 
 def current(target: Target) -> Optional[bytes]:
-    """Return what the file holds now, None where there is none."""
+    """Return the present content of the file, None if there is none."""
     if target.mode() is None:
         return None
     with target.folder() as (folder, name):
@@ -179,7 +179,7 @@ def current(target: Target) -> Optional[bytes]:
 
 
 def _found(target: Target, records: List[Record], old: Optional[bytes], record: Record) -> Optional[Record]:
-    """Return the record of a file that is there and was not deployed by us, None where there is no such file."""
+    """Return the record of a file that exists without a deployment, None if there is no such file."""
     if old is None or (records and records[-1]["checksum"] == checksum(old)):
         return None
     known = {name: record[name] for name in ("path", "bundle_name", "fileloc")}

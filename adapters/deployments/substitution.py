@@ -1,4 +1,4 @@
-"""In the sandbox: one file standing in for another, so that it is loaded as what it is to become."""
+"""In the sandbox: load a staged file under its final path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import zipimport
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
-#: What Python and Airflow open files by, and look at them.
+#: The functions that Python and Airflow open and examine files with.
 _WAYS = (
     (builtins, "open"),
     (io, "open"),
@@ -29,7 +29,7 @@ _WAYS = (
 
 @contextmanager
 def substituted(path: str, content: str) -> Iterator[None]:
-    """Have this process find the file *content* wherever it looks for the file *path*, which need not be there."""
+    """Replace the file *path*, which need not exist, by the file *content* in this process."""
     kept = [(module, name, getattr(module, name)) for module, name in _WAYS]
     written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     for module, name, function in kept:
@@ -44,7 +44,7 @@ def substituted(path: str, content: str) -> Iterator[None]:
 
 
 def forget(path: str) -> None:
-    """Forget what Python knows of an archive."""
+    """Clear Python's caches of an archive."""
     sys.path_importer_cache.pop(path, None)
     getattr(zipimport, "_zip_directory_cache", {}).pop(path, None)
     importlib.invalidate_caches()

@@ -1,4 +1,4 @@
-"""Which files may be deployed: below the DAGs folder or a bundle that is a local folder, and never out of it."""
+"""The files that can be deployed: below the DAGs folder, or in a DAG bundle that is a local folder."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from native_api.adapters.server_files import complaint, folder_below
 from native_api.errors import DagFileMissing, DagFilesMissing, Invalid, OutsideFolders, Refused
 from native_api.host import hostname
 
-#: What Airflow loads DAGs from: modules, and archives of modules.
+#: Suffixes of files that Airflow loads DAGs from: modules, and zip archives of modules.
 SUFFIXES = (".py", ".zip")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A file that may be deployed; *file* is its path in the bundle."""
+    """A file that can be deployed; *file* is its path relative to the bundle."""
 
     bundle: Bundle
     file: str
 
     @property
     def path(self) -> str:
-        """The whole path."""
+        """The absolute path."""
         return os.path.join(self.bundle.path, self.file)
 
     @property
     def folders(self) -> List[str]:
-        """The folders on the way to it, each by its path in the bundle."""
+        """The parent folders of the file, relative to the bundle."""
         steps = self.file.split("/")[:-1]
         return ["/".join(steps[: number + 1]) for number in range(len(steps))]
 
     @contextmanager
     def folder(self) -> Iterator[Tuple[int, str]]:
-        """Give the descriptor of the file's folder, and its name there."""
+        """Yield the descriptor of the file's folder, and the file name."""
         with self._folder_of(self.file) as found:
             yield found
 
@@ -48,42 +48,42 @@ class Target:
             yield found
 
     def make_folders(self, folders: List[str]) -> None:
-        """Make folders that are to lead to it, each by its path in the bundle, the outermost first."""
+        """Create parent folders of the file, relative to the bundle, the outermost first."""
         for path in folders:
             with self._folder_of(path) as (folder, name), suppress(FileExistsError):
                 os.mkdir(name, dir_fd=folder)
 
     def remove_folders(self, folders: List[str]) -> None:
-        """Remove folders, but for those that something is in."""
+        """Delete empty folders."""
         for path in reversed(folders):
             with suppress(FileNotFoundError, OutsideFolders, Refused), self._folder_of(path) as (folder, name):
                 os.rmdir(name, dir_fd=folder)
 
     def mode(self) -> Optional[os.stat_result]:
         """
-        Return what is known of the file that is there, None where there is none.
+        Return the stat of the existing file, None if there is none.
 
-        :raises OutsideFolders: it is a link, or what leads to it is one.
-        :raises Refused: it is no file.
+        :raises OutsideFolders: it, or one of its parent folders, is a symbolic link.
+        :raises Refused: it is not a file.
         """
         with suppress(FileNotFoundError), self.folder() as (folder, name):
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISLNK(found.st_mode):
                 raise OutsideFolders(self.file)
             if not stat.S_ISREG(found.st_mode):
-                raise Refused(f"'{self.file}' is no file.")
+                raise Refused(f"'{self.file}' is not a file.")
             return found
         return None
 
 
 def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Target:
     """
-    Return the file that a caller names by its path in the bundle.
+    Return the file with that path in the bundle.
 
-    :param field: what the caller named it by.
-    :raises OutsideFolders: it leads out of the bundle.
-    :raises Invalid: it is no name of a DAG file.
-    :raises Refused: the bundle is no local folder, or part of an installed package.
+    :param field: the name of the argument, for errors.
+    :raises OutsideFolders: it is outside of the bundle.
+    :raises Invalid: it is not a valid name of a DAG file.
+    :raises Refused: the bundle is not a local folder, or part of an installed package.
     """
     if os.path.isabs(path) or ".." in path.split("/"):
         raise OutsideFolders(path)
@@ -123,12 +123,12 @@ def _what_is_wrong(path: str) -> Optional[str]:
     try:
         wrong = complaint(path)
     except UnicodeEncodeError:
-        return "No text: it has half of a surrogate pair in it."
+        return "Not valid text: it has a lone surrogate."
     if wrong:
         return wrong
     if not path.endswith(SUFFIXES):
         return f"Must end in {' or '.join(SUFFIXES)}."
-    return "No part of it may be __pycache__." if "__pycache__" in path.split("/") else None
+    return "Must not be below a folder __pycache__." if "__pycache__" in path.split("/") else None
 
 
 @contextmanager

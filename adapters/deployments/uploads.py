@@ -1,4 +1,4 @@
-"""What is uploaded to be deployed: how it is read, and where it lies until the sandbox takes it."""
+"""Uploads of deployments: how they are read, and where they are stored until the sandbox takes them."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from native_api.adapters import private_files
 from native_api.adapters.deployments import history
 from native_api.uploads import Upload
 
-#: Seconds after which an upload is nobody's any more.
+#: Seconds after which an upload is abandoned and deleted.
 _FORGOTTEN_SECONDS = 86400
 
 
 class FileOfDags(fields.Raw):
-    """What a file holds: an upload, or its text."""
+    """The content of a file: an upload, or its text."""
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Upload:
         if isinstance(value, str):
             try:
                 value = value.encode()
             except UnicodeEncodeError as exc:
-                raise ValidationError("No text: it has half of a surrogate pair in it.") from exc
+                raise ValidationError("Not valid text: it has a lone surrogate.") from exc
         if isinstance(value, bytes):
             value = Upload(io.BytesIO(value))
         if not isinstance(value, Upload):
-            raise ValidationError("Not a file: upload one, or give its text.")
+            raise ValidationError("Not a file: upload one, or send its text.")
         limit = settings.get("upload_bytes")
         if value.size > limit:
             raise ValidationError(
-                f"The file is larger than {limit} bytes, which is what the option [native_api] upload_bytes allows."
+                f"The file is larger than {limit} bytes, the maximum of the option [native_api] upload_bytes."
             )
         return value
 
 
 def told_of(upload: Upload) -> Dict[str, Any]:
-    """Return what the audit log says of a file."""
+    """Return the entry of a file in the audit log."""
     return {"sha256": upload.checksum(), "bytes": upload.size}
 
 
 def receive(upload: Upload) -> Path:
-    """Write an upload where the sandbox takes it from, and forget those that nobody took."""
+    """Write an upload for the sandbox, and delete abandoned ones."""
     folder = private_files.folder(history.root().with_name("uploads"))
     for left in folder.iterdir():
         with suppress(FileNotFoundError):

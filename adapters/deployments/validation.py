@@ -1,4 +1,4 @@
-"""In the sandbox: a DAG file tried out as what it is to become, and what keeps it from that."""
+"""In the sandbox: validate a staged DAG file under its final path."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def tried_out(target: Target, staged: str, allow_empty: bool) -> Loaded:
     """
     Return what a file would define.
 
-    :param staged: where its content lies.
+    :param staged: the path of its content.
     :raises DagFileBroken: it does not load.
-    :raises NoDagInFile: it defines no DAG, and should.
+    :raises NoDagInFile: it defines no DAG, and allow_empty is not set.
     """
     with substituted(target.path, staged):
         loaded = parsing.load(target.path, target.bundle)
@@ -37,14 +37,14 @@ def tried_out(target: Target, staged: str, allow_empty: bool) -> Loaded:
 
 
 def _require_module(target: Target) -> None:
-    """Raise where a module that Airflow does not look into, but DAGs may import, does not load."""
+    """Raise :class:`DagFileBroken` if a module without DAGs does not load."""
     outcome = outcome_of_call(lambda: _load_module(target))
     if "error" in outcome:
         raise DagFileBroken([{"file": target.path, "stacktrace": outcome["error"]["traceback"]}])
 
 
 def _load_module(target: Target) -> None:
-    """Execute a module by the name that DAGs import it by, so that it finds its package."""
+    """Execute a module under the name that DAGs import it by, so that its relative imports work."""
     steps = target.file[: -len(".py")].split("/")
     package = steps[:-1] if steps[-1] == "__init__" else steps
     # One that is in no package may have the name of a module that is in use here.
@@ -58,9 +58,9 @@ def _load_module(target: Target) -> None:
 
 def require_stored(loaded: Loaded) -> None:
     """
-    Raise where a file, or one of its DAGs, does not load.
+    Require that a file and its DAGs load.
 
-    :raises DagFileBroken: with what is wrong.
+    :raises DagFileBroken: with the import error.
     """
     if loaded.import_errors:
         raise DagFileBroken(parsing.summary(loaded)["import_errors"])
@@ -68,7 +68,7 @@ def require_stored(loaded: Loaded) -> None:
 
 def require_nowhere_else(loaded: Loaded) -> None:
     """
-    Raise where another file defines one of the DAGs.
+    Require that no other file defines one of the DAGs.
 
     :raises DagsElsewhere: with the other files.
     """

@@ -1,1 +1,1 @@
-"""Jobs: user code that runs for a request, or goes on after it."""
+"""Jobs: user code that runs during a request, or asynchronously."""

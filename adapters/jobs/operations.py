@@ -23,26 +23,29 @@ from native_api.errors import JobHasEnded, JobIsElsewhere, JobNotFound, NativeAp
 from native_api.host import other_host_of
 from native_api.registry import Context, operation
 
-#: Seconds, beyond its grace period, that ending a job is waited for.
+#: Seconds, beyond its grace period, to wait for the end of a cancelled job.
 _ENDING_SECONDS = 5
 
 
 class InBackground(Schema):
-    """Lets the caller follow a job rather than wait for it."""
+    """The option to run asynchronously."""
 
     in_background = Flag(
         load_default=False,
         data_key="async",
-        metadata={"description": "Run asynchronously: return 202 and a job at once. job_state returns its progress."},
+        metadata={
+            "description": "If true, run asynchronously: return 202 and a job immediately. job_state returns "
+            "its progress."
+        },
     )
 
 
 class AcceptedJob(Schema):
-    """A job that goes on in the background."""
+    """An asynchronous job."""
 
     job_id = fields.String(required=True)
-    operation = fields.String(required=True, metadata={"description": "The operation that returns its state."})
-    url = fields.String(metadata={"description": "Where that is asked, by GET."})
+    operation = fields.String(required=True, metadata={"description": "The operation that returns the state."})
+    url = fields.String(metadata={"description": "The URL of that operation for this job, for GET."})
     warnings = fields.List(fields.String())
 
 
@@ -51,23 +54,25 @@ AtEnd = Callable[[Context, Finished], Dict[str, Any]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What makes an operation's answer of what came of its job; *takes* are the errors that are an answer, too."""
+    """
+    A function that builds the response of an operation from the outcome of its job; *takes* are errors that it accepts.
+    """
 
     made_by: AtEnd = lambda context, ended: ended.result
     takes: Tuple[Type[NativeApiError], ...] = ()
 
 
-#: By the function of the operation that begins the job.
+#: By the function of the operation that starts the job.
 _ANSWERS: Dict[registry.Function, Answer] = {}
 
 
 def answers(*operations: registry.Function, takes: Tuple[Type[NativeApiError], ...] = ()) -> Callable[[AtEnd], AtEnd]:
     """
-    Declare that the function below makes the answer of these operations of what came of their job.
+    Declare that the decorated function builds the response of these operations from the outcome of their job.
 
-    It does so for callers who wait for the answer, and for those who ask for the job's state.
+    It is used for the response of the operation, and for that of job_state.
 
-    :param takes: the errors that are an answer, too.
+    :param takes: errors that the function accepts, since they are a regular response.
     """
 
     def register(function: AtEnd) -> AtEnd:
@@ -78,7 +83,9 @@ def answers(*operations: registry.Function, takes: Tuple[Type[NativeApiError], .
 
 
 def _answer_of(name: str) -> Optional[Answer]:
-    """Return what makes the answer of a job's operation, which another version of this plugin may have begun."""
+    """
+    Return the function that builds the response of a job; another version of this plugin can have started the job.
+    """
     try:
         return _ANSWERS.get(registry.get(name).function)
     except OperationNotFound:
@@ -86,13 +93,13 @@ def _answer_of(name: str) -> Optional[Answer]:
 
 
 def run(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[Dict[str, Any]]:
-    """Return the operation's answer, or None where its job goes on; see :func:`sandbox.run`."""
+    """Return the response of the operation, None if its job continues; see :func:`sandbox.run`."""
     ended = sandbox.run_to_end(context, job, in_background=in_background, outlive=outlive)
     return None if ended is None else at_end(context, ended)
 
 
 def at_end(context: Context, ended: Finished) -> Any:
-    """Return the answer of the context's operation, or raise the error that it ends with."""
+    """Return the response of the context's operation, or raise the error of its job."""
     answer = _answer_of(context.operation) or Answer()
     if ended.error is not None and not isinstance(ended.error, answer.takes):
         raise ended.error
@@ -100,42 +107,43 @@ def at_end(context: Context, ended: Finished) -> Any:
 
 
 class OneJob(Schema):
-    """Names a job."""
+    """Identify a job."""
 
-    job_id = Text(texts.ID, required=True, metadata={"description": "The id that the answer 202 gave."})
+    job_id = Text(texts.ID, required=True, metadata={"description": "The job_id of the response 202."})
 
 
 class JobSummary(Schema):
-    """A job in the background, as lists have it."""
+    """An asynchronous job in a list."""
 
     job_id = fields.String(required=True)
     operation = fields.String(required=True)
     state = fields.String(
         required=True,
         metadata={
-            "description": "How it stands, or has ended: queued, running, success, failed (the code raised), crashed "
-            "(it ended its process), timeout, cancelled, or lost (the machine, or its supervisor, was killed)."
+            "description": "The state: queued, running, success, failed (the code raised an exception), crashed (the "
+            "code ended its process), timeout, cancelled, or lost (the machine, or the supervisor of "
+            "the job, was killed)."
         },
     )
-    owner = fields.String(required=True, metadata={"description": "Whoever asked for it."})
+    owner = fields.String(required=True, metadata={"description": "The name of the caller."})
     hostname = fields.String(allow_none=True, metadata={"description": "The host that it runs on, or ran on."})
-    arguments = fields.Dict(required=True, metadata={"description": "What it was asked with; secrets are masked."})
+    arguments = fields.Dict(required=True, metadata={"description": "The arguments, with secrets masked."})
     created_at = DateTime(required=True)
     started_at = DateTime(allow_none=True)
     ended_at = DateTime(allow_none=True)
-    seconds = fields.Float(allow_none=True, metadata={"description": "How long it has run."})
+    seconds = fields.Float(allow_none=True, metadata={"description": "Duration in seconds."})
 
 
 class JobState(JobSummary):
-    """A job in the background, with what it printed and what came of it."""
+    """An asynchronous job, with its log tail and its result."""
 
-    log = fields.String(required=True, metadata={"description": "The end of what it has printed so far."})
-    log_cut = fields.Boolean(required=True, metadata={"description": "Whether it has printed more."})
+    log = fields.String(required=True, metadata={"description": "The log tail so far."})
+    log_cut = fields.Boolean(required=True, metadata={"description": "Whether the log is longer than its tail."})
     result = fields.Raw(
-        allow_none=True, metadata={"description": "What the operation would have answered, where that is no problem."}
+        allow_none=True, metadata={"description": "The response of the operation, if it has succeeded."}
     )
     error = fields.Dict(
-        allow_none=True, metadata={"description": "The problem that it would have answered, where it is one."}
+        allow_none=True, metadata={"description": "The problem (RFC 9457) of the operation, if it has failed."}
     )
 
 
@@ -151,9 +159,8 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     """
     Return the state of an asynchronous job, its log tail so far, and its result.
 
-    A job of another host is 409 with that host's name, unless the web servers share state_dir.
-    It is there for whoever asked for the job, for administrators, and for the static token where token_effects lists
-    the effect of the job's operation.
+    A job of another host is 409 with that host's name, unless the web servers share state_dir. A job can be read by its
+    caller, by administrators, and with the static token if token_effects lists the effect of the job's operation.
     """
     record = _own_record(context, job_id)
     job_state = record.state()
@@ -168,7 +175,7 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
 
 
 def _came_of_it(context: Context, facts: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the answer that the caller would have had, or the problem."""
+    """Return the response that the operation would have returned, or the problem."""
     if told["state"] in LIVE:
         return {"result": None, "error": None}
     ended = sandbox.finished(told, facts, in_background=True)
@@ -182,7 +189,7 @@ def _came_of_it(context: Context, facts: Dict[str, Any], told: Dict[str, Any]) -
 
 
 def _answer(asked: Context, ended: Finished) -> Any:
-    """Return the operation's answer as its schema has it."""
+    """Return the serialized response of the operation."""
     given = at_end(asked, ended)
     if _answer_of(asked.operation) is None:
         return given
@@ -191,7 +198,7 @@ def _answer(asked: Context, ended: Finished) -> Any:
 
 
 class ListJobs(Schema.from_dict(page_fields("created_at"))):  # type: ignore[misc]
-    """Which jobs to list."""
+    """Filters of the list of jobs."""
 
     operation = Text(texts.ID, metadata={"description": "Only jobs of this operation."})
     state = States(metadata={"description": "Only jobs in one of these states."})
@@ -221,7 +228,7 @@ def list_jobs(
 
 
 class EndedJob(Schema):
-    """A job that was told to end."""
+    """A cancelled job."""
 
     job_id = fields.String(required=True)
     state = fields.String(
@@ -271,7 +278,7 @@ def _may_see(context: Context, record: Record) -> bool:
 
 
 def _effect_of(name: str) -> Effect:
-    """Return the effect of a job's operation, which another version of this plugin may have begun."""
+    """Return the effect of a job's operation; another version of this plugin can have started the job."""
     try:
         return registry.get(name).effect
     except OperationNotFound:

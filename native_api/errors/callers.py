@@ -22,6 +22,7 @@ class Unauthorized(NativeApiError):
         return self.reason
 
     def headers(self) -> Dict[str, str]:
+        """Return the ``WWW-Authenticate`` header."""
         return {"WWW-Authenticate": self.challenge} if self.challenge else {}
 
 

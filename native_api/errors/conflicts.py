@@ -22,6 +22,7 @@ class MethodNotAllowed(NativeApiError):
         return f"The operation '{self.operation}' is called by {self.allowed}."
 
     def headers(self) -> Dict[str, str]:
+        """Return the ``Allow`` header."""
         return {"Allow": self.allowed}
 
 

@@ -92,6 +92,7 @@ class TooManyJobs(NativeApiError):
         return f"{who}. Try again;{other}{cancel} or have the options [native_api] {options} raised."
 
     def headers(self) -> Dict[str, str]:
+        """Return the ``Retry-After`` header, in seconds."""
         return {"Retry-After": str(self.retry_after_seconds)}
 
 

@@ -112,4 +112,5 @@ class TooManyBodies(NativeApiError):
         return f"The server is receiving as many request bodies as the option {self.option} allows; try again."
 
     def headers(self) -> Dict[str, str]:
+        """Return the ``Retry-After`` header, in seconds."""
         return {"Retry-After": str(self.retry_after_seconds)}

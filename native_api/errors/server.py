@@ -45,4 +45,5 @@ class DatabaseUnavailable(NativeApiError):
         return "Airflow's metadata database does not answer; try again."
 
     def headers(self) -> Dict[str, str]:
+        """Return the ``Retry-After`` header, in seconds."""
         return {"Retry-After": str(self.retry_after_seconds)}

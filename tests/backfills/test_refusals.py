@@ -119,7 +119,7 @@ class TestRefused:
             answer = web.typed("backfill_dag", dag_id=dag_id, **DAYS, dry_run=True, **how)
             assert (answer.status, answer.json["total_entries"]) == (200, 3)
             (warning,) = answer.json["warnings"]
-            assert warning.startswith("Without dry_run this is refused: ")
+            assert warning.startswith("Without dry_run, the request is refused: ")
             assert answer.json["tasks"]
             assert web.typed("backfill_dag", dag_id=dag_id, **DAYS, **how).status in (409, 501)
         assert runs() == []
@@ -233,7 +233,7 @@ class TestDependsOnPast:
 
     def test_what_means_nothing(self, fresh: Any) -> None:
         told = backfill(dry_run=True, ignore_dependencies=True, ignore_first_depends_on_past=True, max_active_runs=9)
-        assert sum("means nothing" in warning for warning in told["warnings"]) == 2
+        assert sum("has no effect" in warning for warning in told["warnings"]) == 2
         assert len(told["warnings"]) == (3 if ON_2 else 2)
 
     def test_two_at_once(self, fresh: Any) -> None:

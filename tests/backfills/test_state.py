@@ -238,8 +238,8 @@ class TestTheOldProtocol:
         [
             ({"dag_id": "nope", "start_date": "2024-01-01"}, 400, "does not exist"),
             ({"dag_id": "failing", "start_date": "2024-01-01"}, 409, "no schedule"),
-            ({"dag_id": "daily"}, 400, "Name a date"),
-            ({"dag_id": "daily", "start_date": "2024-01-02", "end_date": "2024-01-01"}, 400, "before"),
+            ({"dag_id": "daily"}, 400, "Send from_date"),
+            ({"dag_id": "daily", "start_date": "2024-01-02", "end_date": "2024-01-01"}, 400, "earlier"),
             ({"dag_id": "daily", "start_date": "2024-01-02", "local": "maybe"}, 400, "checkbox"),
             ({"start_date": "2024-01-02"}, 400, "dag_id"),
         ],

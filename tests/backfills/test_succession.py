@@ -31,7 +31,7 @@ class TestRunsThatWereTakenOver:
         second = backfill(reprocess_behavior="failed")["backfill_id"]
         told = state_of(first)
         assert (told["state"], told["runs"], told["tasks"]) == ("failed", {}, {})
-        assert told["warnings"] == ["3 of its runs are those of a later backfill now, and not counted here."]
+        assert told["warnings"] == ["3 of its runs are now part of a later backfill, and not counted."]
         assert state_of(second)["runs"] == {"queued": 3}
         with pytest.raises(errors.BackfillHasEnded, match="failed"):
             cancel(first)
@@ -48,7 +48,7 @@ class TestRunsThatWereTakenOver:
         second = backfill(reprocess_behavior="failed")["backfill_id"]
         told = state_of(first)
         assert (told["state"], told["runs"]) == ("failed", {"success": 2})
-        assert told["warnings"] == ["1 of its runs is that of a later backfill now, and not counted here."]
+        assert told["warnings"] == ["1 of its runs is now part of a later backfill, and not counted."]
         assert (state_of(second)["state"], state_of(second)["runs"]) == ("running", {"queued": 1})
         finish("daily", "success")
         assert (state_of(first)["state"], state_of(second)["state"]) == ("failed", "success")

@@ -242,7 +242,7 @@ class TestRefusals:
 
     def test_a_folder_in_its_place(self) -> None:
         (DAGS / "deployed.py").mkdir()
-        with pytest.raises(errors.Refused, match="is no file"):
+        with pytest.raises(errors.Refused, match="is not a file"):
             deploy(one(), force=True)
 
     def test_a_bound(self, monkeypatch: Any) -> None:
