@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 Translation = Callable[[BaseException], Optional[NativeApiError]]
 
-#: The first row whose class the exception is an instance of decides. A class is looked for in the places that it has
-#: had, the newest first; one that this Airflow lacks is passed over.
+#: The first row with a class of the exception applies. A class is looked up in all modules that it has had, the
+#: newest first; classes that this Airflow does not have are skipped.
 TABLE: Tuple[Tuple[str, Translation], ...] = (
     # 3.2 moved it to the task SDK.
     (
@@ -33,8 +33,8 @@ TABLE: Tuple[Tuple[str, Translation], ...] = (
     ("sqlalchemy.exc:TimeoutError", lambda exc: DatabaseUnavailable()),
 )
 
-#: How drivers say that a value, or the number of values, is more than the database takes. They raise the same class for
-#: it as for a server that is gone: SQLite and psycopg say it in words, PostgreSQL by SQLSTATE, MySQL by a number.
+#: How drivers report that a value, or the number of values, exceeds what the database accepts. They raise the same
+#: class for a lost connection. SQLite and psycopg have messages, PostgreSQL has an SQLSTATE, MySQL a number.
 _OF_VALUES = (
     "pattern too complex",
     "too many sql variables",
@@ -49,7 +49,7 @@ _OF_VALUES = (
 )
 #: 22: data exception; 54: program limit exceeded.
 _STATES_OF_VALUES = ("22", "54")
-#: Too large a packet, out of range, no such character, too long, too many placeholders, no JSON, no pattern.
+#: Packet too large, out of range, invalid character, too long, too many placeholders, invalid JSON, invalid pattern.
 _NUMBERS_OF_VALUES = frozenset(
     (1139, 1153, 1264, 1292, 1366, 1390, 1406, 1436, 2020, *range(3140, 3160), *range(3685, 3700))
 )
@@ -78,7 +78,7 @@ def _unavailable(exc: BaseException) -> Optional[NativeApiError]:
     return DatabaseUnavailable() if any(found and isinstance(exc, found) for found in unavailable) else None
 
 
-#: What the database says of a statement that failed; its text has the statement's parameters in it.
+#: The error of a failed statement, whose text contains the parameters of the statement.
 _STATEMENT = "sqlalchemy.exc:StatementError"
 
 
@@ -101,7 +101,7 @@ def report(exc: BaseException) -> None:
     """Log the failure of a statement that the caller is only given a sentence for, by its first line."""
     statement_error = _load(_STATEMENT)
     if statement_error and isinstance(exc, statement_error):
-        # PostgreSQL's next line is the whole row.
+        # The next line of PostgreSQL's message has the whole row.
         reason = str(getattr(exc, "orig", exc)).partition("\n")[0]
         log.warning("%s: %s [%s]", type(exc).__name__, reason, getattr(exc, "statement", None))
 

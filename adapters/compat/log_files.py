@@ -9,8 +9,8 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Iterator, List, Optional
 
-#: How much of the end of a file is read, in bytes: a response has 1 MiB of text, of which a file that Airflow 3 writes
-#: with structure has some times as much.
+#: The number of bytes to read from the end of a file. A response has 1 MiB of text, for which a structured log file of
+#: Airflow 3 has several times as much.
 END_BYTES = 8 * 1024 * 1024
 
 
@@ -54,5 +54,5 @@ def _end_of(file: Path) -> bytes:
     if not cut:
         return end
     _, newline, lines = end.partition(b"\n")
-    # What is left of a character that was cut is no character.
+    # Drop the rest of a truncated character.
     return lines if newline and lines else end.lstrip(bytes(range(0x80, 0xC0)))

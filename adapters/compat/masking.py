@@ -39,7 +39,7 @@ def _masked_json(text: str, is_sensitive: IsSensitive, levels: int) -> str:
     except json.JSONDecodeError:
         return text
     except (ValueError, RecursionError):
-        # JSON that Python does not read: nested too deeply, or with a number of too many digits.
+        # JSON that Python cannot parse: nested too deeply, or with a number of too many digits.
         return MASK
     hidden = masked(content, None, is_sensitive, levels)
     return text if hidden == content else json.dumps(hidden)

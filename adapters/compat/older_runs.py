@@ -25,7 +25,7 @@ def finish_run(dag: Any, run: Any, state: str, session: Any) -> List[Any]:
         for instance in session.scalars(instances).unique()
         if instance.state not in State.finished and instance.task_id in dag.task_dict
     ]
-    # A teardown does its work all the same, and the run ends with it.
+    # Teardown tasks still run, and the DAG run finishes with them.
     changed = [instance for instance in unfinished if not _is_teardown(dag, instance)]
     for instance in changed:
         ended = TaskInstanceState(state) if instance.state in running else TaskInstanceState.SKIPPED

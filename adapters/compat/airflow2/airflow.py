@@ -25,7 +25,7 @@ class Airflow2(Airflow):
     secrets_masker = "airflow.utils.log.secrets_masker"
 
     def __init__(self) -> None:
-        # Notes point to FAB's table of users, which a process that is no web server has not loaded.
+        # Notes refer to FAB's table of users, which is only loaded in web servers.
         from airflow.models import import_all_models
 
         import_all_models()
@@ -58,14 +58,14 @@ class Airflow2(Airflow):
         return or_(dag_model.dag_id == dag_id, dag_model.root_dag_id == dag_id)
 
     def folders(self) -> List[str]:
-        # Bundles came with 3.0 (AIP-66); example DAGs lie in the package.
+        # Bundles exist since 3.0 (AIP-66); example DAGs are in the package.
         from airflow import example_dags
         from airflow.settings import DAGS_FOLDER
 
         return [DAGS_FOLDER, *example_dags.__path__]
 
     def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
-        # Versions of DAGs came with 3.0 (AIP-66); before, the code is that of the file.
+        # DAG versions exist since 3.0 (AIP-66).
         from airflow.models.dagcode import DagCode
         from sqlalchemy import null, select
 
@@ -104,7 +104,7 @@ class Airflow2(Airflow):
         return serialized_dag_model.last_updated
 
     def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, Any]]:
-        # A SubDAG is stored within the DAG that it is a part of.
+        # A SubDAG is serialized within its parent DAG.
         from airflow.models.dag import DagModel
         from sqlalchemy import select
 
@@ -113,7 +113,7 @@ class Airflow2(Airflow):
         return tasks if root is None else _tasks_of_part(super().stored_tasks(root, session), dag_id)
 
     def stored_dag(self, dag_id: str, session: Any) -> Any:
-        # Asked for a SubDAG, Airflow gives the DAG that it is a part of.
+        # For a SubDAG, Airflow returns its parent DAG.
         dag = super().stored_dag(dag_id, session)
         return next(part for part in (dag, *dag.subdags) if part.dag_id == dag_id)
 
@@ -136,14 +136,14 @@ class Airflow2(Airflow):
         return func.length(column)
 
     def xcom_value(self, stored: Any) -> Any:
-        # Up to 2.11 it is the text of a JSON, or a pickle.
+        # It is JSON text or a pickle.
         return None if stored is None else json.loads(bytes(stored).decode())
 
     def dag_of_runs(self, dag_id: str) -> List[str]:
         return ["--dag-id", dag_id]
 
     def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
-        # ``airflow dags state`` takes a run_id from 3.0 on only.
+        # ``airflow dags state`` accepts a run_id since 3.0.
         return super().dag_state_command(arguments) if arguments.get("logical_date") else None
 
     def _trigger_dag(
@@ -156,7 +156,7 @@ class Airflow2(Airflow):
         user_name: str,
         session: Any,
     ) -> str:
-        # 2.x takes no session, or ignores it: the run is committed in a transaction of its own. Ours must not hold
+        # Airflow 2 commits the run in a transaction of its own. The session must not hold
         # SQLite's write lock meanwhile.
         from airflow.api.common.trigger_dag import trigger_dag
 
@@ -185,7 +185,7 @@ class Airflow2(Airflow):
         which["include_parentdag"] = not which.pop("exclude_parentdag")
         if run is None:
             return which
-        # 3.0 brought run_id; here a DAG has one run for a date.
+        # run_id exists since 3.0; on Airflow 2 a DAG has one run for a date.
         return {**which, "start_date": run.execution_date, "end_date": run.execution_date}
 
     def without_subdags(self) -> List[str]:
@@ -228,7 +228,7 @@ class Airflow28(Airflow2):
     """Airflow 2.8."""
 
     def details_of(self, dag_model: Any) -> Dict[str, Any]:
-        # All of it came with 2.9.
+        # All of it exists since 2.9.
         return {
             "dag_display_name": dag_model.dag_id,
             "bundle_version": None,
@@ -241,7 +241,7 @@ class Airflow28(Airflow2):
     ) -> List[Any]:
         if state != "skipped":
             return super().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
-        # Before 2.9 Airflow's function takes no state that is none of a run's: it tells which instances are concerned.
+        # Before 2.9 Airflow's function only accepts states of DAG runs; it is used to find the affected instances.
         from airflow.utils.state import TaskInstanceState
 
         found = {}
@@ -265,7 +265,7 @@ class Airflow28(Airflow2):
 class Airflow27(Airflow28):
     """Airflow 2.7."""
 
-    # ``airflow variables`` learned - and --action-on-existing-key in 2.8.
+    # ``airflow variables`` has - and --action-on-existing-key since 2.8.
     standard_output = "/dev/stdout"
 
     def variables_import_flags(self, on_conflict: str) -> Optional[List[str]]:
@@ -296,5 +296,5 @@ def _among_subdags(dag: Any, which: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]
     if set(which["task_ids"]) == set(dag.task_dict):
         return dag, others
     part = dag.partial_subset(task_ids, include_upstream=False, include_downstream=False)
-    # Of a mapped task the part has all instances.
+    # The partial DAG has all instances of a mapped task.
     return part, others if task_ids == which["task_ids"] else which

@@ -9,12 +9,12 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from native_api.adapters.compat.interface.backfills import BackfillRecord
 from native_api.errors import Invalid
 
-#: The event of such a row; calls of the API leave others.
+#: The event of these rows.
 EVENT = "native_api_backfill"
-#: What a row says of a backfill that is not over, and of one whose runs all bear its own id.
+#: The text in the row of a backfill that has not completed, and of one whose run_ids all have its own prefix.
 _UNENDED, _NO_RUN_IDS = '"is_over": false', '"run_ids": []'
 
-#: How long a row may be on MySQL, whose column holds 65,535 bytes.
+#: The maximum length of a row on MySQL, whose column holds 65,535 bytes.
 _MYSQL_TEXT = 65_000
 
 
@@ -111,7 +111,7 @@ def record_end(session: Any, backfill_id: int, state: str, **values: Any) -> Non
     """Add to what is known of a backfill; the state that it has first ended in stays."""
     from airflow.models.log import Log
 
-    # A web worker and the job may do so at once.
+    # A web worker and the job can do so at the same time.
     row = session.get(Log, backfill_id, populate_existing=True, with_for_update=True)
     record = json.loads(row.extra)
     row.extra = json.dumps({**record, **values, "ended": record["ended"] or state})

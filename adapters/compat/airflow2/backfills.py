@@ -36,7 +36,7 @@ class Backfills2(Backfills):
         return warnings + self._warnings_about_runs_at_once(plan)
 
     def missing_for_past(self, plan: Any) -> Dict[str, Any]:
-        # With catchup a task waits for that of the last run that is not manual, else for that of the run before it.
+        # With catchup a task waits for the previous run that is not manual, otherwise for the previous run.
         if plan.depends_on_past() is None or plan.mark_success or plan.local:
             return {}
         return {"local": True} if plan.dag.catchup or plan.ignore_first_depends_on_past else {}
@@ -78,7 +78,7 @@ class Backfills2(Backfills):
             words += ["--conf", json.dumps(airflow().masked(arguments["conf"]))]
         return [*words, arguments["dag_id"]]
 
-    # Those that there are
+    # Existing backfills
 
     def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
         return backfill_rows.listed(session, dag_id)
@@ -96,7 +96,7 @@ class Backfills2(Backfills):
 
         of_dag, named = DagRun.dag_id == found.dag_id, DagRun.run_id.in_(found.run_ids)
         if found.local:
-            # Until the job takes a run over, the run has another type.
+            # The type of a run changes when the job takes it over.
             return and_(of_dag, named, DagRun.run_type == DagRunType.BACKFILL_JOB)
         made = DagRun.run_id.startswith(backfill_rows.prefix(found.backfill_id), autoescape=True)
         return and_(of_dag, or_(made, named), DagRun.run_id.not_in(found.given_up))
@@ -120,7 +120,7 @@ class Backfills2(Backfills):
         jobs = select(Job).where(Job.job_type == "BackfillJob", or_(Job.id.in_(made), Job.id.in_(queued)))
         return any(job.is_alive() for job in session.scalars(jobs))
 
-    # Making and ending one
+    # Changes
 
     def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
         from airflow.models.log import Log
@@ -157,7 +157,7 @@ class Backfills2(Backfills):
             if planned.action == "reprocess":
                 ids.append(planned.run.run_id)
             elif planned.action == "create" and job_id is not None:
-                # As Airflow's own job names them.
+                # With the run_id that Airflow's own job generates.
                 date, interval = planned.info.logical_date, planned.info.data_interval
                 kind = DagRunType.BACKFILL_JOB
                 ids.append(plan.dag.timetable.generate_run_id(run_type=kind, logical_date=date, data_interval=interval))
@@ -176,7 +176,7 @@ class Backfills2(Backfills):
                 run = self._old_run(session, plan, planned.run)
             else:
                 continue
-            # The scheduler starts queued runs in this order, and those without it first: the DAG's regular ones.
+            # The scheduler starts queued runs in this order, and those without a value, the regular ones, first.
             run.last_scheduling_decision = now + timedelta(microseconds=place)
         session.flush()
 
@@ -205,7 +205,7 @@ class Backfills2(Backfills):
         from airflow.utils.types import DagRunType
 
         self._clear(session, plan.dag, run)
-        # As Airflow 3 does with the type of such a run; the scheduler goes on from the date of a scheduled one.
+        # As on Airflow 3; from the date of a scheduled run the scheduler would create the following ones.
         run.run_type = DagRunType.MANUAL
         if plan.conf is not None:
             run.conf = plan.conf
@@ -223,7 +223,7 @@ class Backfills2(Backfills):
             session=session,
         )
 
-    # In a job of its own
+    # Local backfills
 
     def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
         from airflow.models.dagrun import DagRun
@@ -243,7 +243,7 @@ class Backfills2(Backfills):
         from airflow import settings
         from airflow.exceptions import BackfillUnfinished
 
-        # SQLite has one writer, and Airflow one executor that gets by with it.
+        # SQLite has one writer, and only one of Airflow's executors supports it.
         local = settings.engine.dialect.name != "sqlite"  # type: ignore[union-attr]
         try:
             dag.run(start_date=first, end_date=last, donot_pickle=True, local=local, **how)
@@ -253,7 +253,7 @@ class Backfills2(Backfills):
         return None
 
     def cancel(self, session: Any, found: BackfillRecord) -> None:
-        # A job goes on until it has ended its tasks.
+        # The job continues until its tasks have ended.
         backfill_rows.record_end(session, found.backfill_id, "cancelled", is_over=not found.local)
 
     def end(self, session: Any, backfill_id: int, state: str) -> None:
@@ -263,7 +263,7 @@ class Backfills2(Backfills):
         backfill_rows.record_end(session, backfill_id, "failed", is_over=True, run_ids=[])
 
     def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
-        # The error has its row in failures.py.
+        # failures.py translates the error.
         params = copy.deepcopy(dag.params)
         params.update(conf or {})
         params.validate()

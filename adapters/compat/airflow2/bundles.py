@@ -19,11 +19,11 @@ class Bundles2(Bundles):
         from airflow.settings import DAGS_FOLDER
 
         examples = list(example_dags.__path__) if conf.getboolean("core", "load_examples") else []
-        # As Airflow names the files in it: without a slash at its end.
+        # Without a trailing slash, as in the paths that Airflow stores.
         return [Bundle(os.fspath(Path(path))) for path in (DAGS_FOLDER, *examples)]
 
     def bundle(self, name: Optional[str] = None, among: Optional[List[Bundle]] = None) -> Bundle:
-        # Bundles came with 3.0 (AIP-66).
+        # Bundles exist since 3.0 (AIP-66).
         if name is not None:
             raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})
         return self.bundles()[0]
@@ -49,7 +49,7 @@ class Bundles2(Bundles):
         dags_folder, *examples = self.bundles()
         if bundle != dags_folder:
             return _lies_in(bundle, dag_model)
-        # The machine of the scheduler may have the DAGs folder at another path.
+        # The scheduler's host can have the DAGs folder at another path.
         return and_(true(), *(not_(_lies_in(other, dag_model)) for other in examples))
 
 

@@ -33,7 +33,7 @@ class DagFiles2(Bundles2, DagFiles):
         return {}
 
     def prepare(self) -> None:
-        # The permissions of new DAGs are written through the web application, whose import takes seconds.
+        # The permissions of new DAGs are written by the web application, whose import takes seconds.
         import_module(self._security)
 
     _security = "airflow.www.security_appless"
@@ -56,14 +56,14 @@ class DagFiles2(Bundles2, DagFiles):
             # A SubDAG is stored within its parent.
             if dag.parent_dag is None and SerializedDagModel.write_dag(dag, session=session, **_as_scheduler()):
                 DagBag._sync_perm_for_dag(dag, session=session)
-        # The session does not flush by itself: what is written below would be added twice.
+        # The session does not autoflush; rows would be added twice below.
         session.flush()
         loaded.import_errors.update(DagBag._sync_to_db(dags=dags, session=session, **_as_scheduler()))
         self.forget_errors(loaded.path, loaded.bundle, session)
         self._write_errors(loaded, session)
 
     def _write_errors(self, loaded: Loaded, session: Any) -> None:
-        # 2.x leaves the table to the DAG processor.
+        # On Airflow 2 the DAG processor writes the table.
         from airflow.models.dag import DagModel
         from airflow.utils import timezone  # type: ignore[attr-defined]
         from sqlalchemy import update
@@ -121,14 +121,14 @@ class DagFiles29(DagFiles2):
     """Airflow 2.8 and 2.9."""
 
     def ask_processor(self, path: str, bundle: Bundle) -> bool:
-        # The table of requests came with 2.10.
+        # The table of parsing requests exists since 2.10.
         return False
 
 
 class DagFiles27(DagFiles29):
     """Airflow 2.7."""
 
-    # Before 2.8 it was in the module of FAB's own security manager.
+    # Before 2.8 it was in the module of FAB's security manager.
     _security = "airflow.www.security"
 
 

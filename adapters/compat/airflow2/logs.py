@@ -6,14 +6,14 @@ from typing import Any, Dict, FrozenSet, Iterator, Mapping
 
 from native_api.adapters.compat.interface.logs import Logs, Part
 
-#: What Airflow makes a log's file name of where it has no task at hand.
+#: The variables of the template of a log file's name that need no task.
 _WITHOUT_TASK = {"ti", "ts", "try_number"}
 
 
 class Logs2(Logs):
     """Airflow 2.10 and 2.11."""
 
-    #: Whether the file handler fails where the instance has no task.
+    #: Whether the file handler fails for an instance without a task.
     needs_task = False
 
     def signing_key(self) -> str:
@@ -41,13 +41,13 @@ class Logs2(Logs):
 
     def _part(self, found: Any, metadata: Mapping[str, Any]) -> Part:
         text = "\n".join(text for _, text in found[0])
-        # The file handler puts its sources before the text whose length is log_pos.
+        # The file handler adds the sources before the text, whose length is log_pos.
         heading = len(text) - metadata.get("log_pos", len(text))
         sources = [line[4:].strip() for line in text[:heading].splitlines() if line.startswith("*** ")]
         return Part(sources, _lines(text[heading:]), metadata)
 
     def _reads_remote_logs(self) -> bool:
-        # What does is a handler of its own.
+        # Remote logs have handlers of their own.
         return False
 
     def _tries(self) -> Any:
@@ -62,7 +62,7 @@ class Logs29(Logs2):
     def latest_try(self, instance: Any, column: int) -> int:
         from airflow.utils.state import TaskInstanceState as States
 
-        # A task that waits has given its number back, and takes it again when it goes on.
+        # A deferred or rescheduled task has decremented it, and increments it again when it resumes.
         waits = instance.state in (States.DEFERRED, States.UP_FOR_RESCHEDULE)
         goes_on = instance.state in (States.SCHEDULED, States.QUEUED) and bool(instance.next_method)
         return column + 1 if waits or goes_on else column

@@ -24,13 +24,13 @@ class Rights2(Rights):
 
     proof_is_in_form = True
 
-    # Who is calling
+    # Authentication
 
     def by_authorization(self, request: Request) -> Caller:
-        # The header alone decides: a login cookie beside it must not.
+        # Only the header counts, not a login cookie beside it.
         _forget_login()
         if not request.headers["Authorization"].isascii():
-            # The basic backend fails on it.
+            # The basic backend raises an exception for it.
             raise Unauthorized(INVALID)
         challenge = self._ask([backend for backend in self._backends() if not _is_session(backend)])
         user = self._current_user()
@@ -44,7 +44,7 @@ class Rights2(Rights):
             _forget_login()
         self._ask(backends)
         user = self._current_user()
-        # FAB gives everybody its public role, which has no rights unless the deployer made Airflow public.
+        # With FAB everybody has the public role, which has no permissions unless the operator made Airflow public.
         if _is_nobody(user) and not getattr(user, "perms", None):
             raise Unauthorized(SIGN_IN, self._ask(self._backends()))
         return User(self, user)
@@ -65,7 +65,7 @@ class Rights2(Rights):
             ) from exc
 
     def login_url(self, request: Request, way_back: str) -> Optional[str]:
-        # The login page sends those who are logged in back at once.
+        # The login page redirects users that are logged in.
         return str(self._auth_manager().get_url_login(next_url=way_back)) if _is_nobody(self._current_user()) else None
 
     def csrf_token(self) -> Optional[str]:
@@ -74,7 +74,7 @@ class Rights2(Rights):
         return str(generate_csrf())
 
     def keep_no_session(self) -> None:
-        # The basic backend logs the user in, and every call would leave a row in the session table; Airflow exempts
+        # The basic backend logs the user in, and each call would add a row to the session table; Airflow exempts
         # only its own API (airflow.www.session). Until the end of the request the session is needed, since it has the
         # CSRF token.
         from flask import after_this_request
@@ -87,7 +87,7 @@ class Rights2(Rights):
             return response
 
     def _ask(self, backends: List[Any]) -> Optional[str]:
-        """Have the backends find the user, and return the challenge of one that did not."""
+        """Authenticate with the backends, and return the challenge of the first that failed, or None."""
         from flask import Response
 
         challenge = None
@@ -104,11 +104,11 @@ class Rights2(Rights):
         backends: List[Any] = getattr(current_app, "api_auth", [])
         return backends
 
-    # What they may do
+    # Authorization
 
     def may(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
         if access.resource.of_a_dag and identifier and "." in identifier and not _is_known(identifier):
-            # FAB looks such an id's root DAG up and fails where there is none: only the right on every DAG is left.
+            # FAB looks up the root DAG of such an id and fails if there is none: only permission on all DAGs counts.
             return self.may(user, Access(Resource.DAG, "GET" if access.method == "GET" else "PUT"), None)
         return super().may(user, access, identifier)
 
@@ -119,7 +119,7 @@ class Rights2(Rights):
         return self.may(user, access, NO_DAG)
 
     def dag_ids(self, user: Any) -> Optional[Set[str]]:
-        # Asked about no DAG, AWS's manager says whether they may be listed.
+        # Without a dag_id, AWS's manager decides whether DAGs can be listed.
         if self._is_manager("FabAuthManager") and self.may(user, Access(Resource.DAG, "GET"), None):
             return None
         return set(self._auth_manager().get_permitted_dag_ids(methods=["GET"], user=user))
@@ -205,7 +205,7 @@ class Rights27(Rights2):
         from flask import g
         from flask_login import current_user
 
-        # The Kerberos backend keeps its user in g.
+        # The Kerberos backend stores its user in g.
         if current_user.is_anonymous and getattr(g, "user", None) is not None:
             return g.user
         return current_user

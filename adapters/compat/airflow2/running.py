@@ -8,20 +8,20 @@ from typing import Any, Mapping, Optional
 
 from native_api.adapters.compat.interface.running import MARK, Running, ignored, instance_of, session
 
-#: Executors that run tasks where they are themselves, so that a process of ours does as well.
+#: Executors that run tasks on their own host, for which a process of this API can stand in.
 LOCAL = ("SequentialExecutor", "LocalExecutor", "DebugExecutor")
 
 
 class Running2(Running):
     """Airflow 2.10 and 2.11."""
 
-    # 3.0 took it out.
+    # 3.0 removed it.
     has_command = True
 
     def way(self, instance: Any) -> str:
         from airflow.configuration import conf
 
-        # From 2.10 on there may be several executors, with aliases, and a task may name one.
+        # Since 2.10 there can be several executors, with aliases, and a task can select one.
         configured = conf.get_mandatory_value("core", "executor").split(",")
         name = getattr(instance, "executor", None) or configured[0].strip()
         return "sandbox" if name.rpartition(":")[2].rpartition(".")[2] in LOCAL else "executor"
@@ -29,7 +29,7 @@ class Running2(Running):
     def run(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
         from airflow.jobs.job import Job, run_job
 
-        # The end of the task would have the tasks after it scheduled.
+        # Otherwise downstream tasks would be scheduled when the task ends.
         os.environ["AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION"] = "False"
         instance = self._instance(key, dag, options["pool"])
         instance.init_run_context(raw=False)
@@ -58,7 +58,7 @@ class Running2(Running):
         from airflow.executors.executor_loader import ExecutorLoader
 
         with session() as opened:
-            # The scheduler that runs answers for it: it ends the try if the worker is lost.
+            # The running scheduler adopts it, and fails the try if the worker is lost.
             instance_of(opened, key).queued_by_job_id = _scheduler(opened)
         instance = self._instance(key, dag, options["pool"])
         named = getattr(instance, "executor", None)
@@ -71,7 +71,7 @@ class Running2(Running):
         with session() as opened:
             sent = instance_of(opened, key)
             if sent.external_executor_id == MARK.format(job_id):
-                # A worker that has begun has put its own id there.
+                # A worker that has started the task has set its own id.
                 sent.external_executor_id = None
 
     def _cleared(self, instance: Any, session: Any) -> Any:
@@ -90,11 +90,11 @@ class Running29(Running2):
     """Airflow 2.9."""
 
     def tries(self, instance: Any) -> int:
-        # Up to 2.9 the attribute is a property that gives the next try's number; the column is the latest's.
+        # Up to 2.9 the attribute is a property with the number of the next try; the column has that of the latest.
         return int(instance._try_number)
 
     def _count_try(self, instance: Any, only_one_try: bool) -> None:
-        # Up to 2.9 an instance counts its try as it starts, and its try_number is the next one's until then.
+        # Up to 2.9 a try is counted when it starts; until then try_number is that of the next one.
         if only_one_try:
             instance.max_tries = instance._try_number
 
@@ -106,7 +106,7 @@ class Running28(Running29):
         runner = super()._runner()
 
         def execute(self: Any) -> Any:
-            # Before 2.9 a scheduler takes what no job has queued for an orphan, and starts it once more.
+            # Before 2.9 a scheduler considers instances without queued_by_job_id orphaned, and starts them again.
             _set_queued_by(self.task_instance, self.job.id)
             return runner._execute(self)
 

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.test_runs import Instance, Outcome, TestRuns
 
-#: Temporary runs are dated to this year, which is the last that MySQL knows: no real run follows one, or has its date.
+#: The year of temporary runs, the last that MySQL supports: no real run has such a date, or a later one.
 _YEAR = datetime(2037, 1, 1, tzinfo=timezone.utc)
 
 
@@ -45,7 +45,7 @@ class TestRuns2(TestRuns):
 
     @contextmanager
     def _rendered(self, task: Any, instance: Instance) -> Iterator[Any]:
-        # The task instance and its run are as they would be, or are; the database does not see them.
+        # The task instance and its run are not written to the database.
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
         from airflow.utils.state import DagRunState
@@ -97,7 +97,7 @@ class TestRuns2(TestRuns):
         ti.run(ignore_all_deps=True, ignore_ti_state=True, test_mode=True, raise_on_defer=True)
 
     def _resume(self, ti: Any, deferral: Any) -> Optional[str]:
-        """Wait for what the task waits for, and have it go on after that; or return the state that it ends in."""
+        """Wait for the trigger of a deferral, and prepare the task to resume; return its state if the trigger ends it."""
         from airflow.models.taskinstance import TaskInstance
 
         async def first_event() -> Any:
@@ -126,7 +126,7 @@ class TestRuns2(TestRuns):
             session.expunge_all()
             this_run = (DagRun.dag_id == dag_id, DagRun.run_id == run_id)
             session.execute(delete(DagRun).where(*this_run).execution_options(synchronize_session=False))
-            # 2.9 and later may write down which run an event was about.
+            # Since 2.9 an event can have a run_id.
             if hasattr(Log, "run_id"):
                 session.execute(delete(Log).where(Log.run_id == run_id).execution_options(synchronize_session=False))
 
@@ -135,7 +135,7 @@ class TestRuns28(TestRuns2):
     """Airflow 2.7 and 2.8."""
 
     def _run_once(self, ti: Any) -> None:
-        # raise_on_defer came with 2.9; before, the deferral was written down for any triggerer to take.
+        # raise_on_defer exists since 2.9; before, the deferral is written to the database, where a triggerer takes it.
         def raised(defer: BaseException, session: Any) -> None:
             raise defer
 
@@ -227,7 +227,7 @@ def _free_date() -> datetime:
 
 @contextmanager
 def _showing(run_id: str, shown: Dict[str, Any]) -> Iterator[None]:
-    """Have this process read other values in the columns of a run than the database has; they are not written."""
+    """Show other values in the columns of a run to this process; they are not written to the database."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import event
     from sqlalchemy.orm.attributes import set_committed_value
@@ -267,7 +267,7 @@ def _deferral(error: Optional[BaseException]) -> Any:
 
 
 def _failure(error: Optional[BaseException]) -> Optional[BaseException]:
-    # Before 2.10 an exit with 0 went through; a task that does so has succeeded.
+    # Before 2.10 exit code 0 is raised, too; such a task has succeeded.
     return None if isinstance(error, SystemExit) and error.code in (0, None) else error
 
 
@@ -275,7 +275,7 @@ def _state(ti: Any, error: Optional[BaseException]) -> str:
     if error is not None:
         return "success" if _failure(error) is None else "failed"
     word = str(getattr(ti.state, "value", ti.state))
-    # A sensor that wants to look again later is left as it was, in test mode.
+    # In test mode a sensor to be rescheduled keeps its state.
     return "up_for_reschedule" if word in ("running", "None") else word
 
 

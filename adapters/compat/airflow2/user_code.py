@@ -36,7 +36,7 @@ class UserCode2(UserCode):
         "airflow.task.task_runner.standard_task_runner",
         "airflow.utils.task_instance_session",
         "airflow.utils.dot_renderer",
-        # What writes a DAG asks for, to write its rights.
+        # Imported by the code that syncs the permissions of a DAG.
         "airflow.www.security_appless",
     )
 
@@ -66,10 +66,10 @@ class UserCode2(UserCode):
         return conf.getint("webserver", "workers", fallback=4)
 
     def slots(self) -> Tuple[int, int]:
-        # A request holds its worker: jobs never take all of them.
+        # A request occupies its web worker; jobs never occupy all of them.
         requests = min(max(self.web_workers() // 2, 1), 4)
         return requests, max(requests, 2)
 
     def waiting(self, queue: int, places: int) -> int:
-        # A request that waits holds its worker: one always stays free for all else.
+        # A waiting request occupies its web worker; one always stays free.
         return min(queue, max(self.web_workers() - places - 1, 0))

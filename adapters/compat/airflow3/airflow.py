@@ -160,7 +160,7 @@ class Airflow3(Airflow):
         which.pop("exclude_parentdag")
         if run is None:
             return which
-        # A run without a logical date is in no range of dates.
+        # No range of dates selects a run without a logical date.
         return {**which, "run_id": run.run_id, "start_date": None, "end_date": None}
 
     def without_subdags(self) -> List[str]:
@@ -191,7 +191,7 @@ class Airflow3(Airflow):
             run_id=run_id,
             conf=conf,
             logical_date=logical_date,
-            # 3.x infers the data interval from run_after, not from the date.
+            # Airflow 3 infers the data interval from run_after, not from logical_date.
             run_after=logical_date,
             replace_microseconds=False,
             triggered_by=DagRunTriggeredByType.REST_API,
@@ -213,13 +213,13 @@ class Airflow33(Airflow3):
     """Airflow 3.3."""
 
     def health(self) -> Dict[str, Any]:
-        # 3.4 has enums for statuses, tells of each process, and calls unhealthy what never was there.
+        # 3.4 has enums for statuses, lists each process, and reports processes that never ran as unhealthy.
         from airflow.api.common.airflow_health import get_airflow_health
 
         return dict(get_airflow_health())
 
     def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
-        # 3.4 keeps them of each try.
+        # They are stored for each try since 3.4.
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from sqlalchemy import select
 
@@ -266,7 +266,7 @@ class Airflow30(Airflow31):
     secrets_masker = "airflow.sdk.execution_time.secrets_masker"
 
     def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
-        # Up to 3.0 clearing follows markers to other DAGs, and 3.0 fails on one in a run that has not started.
+        # Up to 3.0 clearing follows ExternalTaskMarkers, and 3.0 fails on one in a run that has not started.
         try:
             return super().cleared(dag, run, **which)
         except ValueError as exc:

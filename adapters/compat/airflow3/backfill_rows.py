@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-#: What a cancelled backfill leaves in the table ``log``: Airflow's own API, and this one.
+#: The events in the table ``log`` of a cancelled backfill: of Airflow's REST API, and of this one.
 _CANCELS = ("cancel_backfill", "native_api.cancel_backfill")
 
 
@@ -18,7 +18,7 @@ def was_cancelled(session: Any, backfill_id: int) -> bool:
     from airflow.models.log import Log
     from sqlalchemy import or_, select
 
-    # A path's parameter is a string to Airflow.
+    # Airflow logs path parameters as strings.
     names_it = or_(*(Log.extra.contains(f'"backfill_id": {shown}') for shown in (backfill_id, f'"{backfill_id}"')))
     rows = session.scalars(select(Log.extra).where(Log.event.in_(_CANCELS), names_it))
     return any(str(json.loads(extra)["backfill_id"]) == str(backfill_id) for extra in rows)

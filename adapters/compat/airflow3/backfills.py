@@ -11,11 +11,11 @@ from native_api.adapters.compat.airflow3 import backfill_rows
 from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Invalid, NotSupported, Refused
 
-#: How many runs of a backfill run at once, where nobody says.
+#: The default maximum of active runs of a backfill.
 _AT_ONCE = 10
 
 
-#: Airflow's own API writes a backfill some time before its runs.
+#: Airflow's REST API commits a backfill before its runs; it takes at most this long.
 _MAKING = timedelta(minutes=2)
 
 
@@ -75,7 +75,7 @@ class Backfills3(Backfills):
             words += ["--dag-run-conf", json.dumps(airflow().masked(arguments["conf"]))]
         return words + [f"--{name.replace('_', '-')}" for name in ("run_backwards", "dry_run") if arguments[name]]
 
-    # Those that there are
+    # Existing backfills
 
     def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
         from airflow.models.backfill import Backfill
@@ -126,7 +126,7 @@ class Backfills3(Backfills):
     def runs_of(self, found: BackfillRecord) -> Any:
         from airflow.models.dagrun import DagRun
 
-        # As Airflow finds what is left to run: the table backfill_dag_run has runs too that a later one took over.
+        # As Airflow selects them: the table backfill_dag_run also has runs that a later backfill has taken over.
         return DagRun.backfill_id == found.backfill_id
 
     def ending(self, session: Any, found: BackfillRecord) -> Optional[str]:
@@ -142,7 +142,7 @@ class Backfills3(Backfills):
     def has_live_job(self, session: Any, found: BackfillRecord) -> bool:
         return False
 
-    # Making and ending one
+    # Changes
 
     def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
         from airflow.models.backfill import Backfill
@@ -215,14 +215,14 @@ class Backfills31(Backfills3):
     """Airflow 3.1."""
 
     def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
-        # 3.2 gave the stored params a class of their own; before, the error has its row in failures.py.
+        # Serialized params have a class of their own since 3.2; failures.py translates the error.
         params = copy.deepcopy(dag.params)
         params.update(conf or {})
         params.validate()
 
     def _add_run(self, session: Any, plan: Any, row: Any, info: Any, place: int, created_by: str) -> None:
         super()._add_run(session, plan, row, info, place, created_by)
-        # Before 3.2 a run that runs again keeps the configuration that it had.
+        # Before 3.2 a run that runs again keeps its conf.
         planned = plan.runs[place - 1]
         if planned.action == "reprocess" and plan.conf is not None:
             planned.run.conf = plan.conf

@@ -52,7 +52,7 @@ class Bundles3(Bundles):
     def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
         path, relative = self.file_of(dag_model), dag_model.relative_fileloc
         if relative is None:
-            # What an upgrade from Airflow 2 leaves until the DAG processor has read the file.
+            # After an upgrade from Airflow 2, until the DAG processor has parsed the file.
             bundle = self._bundle_around(path, dag_model.bundle_name)
             return bundle.name, os.path.relpath(path, bundle.path)
         inside = dag_model.fileloc[len(path) :]

@@ -49,7 +49,7 @@ class DagFiles3(Bundles3, DagFiles):
 
         return {"conf": conf}
 
-    # What a file defines
+    # Serialization
 
     def prepare(self) -> None:
         """Import what writing to the database needs, so that not every fork pays for it."""
@@ -83,8 +83,8 @@ class DagFiles3(Bundles3, DagFiles):
         return {"deactivate_missing": False}
 
     def _write_past_throttle(self, loaded: Loaded, session: Any) -> None:
-        # Before all else: where Airflow finds a stored form too young to be replaced, it gives the old version of
-        # the DAG the new code.
+        # First of all: if Airflow considers a serialized DAG too recent to be replaced, it would store the new code
+        # with the old version.
         from airflow.models.dag import DagModel
         from airflow.models.serialized_dag import SerializedDagModel
         from sqlalchemy import select
@@ -162,7 +162,7 @@ class DagFiles3(Bundles3, DagFiles):
 class DagFiles33(DagFiles3):
     """Airflow 3.3."""
 
-    # 3.4 gave the discovery of files to importers.
+    # Importers discover files since 3.4.
 
     def files(self, folder: str) -> List[str]:
         from airflow.utils.file import list_py_file_paths

@@ -8,7 +8,7 @@ from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
 from native_api.adapters.compat.installed import airflow
 
-#: What a task tells of itself, which is for the database and for nobody else.
+#: Messages with the state of a task, which a test does not record.
 NOT_RECORDED = frozenset(
     """
     SucceedTask TaskState RetryTask DeferTask RescheduleTask SkipDownstreamTasks
@@ -47,8 +47,8 @@ class InMemorySupervisor:
         return self.send(msg)
 
     def reachable(self) -> ContextManager[Any]:
-        """Have a process that the task starts reach Airflow as well, where this version lets it."""
-        # From 3.1 on an operator with an environment of its own talks to the supervisor by a socket.
+        """Return a context manager in which processes of the task can reach Airflow, if this version supports it."""
+        # Since 3.1 an operator with its own environment reaches the supervisor by a socket.
         setup = getattr(self._real(), "_setup_subprocess_socket", None)
         return nullcontext() if setup is None else setup()
 
@@ -62,7 +62,7 @@ class InMemorySupervisor:
             self._supervisor = _supervisor(self._runtime, self)
         return self._supervisor
 
-    # XComs: those of other tasks are read, its own stay here
+    # XComs: those of other tasks are read from the database, its own are kept in memory
 
     def _SetXCom(self, msg: Any) -> None:
         self._xcoms[_key(msg)] = msg.value
@@ -81,14 +81,14 @@ class InMemorySupervisor:
     def _GetXComSequenceSlice(self, msg: Any) -> Any:
         from airflow.sdk.execution_time.comms import XComSequenceSliceResult
 
-        # A pull that names no map_index asks for those of all instances.
+        # A pull without map_index requests those of all instances.
         own = (*self._own, msg.key)
         if (msg.dag_id, msg.run_id, msg.task_id, -1) != self._own or msg.include_prior_dates:
             return self._asked(msg)
         mine = [self._xcoms[own]] if own in self._xcoms else []
         return XComSequenceSliceResult(root=mine[msg.start : msg.stop : msg.step])
 
-    # What Airflow finds by the id of the instance, which is none of its
+    # What Airflow looks up by the id of the instance, which does not exist
 
     def _ValidateInletsAndOutlets(self, msg: Any) -> Any:
         from airflow.sdk.execution_time.comms import InactiveAssetsResult
@@ -117,10 +117,10 @@ class InMemorySupervisor:
         return PrevSuccessfulDagRunResult(**facts)
 
     def _CreateHITLDetailPayload(self, msg: Any) -> Any:
-        # From 3.1 on a task can ask a person; nobody could answer one that is in no table.
+        # Human-in-the-loop tasks exist since 3.1; nobody could respond to one that is not in the database.
         raise RuntimeError("A task that asks a person cannot be tested: nobody is asked.")
 
-    # From 3.3 on a task has a store for its state
+    # The state store of tasks, since 3.3
 
     def _GetTaskStateStore(self, msg: Any) -> Any:
         from airflow.sdk.exceptions import ErrorType
@@ -145,7 +145,7 @@ class InMemorySupervisor:
 
 @contextmanager
 def in_memory_supervisor(runtime: Any, dag_run: Any) -> Iterator[InMemorySupervisor]:
-    """Have an in-memory supervisor reply to what the task sends meanwhile."""
+    """Return a context manager in which an in-memory supervisor handles the messages of the task."""
     held = InMemorySupervisor(runtime, dag_run)
     with _comms(held):
         yield held

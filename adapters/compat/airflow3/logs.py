@@ -31,7 +31,7 @@ class Logs3(Logs):
         first = next(messages, None)
         if first is None or not first.event.startswith("::group::Log message source details"):
             return Part([], map(_fields, chain([first] if first else [], messages)), metadata)
-        # Up to 3.2 the group's beginning has the sources, later they are what is in it.
+        # Up to 3.2 the first message of the group has the sources; later they are the messages of the group.
         sources = list(getattr(first, "sources", None) or ())
         for message in messages:
             if message.event == "::endgroup::":
@@ -53,7 +53,7 @@ class Logs31(Logs33):
     """Airflow 3.0 and 3.1."""
 
     def _reads_remote_logs(self) -> bool:
-        # 3.2 made it a function.
+        # It is a function since 3.2.
         from airflow.logging_config import REMOTE_TASK_LOG  # type: ignore[attr-defined]
 
         return REMOTE_TASK_LOG is not None

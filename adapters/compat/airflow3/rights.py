@@ -34,7 +34,7 @@ class Rights3(Rights):
 
     proof_is_in_form = False
 
-    # Who is calling
+    # Authentication
 
     def by_authorization(self, request: Request) -> Caller:
         scheme, _, token = request.headers["Authorization"].split(",")[0].strip().partition(" ")
@@ -65,7 +65,7 @@ class Rights3(Rights):
 
     def require_same_site(self, request: Request) -> None:
         fetch_site = request.headers.get("Sec-Fetch-Site", "same-origin")
-        # A browser that sends one with a POST sends the other; "same" is the same as the host that it was told.
+        # A browser that sends one header with a POST sends both; "same-origin" compares with the requested host.
         origin = request.headers.get("Origin", request.host_url if "Sec-Fetch-Site" in request.headers else "")
         if fetch_site == "same-origin" and _origin(origin) == self._own_origin(request):
             return
@@ -88,7 +88,7 @@ class Rights3(Rights):
         for team, of_team in self._by_team(dag_ids).items():
             about = {} if team is None else {"team_name": team}
             if access.resource is Resource.DAG:
-                # AWS answers many at once.
+                # AWS's manager decides for many at once.
                 question = self._auth_manager().filter_authorized_dag_ids
                 allowed |= self._asked(question, dag_ids=of_team, user=user, method=access.method, **about)
             else:
@@ -124,12 +124,12 @@ class Rights3(Rights):
         statement = select(Team.name).join(DagBundleModel.teams.of_type(Team)).where(DagBundleModel.name == name)
         with create_session() as session:
             stored = set(session.scalars(statement))
-        # The table follows the configuration when the DAG processor starts.
+        # The DAG processor updates the table from the configuration when it starts.
         configured = DagBundlesManager()._bundle_config[name].team_name
         return stored | ({configured} if configured or not stored else set())
 
     def dag_ids(self, user: Any) -> Optional[Set[str]]:
-        # Asked about no DAG in particular, Airflow 3's FAB says yes to whoever may read a single one.
+        # Without a dag_id, FAB on Airflow 3 authorizes users that can read any single DAG.
         return set(self._asked(self._auth_manager().get_authorized_dag_ids, user=user, method="GET"))
 
     def multi_team(self) -> bool:
@@ -152,7 +152,7 @@ class Rights3(Rights):
         return get_auth_manager()
 
     def _asked(self, question: Callable[..., Any], **about: Any) -> Any:
-        # FAB takes Flask's current application for its own where there is one, and here it is ours.
+        # FAB uses Flask's current application if there is one, which here is the plugin's.
         return contextvars.Context().run(functools.partial(question, **about))
 
     def _resource_details(self) -> Any:
@@ -168,7 +168,7 @@ class Rights3(Rights):
         except InvalidTokenError as exc:
             raise Unauthorized(INVALID, 'Bearer error="invalid_token"') from exc
         if user is None:
-            # FAB's provider 2 gives none where the user was deleted since; provider 3 says that the token is invalid.
+            # For a deleted user, version 2 of the FAB provider returns None; version 3 rejects the token.
             raise Unauthorized(INVALID, 'Bearer error="invalid_token"')
         return User(self, user)
 

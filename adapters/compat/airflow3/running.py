@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping
 from native_api.adapters.compat.interface.running import Running, instance_of, session
 from native_api.errors import NotSupported
 
-#: How often the supervisor of a task looks whether its process has ended, in seconds.
+#: The interval at which the supervisor of a task checks whether its process has ended, in seconds.
 LOOK_SECONDS = 1
 
 
@@ -28,12 +28,12 @@ class Running3(Running):
         task, run = instance.task, instance.dag_run
         (instance,) = taskinstance.clear_task_instances([instance], session, dag_run_state=False)
         instance.task = task
-        # What it holds of the run's instances is from before.
+        # The loaded task instances of the run are stale.
         session.expire(run, ["task_instances"])
         return instance
 
     def _count_try(self, instance: Any, only_one_try: bool) -> None:
-        # Clearing, or the failure before, has counted it already, but for the first one.
+        # Clearing or a failed try has incremented it, except for the first try.
         instance.try_number = max(1, instance.try_number)
         if only_one_try:
             instance.max_tries = instance.try_number - 1
@@ -44,9 +44,9 @@ class Running3(Running):
 
         with session() as opened:
             workload = ExecuteTask.make(instance_of(opened, key))
-        # The task's process reads variables and connections as on a worker.
+        # The process of the task reads variables and connections as on a worker.
         os.environ.pop("_AIRFLOW_PROCESS_CONTEXT", None)
-        # It does not see the end of a process at once but when it sends a heartbeat, every 5 s.
+        # It notices the end of a process only when it sends a heartbeat, every 5 s.
         supervisor.MIN_HEARTBEAT_INTERVAL = LOOK_SECONDS
         self._supervise(
             ti=workload.ti,
@@ -65,7 +65,7 @@ class Running3(Running):
         supervise_task(**what)
 
     def _pass_on_signals(self) -> None:
-        """Have a supervisor that is told to end tell the task, whose on_kill runs; only 3.3 does so by itself."""
+        """Forward SIGTERM from the supervisor to the task, so that on_kill runs; only 3.3 does so itself."""
         supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
         supervisor.ActivitySubprocess.wait = _telling_the_task(supervisor.ActivitySubprocess.wait)
 
@@ -124,7 +124,7 @@ class Running30(Running31):
     def _client(self, dag: Any) -> Any:
         from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
-        # 3.0's in-process API knows of no DAGs but those it is given.
+        # The in-process API of 3.0 only has the DAGs that are passed to it.
         return InProcessTestSupervisor._api_client(dag)
 
 
@@ -146,7 +146,7 @@ def _telling_the_task(wait: Callable[[Any], int]) -> Callable[[Any], int]:
 
 
 def _have_begun(run: Any) -> None:
-    """Have the run a start: up to 3.1 its tasks are told of it, and do not run without; one marked by hand has none."""
+    """Set the start date of a run, without which up to 3.1 its tasks do not run; a run that was marked has none."""
     import pendulum
 
     run.start_date = run.start_date or pendulum.now("UTC")

@@ -49,9 +49,9 @@ class TestRuns3(TestRuns):
                 resumed = {"next_method": message.next_method, "next_kwargs": self._next_kwargs(message, event)}
 
     def delete_leftovers(self, dag_id: str, run_id: str) -> None:
-        """Remove what a trial that was killed has left."""
+        """Do nothing: a test leaves no row."""
 
-    # The instance, as a worker has it
+    # The task instance
 
     @contextmanager
     def _prepared(self, task: Any, instance: Instance, **resumed: Any) -> Iterator[Any]:
@@ -85,7 +85,7 @@ class TestRuns3(TestRuns):
     def _context(self, dag_run: Any, **resumed: Any) -> Any:
         from airflow.sdk.api.datamodels._generated import TIRunContext
 
-        # A trial has one try: whoever asks for it wants to know what went wrong.
+        # A test has one try, to show its failure.
         empty: Dict[str, Any] = {"variables": [], "connections": [], "xcom_keys_to_clear": []}
         return TIRunContext(dag_run=dag_run, max_tries=0, should_retry=False, **empty, **resumed)
 
@@ -115,7 +115,7 @@ class TestRuns3(TestRuns):
             "partition_key": None,
         }
 
-    # The run of the task
+    # Execution
 
     def _act(self, runtime: Any, context: Any, held: InMemorySupervisor) -> Any:
         import structlog
@@ -167,7 +167,7 @@ class TestRuns31(TestRuns3):
 
         return get_mapped_ti_count
 
-    # The SDK got a serialization of its own, serde, in 3.2.
+    # The SDK has its own serialization, serde, since 3.2.
 
     def _trigger_kwargs(self, message: Any) -> Any:
         return message.trigger_kwargs
@@ -179,14 +179,14 @@ class TestRuns31(TestRuns3):
         return BaseSerialization.serialize({**message.next_kwargs, **happened})
 
     def _more(self, task: Any, instance: Instance, session: Any) -> Dict[str, Any]:
-        # Until 3.2 the server tells which instances of a mapped task a task is to read from.
+        # Before 3.2 the server determines which instances of a mapped task another task reads from.
         dag = airflow().stored_dag(instance.dag_id, session)
         if instance.map_index < 0 or instance.task_id not in dag.task_dict:
             return {}
         try:
             return {"_upstream_map_indexes": dict(self._upstream(dag, instance, session))}
         except RuntimeError:
-            # A task before it has not run; what needs that says so.
+            # An upstream task has not run; the code that needs it raises its own error.
             return {}
 
     def _upstream(self, dag: Any, instance: Instance, session: Any) -> Any:
@@ -207,7 +207,7 @@ class TestRuns30(TestRuns31):
         return BaseOperator.get_mapped_ti_count
 
     def _act(self, runtime: Any, context: Any, held: Any) -> Any:
-        # Nothing sets up structlog here before 3.1, and by itself it shows the variables of each frame, in colours.
+        # Before 3.1 nothing configures structlog here; its default prints the local variables of each frame, in color.
         import structlog
         from airflow.configuration import conf
 
@@ -233,7 +233,7 @@ class TestRuns30(TestRuns31):
 
 
 def _facts(instance: Instance, session: Any) -> Dict[str, Any]:
-    """Return an existing run as a worker is told of it."""
+    """Return an existing run as a worker receives it."""
     from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun as RunOfWorker
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -244,7 +244,7 @@ def _facts(instance: Instance, session: Any) -> Dict[str, Any]:
     statement = select(DagRun).where(*this_one).options(joinedload(DagRun.consumed_asset_events))
     row = session.scalars(statement).unique().one()
     if row.start_date is None:
-        # A queued run has none, and 3.0 and 3.1 insist on one.
+        # A queued run has none, and 3.0 and 3.1 require one.
         set_committed_value(row, "start_date", datetime.now(timezone.utc))
     told: Dict[str, Any] = RunOfWorker.model_validate(row, from_attributes=True).model_dump(mode="json")
     return told

@@ -85,7 +85,7 @@ class UserCode3(UserCode):
     def _no_examples(self) -> Dict[str, Any]:
         return {}
 
-    # The web server that asks
+    # The web server
 
     def web_workers(self) -> int:
         from airflow.configuration import conf
@@ -105,7 +105,7 @@ class UserCode32(UserCode3):
 
     def make_api(self) -> None:
         supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
-        # Before 3.3 whoever asks for one makes one, which takes seconds.
+        # Before 3.3 each call creates one, which takes seconds.
         supervisor.in_process_api_server = lru_cache(maxsize=None)(supervisor.in_process_api_server)
         super().make_api()
 
@@ -120,7 +120,7 @@ class UserCode31(UserCode32):
     modules = (*UserCode3.modules, "airflow.models.dagbag")
 
     def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any:
-        # It moved, and learnt of the bundle's name, in 3.2.
+        # It moved, and got bundle_name, in 3.2.
         from airflow.models.dagbag import DagBag
 
         return DagBag(path, bundle_path=folder, **self._no_examples())
@@ -129,5 +129,5 @@ class UserCode31(UserCode32):
 class UserCode30(UserCode31):
     """Airflow 3.0."""
 
-    # Server and tasks share one; 3.1 only warns of this name.
+    # Server and tasks share one module; 3.1 deprecates it.
     maskers = ("airflow.sdk.execution_time.secrets_masker",)

@@ -80,7 +80,7 @@ class Rights(ABC):
     #: Whether the CSRF token of a request can be a field of its form.
     proof_is_in_form: bool
 
-    # Who is calling
+    # Authentication
 
     @abstractmethod
     def by_authorization(self, request: Request) -> Caller:
