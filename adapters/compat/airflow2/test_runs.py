@@ -97,7 +97,7 @@ class TestRuns2(TestRuns):
         ti.run(ignore_all_deps=True, ignore_ti_state=True, test_mode=True, raise_on_defer=True)
 
     def _resume(self, ti: Any, deferral: Any) -> Optional[str]:
-        """Wait for the trigger of a deferral, and prepare the task to resume; return its state if the trigger ends it."""
+        """Wait for the trigger of a deferral, and prepare the task to resume, or return the state that it ends in."""
         from airflow.models.taskinstance import TaskInstance
 
         async def first_event() -> Any:
