@@ -1,4 +1,4 @@
-"""What a caller must be allowed to, in Airflow's own terms, and the callers that are no Airflow users."""
+"""The rights of callers, in Airflow's own terms, and the callers that are not Airflow users."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from native_api.errors import EffectNotAllowed, Forbidden, SensitiveForToken, Se
 
 class Resource(Enum):
     """
-    What rights are about: the noun, and the argument that names one of them.
+    The resource of a right, and the argument that identifies one of them.
 
-    Airflow's auth managers know most; what they do not know is the administrator's.
+    Resources that Airflow's auth managers do not have require an administrator.
     """
 
     DAG = ("DAG", "dag_id")
@@ -57,11 +57,11 @@ class Access:
     method: str
 
     def identifier(self, arguments: Mapping[str, Any]) -> Optional[str]:
-        """Return the id in *arguments* that the right is asked for; None stands for every one."""
+        """Return the id in *arguments* that the right is checked for; None for all."""
         return arguments.get(self.resource.argument)
 
     def describe(self, identifier: Optional[str]) -> str:
-        """Return the right as words that follow 'the permission to'."""
+        """Return the right in words, to follow 'the permission to'."""
         which = f" of the DAG '{identifier}'" if self.resource.of_a_dag else f" '{identifier}'"
         if self.resource is Resource.DAG:
             which = f" '{identifier}'"
@@ -72,15 +72,15 @@ class Access:
 #: A name that means the same in a path, which Vault's backend and others make of it.
 _PLAIN_NAME = re.compile(r"(?!\.+(/|\Z))[\w.@:+-]+(/(?!\.+(/|\Z))[\w.@:+-]+)*\Z")
 
-#: What executing the code of a DAG takes.
+#: The rights that executing the code of a DAG requires.
 EXECUTE_DAG = (Access(Resource.DAG, "PUT"), Access(Resource.DAG_RUN, "POST"))
 
 
 class Caller(ABC):
     """
-    Whoever asks for an operation.
+    The caller of an operation.
 
-    *name* is for people, in the audit log above all; *identity* tells the caller from every other, whatever the name.
+    *name* is for people, for example in the audit log; *identity* is unique to the caller.
     """
 
     name: str
@@ -92,15 +92,15 @@ class Caller(ABC):
         """Return whether the caller has the right."""
 
     def dag_ids(self, access: Access) -> Optional[Set[str]]:
-        """Return the ids of the DAGs for which the caller has the right, a right to read; None stands for all."""
+        """Return the dag_ids of the DAGs on which the caller has the right, a right to read; None for all."""
         return None
 
     def dag_ids_among(self, accesses: Iterable[Access], dag_ids: Set[str]) -> Set[str]:
-        """Return those of the DAGs for which the caller has all of the rights."""
+        """Return the DAGs on which the caller has all of the rights."""
         return dag_ids
 
     def may_new(self, access: Access, bundle: Optional[str]) -> bool:
-        """Return whether the caller has the right on any DAG that may yet come, in the bundle; Airflow 2 has none."""
+        """Return whether the caller has the right on every future DAG, in the bundle; Airflow 2 has no bundles."""
         return True
 
     def names(self, resource: Resource) -> Optional[Set[str]]:
@@ -113,10 +113,10 @@ class Caller(ABC):
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
         """
-        Raise where the caller lacks the right; without *identifier*, on all there is.
+        Require the right on the identified resource, or on all of them.
 
-        :raises EffectNotAllowed: the configuration forbids what the resource comes of.
-        :raises Forbidden: the caller's rights do.
+        :raises EffectNotAllowed: the configuration disables the effect of the resource.
+        :raises Forbidden: the caller lacks the right.
         """
         if access.resource.effect is not None:
             self._require_switched_on(access.resource.effect)
@@ -125,10 +125,10 @@ class Caller(ABC):
 
     def require_of_another(self, access: Access, dag_id: str, otherwise: str) -> None:
         """
-        Raise where the caller lacks the right on a DAG that it has not named itself.
+        Require the right on a DAG that the request does not name.
 
-        :param otherwise: the right in words that do not name the DAG, for a caller who may not know that there is one.
-        :raises Forbidden: the caller's rights do.
+        :param otherwise: the right in words without the dag_id, for a caller who cannot read the DAG.
+        :raises Forbidden: the caller lacks the right.
         """
         if not self.may(access, dag_id):
             knows = self.may(Access(Resource.DAG, "GET"), dag_id)
@@ -136,9 +136,9 @@ class Caller(ABC):
 
     def require_secret(self, resource: Resource, identifier: str) -> None:
         """
-        Raise where the caller may not see what is sensitive in a thing: that takes the right to edit it.
+        Require the right to read sensitive values of a resource, which is the right to edit it.
 
-        :raises SensitiveValue: the caller may not.
+        :raises SensitiveValue: the caller lacks the right.
         """
         editing = Access(resource, "PUT")
         if not self.may(editing, identifier):
@@ -146,9 +146,9 @@ class Caller(ABC):
 
     def asks_secrets_backends(self, name: str) -> bool:
         """
-        Return whether secrets backends and the environment are asked for the variable or connection of that name.
+        Return whether secrets backends and the environment are searched for the variable or connection of that name.
 
-        Never by a name such as ``../x``, which leads to what lies beside a backend's variables.
+        A name such as ``../x`` is never searched, since it could leave the folder of a backend.
         """
         return bool(settings.get("read_secrets_backends")) and _PLAIN_NAME.match(name) is not None
 
@@ -166,15 +166,15 @@ class Caller(ABC):
         return False
 
     def oversees(self, effect: Effect) -> bool:
-        """Return whether the caller may see, and end, what others do that has such an effect."""
+        """Return whether the caller can read and cancel jobs of others with that effect."""
         return self.is_administrator()
 
     def require_effect(self, effect: Effect) -> None:
         """
-        Raise where the caller may do nothing that has such an effect.
+        Require that the caller can call operations of that effect.
 
-        :raises EffectNotAllowed: the configuration forbids it.
-        :raises Forbidden: it is for administrators only.
+        :raises EffectNotAllowed: the configuration disables it.
+        :raises Forbidden: it requires an administrator.
         """
         self._require_switched_on(effect)
         if effect.needs_administrator and not self.is_administrator():
@@ -186,7 +186,7 @@ class Caller(ABC):
 
 
 class ThisProcess(Caller):
-    """The Python face: code in a process that may do with Airflow what it likes anyway."""
+    """The caller of the Python API: code of the process, which has all rights anyway."""
 
     name = identity = "this process"
 
@@ -210,7 +210,7 @@ THIS_PROCESS = ThisProcess()
 
 
 class TokenHolder(Caller):
-    """Whoever holds the static token; it stands for no Airflow user and has the effects configured for it."""
+    """A caller with the static token, which is not an Airflow user and has the effects in token_effects."""
 
     name = identity = "native_api token"
 

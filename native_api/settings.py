@@ -247,7 +247,7 @@ OPTIONS: Dict[str, Option] = {
         Option(
             "rest_api_plugin_expected_http_token",
             "",
-            "Static token. Empty disables it. It stands for no Airflow user.",
+            "Static token. Empty disables it. It is not an Airflow user.",
             peer=True,
             is_secret=True,
         ),

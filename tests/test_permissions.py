@@ -128,7 +128,7 @@ def test_a_role(world: Any, name: str, place: int, login: str) -> None:
 def test_a_refusal_in_the_legacy_face(web: Any) -> None:
     answer = web.legacy("variables", login="viewer", get="k")
     assert (answer.status, answer.json["status"]) == (403, "ERROR")
-    assert answer.json["output"] == "This needs the permission to read the variable 'k'."
+    assert answer.json["output"] == "This requires the permission to read the variable 'k'."
 
 
 def test_a_refused_write_changes_nothing(web: Any) -> None:

@@ -1,4 +1,4 @@
-"""Why a range of dates is not backfilled."""
+"""Errors of backfills."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BackfillNotFound(NotFound):
     backfill_id: int
 
     def __str__(self) -> str:
-        return f"There is no backfill {self.backfill_id}; list_backfills has those that there are."
+        return f"There is no backfill {self.backfill_id}; list_backfills returns the existing ones."
 
 
 @dataclass(eq=False)
@@ -32,7 +32,7 @@ class BackfillIsActive(Conflict):
     def __str__(self) -> str:
         return (
             f"The DAG '{self.dag_id}' is being backfilled already, by backfill {self.backfill_id}: "
-            "wait for it, or end it with cancel_backfill."
+            "wait for its end, or cancel it with cancel_backfill."
         )
 
 
@@ -72,8 +72,8 @@ class NoSchedule(Conflict):
 
     def __str__(self) -> str:
         return (
-            f"The DAG '{self.dag_id}' has no schedule that gives dates to backfill; "
-            "trigger_dag makes a run for a logical_date of your own."
+            f"The DAG '{self.dag_id}' has no schedule with dates to backfill; use trigger_dag to create a run for any "
+            "logical_date."
         )
 
 

@@ -14,9 +14,9 @@ _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 @dataclass(eq=False)
 class NativeApiError(Exception):
     """
-    An answer that says what went wrong; its data are its attributes, its sentence is ``str(error)``.
+    An error response: its data are its attributes, its detail is ``str(error)``.
 
-    ``code`` is what a program compares: it stays when the sentence or the class gets another name.
+    Clients compare ``code``, which does not change when the detail or the class is renamed.
     """
 
     code: ClassVar[str] = "error"
@@ -40,12 +40,12 @@ class NativeApiError(Exception):
 
     @classmethod
     def public_data(cls) -> Iterator[str]:
-        """Give the names of the data that a response has besides."""
+        """Yield the names of the additional data in a response."""
         return (f.name for f in dataclasses.fields(cls) if f.metadata.get("public", True))
 
 
 def kinds(cls: Type[NativeApiError] = NativeApiError) -> Iterator[Type[NativeApiError]]:
-    """Give the classes of errors that are raised: those with a code of their own, and those that group no others."""
+    """Yield the error classes that are raised: those with a code of their own, and those without subclasses."""
     children = cls.__subclasses__()
     if not children or (cls is not NativeApiError and "code" in vars(cls)):
         yield cls

@@ -1,4 +1,4 @@
-"""Callers who are not known, or may not."""
+"""Errors of authentication and authorization."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Forbidden(NativeApiError):
     permission: str
 
     def __str__(self) -> str:
-        return f"This needs the permission to {self.permission}."
+        return f"This requires the permission to {self.permission}."
 
 
 @dataclass(eq=False)
@@ -53,7 +53,7 @@ class SensitiveValue(Forbidden):
     code = "sensitive_value"
 
     def __str__(self) -> str:
-        return f"The value is sensitive: reading it needs the permission to {self.permission}."
+        return f"The value is sensitive: reading it requires the permission to {self.permission}."
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class SensitiveForToken(EffectNotAllowed):
     code = "sensitive_value_for_token"
 
     def __str__(self) -> str:
-        return f"The value is sensitive: reading it needs '{self.effect}' in the option {self.option}."
+        return f"The value is sensitive: reading it requires '{self.effect}' in the option {self.option}."
 
 
 @dataclass(eq=False)
@@ -101,7 +101,7 @@ class OutsideFolders(NativeApiError):
     path: str
 
     def __str__(self) -> str:
-        return f"The path '{self.path}' lies neither in the DAGs folder nor in a DAG bundle."
+        return f"The path '{self.path}' is neither in the DAGs folder nor in a DAG bundle."
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""What is not done this way, now, or like that."""
+"""Errors of methods, conflicts and invalid requests."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ConnectionExists(Conflict):
     conn_id: str
 
     def __str__(self) -> str:
-        return f"There is a connection '{self.conn_id}' already; replace puts another one in its place."
+        return f"The connection '{self.conn_id}' already exists; use replace to replace it."
 
 
 @dataclass(eq=False)
@@ -124,8 +124,8 @@ class DagRunIsRunning(Conflict):
 
     def __str__(self) -> str:
         return (
-            f"The run '{self.run_id}' of the DAG '{self.dag_id}' is running and cannot be deleted: "
-            "wait for its end, or end it by set_dag_run_state."
+            f"The run '{self.run_id}' of the DAG '{self.dag_id}' is running and cannot be deleted: wait for its end, "
+            "or end it with set_dag_run_state."
         )
 
 

@@ -1,4 +1,4 @@
-"""What went wrong with DAG code, which runs in the sandbox."""
+"""Errors of jobs, which run DAG code in the sandbox."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class UserCodeCrashed(JobFailed):
 
     def __str__(self) -> str:
         if self.exit_code < 0:
-            return f"The code ended its process by the signal {-self.exit_code}."
+            return f"The code ended its process with the signal {-self.exit_code}."
         return f"The code ended its process with the exit code {self.exit_code}."
 
 
@@ -69,8 +69,8 @@ class JobTimedOut(JobFailed):
     in_background: bool = field(default=False, metadata={"public": False})
 
     def __str__(self) -> str:
-        advice = "" if self.in_background else "; async gives it longer"
-        return f"The code did not end within {self.limit_seconds:g} s and was stopped{advice}."
+        advice = "" if self.in_background else "; use async for a longer timeout"
+        return f"The code did not end within its timeout of {self.limit_seconds:g} s and was stopped{advice}."
 
 
 @dataclass(eq=False)

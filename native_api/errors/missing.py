@@ -1,4 +1,4 @@
-"""What a request names and is not there."""
+"""Errors of what does not exist."""
 
 from __future__ import annotations
 

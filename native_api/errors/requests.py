@@ -1,4 +1,4 @@
-"""Requests that could not be read."""
+"""Errors of requests that cannot be read."""
 
 from __future__ import annotations
 

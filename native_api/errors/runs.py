@@ -1,4 +1,4 @@
-"""Why one task instance is not run by itself now."""
+"""Errors of single-task runs."""
 
 from __future__ import annotations
 

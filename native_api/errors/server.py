@@ -1,4 +1,4 @@
-"""What the server could not do."""
+"""Errors of the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Unforeseen(NativeApiError):
     error_id: str
 
     def __str__(self) -> str:
-        return f"An unforeseen error happened; the server's log has it under the id {self.error_id}."
+        return f"An unexpected error occurred; search the web server's log for the id {self.error_id}."
 
 
 @dataclass(eq=False)
@@ -42,7 +42,7 @@ class DatabaseUnavailable(NativeApiError):
     retry_after_seconds: int = 5
 
     def __str__(self) -> str:
-        return "Airflow's metadata database does not answer; try again."
+        return "Airflow's metadata database is not available; try again."
 
     def headers(self) -> Dict[str, str]:
         """Return the ``Retry-After`` header, in seconds."""

@@ -76,8 +76,11 @@ def test_a_test_that_does_not_end(monkeypatch: Any, fresh: Any) -> None:
     answer = native_api.call("test_task", **arguments)
     result = result_of("test_task", arguments, "timeout")
     assert without(result) == without(answer)
-    assert answer["message"] == "The code did not end within 2 s and was stopped; async gives it longer."
-    assert result["message"] == "The code did not end within 2 s and was stopped."
+    assert (
+        answer["message"]
+        == "The code did not end within its timeout of 2 s and was stopped; use async for a longer timeout."
+    )
+    assert result["message"] == "The code did not end within its timeout of 2 s and was stopped."
     assert result["seconds"] >= 2
 
 
