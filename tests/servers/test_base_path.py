@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.servers.calls import Call, reads_and_writes
@@ -24,6 +26,17 @@ def test_the_openapi_document_names_the_base_path(server_below_base: Server) -> 
     assert document["servers"] == [{"url": "/base/native_api/v1"}]
     path = document["servers"][0]["url"] + "/version"
     assert Client(server_below_base.port, headers=server_below_base.user("admin").headers).get(path).result()
+
+
+def test_the_console_and_its_assets_are_below_the_base_path(server_below_base: Server) -> None:
+    browser = {"Accept": "text/html"}
+    page = server_below_base.holder().also(browser).get("/native_api/")
+    assets = re.findall(r'"(/base/native_api/static/[^"]+)"', page.text)
+    assert page.status == 200 and len(assets) >= 4, page
+    assert Client(server_below_base.port).get(assets[0]).status == 200
+    anonymous = server_below_base.anonymous.also(browser).get("/native_api/")
+    if anonymous.status != 200:
+        assert anonymous.headers["Location"].split("?")[0] in ("/base/login/", "/base/auth/login"), anonymous
 
 
 @pytest.mark.parametrize("path", ["/native_api/v1/nothing", "/native_api/nothing", "/admin/rest_api/nothing"])
