@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, List, Mapping, Set
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
@@ -88,9 +88,7 @@ def document(base_path: str = "") -> Dict[str, Any]:
         spec.components.response(_response_name(status), _error(status, error))
     whole: Dict[str, Any] = _plain(spec.to_dict())
     for operation in registry.every():
-        for parameter in whole["paths"][f"/{operation.name}"].get("get", {}).get("parameters", ()):
-            if parameter["name"] in operation.example:
-                parameter["example"] = operation.example[parameter["name"]]
+        _give_examples(operation, whole)
     _close_requests(whole)
     return whole
 
@@ -259,6 +257,44 @@ def _pattern(pattern: str) -> str:
     """
     translated = pattern.replace("\\ud800-\\udfff", "").replace("\\0", "\\x00").replace("\\Z", "$")
     return f"^(?:{translated})" if "|" in translated else f"^{translated}"
+
+
+def _give_examples(operation: Operation, whole: Dict[str, Any]) -> None:
+    """Give each argument of an operation an example: its own, that of another operation, or one of its type."""
+    (described,) = whole["paths"][f"/{operation.name}"].values()
+    for parameter in described.get("parameters", ()):
+        parameter["example"] = _example(operation, parameter["name"], parameter["schema"])
+    for content in described.get("requestBody", {"content": {}})["content"].values():
+        properties = whole["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]["properties"]
+        for name, schema in properties.items():
+            if "$ref" not in schema:
+                schema.setdefault("example", _example(operation, name, schema))
+
+
+def _example(operation: Operation, name: str, schema: Mapping[str, Any]) -> Any:
+    if name in operation.example:
+        return operation.example[name]
+    if schema.get("default") is not None:
+        return schema["default"]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if schema.get("type") == "array":
+        one = _example(operation, name, schema["items"])
+        return one if isinstance(one, list) else [one]
+    others = (each.example[name] for each in registry.every() if name in each.example)
+    found = next(others, None)
+    return _OF_TYPE.get(str(schema.get("format") or schema.get("type")), "example") if found is None else found
+
+
+#: Examples of arguments that no operation's example has, by format or type.
+_OF_TYPE = {
+    "date-time": "2026-11-01T00:00:00+00:00",
+    "integer": 1,
+    "number": 1.5,
+    "boolean": True,
+    "object": {},
+    "binary": "a file",
+}
 
 
 def _close_requests(whole: Dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from tests.servers.deployment import Server, prepared, running, serving
 from tests.support.versions import AIRFLOW
 
 #: The newest that there are, whatever the day by which this environment's own packages are resolved.
-GENERATORS = ("openapi-python-client", "datamodel-code-generator", "httpx")
+GENERATORS = ("openapi-python-client", "datamodel-code-generator", "httpx", "openapi-spec-validator")
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +38,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
     document = server.user("admin").get("/native_api/openapi.json").result()
     (folder / "openapi.json").write_text(json.dumps(document))
     scripts = folder / "environment" / "bin"
+    run(folder, scripts / "openapi-spec-validator", "openapi.json")
     run(folder, scripts / "openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "client")
     (folder / "client" / "airflow_native_api_client").rename(folder / "airflow_native_api_client")
     kind = ("--input-file-type", "openapi", "--output-model-type", "pydantic_v2.BaseModel")

@@ -67,11 +67,10 @@ class TestEveryOperation:
             assert body["example"] == operation.example
             jsonschema.validate(body["example"], {**golden, **body["schema"]})
         else:
-            examples = {each["name"]: each["example"] for each in described["parameters"] if "example" in each}
-            assert examples == operation.example
+            examples = {each["name"]: each["example"] for each in described["parameters"]}
+            assert {name: examples[name] for name in operation.example} == operation.example
             for each in described["parameters"]:
-                if each["required"]:
-                    assert each["name"] in examples
+                jsonschema.validate(each["example"], _as_json_schema(each["schema"]))
 
     def test_its_arguments_have_descriptions(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
         (described,) = golden["paths"][f"/{operation.name}"].values()
@@ -82,6 +81,16 @@ class TestEveryOperation:
                 given.update(golden["components"]["schemas"].get(named, kind["schema"])["properties"])
         assert set(given) == {field.data_key or name for name, field in operation.request.fields.items()}
         assert [name for name, each in given.items() if not each.get("description")] == []
+
+    def test_each_argument_has_an_example(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        """Which its schema accepts, in the body too."""
+        (described,) = golden["paths"][f"/{operation.name}"].values()
+        for content in described.get("requestBody", {"content": {}})["content"].values():
+            schema = golden["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+            for name, of_name in schema["properties"].items():
+                if "$ref" not in of_name:
+                    assert "example" in of_name, name
+                    jsonschema.validate(of_name["example"], _as_json_schema(of_name))
 
     def test_its_results_have_examples(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
         """What succeeds has an example response for its status, which its schema accepts."""
