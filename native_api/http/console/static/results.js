@@ -91,7 +91,7 @@ function placeOf(column) {
 
 function table(name, rows) {
   const columns = [...new Set(rows.slice(0, ROWS).flatMap(Object.keys))]
-    .filter((column) => rows.some((row) => row[column] !== null && row[column] !== undefined && row[column] !== ""))
+    .filter((column) => rows.some((row) => cell(row[column], column) !== ""))
     .filter((column) => !isAlias(column, rows[0]))
     .sort((one, other) => placeOf(one) - placeOf(other));
   const content = el("tbody", {});
