@@ -158,7 +158,7 @@ OPTIONS: Dict[str, Option] = {
             "volume that several web servers share, all run by the same user. Then each of them shows the jobs and "
             "deployments of all hosts. Slots, queues and process ids are those of one host: a file lock or a process "
             "id of another host is never looked at. A job of another host counts as lost when its record has not "
-            "changed for 2 minutes.",
+            "changed for 2 minutes. Only the locks of the volume keep two hosts from changing one DAG file at once.",
             _folder,
         ),
         Option("deployments_kept", "5", "Number of older versions of a deployed DAG file to keep.", _count),
