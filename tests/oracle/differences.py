@@ -76,14 +76,14 @@ DIFFERENCES: List[Difference] = [
         "tasks state",
         "RuntimeError: No map_index passed to mapped task",
         "refuses a mapped task without a map index",
-        "the state of the instance that stands for all of them until they are expanded",
+        "the state of the instance that represents all of them until they are expanded",
         "Asked for no index, the command does not look whether there is a row of index -1.",
     ),
     Difference(
         "tasks failed-deps",
         "RuntimeError: No map_index passed to mapped task",
         "refuses a mapped task without a map index",
-        "the dependencies of the instance that stands for all of them until they are expanded",
+        "the dependencies of the instance that represents all of them until they are expanded",
         "Asked for no index, the command does not look whether there is a row of index -1.",
     ),
     Difference(
@@ -114,7 +114,7 @@ DIFFERENCES: List[Difference] = [
         "variables get --json",
         "NaN",
         "reads ``NaN`` as a number",
-        "refused: it is no JSON, and the answer could not be JSON",
+        "refused: it is not JSON, and the response could not be JSON",
         "Python's ``json`` reads more than JSON.",
     ),
     Difference(
@@ -129,7 +129,7 @@ DIFFERENCES: List[Difference] = [
         "variables export",
         "a JSON text",
         "writes a value that is a text in quotes without them",
-        "with them, so that an import gives the same value",
+        "with them, so that an import restores the same value",
         "The command read every value as JSON; 3.3 mended it.",
         until=(3, 2),
     ),
@@ -137,7 +137,7 @@ DIFFERENCES: List[Difference] = [
         "variables export",
         "its spelling",
         "reads JSON values, and an import writes them anew",
-        "what would be spelled otherwise is a text, so that an import gives the same value to the letter",
+        "what would be spelled otherwise is a text, so that an import restores the same value verbatim",
         "The command takes two spellings of JSON for one value.",
     ),
     Difference(
