@@ -20,7 +20,7 @@ INVALID = "The credentials that were sent are not valid, or [api] auth_backends 
 
 
 class Rights2(Rights):
-    """Airflow 2.8 to 2.11."""
+    """Airflow 2.9 to 2.11."""
 
     proof_is_in_form = True
 
@@ -152,6 +152,14 @@ class Rights2(Rights):
 
     def _current_user(self) -> Any:
         return self._auth_manager().get_user()
+
+
+class Rights28(Rights2):
+    """Airflow 2.8, whose login URL names the way back otherwise than the login page reads it."""
+
+    def login_url(self, request: Request, way_back: str) -> Optional[str]:
+        url = super().login_url(request, way_back)
+        return None if url is None else url.replace("?next_url=", "?next=", 1)
 
 
 class Rights27(Rights2):
