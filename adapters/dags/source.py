@@ -31,7 +31,7 @@ class DagSource(Schema):
     fileloc = fields.String(required=True, metadata={"description": "The file of the code."})
     source = fields.String(required=True)
     version_number = fields.Integer(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
-    last_updated = DateTime(required=True, metadata={"description": "Timestamp of the storing."})
+    last_updated = DateTime(required=True, metadata={"description": "When Airflow stored the code."})
 
 
 @operation(

@@ -171,14 +171,14 @@ def _alone(lock: str) -> Iterator[None]:
 
 def sync(loaded: Loaded, session: Any) -> Dict[str, Any]:
     """Write the DAGs of a file; return the new, the changed and the deactivated ones."""
-    syncing = airflow().dag_files
-    before = syncing.fingerprints(loaded.path, loaded.bundle, session)
-    syncing.write(loaded, session)
+    dag_files = airflow().dag_files
+    before = dag_files.fingerprints(loaded.path, loaded.bundle, session)
+    dag_files.write(loaded, session)
     if not loaded.import_errors:
-        syncing.deactivate(set(before) - set(loaded.dags), session)
+        dag_files.deactivate(set(before) - set(loaded.dags), session)
     session.flush()
     session.expire_all()
-    after = syncing.fingerprints(loaded.path, loaded.bundle, session)
+    after = dag_files.fingerprints(loaded.path, loaded.bundle, session)
     return {
         "added": sorted(set(after) - set(before)),
         "changed": sorted(dag_id for dag_id in set(after) & set(before) if after[dag_id] != before[dag_id]),

@@ -36,7 +36,7 @@ def rows_of_runs() -> List[Any]:
 @pytest.mark.skipif(ON_2, reason="Airflow 2 can")
 def test_it_means_nothing_on_airflow_3(fresh: Any) -> None:
     made = backfill(local=True)
-    assert "'local' means nothing here" in made["warnings"][0]
+    assert "'local' has no effect on Airflow 3" in made["warnings"][0]
     told = state_of(made["backfill_id"])
     assert (told["local"], told["job_id"], told["runs"]) == (False, None, {"queued": 3})
 

@@ -31,7 +31,7 @@ class Backfills3(Backfills):
                 f"the task '{plan.mapped()}' is mapped, and Airflow makes its instances in the pool of the task.",
             )
         if plan.local:
-            warnings.append("'local' means nothing here: Airflow's scheduler runs the backfill.")
+            warnings.append("'local' has no effect on Airflow 3: the scheduler runs the backfill.")
         return warnings
 
     def missing_for_past(self, plan: Any) -> Dict[str, Any]:
