@@ -65,7 +65,7 @@ class Channel:
         return bool(poll.poll(seconds * 1000))
 
     def pass_on(self, other: Channel, word: bytes) -> None:
-        """Give *other*, and a word of one byte, to the process at the far end."""
+        """Send the socket *other*, with one byte, to the process at the other end."""
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [other.fileno()]))
         self._end.sendmsg([word], [rights])
 

@@ -165,7 +165,7 @@ class Begun:
         return message
 
     def go_to_background(self) -> None:
-        """Have the job go on though nobody waits for it."""
+        """Continue the job without a waiting caller."""
         with suppress(OSError):
             self._link.send("background")
 

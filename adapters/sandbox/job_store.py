@@ -53,7 +53,7 @@ class Record:
 
     @classmethod
     def create(cls, jobs: Path, facts: Mapping[str, Any]) -> Record:
-        """Make the folder of a new job, which this process holds until it ends."""
+        """Create the folder of a new job, and lock it until this process ends."""
         unfinished = private_files.folder(private_files.folder(jobs) / f".{uuid.uuid4().hex}")
         record = cls(unfinished)
         record._write("job.json", facts)
@@ -135,7 +135,7 @@ class Record:
         return math.inf
 
     def take_over(self) -> bool:
-        """Have what is left of a job whose supervisor lives no longer for this process alone; return whether it is."""
+        """Lock the record of a job whose supervisor has ended; return whether this process has the lock."""
         with suppress(FileNotFoundError):
             if not self.is_here() and self._silent_seconds() < _LEFT_SECONDS:
                 return False

@@ -64,7 +64,7 @@ def _import_airflow() -> None:
 
 @lru_cache(maxsize=None)
 def _make_api() -> None:
-    """Make what tasks ask things of, once: when there is nothing else to do, or a task needs it; it takes seconds."""
+    """Create the execution API once, when idle or when a task needs it; it takes seconds."""
     from native_api.adapters.compat import airflow
 
     try:
@@ -76,7 +76,7 @@ def _make_api() -> None:
 
 
 def _share() -> None:
-    """Have the forks go on sharing what is there now: it is never looked at again."""
+    """Freeze the objects in memory, so that forks keep sharing their pages."""
     gc.collect()
     gc.freeze()
 

@@ -64,7 +64,7 @@ class Process:
         return False
 
     def _tell_to_end(self) -> None:
-        """Tell the process to end, wait a little, and kill it."""
+        """Terminate the process, and kill it after the grace period."""
         os.kill(self._pid, signal.SIGTERM)
         deadline = time.monotonic() + self._watch.grace_seconds
         while self._is_running() and time.monotonic() < deadline:

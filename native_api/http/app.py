@@ -57,7 +57,7 @@ def _add(routes: Blueprint, rule: str, view: Callable[..., Response], endpoint: 
 
 
 def _add_rest(routes: Blueprint, prefix: str, shape: Callable[[NativeApiError], Response]) -> None:
-    """Answer 404, in the face's own shape, for whatever else lies below *prefix*."""
+    """Return 404, in the shape of the API, for every other path below *prefix*."""
 
     @in_shape(shape)
     def nothing(rest: str) -> Response:

@@ -260,7 +260,7 @@ def _pattern(pattern: str) -> str:
 
 
 def _give_examples(operation: Operation, whole: Dict[str, Any]) -> None:
-    """Give each argument of an operation an example: its own, that of another operation, or one of its type."""
+    """Add an example to each argument: that of the operation, of another operation, or of its type."""
     (described,) = whole["paths"][f"/{operation.name}"].values()
     for parameter in described.get("parameters", ()):
         parameter["example"] = _example(operation, parameter["name"], parameter["schema"])

@@ -34,7 +34,7 @@ _PARTS = 1000
 
 
 def quote_query() -> None:
-    """Make bytes of the query string that the client should have quoted what they would be then."""
+    """Quote the bytes of the query string that the client should have quoted."""
     request.query_string = quote(request.query_string, safe=string.printable).encode()
 
 

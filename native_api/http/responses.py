@@ -25,7 +25,7 @@ View = Callable[..., Response]
 
 
 def in_shape(shape: Callable[[NativeApiError], Response]) -> Callable[[View], View]:
-    """Make a view answer every error through *shape*."""
+    """Decorate a view, so that each error becomes a response made by *shape*."""
 
     def decorate(view: View) -> View:
         @wraps(view)

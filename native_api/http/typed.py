@@ -44,7 +44,7 @@ def method_of(operation: Operation) -> str:
 
 @in_shape(problem)
 def call(name: str) -> Response:
-    """Answer a call of the operation *name*."""
+    """Handle a call of the operation *name*."""
     identity = credentials.identify(request)
     require_json_accepted()
     following.warm_sandbox()

@@ -64,7 +64,7 @@ def _admitted(arguments: Arguments, identity: Identity) -> Optional[Operation]:
 
 @in_shape(error)
 def call() -> Response:
-    """Answer a call of the old protocol."""
+    """Handle a call of the old protocol."""
     identity = credentials.identify(request)
     following.warm_sandbox()
     if request.method not in ("GET", "HEAD", "POST"):

@@ -43,7 +43,7 @@ def begin(arguments: Arguments) -> None:
 
 
 def warn(warnings: List[str]) -> None:
-    """Have the answer say this besides."""
+    """Add warnings to the response."""
     g.native_api_warnings.extend(warnings)
 
 

@@ -41,7 +41,7 @@ def _planned(name: LegacyName) -> Iterator[str]:
 
 
 def _queries(required: Sequence[str], arguments: List[str]) -> Iterator[Dict[str, str]]:
-    """Give queries with what is required and, besides, nothing, one argument as a checkbox or a text, or all."""
+    """Yield queries with the required arguments and none, one or all of the others, as a checkbox or a text."""
     always = {name: "a" for name in required}
     yield always
     for argument in arguments:
