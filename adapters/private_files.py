@@ -1,4 +1,4 @@
-"""Folders and files that only the user of Airflow can use, whatever the umask."""
+"""Folders and files that only the Unix user of Airflow can use, whatever the umask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ _OF_FOLDERS, _OF_FILES = 0o700, 0o600
 
 
 def folder(path: Union[str, Path]) -> Path:
-    """Create a folder and its missing parents; remove the permissions of other users from it."""
+    """
+    Create a folder and its missing parents, and return it.
+
+    The permissions of other users are removed, of an existing folder, too.
+    """
     created = Path(path)
     if not created.parent.exists():
         folder(created.parent)
@@ -20,14 +24,19 @@ def folder(path: Union[str, Path]) -> Path:
         os.mkdir(created, _OF_FOLDERS)
     mode = os.stat(created).st_mode
     if mode & 0o777 != _OF_FOLDERS:
-        # One that belongs to somebody else is an affair of whoever configured it.
+        # A folder of another user has the permissions that its owner has set.
         with suppress(PermissionError):
             os.chmod(created, stat.S_IMODE(mode) & ~0o777 | _OF_FOLDERS)
     return created
 
 
 def opened(path: Union[str, Path], flags: int, dir_fd: Optional[int] = None) -> int:
-    """Return a descriptor of a file that only its owner can read; an *opener* for ``open``."""
+    """
+    Open a file that only its owner can read, and return its descriptor; usable as the *opener* of ``open``.
+
+    :param flags: those of ``os.open``.
+    :param dir_fd: the descriptor of the folder that a relative path starts from.
+    """
     descriptor = os.open(path, flags | os.O_CLOEXEC, _OF_FILES, dir_fd=dir_fd)
     if os.fstat(descriptor).st_mode & 0o777 != _OF_FILES:
         with suppress(PermissionError):
@@ -36,6 +45,6 @@ def opened(path: Union[str, Path], flags: int, dir_fd: Optional[int] = None) -> 
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that only its owner can read."""
+    """Write *text* to a file that only its owner can read."""
     with open(path, "w", encoding="utf-8", opener=opened) as file:
         file.write(text)

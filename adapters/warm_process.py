@@ -1,4 +1,4 @@
-"""The entry point of the warm process that jobs are forked from; it imports every operation, and so every job."""
+"""The entry point of the warm process; it imports every operation, and so the functions of all jobs."""
 
 from __future__ import annotations
 

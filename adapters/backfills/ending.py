@@ -42,7 +42,7 @@ def end_job(session: Any, found: Any) -> None:
     # The job takes down how it ended; one that has not begun does not begin any more.
     session.commit()
     record = progress.job_of(found)
-    if record is not None and record.state()["state"] in job_store.LIVE:
-        record.ask_to_end()
+    if record is not None and record.state()["state"] in job_store.UNFINISHED:
+        record.request_cancel()
     else:
         states.finish(session, found)

@@ -47,7 +47,7 @@ def is_lost(found: Any) -> bool:
     record = job_of(found)
     if record is None:
         return not is_elsewhere(found) and bool(found.created_at < pendulum.now("UTC") - _BEGINNING)
-    return record.state()["state"] not in job_store.LIVE
+    return record.state()["state"] not in job_store.UNFINISHED
 
 
 def is_elsewhere(found: Any) -> bool:

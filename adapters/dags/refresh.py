@@ -137,8 +137,8 @@ def refresh_all_dags(
     return jobs.run(context, job, in_background=in_background)
 
 
-@jobs.answers(refresh_dag, refresh_all_dags)
-def _read(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+@jobs.builds_response(refresh_dag, refresh_all_dags)
+def _read(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
     for file in finished.result["files"]:
         for error in file["import_errors"]:
             last = error["stacktrace"].strip().splitlines()[-1]

@@ -114,8 +114,8 @@ def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[
     return jobs.run(context, job, in_background=in_background)
 
 
-@jobs.answers(dag_report)
-def _reported(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+@jobs.builds_response(dag_report)
+def _reported(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
     report: Dict[str, Any] = finished.result
     return report
 

@@ -53,7 +53,7 @@ def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[s
     files = [(whole, bundle)]
     entries = _entries(files, None)
     _require_written(entries[0], dag_id)
-    return _answer(entries, files, begun)
+    return _response(entries, files, begun)
 
 
 def _require_written(entry: Dict[str, Any], dag_id: str) -> None:
@@ -92,7 +92,7 @@ def refresh(
         # On Airflow 2 a file at another path may be that of another DAGs folder.
         removed = [(file.path, file.bundle) for file in missing if _is_in(file.bundle, file.path)]
         entries += _entries(removed, None, are_here=False)
-    return {**_answer(entries, files, begun), "missing_files": [_shown(file) for file in missing]}
+    return {**_response(entries, files, begun), "missing_files": [_shown(file) for file in missing]}
 
 
 def _entries(
@@ -107,7 +107,7 @@ def _entries(
         ]
 
 
-def _answer(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, Any]:
+def _response(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, Any]:
     asked = [airflow().dag_files.ask_processor(*file) for file in files]
     entries = [{**_NOTHING, **entry} for entry in parsing.slowest_first(entries)]
     return {

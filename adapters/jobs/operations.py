@@ -15,9 +15,9 @@ from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import DateTime, Flag, States
 from native_api.adapters.fields.paging import page_fields, slice_of
 from native_api.adapters.fields.texts import Text
-from native_api.adapters.sandbox import Finished, Job, job_store
+from native_api.adapters.sandbox import Job, JobOutcome, job_store
 from native_api.adapters.sandbox.capture import tail
-from native_api.adapters.sandbox.job_store import LIVE, Record
+from native_api.adapters.sandbox.job_store import UNFINISHED, Record
 from native_api.effects import Effect
 from native_api.errors import JobHasEnded, JobIsElsewhere, JobNotFound, NativeApiError, OperationNotFound
 from native_api.host import other_host_of
@@ -49,61 +49,69 @@ class AcceptedJob(Schema):
     warnings = fields.List(fields.String())
 
 
-AtEnd = Callable[[Context, Finished], Dict[str, Any]]
+BuildResponse = Callable[[Context, JobOutcome], Dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """
-    A function that builds the response of an operation from the outcome of its job; *takes* are errors that it accepts.
-    """
+class _Builder:
+    """Builds the response of an operation from the outcome of its job."""
 
-    made_by: AtEnd = lambda context, ended: ended.result
-    takes: Tuple[Type[NativeApiError], ...] = ()
+    build: BuildResponse = lambda context, outcome: outcome.result
+    #: Errors of the job that *build* makes a response of; others are raised.
+    accepts: Tuple[Type[NativeApiError], ...] = ()
 
 
 #: By the function of the operation that starts the job.
-_ANSWERS: Dict[registry.Function, Answer] = {}
+_BUILDERS: Dict[registry.Function, _Builder] = {}
 
 
-def answers(*operations: registry.Function, takes: Tuple[Type[NativeApiError], ...] = ()) -> Callable[[AtEnd], AtEnd]:
+def builds_response(
+    *operations: registry.Function, accepts: Tuple[Type[NativeApiError], ...] = ()
+) -> Callable[[BuildResponse], BuildResponse]:
     """
     Declare that the decorated function builds the response of these operations from the outcome of their job.
 
-    It is used for the response of the operation, and for that of job_state.
+    It builds the response of the operation itself, and the result in that of job_state.
 
-    :param takes: errors that the function accepts, since they are a regular response.
+    :param operations: the functions of the operations that start the job.
+    :param accepts: errors of the job that the function makes a response of; others are raised.
     """
 
-    def register(function: AtEnd) -> AtEnd:
-        _ANSWERS.update({operation: Answer(function, takes) for operation in operations})
+    def register(function: BuildResponse) -> BuildResponse:
+        _BUILDERS.update({operation: _Builder(function, accepts) for operation in operations})
         return function
 
     return register
 
 
-def _answer_of(name: str) -> Optional[Answer]:
-    """
-    Return the function that builds the response of a job; another version of this plugin can have started the job.
-    """
+def _builder_of(name: str) -> Optional[_Builder]:
+    """Return the builder of an operation; another version of this plugin can have started the job."""
     try:
-        return _ANSWERS.get(registry.get(name).function)
+        return _BUILDERS.get(registry.get(name).function)
     except OperationNotFound:
         return None
 
 
 def run(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[Dict[str, Any]]:
-    """Return the response of the operation, None if its job continues; see :func:`sandbox.run`."""
-    ended = sandbox.run_to_end(context, job, in_background=in_background, outlive=outlive)
-    return None if ended is None else at_end(context, ended)
+    """
+    Run a job and return the response of the context's operation, or None if the job continues in the background.
+
+    Parameters and errors are those of :func:`sandbox.run`.
+    """
+    outcome = sandbox.run_to_end(context, job, in_background=in_background, outlive=outlive)
+    return None if outcome is None else response_of(context, outcome)
 
 
-def at_end(context: Context, ended: Finished) -> Any:
-    """Return the response of the context's operation, or raise the error of its job."""
-    answer = _answer_of(context.operation) or Answer()
-    if ended.error is not None and not isinstance(ended.error, answer.takes):
-        raise ended.error
-    return answer.made_by(context, ended)
+def response_of(context: Context, outcome: JobOutcome) -> Any:
+    """
+    Return the response of the context's operation.
+
+    :raises NativeApiError: the error of the job, unless the response of the operation describes it.
+    """
+    builder = _builder_of(context.operation) or _Builder()
+    if outcome.error is not None and not isinstance(outcome.error, builder.accepts):
+        raise outcome.error
+    return builder.build(context, outcome)
 
 
 class OneJob(Schema):
@@ -165,35 +173,35 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     record = _own_record(context, job_id)
     job_state = record.state()
     log, cut = tail(record.log, settings.get("job_log_tail_bytes"))
-    told = {**job_state, "log": log, "log_cut": cut}
+    message = {**job_state, "log": log, "log_cut": cut}
     return {
         **_summary(record, job_state),
         "log": log,
         "log_cut": cut,
-        **_came_of_it(context, record.facts, told),
+        **_outcome_fields(context, record.facts, message),
     }
 
 
-def _came_of_it(context: Context, facts: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the response that the operation would have returned, or the problem."""
-    if told["state"] in LIVE:
+def _outcome_fields(context: Context, facts: Dict[str, Any], message: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the response that the operation would have returned as *result*, or the problem as *error*."""
+    if message["state"] in UNFINISHED:
         return {"result": None, "error": None}
-    ended = sandbox.finished(told, facts, in_background=True)
-    if ended.error is not None and told["state"] == "lost":
-        return {"result": None, "error": ended.error.problem()}
+    outcome = sandbox.job_outcome(message, facts, in_background=True)
+    if outcome.error is not None and message["state"] == "lost":
+        return {"result": None, "error": outcome.error.problem()}
     asked = Context(context.session, context.caller, operation=facts["operation"], warnings=[*facts["warnings"]])
     try:
-        return {"result": _answer(asked, ended), "error": None}
+        return {"result": _serialized_response(asked, outcome), "error": None}
     except NativeApiError as exc:
         return {"result": None, "error": exc.problem()}
 
 
-def _answer(asked: Context, ended: Finished) -> Any:
+def _serialized_response(asked: Context, outcome: JobOutcome) -> Any:
     """Return the serialized response of the operation."""
-    given = at_end(asked, ended)
-    if _answer_of(asked.operation) is None:
-        return given
-    result = registry.get(asked.operation).result.dump(given)
+    response = response_of(asked, outcome)
+    if _builder_of(asked.operation) is None:
+        return response
+    result = registry.get(asked.operation).result.dump(response)
     return {**result, "warnings": asked.warnings} if asked.warnings else result
 
 
@@ -252,11 +260,11 @@ def cancel_job(context: Context, job_id: str) -> Dict[str, Any]:
     """
     record = _own_record(context, job_id)
     state = record.state()["state"]
-    if state not in LIVE:
+    if state not in UNFINISHED:
         raise JobHasEnded(job_id, state)
-    record.ask_to_end()
+    record.request_cancel()
     until = time.monotonic() + settings.get("job_grace_seconds") + _ENDING_SECONDS
-    while state in LIVE and time.monotonic() < until:
+    while state in UNFINISHED and time.monotonic() < until:
         time.sleep(0.05)
         state = record.state()["state"]
     return {"job_id": job_id, "state": state}
@@ -272,7 +280,7 @@ def _own_record(context: Context, job_id: str) -> Record:
 
 
 def _may_see(context: Context, record: Record) -> bool:
-    # Not by the owner's name, which two may have.
+    # Not by the name of the owner, which is not unique.
     facts = record.facts
     return facts.get("caller") == context.caller.identity or context.caller.oversees(_effect_of(facts["operation"]))
 

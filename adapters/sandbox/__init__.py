@@ -1,9 +1,9 @@
 """
-User code runs here: each job in a fresh fork of a warm process that has Airflow imported.
+Run DAG code: each job runs in a new fork of a warm process, which has imported Airflow.
 
-``run`` sends a job from the web process. ``client`` is that side of it, ``server`` the warm process, ``supervisor`` the
-process that watches over one job, ``worker`` the one that runs it. It isolates accidents and is no security boundary:
-user code has the rights that Airflow has.
+``run`` starts a job from the web worker. ``client`` is the side of the web worker, ``server`` the warm process,
+``supervisor`` the process that supervises one job, and ``worker`` the process that runs the function. The sandbox
+isolates accidents. It is no security boundary: DAG code has the permissions of Airflow itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 from native_api import settings
 from native_api.adapters.compat import airflow
 from native_api.adapters.sandbox import client
-from native_api.adapters.sandbox.client import Begun, Unwanted, warm
+from native_api.adapters.sandbox.client import ClientDisconnected, RunningJob, warm
 from native_api.adapters.sandbox.errors import error_of
 from native_api.adapters.sandbox.slots import Bounds
 from native_api.errors import NativeApiError, TooManyJobs
@@ -30,32 +30,33 @@ from native_api.registry import Context
 
 __all__ = ["Finished", "Job", "finished", "jobs_folder", "run", "run_to_end", "warm"]
 
-#: How often a job that waits looks for a slot, in seconds.
+#: The interval at which a queued job tries to get a slot, in seconds.
 POLL_SECONDS = 0.05
-#: How often a job that runs is looked at: whether it is to end, in seconds.
+#: The interval at which the supervisor checks for a timeout or a cancellation, in seconds.
 WATCH_SECONDS = 0.25
-#: How often a request that waits for a job looks whether its client is there, in seconds.
-LOOK_SECONDS = 0.5
-#: Seconds that taking back a killed job's rows may take.
+#: The interval at which a request that waits for a job checks whether its client is connected, in seconds.
+CLIENT_POLL_SECONDS = 0.5
+#: The timeout of a job's cleanup function, in seconds.
 CLEANUP_SECONDS = 30
-#: The largest result, in bytes of JSON.
+#: The maximum size of a result, in bytes of JSON.
 LARGEST_RESULT = 16 * 1024 * 1024
-#: What is longer of the arguments of a job is not written down with it, in characters of JSON.
+#: A longer argument is not stored with the job, in characters of JSON.
 _LONGEST_ARGUMENT = 65536
-#: Seconds that the supervisor may take beyond a job's own, to end it and to take its rows back.
-_BEYOND = 60
+#: Seconds beyond the timeout of a job for its termination and its cleanup.
+_EXTRA_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Job:
     """
-    A function for the sandbox.
+    A function to run in the sandbox.
 
-    :param function: one of a module; its keyword arguments and what it returns are what JSON can hold.
-    :param cleanup: a function and its arguments that take back what the job left where it ended in any way but by
-        returning or raising.
-    :param about: what its operation wants to be told at the job's end; what JSON can hold.
-    :param has_task: a task runs in it, or is rendered, and may ask Airflow for something.
+    :param function: a function at the top level of a module. Its keyword arguments and its result are JSON.
+    :param cleanup: a function and its arguments, which remove what the job has written to the database. It runs if the
+        process of the job crashes, times out or is cancelled, and not if the function returns or raises an exception.
+    :param job_id: also the key of the job's record in the job store.
+    :param about: JSON that the operation needs again to build its response when the job has ended.
+    :param needs_execution_api: if true, the job runs or renders a task, which on Airflow 3 calls the execution API.
     """
 
     function: Callable[..., Any]
@@ -63,15 +64,16 @@ class Job:
     cleanup: Optional[Tuple[Callable[..., Any], Mapping[str, Any]]] = None
     job_id: str = field(default_factory=new_id)
     about: Mapping[str, Any] = field(default_factory=dict)
-    has_task: bool = False
+    needs_execution_api: bool = False
 
 
 @dataclass(frozen=True)
-class Finished:
+class JobOutcome:
     """
-    What came of a job: its result, or the error that stands for its end.
+    The outcome of a job: its result, or its error.
 
-    *log* is the end of what it printed, *log_cut* whether there was more, *seconds* how long it ran.
+    *log* is the log tail, *log_cut* whether the log is longer, *seconds* the duration, *about*
+    that of the :class:`Job`.
     """
 
     result: Any
@@ -82,19 +84,21 @@ class Finished:
     error: Optional[NativeApiError]
 
 
-def run(context: Context, job: Job, *, in_background: bool = False, outlive: bool = False) -> Optional[Finished]:
+def run(context: Context, job: Job, *, in_background: bool = False, outlive: bool = False) -> Optional[JobOutcome]:
     """
-    Run the job and return what it gave, or None where it goes on in the background.
+    Run a job and return its outcome, or None if it continues in the background.
 
-    The context's session is committed first: no transaction stays open while user code runs.
+    The session of the context is committed first: no transaction stays open while DAG code runs.
 
-    :param outlive: at the request's limit, or where its client hangs up, the job is not ended but goes on in the
-        background.
-    :raises UserCodeFailed: it raised an exception.
-    :raises UserCodeCrashed: it ended its process.
-    :raises JobTimedOut: it took longer than it may.
-    :raises TooManyJobs: as many run and wait as may.
-    :raises SandboxUnavailable: nothing can run.
+    :param in_background: start the job and return None immediately.
+    :param outlive: if the request reaches its timeout, or its client disconnects, the job continues in the background.
+        Otherwise it is terminated.
+    :raises UserCodeFailed: the DAG code raised an exception.
+    :raises UserCodeCrashed: the DAG code ended its process.
+    :raises JobTimedOut: the job reached its timeout.
+    :raises JobCancelled: the job was cancelled.
+    :raises TooManyJobs: no slot became free in time, the queue is full, or the caller has its maximum number of jobs.
+    :raises SandboxUnavailable: the warm process does not start.
     """
     ended = run_to_end(context, job, in_background=in_background, outlive=outlive)
     if ended is not None and ended.error is not None:
@@ -102,34 +106,35 @@ def run(context: Context, job: Job, *, in_background: bool = False, outlive: boo
     return ended
 
 
-def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[Finished]:
+def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[JobOutcome]:
     """
-    Run the job as :func:`run` does, and return what came of it, whatever that is.
+    Run a job as :func:`run` does, and return its outcome, whose *error* is not raised.
 
-    :raises TooManyJobs: as many run and wait as may.
-    :raises SandboxUnavailable: nothing can run.
+    :raises TooManyJobs: no slot became free in time, the queue is full, or the caller has its maximum number of jobs.
+    :raises SandboxUnavailable: the warm process does not start.
     """
     context.session.commit()
     request = _request(context, job, in_background, outlive)
-    with closing(client.begin(request, job.has_task)) as begun:
-        message = begun.next() if in_background else _wait(begun, context, outlive)
+    with closing(client.begin(request, job.needs_execution_api)) as running_job:
+        message = running_job.next() if in_background else _wait(running_job, context, outlive)
     if message["state"] in ("queued", "in_background"):
         context.follow("job_state", job_id=job.job_id)
         return None
-    ended = finished(message, request["facts"], in_background=in_background)
+    ended = job_outcome(message, request["facts"], in_background=in_background)
     if isinstance(ended.error, TooManyJobs):
         raise ended.error
     return ended
 
 
-def finished(message: Mapping[str, Any], facts: Mapping[str, Any], *, in_background: bool = False) -> Finished:
+def job_outcome(message: Mapping[str, Any], facts: Mapping[str, Any], *, in_background: bool = False) -> JobOutcome:
     """
-    Return what came of a job.
+    Return the outcome of a job that has ended.
 
-    :param message: the job's state, with its log tail.
-    :param facts: what its record says of it.
+    :param message: the state of the job, its result, its error or its exit code, and its log tail.
+    :param facts: those of its record; see :attr:`job_store.Record.facts`.
+    :param in_background: whether the job has the timeout of an asynchronous job.
     """
-    return Finished(
+    return JobOutcome(
         message.get("result"),
         message.get("log", ""),
         message.get("log_cut", False),
@@ -141,48 +146,48 @@ def finished(message: Mapping[str, Any], facts: Mapping[str, Any], *, in_backgro
     )
 
 
-def _wait(begun: Begun, context: Context, outlive: bool) -> Dict[str, Any]:
-    """Return the job's outcome, or that it has gone to the background."""
+def _wait(running_job: RunningJob, context: Context, outlive: bool) -> Dict[str, Any]:
+    """Return the last message of the supervisor: the outcome, or that the job continues in the background."""
     waits_since = time.monotonic()
     seconds = settings.get("job_seconds")
-    hear = partial(begun.next, is_unwanted=context.client_is_gone, look_seconds=LOOK_SECONDS)
+    receive = partial(running_job.next, client_is_gone=context.client_is_gone, poll_seconds=CLIENT_POLL_SECONDS)
     try:
-        message = begun.next()
+        message = running_job.next()
         while message["state"] == "queued":
-            message = hear()
+            message = receive()
         if message["state"] == "running" and outlive:
-            message = _wait_or_leave(begun, partial(hear, seconds))
+            message = _wait_or_continue(running_job, partial(receive, seconds))
         elif message["state"] == "running":
-            message = hear(seconds + settings.get("job_grace_seconds") + _BEYOND)
+            message = receive(seconds + settings.get("job_grace_seconds") + _EXTRA_SECONDS)
     except (EOFError, TimeoutError):
         return {"state": "crashed", "exit_code": -9, "seconds": round(time.monotonic() - waits_since, 3)}
-    except Unwanted:
-        # Closing the link ends the job.
+    except ClientDisconnected:
+        # The supervisor terminates the job when the channel closes.
         return {"state": "cancelled"}
     return message
 
 
-def _wait_or_leave(begun: Begun, hear: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+def _wait_or_continue(running_job: RunningJob, receive: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
     try:
-        return hear()
-    except (TimeoutError, Unwanted):
-        begun.go_to_background()
-        return begun.next(_BEYOND)
+        return receive()
+    except (TimeoutError, ClientDisconnected):
+        running_job.go_to_background()
+        return running_job.next(_EXTRA_SECONDS)
 
 
 def jobs_folder() -> Path:
-    """Return where the records of jobs lie."""
+    """Return the folder of the job store."""
     return Path(settings.get("state_dir")) / "jobs"
 
 
 def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Dict[str, Any]:
-    """Return what the supervisor is told."""
+    """Return the first message to the supervisor."""
     limit = settings.get("job_seconds_max" if in_background or outlive else "job_seconds")
     bounds = _bounds()
-    # Each job that runs has its part of half of it, for its output and for its result.
+    # The running jobs share half of the bytes; each has the same amount for its log and for its result.
     room = settings.get("jobs_kept_bytes") // 4 // sum(of_kind.running for of_kind in bounds.values())
     return {
-        "function": _name_of(job.function),
+        "function": _import_path(job.function),
         "arguments": job.arguments,
         "facts": {
             "job_id": job.job_id,
@@ -190,9 +195,9 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
             "operation": context.operation,
             "owner": context.caller.name,
             "caller": context.caller.identity,
-            "arguments": _as_json(context.arguments),
+            "arguments": _storable(context.arguments),
             "created_at": datetime.now(timezone.utc).timestamp(),
-            "cleanup": job.cleanup and (_name_of(job.cleanup[0]), job.cleanup[1]),
+            "cleanup": job.cleanup and (_import_path(job.cleanup[0]), job.cleanup[1]),
             "about": job.about,
             "warnings": context.warnings,
             "limit_seconds": limit,
@@ -220,13 +225,13 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
     }
 
 
-def _name_of(function: Callable[..., Any]) -> str:
-    """Return how the process that runs the job finds its function."""
+def _import_path(function: Callable[..., Any]) -> str:
+    """Return ``module:function``, which the worker imports."""
     return f"{function.__module__}:{function.__qualname__}"
 
 
 def _bounds() -> Dict[str, Bounds]:
-    """Return how many jobs there may be of either kind; of the two only requests hold a web worker."""
+    """Return the bounds of both kinds of jobs; only a job within a request occupies a web worker."""
     user_code, queue, of_caller = airflow().user_code, settings.get("job_queue"), settings.get("jobs_per_caller")
     configured = settings.get("job_slots")
     requests, background = (configured, configured) if configured else user_code.slots()
@@ -236,7 +241,7 @@ def _bounds() -> Dict[str, Bounds]:
     }
 
 
-def _as_json(arguments: Mapping[str, Any]) -> Any:
+def _storable(arguments: Mapping[str, Any]) -> Any:
     texts = {name: json.dumps(value, default=str) for name, value in arguments.items()}
     return {
         name: json.loads(text) if len(text) <= _LONGEST_ARGUMENT else f"{len(text)} characters, which are not kept"

@@ -1,4 +1,4 @@
-"""The web worker's side: its warm server, started when it is first needed, and the link to each job's supervisor."""
+"""The side of the web worker: it starts the warm process when needed, and has a channel to each supervisor."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any, Callable, Dict, List, Optional
 
 from native_api.adapters.sandbox import environment
 from native_api.adapters.sandbox.channel import Channel
-from native_api.adapters.sandbox.server import ANY, WITH_TASK
+from native_api.adapters.sandbox.server import ANY, NEEDS_EXECUTION_API
 from native_api.errors import SandboxUnavailable
 
-#: How long importing Airflow may take, in seconds; on a loaded machine it is half a minute.
+#: The timeout of the import of Airflow, in seconds; on a busy host it takes half a minute.
 _START_SECONDS = 180
-#: How long the rest of a message may take whose beginning is there, in seconds.
+#: The timeout for the rest of a message of which a part has arrived, in seconds.
 _REST_SECONDS = 10
-#: Pauses between the tries to begin a job, in seconds: a server that has just died can look alive.
+#: The delays before each attempt to start a job, in seconds: a warm process that has just ended can seem alive.
 _PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0)
 
 _COMMAND = """
@@ -33,7 +33,7 @@ main(int(sys.argv[1]))
 
 
 class Server:
-    """The warm process of this web worker."""
+    """The warm process of this web worker; it starts with the instance."""
 
     def __init__(self) -> None:
         self._control, theirs = Channel.pair()
@@ -41,40 +41,41 @@ class Server:
         self._lock = threading.Lock()
         try:
             self._process = subprocess.Popen(
-                # What was printed is there when a job ends its process at once.
+                # Unbuffered: the output is complete when a job ends its process without flushing.
                 [sys.executable, "-u", "-c", _COMMAND, str(theirs.fileno()), json.dumps(sys.path)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=environment.of_jobs(),
+                env=environment.job_environment(),
                 start_new_session=True,
             )
         finally:
             theirs.close()
         self._pid = os.getpid()
-        # Where it has ended already, whoever begins a job hears of it.
+        # If it has ended already, begin() raises.
         with suppress(OSError):
-            self._control.send(environment.to_mask())
+            self._control.send(environment.texts_to_mask())
 
     def is_ours(self) -> bool:
-        """Return whether it lives and this process has started it; after a fork it is another process's."""
+        """Return whether it runs and this process has started it; after a fork it belongs to the parent process."""
         return self._pid == os.getpid() and self._process.poll() is None
 
-    def begin(self, has_task: bool) -> Channel:
+    def begin(self, needs_execution_api: bool) -> Channel:
         """
-        Return the link to a new supervisor.
+        Fork a supervisor and return the channel to it.
 
-        :param has_task: see :class:`~native_api.adapters.sandbox.Job`.
-        :raises OSError: the server is gone.
+        :param needs_execution_api: see :class:`~native_api.adapters.sandbox.Job`.
+        :raises OSError: the warm process has ended.
+        :raises SandboxUnavailable: the warm process could not import Airflow, or not in time.
         """
         ours, theirs = Channel.pair()
         with self._lock:
             self._wait()
-            self._control.pass_on(theirs, WITH_TASK if has_task else ANY)
+            self._control.send_channel(theirs, NEEDS_EXECUTION_API if needs_execution_api else ANY)
         theirs.close()
         return ours
 
     def _wait(self) -> None:
-        """Wait until Airflow is imported."""
+        """Wait until the warm process has imported Airflow."""
         if self._is_ready:
             return
         try:
@@ -86,13 +87,13 @@ class Server:
             raise SandboxUnavailable(f"its process ended with the exit code {self._process.wait()}.") from exc
         self._is_ready = True
 
-    def let_go(self) -> None:
-        """Hold on to it no longer; it ends when nobody does."""
+    def release(self) -> None:
+        """Close the channel to the warm process; it ends when no process has one."""
         self._control.close()
 
     def close(self) -> None:
-        """End it; jobs in the background go on."""
-        self.let_go()
+        """Stop the warm process and wait for its end; jobs in the background continue."""
+        self.release()
         self._process.wait()
 
 
@@ -101,74 +102,76 @@ _starting = threading.Lock()
 
 
 def warm() -> Server:
-    """Return this process's server, which is started where there is none; it imports Airflow meanwhile."""
+    """Return the warm process of this web worker; start it if there is none, without waiting for its imports."""
     global _server
     with _starting:
         if _server is not None and not _server.is_ours():
-            _server.let_go()
+            _server.release()
             _server = None
         if _server is None:
             _server = Server()
         return _server
 
 
-def begin(request: Dict[str, Any], has_task: bool) -> Begun:
+def begin(request: Dict[str, Any], needs_execution_api: bool) -> RunningJob:
     """
-    Send a job to a new supervisor.
+    Start a job with a new supervisor.
 
-    :raises SandboxUnavailable: there is none to be had.
+    :param request: the first message to the supervisor.
+    :raises SandboxUnavailable: no supervisor starts.
     """
     for pause in _PAUSES:
         time.sleep(pause)
         with suppress(OSError, EOFError):
-            channel = warm().begin(has_task)
+            channel = warm().begin(needs_execution_api)
             try:
                 channel.send(request)
-                return Begun(channel, channel.receive(request["queue_seconds"] + _START_SECONDS))
+                return RunningJob(channel, channel.receive(request["queue_seconds"] + _START_SECONDS))
             except BaseException:
                 channel.close()
                 raise
     raise SandboxUnavailable("its process ends as soon as it is asked for a job.")
 
 
-class Unwanted(Exception):
-    """Nobody waits for the job any longer."""
+class ClientDisconnected(Exception):
+    """The client of the request has disconnected."""
 
 
-class Begun:
-    """A job that a supervisor has taken; closing it ends the job, unless it runs in the background."""
+class RunningJob:
+    """The channel to the supervisor of a job. Closing it terminates the job, unless it runs in the background."""
 
     def __init__(self, channel: Channel, first: Dict[str, Any]) -> None:
-        self._link = channel
+        self._channel = channel
         self._messages: List[Dict[str, Any]] = [first]
 
     def next(
-        self, seconds: float = math.inf, is_unwanted: Callable[[], bool] = lambda: False, look_seconds: float = 1
+        self, seconds: float = math.inf, client_is_gone: Callable[[], bool] = lambda: False, poll_seconds: float = 1
     ) -> Dict[str, Any]:
         """
-        Return what the supervisor says next.
+        Wait for the next message of the supervisor and return it.
 
-        :param is_unwanted: asked every *look_seconds*.
-        :raises EOFError: it is gone.
-        :raises TimeoutError: nothing within *seconds*.
-        :raises Unwanted: nobody wants to hear it.
+        :param seconds: the timeout.
+        :param client_is_gone: called every *poll_seconds*; returns whether the client has disconnected.
+        :raises EOFError: the supervisor was killed.
+        :raises TimeoutError: no message arrived in time.
+        :raises ClientDisconnected: the client has disconnected.
         """
         if self._messages:
             return self._messages.pop()
         until = time.monotonic() + seconds
-        while not self._link.has_more(max(0, min(look_seconds, until - time.monotonic()))):
+        while not self._channel.has_more(max(0, min(poll_seconds, until - time.monotonic()))):
             if time.monotonic() >= until:
                 raise TimeoutError
-            if is_unwanted():
-                raise Unwanted
-        message: Dict[str, Any] = self._link.receive(_REST_SECONDS)
+            if client_is_gone():
+                raise ClientDisconnected
+        message: Dict[str, Any] = self._channel.receive(_REST_SECONDS)
         return message
 
     def go_to_background(self) -> None:
         """Continue the job without a waiting caller."""
         with suppress(OSError):
-            self._link.send("background")
+            self._channel.send("background")
 
     def close(self) -> None:
-        """Wait no longer."""
-        self._link.close()
+        """Close the channel."""
+        self._channel.close()

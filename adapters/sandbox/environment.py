@@ -1,10 +1,9 @@
 """
-The environment of the warm process, which is that of all jobs: the web server's without what is secret and its own.
+The environment variables of the warm process and of all jobs: those of the web server, without its secrets.
 
-What signs sessions and tokens, and the static token, are of no use to DAG code. They are taken away before the
-warm process is executed, so that ``/proc`` does not show them either, and options of Airflow have another value in
-their place, so that ``airflow.cfg`` is not read for them. DAG code has the rights of Airflow and can still read
-that file: it is no boundary.
+DAG code needs neither the keys that sign sessions and tokens nor the static token. Their variables are removed before
+the warm process is executed, so that ``/proc`` does not show them. The options get other values, so that Airflow does
+not read them from ``airflow.cfg``. This is no security boundary: DAG code can read that file.
 """
 
 from __future__ import annotations
@@ -19,45 +18,45 @@ from typing import Dict, List, Set, Tuple
 from native_api import settings
 from native_api.adapters.compat import airflow
 
-#: Of Airflow's own settings those that start threads on import, which no fork survives, or keep DAGs from being parsed.
-_OTHERS = {"AIRFLOW__TRACES__OTEL_ON": "False", "AIRFLOW__METRICS__OTEL_ON": "False"}
+#: Settings of Airflow that start threads on import, which do not exist in a fork, or that disable the parsing of DAGs.
+_OVERRIDES = {"AIRFLOW__TRACES__OTEL_ON": "False", "AIRFLOW__METRICS__OTEL_ON": "False"}
 _UNWANTED = ("SKIP_DAGS_PARSING",)
-#: What the image of Airflow creates its first user with.
-_OF_THE_IMAGE = ("_AIRFLOW_WWW_USER_*",)
-#: Where an option, a command that prints it and its name in a secrets backend are looked for.
+#: The credentials of the first user that the Docker image of Airflow creates.
+_IMAGE_VARIABLES = ("_AIRFLOW_WWW_USER_*",)
+#: The variables of an option: its value, a command that prints it, and its key in a secrets backend.
 _SUFFIXES = ("", "_CMD", "_SECRET")
-#: A text that is shorter is not masked, as on Airflow 3: too much else is the same.
-_SHORTEST = 5
+#: A shorter text is not masked, as in Airflow 3: it would match too much.
+_MINIMUM = 5
 
 
-def of_jobs() -> Dict[str, str]:
+def job_environment() -> Dict[str, str]:
     """Return the environment of the warm process."""
     patterns = _patterns()
     given = {name: value for name, value in os.environ.items() if not _is_one_of(name, patterns)}
-    return {**given, **_OTHERS, **_in_their_place()}
+    return {**given, **_OVERRIDES, **_replacements()}
 
 
-def to_mask() -> List[str]:
-    """Return what is masked in what jobs give: what they do not have, and what is secret of what they have."""
+def texts_to_mask() -> List[str]:
+    """Return the secrets to mask in jobs: the removed variables, and sensitive options of Airflow and of this API."""
     patterns = _patterns()
     of_variables = {value for name, value in os.environ.items() if _is_one_of(name, patterns)}
     found = of_variables | {settings.get(option.name) for option in settings.OPTIONS.values() if option.is_secret}
     for section, key in {*airflow().user_code.secrets_of_web_server, *_sensitive()}:
         found.add(_configured(section, key))
-    return sorted(text for text in found if len(text) >= _SHORTEST)
+    return sorted(text for text in found if len(text) >= _MINIMUM)
 
 
 def _patterns() -> Tuple[str, ...]:
     options = {*airflow().user_code.secrets_of_web_servers, *settings.secrets()}
     variables = [_variable(*option) + suffix for option in options for suffix in _SUFFIXES]
-    return (*_UNWANTED, *_OF_THE_IMAGE, *variables, *settings.get("job_environment_without"))
+    return (*_UNWANTED, *_IMAGE_VARIABLES, *variables, *settings.get("job_environment_without"))
 
 
 def _is_one_of(name: str, patterns: Tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _in_their_place() -> Dict[str, str]:
+def _replacements() -> Dict[str, str]:
     of_airflow = {
         _variable(*option): secrets.token_hex(32) if needs_one else ""
         for option, needs_one in airflow().user_code.secrets_of_web_server.items()
@@ -79,7 +78,7 @@ def _configured(section: str, key: str) -> str:
     from airflow.configuration import conf
     from airflow.exceptions import AirflowConfigException
 
-    # A command that prints it may fail; of names that are old by now Airflow has said so when it began.
+    # The command of the option can fail. Airflow has logged its warnings about deprecated names at its start.
     with suppress(AirflowConfigException), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return conf.get(section, key, fallback="", suppress_warnings=True) or ""

@@ -1,4 +1,4 @@
-"""What came of a job that did not succeed, as one of our errors."""
+"""The error of a job that did not succeed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from native_api.errors import JobCancelled, JobTimedOut, NativeApiError, TooMany
 
 def error_of(outcome: Mapping[str, Any], limit_seconds: float, *, in_background: bool = False) -> NativeApiError:
     """
-    Return the error that the outcome stands for.
+    Return the error for an outcome.
 
-    :param limit_seconds: which the job may have passed.
+    :param outcome: the last message of the supervisor; its state is not success.
+    :param limit_seconds: the timeout of the job.
+    :param in_background: whether that is the timeout of asynchronous jobs.
     """
     state, printed = outcome["state"], (outcome.get("log", ""), outcome.get("log_cut", False))
     if state == "refused":
@@ -27,7 +29,7 @@ def error_of(outcome: Mapping[str, Any], limit_seconds: float, *, in_background:
 
 
 def raised(error: Mapping[str, Any], log: str = "", log_cut: bool = False) -> NativeApiError:
-    """Return the error that code in the sandbox has raised: one of ours as itself."""
+    """Return the error that the function of a job has raised: a NativeApiError, or else a UserCodeFailed."""
     if "ours" in error:
         ours: NativeApiError = getattr(errors, error["ours"])(**error["data"])
         return ours

@@ -1,4 +1,4 @@
-"""Run a function on each of many items within one job, each in a fork of its own: one that crashes harms no other."""
+"""Run a function on many items within one job, each item in a fork: a crash does not affect the other items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from native_api.adapters.sandbox.worker import ending, outcome_of_call
 
 @dataclass(frozen=True)
 class ForkResult:
-    """The outcome for one item: success, failed, crashed or timeout; its result, or its error or exit code."""
+    """The outcome for one item: the state is success, failed, crashed or timeout, *seconds* is the duration."""
 
     state: str
     seconds: float
@@ -27,22 +27,22 @@ class ForkResult:
     exit_code: Optional[int] = None
 
 
-#: An item is not started with fewer seconds left than this.
-_SHORTEST = 0.05
+#: An item is not started if fewer seconds are left.
+_MINIMUM = 0.05
 
 
 def run_in_forks(
     function: Callable[[Any], Any], items: Sequence[Any], *, seconds: float, parallel: int, until: float
 ) -> Iterator[Tuple[Any, ForkResult]]:
     """
-    Run ``function(item)`` for each of the items, in forks of this process, and yield each result as it ends.
+    Run ``function(item)`` for each item in a fork of this process, and yield each result as soon as it ends.
 
-    No session may be open in this process meanwhile: the forks would share its connection, and close it as they end.
+    No session can be open in this process: the forks would share its connection, and close it when they end.
 
     :param seconds: the timeout of one item.
-    :param parallel: how many run at once.
-    :param until: the time, on the monotonic clock, at which all have ended. While items wait, no other takes more than
-        half of the time that is left. An item that has not started by then has the state timeout, too.
+    :param parallel: the number of forks that run at once.
+    :param until: the deadline of all items, on the monotonic clock. While items wait, the timeout of each is at most
+        half of the time that is left. An item that has not started at the deadline has the state timeout.
     """
     process_tree.adopt_orphans()
     left = list(items)
@@ -53,7 +53,7 @@ def run_in_forks(
                 while left and len(running) < parallel:
                     some_wait = len(left) > parallel - len(running)
                     allowed = min(seconds, (until - time.monotonic()) / (2 if some_wait else 1))
-                    if allowed < _SHORTEST:
+                    if allowed < _MINIMUM:
                         yield left.pop(0), ForkResult("timeout", 0)
                     else:
                         running.append(_Fork(function, left.pop(0), Path(folder), allowed))
@@ -97,7 +97,7 @@ class _Fork:
         return self._code is not None
 
     def kill(self) -> None:
-        """Kill it, and what it has started in its session."""
+        """Kill the fork and its session."""
         if self._code is None:
             self._kill_group()
             os.kill(self._pid, signal.SIGKILL)
@@ -108,11 +108,11 @@ class _Fork:
         try:
             os.killpg(self._pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            # All of it has ended, or it has not begun a session yet.
+            # The session has ended, or does not exist yet.
             return
 
     def fork_result(self) -> ForkResult:
-        """Return the outcome."""
+        """Return the outcome of an ended fork."""
         seconds = round(time.monotonic() - self._begun, 3)
         if self._is_late:
             return ForkResult("timeout", seconds, exit_code=self._code)

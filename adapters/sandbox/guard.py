@@ -1,4 +1,4 @@
-"""The process above a supervisor: where that is killed, it ends all that is left of the job."""
+"""The parent process of a supervisor: if the supervisor is killed, it kills the processes of the job."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Callable, NoReturn
 from native_api.adapters.sandbox import process_tree
 
 
-def guarded(supervise: Callable[[], None]) -> NoReturn:
-    """Run the function in a process of its own and end when that has, with nothing of it left."""
+def run_guarded(supervise: Callable[[], None]) -> NoReturn:
+    """
+    Run a function in a child process and exit after it.
+
+    If the child fails or is killed, all its descendants are killed.
+    """
     os.setsid()
-    _be_silent()
+    _redirect_to_null()
     process_tree.adopt_orphans()
     supervisor = os.fork()
     if supervisor == 0:
         _run(supervise)
-    # It ends when its supervisor has; whoever ends all processes at once leaves it to that to end the job.
+    # A signal to the whole process group reaches the supervisor, too, which terminates the job.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _, status = os.waitpid(supervisor, 0)
@@ -35,8 +39,8 @@ def _run(supervise: Callable[[], None]) -> NoReturn:
         os._exit(code)
 
 
-def _be_silent() -> None:
-    # What the web server's own output goes to must not stay open because of a job in the background.
+def _redirect_to_null() -> None:
+    # A job in the background would keep the output of the web server open.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)

@@ -1,9 +1,9 @@
 """
-The job store: a folder for each job, with its facts, its state, its log, its result and a lock.
+The job store: a folder for each job, with its facts, its state, its log, its result and a lock file.
 
-The supervisor of the job holds the lock while it lives. Every web worker of the machine can read the folder, and only
-the user that Airflow runs as can. Where web servers of several hosts share the folder, a lock says nothing of another
-host's job: its supervisor lives as long as it changes the time of the lock file.
+The supervisor of the job keeps the file locked as long as it runs. Only the Unix user of Airflow can read the folder.
+Web servers on several hosts can share the folder. There a lock shows nothing about a job of another host; its
+supervisor runs as long as it sends a heartbeat, which is the modification time of the lock file.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from native_api.adapters import private_files
 from native_api.adapters.sandbox.slots import is_locked, lock
 from native_api.host import ID, hostname
 
-#: The states of a job that has not ended.
-LIVE = ("queued", "running")
+#: The states of a job that has not ended, like Airflow's ``State.unfinished``.
+UNFINISHED = ("queued", "running")
 
-#: How often a supervisor changes the time of its lock file, in seconds.
-_BEAT_SECONDS = 10
-#: After how many seconds without that a job of another host is lost, and after how many this host cleans up after it.
+#: The interval of the heartbeat, in seconds.
+_HEARTBEAT_SECONDS = 10
+#: Seconds without a heartbeat after which a job of another host is lost, and after which this host cleans it up.
 _LOST_SECONDS = 120
-_LEFT_SECONDS = 3600
+_ABANDONED_SECONDS = 3600
 
 
 class Size(NamedTuple):
-    """When a folder has changed last, in seconds of the epoch, and how many bytes are in it."""
+    """The modification time of a folder, in seconds of the epoch, and the bytes of its files."""
 
     changed: float
     bytes: int
@@ -53,7 +53,7 @@ class Record:
 
     @classmethod
     def create(cls, jobs: Path, facts: Mapping[str, Any]) -> Record:
-        """Create the folder of a new job, and lock it until this process ends."""
+        """Create the record of a job, locked until this process ends."""
         unfinished = private_files.folder(private_files.folder(jobs) / f".{uuid.uuid4().hex}")
         record = cls(unfinished)
         record._write("job.json", facts)
@@ -62,12 +62,12 @@ class Record:
         record._folder = jobs / facts["job_id"]
         return record
 
-    #: The descriptor of the lock that says that the supervisor lives, or that another process cleans up after it.
+    #: The file descriptor of the lock: the supervisor's, or that of a process that cleans up.
     lock_descriptor: Optional[int] = None
 
     @property
     def facts(self) -> Dict[str, Any]:
-        """What was known when the job began: job_id, operation, owner, caller, arguments, created_at, cleanup."""
+        """What the supervisor stored at the start: job_id, operation, owner, caller, arguments, created_at, …"""
         facts: Dict[str, Any] = json.loads(self._facts.read_text())
         return facts
 
@@ -77,12 +77,12 @@ class Record:
 
     @property
     def log(self) -> Path:
-        """The file that the job's output goes to."""
+        """The file with the newest part of the job's log."""
         return self._folder / "log"
 
     @property
     def result(self) -> Path:
-        """The file that the job leaves what it returns in."""
+        """The file with the result or the error of the job's function."""
         return self._folder / "result.json"
 
     @property
@@ -90,12 +90,16 @@ class Record:
         return self._folder / "alive"
 
     def state(self) -> Dict[str, Any]:
-        """Return the job's state, started_at, ended_at and outcome; a live state without a supervisor is ``lost``."""
+        """
+        Return the job's state, started_at, ended_at, and its result, error or exit code.
+
+        A job that has not ended and has no supervisor has the state ``lost``. Times are seconds of the epoch.
+        """
         job_state = self._stored_state()
-        if job_state["state"] in LIVE and not self.is_alive():
-            # It may have ended between one look and the other.
+        if job_state["state"] in UNFINISHED and not self.is_alive():
+            # The job may have ended between the two checks.
             job_state = self._stored_state()
-            if job_state["state"] in LIVE:
+            if job_state["state"] in UNFINISHED:
                 job_state["state"] = "lost"
         return job_state
 
@@ -106,76 +110,80 @@ class Record:
             private_files.write(self._folder / "ended", "")
 
     def has_ended(self) -> bool:
-        """Return whether the end of the job is written down."""
+        """Return whether the job's end is stored."""
         return (self._folder / "ended").exists()
 
-    def is_here(self) -> bool:
-        """Return whether the job is one of this host."""
+    def is_on_this_host(self) -> bool:
+        """Return whether the job runs, or ran, on this host."""
         with suppress(FileNotFoundError):
             return self.facts.get("hostname") in (None, hostname())
         return True
 
     def is_alive(self) -> bool:
-        """Return whether the job's supervisor lives."""
-        return is_locked(self._alive) if self.is_here() else self._silent_seconds() < _LOST_SECONDS
+        """Return whether the job's supervisor runs."""
+        return is_locked(self._alive) if self.is_on_this_host() else self._seconds_since_heartbeat() < _LOST_SECONDS
 
     def is_locked(self) -> bool:
-        """Return whether the supervisor lives, of a job of this host."""
+        """Return whether a process of this host has the lock."""
         return is_locked(self._alive)
 
-    def beat(self) -> None:
-        """Say to other hosts that the supervisor lives."""
-        if self._silent_seconds() > _BEAT_SECONDS:
+    def heartbeat(self) -> None:
+        """Send a heartbeat to other hosts, at most once per interval."""
+        if self._seconds_since_heartbeat() > _HEARTBEAT_SECONDS:
             with suppress(FileNotFoundError):
                 os.utime(self._alive)
 
-    def _silent_seconds(self) -> float:
+    def _seconds_since_heartbeat(self) -> float:
         with suppress(FileNotFoundError):
             return time.time() - self._alive.stat().st_mtime
         return math.inf
 
     def take_over(self) -> bool:
-        """Lock the record of a job whose supervisor has ended; return whether this process has the lock."""
+        """
+        Lock the record of a job whose supervisor has ended, to clean it up; return whether this process has the lock.
+
+        That of another host is locked only after an hour without a heartbeat.
+        """
         with suppress(FileNotFoundError):
-            if not self.is_here() and self._silent_seconds() < _LEFT_SECONDS:
+            if not self.is_on_this_host() and self._seconds_since_heartbeat() < _ABANDONED_SECONDS:
                 return False
             self.lock_descriptor = None if self.is_locked() else lock(self._facts, 0)
         if self.lock_descriptor is not None and not self._facts.exists():
-            # Another has taken it away meanwhile.
-            self.let_go()
+            # Another process has deleted the record.
+            self.release()
         return self.lock_descriptor is not None
 
-    def let_go(self) -> None:
-        """Hold the record no longer."""
+    def release(self) -> None:
+        """Unlock the record."""
         if self.lock_descriptor is not None:
             os.close(self.lock_descriptor)
             self.lock_descriptor = None
 
-    def ask_to_end(self) -> None:
-        """Ask the supervisor to end the job."""
+    def request_cancel(self) -> None:
+        """Ask the supervisor to cancel the job."""
         private_files.write(self._folder / "cancel", "")
 
-    def is_asked_to_end(self) -> bool:
-        """Return whether somebody has asked to end the job."""
+    def is_cancel_requested(self) -> bool:
+        """Return whether :meth:`request_cancel` was called, in any process."""
         return (self._folder / "cancel").exists()
 
     def keep(self) -> None:
-        """Keep the folder after the job's end: nobody waits for its answer."""
+        """Retain the record after the job's end, for ``job_state``: the job is asynchronous."""
         private_files.write(self._folder / "kept", "")
 
     def is_kept(self) -> bool:
-        """Return whether the folder is there to be read after the job's end."""
+        """Return whether the record is retained after the job's end."""
         return (self._folder / "kept").exists()
 
     def size(self) -> Size:
-        """Return when the job's folder has changed last, and how much is in it."""
+        """Return the modification time and the size of the record; a deleted one is newest and empty."""
         with suppress(FileNotFoundError):
             changed = self._folder.stat().st_mtime
             return Size(changed, sum(entry.stat().st_size for entry in os.scandir(self._folder)))
         return Size(math.inf, 0)
 
     def remove(self) -> None:
-        """Delete the folder; whoever looks meanwhile finds the whole of it or nothing."""
+        """Delete the record; other processes find all of it or nothing."""
         going = self._folder.with_name(f".{self._folder.name}")
         with suppress(FileNotFoundError):
             self._folder.rename(going)
@@ -195,14 +203,14 @@ class Record:
 
 
 def find(jobs: Path, job_id: str) -> Optional[Record]:
-    """Return the record of the job, or None where there is none."""
+    """Return the record of a job, or None if there is none."""
     if not ID.fullmatch(job_id) or not (jobs / job_id / "job.json").is_file():
         return None
     return Record(jobs / job_id)
 
 
 def every(jobs: Path) -> Iterator[Record]:
-    """Return the records of all jobs."""
+    """Yield the records of all jobs, in no order."""
     with suppress(FileNotFoundError):
         for entry in os.scandir(jobs):
             record = find(jobs, entry.name)
@@ -210,14 +218,21 @@ def every(jobs: Path) -> Iterator[Record]:
                 yield record
 
 
-def beyond(ended: Iterable[Record], *, since: float, number: int, size: int) -> List[Record]:
-    """Return the records that are older than *since*, or more than *number* or *size* bytes, the newest being kept."""
+def expired(ended: Iterable[Record], *, since: float, number: int, size: int) -> List[Record]:
+    """
+    Return the records to delete, the oldest ones.
+
+    :param ended: records of jobs that have ended.
+    :param since: records that have changed before are deleted, in seconds of the epoch.
+    :param number: the number of records to retain.
+    :param size: the bytes of records to retain.
+    """
     gone, kept, left = [], 0, size
     for (changed, of_one), record in sorted(((record.size(), record) for record in ended), key=_newest_first):
         left -= of_one
         if changed < since or kept >= number or left < 0:
             gone.append(record)
-            # What is older than one that goes, goes too.
+            # All older records are deleted, too.
             left = min(left, -1)
         else:
             kept += 1

@@ -1,4 +1,4 @@
-"""Values of user code as JSON."""
+"""Values of DAG code as JSON."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from native_api.adapters.sandbox.redaction import redacted
 
 def json_value(value: Any, name: str = "value") -> Dict[str, Any]:
     """
-    Return *value* as ``{name: value, f"{name}_is_repr": False}``, or its ``repr`` and True where JSON cannot hold it.
+    Return ``{name: value, f"{name}_is_repr": False}``, or the ``repr`` of the value and True if it is not JSON.
 
-    A tuple becomes a list, and keys become text. Secrets are masked.
+    A tuple becomes a list, and keys become strings. Secrets are masked.
     """
     if is_too_deep(value):
         return {name: redacted(shallow(value)), f"{name}_is_repr": True}
@@ -26,5 +26,5 @@ def json_value(value: Any, name: str = "value") -> Dict[str, Any]:
 
 
 def shallow(value: Any) -> Any:
-    """Return *value*, or, where it is nested too deeply to be looked into, its outer levels as text."""
+    """Return *value*, or a shortened ``repr`` of it if it is nested too deeply."""
     return reprlib.repr(value) if is_too_deep(value) else value

@@ -1,4 +1,4 @@
-"""The processes that a job leaves: found whatever session they are in, and ended."""
+"""The descendants of a process: find and kill them in whatever session they are."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def _prctl(option: int, value: int) -> None:
-    # Linux; elsewhere a grandchild in a session of its own may be missed.
+    # Linux only. Elsewhere a grandchild in another session can be missed.
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of every descendant whose own parent ends."""
+    """Make this process the parent of each descendant whose parent ends, as Linux's ``PR_SET_CHILD_SUBREAPER`` does."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent(parent: int) -> None:
-    """Kill this process when its parent, the process *parent*, ends."""
+    """
+    Have Linux kill this process when its parent ends.
+
+    :param parent: the process id of the parent, which can have ended already.
+    """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def descendants() -> List[psutil.Process]:
-    """Return the processes below this one."""
+    """Return the descendants of this process that run."""
     return [process for process in psutil.Process().children(recursive=True) if _is_alive(process)]
 
 
 def kill_descendants() -> None:
-    """Kill every process below this one, and wait until none is left."""
+    """Kill the descendants of this process and wait until none is left."""
     while True:
         left = descendants()
         for process in left:
@@ -52,7 +56,7 @@ def kill_descendants() -> None:
 
 
 def reap() -> None:
-    """Take the exit status of those that have ended."""
+    """Wait for the children that have ended, so that no zombies remain."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -1,9 +1,8 @@
 """
-Mask the secrets in what user code returns, raises or prints.
+Mask the secrets in what DAG code returns, raises or prints.
 
-Each job passes all that comes from user code through :func:`redacted`: values, and the messages of exceptions. What is
-the API's own (field names, ids, dates, states) never passes through it: a secret that happens to be the same text must
-not change it.
+Each job masks what comes from DAG code with :func:`redacted`: values, and the messages of exceptions. The API's own
+values (field names, ids, dates, states) are not masked: a secret with the same text would change them.
 """
 
 from __future__ import annotations
@@ -18,47 +17,53 @@ from native_api.adapters.sandbox.capture import Secrets
 
 
 class ReportedSecrets(Secrets):
-    """The secrets of this process, reported to its supervisor before anything can print them."""
+    """The secrets of this process, which are reported to its supervisor before they can be printed."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
 
     def report(self, patterns: List[str]) -> None:
-        """Report regular expressions that match secrets."""
+        """Mask these regular expressions, and send them to the supervisor."""
         data = "".join(f"{json.dumps(pattern)}\n" for pattern in patterns).encode()
         while data:
             data = data[os.write(self._descriptor, data) :]
         self.add(patterns)
 
 
-#: The secrets of this process; forks of it go on with what it knows and learn more by themselves.
+#: The secrets of this process. A fork starts with those of its parent.
 _known = Secrets()
 
 
-#: Texts of the configuration that are secret.
+#: Secrets of the configuration.
 _configured: Tuple[str, ...] = ()
 
 
-def of_configuration(texts: Iterable[str]) -> None:
-    """Hide those texts in all jobs that are forked from this process."""
+def mask_configured(texts: Iterable[str]) -> None:
+    """Mask these texts in all jobs that are forked from this process."""
     global _configured
     _configured = tuple(texts)
 
 
 def learn_secrets(descriptor: int) -> None:
-    """Mask from now on what Airflow masks in this process, and report it to *descriptor*."""
+    """
+    Mask what Airflow's secrets masker masks in this process, now and later.
+
+    :param descriptor: the pipe by which the supervisor gets the regular expressions.
+    """
     global _known
-    told = _known = ReportedSecrets(descriptor)
-    airflow().user_code.watch_secrets(told.report)
+    reporting = _known = ReportedSecrets(descriptor)
+    airflow().user_code.watch_secrets(reporting.report)
     airflow().user_code.mask(_configured)
 
 
 def redacted(value: Any, name: Optional[str] = None) -> Any:
     """
-    Return *value* with its secrets as ``***``: texts that are known as secrets, and values of sensitive names.
+    Return *value* with each secret replaced by ``***``: what the secrets masker masks, and values of sensitive names.
 
-    A value without secrets is returned itself.
+    A value without secrets is returned as the same object.
+
+    :param name: the name of the value, which can be sensitive, as Airflow's ``should_hide_value_for_key`` decides.
     """
     if value is not None and isinstance(name, str) and airflow().is_sensitive(name):
         return MASK

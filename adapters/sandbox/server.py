@@ -1,8 +1,8 @@
 """
-The warm process that jobs are forked from: Airflow is imported in it, and nothing else ever happens there.
+The warm process, from which jobs are forked: it has imported Airflow and does nothing else.
 
-One belongs to each web worker that runs jobs; it ends when that worker does. It has one thread, opens no connection to
-the database, and runs no user code.
+Each web worker that runs jobs has one, which ends with the web worker. It has one thread, opens no database
+connection, and runs no DAG code.
 """
 
 from __future__ import annotations
@@ -19,20 +19,24 @@ from native_api.adapters.sandbox.channel import Channel
 
 log = logging.getLogger(__name__)
 
-#: What it says when Airflow is imported.
+#: The message that Airflow is imported.
 READY = "ready"
-#: The words that a link comes with: what its job is.
-ANY, WITH_TASK = b"-", b"t"
+#: The byte that is sent with the channel of a job: whether the job needs the execution API.
+ANY, NEEDS_EXECUTION_API = b"-", b"t"
 
 
 def main(descriptor: int) -> None:
-    """Fork a supervisor for each link that comes in, until nobody is at the other end."""
+    """
+    Fork a supervisor for each channel that is received, until the web worker ends.
+
+    :param descriptor: that of the channel to the web worker.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    control = Channel.of(descriptor)
+    control = Channel.from_descriptor(descriptor)
     _import_airflow()
     try:
-        redaction.of_configuration(control.receive())
+        redaction.mask_configured(control.receive())
         control.send(READY)
     except (EOFError, ConnectionError):
         return
@@ -40,14 +44,14 @@ def main(descriptor: int) -> None:
         readable, _, _ = select.select([control], [], [], 1)
         _reap()
         if not readable:
-            _make_api()
+            _create_execution_api()
             continue
-        taken = control.take_over()
+        taken = control.receive_channel()
         if taken is None:
             return
         channel, word = taken
-        if word == WITH_TASK:
-            _make_api()
+        if word == NEEDS_EXECUTION_API:
+            _create_execution_api()
         if os.fork() == 0:
             control.close()
             _supervise(channel)
@@ -63,29 +67,29 @@ def _import_airflow() -> None:
 
 
 @lru_cache(maxsize=None)
-def _make_api() -> None:
+def _create_execution_api() -> None:
     """Create the execution API once, when idle or when a task needs it; it takes seconds."""
     from native_api.adapters.compat import airflow
 
     try:
-        airflow().user_code.make_api()
+        airflow().user_code.create_execution_api()
     except Exception:
-        # Jobs that have no task need none; one that asks for it tells in its log what is wrong.
-        log.warning("Airflow's API could not be made for tasks", exc_info=True)
+        # Only jobs that run a task need it; the log of such a job has the error.
+        log.warning("The in-process execution API could not be created", exc_info=True)
     _share()
 
 
 def _share() -> None:
-    """Freeze the objects in memory, so that forks keep sharing their pages."""
+    """Exclude the present objects from garbage collection, so that forks share their memory pages."""
     gc.collect()
     gc.freeze()
 
 
 def _supervise(channel: Channel) -> None:
-    from native_api.adapters.sandbox.guard import guarded
+    from native_api.adapters.sandbox.guard import run_guarded
     from native_api.adapters.sandbox.supervisor import Supervisor
 
-    guarded(Supervisor(channel).run)
+    run_guarded(Supervisor(channel).run)
 
 
 def _reap() -> None:

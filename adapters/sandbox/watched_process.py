@@ -1,4 +1,4 @@
-"""A function in a process of its own, watched over until nothing of it is left."""
+"""The process of a job, watched until it and its descendants have ended."""
 
 from __future__ import annotations
 
@@ -16,46 +16,55 @@ if TYPE_CHECKING:
 
 
 class Process:
-    """One function in a process of its own, and what it prints."""
+    """
+    The process that runs a function, and its output.
 
-    def __init__(self, watch: Supervisor, started: Tuple[int, int, int], capture: Capture, secrets: Secrets) -> None:
-        self._watch, self._capture, self._secrets = watch, capture, secrets
-        self._pid, self._output, self._told = started
-        for descriptor in (self._output, self._told):
+    :param started: the process id, and the descriptors of its output and of its secrets.
+    :param capture: the log that the output is written to.
+    :param secrets: those that are masked in the log; the process reports more.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, started: Tuple[int, int, int], capture: Capture, secrets: Secrets
+    ) -> None:
+        self._supervisor, self._capture, self._secrets = supervisor, capture, secrets
+        self._pid, self._output, self._secrets_pipe = started
+        for descriptor in (self._output, self._secrets_pipe):
             os.set_blocking(descriptor, False)
         self._rest = b""
         self._code: Optional[int] = None
 
-    def end(self, seconds: Optional[float], *, stubborn: bool = False) -> Tuple[Optional[str], int]:
+    def end(self, seconds: Optional[float], *, ignore_cancel: bool = False) -> Tuple[Optional[str], int]:
         """
-        Wait for the end, and bring it about after *seconds*; nothing of the process is left then.
+        Wait for the end of the process, and kill its descendants.
 
-        :param stubborn: go on though nobody wants it any more.
-        :return: why it was ended, or None, and its exit code, which is a signal's number below zero.
+        :param seconds: the timeout, after which the process is terminated.
+        :param ignore_cancel: do not terminate the process if the job is cancelled.
+        :return: ``timeout``, ``cancelled`` or None, and the exit code, which is the negative number of a signal.
         """
-        begun = time.monotonic()
+        start = time.monotonic()
         reason: Optional[str] = None
         while reason is None and self._is_running():
-            self._take(self._watch.look(self._watch.watch_seconds, self._open))
-            if seconds is not None and time.monotonic() - begun > seconds:
+            self._read_output(self._supervisor.wait(self._supervisor.watch_seconds, self._open_descriptors))
+            if seconds is not None and time.monotonic() - start > seconds:
                 reason = "timeout"
-            elif not stubborn:
-                reason = self._watch.reason_to_end()
+            elif not ignore_cancel:
+                reason = self._supervisor.stop_reason()
         if reason and self._is_running():
-            self._tell_to_end()
+            self._terminate()
         process_tree.kill_descendants()
-        self._take(self._open)
-        for descriptor in self._open:
+        self._read_output(self._open_descriptors)
+        for descriptor in self._open_descriptors:
             os.close(descriptor)
         return reason, self._code or 0
 
     @property
-    def _open(self) -> List[int]:
-        return [descriptor for descriptor in (self._told, self._output) if descriptor >= 0]
+    def _open_descriptors(self) -> List[int]:
+        return [descriptor for descriptor in (self._secrets_pipe, self._output) if descriptor >= 0]
 
     def _is_running(self) -> bool:
         while self._code is None:
-            # Orphans of the job come to us too.
+            # Orphans of the job are children of this process, too.
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == self._pid:
                 self._code = _exit_code(status)
@@ -63,44 +72,44 @@ class Process:
                 return True
         return False
 
-    def _tell_to_end(self) -> None:
+    def _terminate(self) -> None:
         """Terminate the process, and kill it after the grace period."""
         os.kill(self._pid, signal.SIGTERM)
-        deadline = time.monotonic() + self._watch.grace_seconds
+        deadline = time.monotonic() + self._supervisor.grace_seconds
         while self._is_running() and time.monotonic() < deadline:
-            self._take(self._watch.look(0.05, self._open))
+            self._read_output(self._supervisor.wait(0.05, self._open_descriptors))
         if self._is_running():
             os.kill(self._pid, signal.SIGKILL)
             while self._is_running():
                 time.sleep(0.005)
 
-    def _take(self, readable: List[int]) -> None:
-        """Take what was printed, a part at a time while the process runs; the secrets in it were told before."""
+    def _read_output(self, readable: List[int]) -> None:
+        """Write output to the log. Its secrets have been reported before, so they are read first."""
         more = self._output in readable
         while more:
             data = _read(self._output)
-            self._learn()
+            self._read_secrets()
             if data == b"":
                 os.close(self._output)
                 self._output = -1
             elif data:
                 self._capture.write(data)
             more = bool(data) and self._code is not None
-        self._learn()
+        self._read_secrets()
 
-    def _learn(self) -> None:
-        data = _read(self._told) if self._told >= 0 else None
+    def _read_secrets(self) -> None:
+        data = _read(self._secrets_pipe) if self._secrets_pipe >= 0 else None
         while data:
             *lines, self._rest = (self._rest + data).split(b"\n")
             self._secrets.add(json.loads(line) for line in lines)
-            data = _read(self._told)
+            data = _read(self._secrets_pipe)
         if data == b"":
-            os.close(self._told)
-            self._told = -1
+            os.close(self._secrets_pipe)
+            self._secrets_pipe = -1
 
 
 def _read(descriptor: int) -> Optional[bytes]:
-    """Return what can be read: nothing at the end, None where there is nothing yet."""
+    """Return the available data: empty at the end of the file, None if there is none yet."""
     try:
         return os.read(descriptor, 1 << 16)
     except BlockingIOError:
@@ -108,5 +117,5 @@ def _read(descriptor: int) -> Optional[bytes]:
 
 
 def _exit_code(status: int) -> int:
-    # os.waitstatus_to_exitcode is younger than Python 3.8.
+    # Python 3.8 does not have os.waitstatus_to_exitcode.
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

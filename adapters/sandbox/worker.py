@@ -1,4 +1,4 @@
-"""The process that runs a job's function: its limits, its surroundings, and how what it gives is written down."""
+"""The process that runs the function of a job: it sets the limits, prepares Airflow, and writes the result."""
 
 from __future__ import annotations
 
@@ -22,47 +22,50 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.sandbox.redaction import learn_secrets, redacted
 from native_api.errors import NativeApiError
 
-#: Of a job's seconds those that are left for what it has found out to be put together; of a short one a tenth.
-_TO_TELL = 5
+#: Seconds before the timeout of a job that are reserved for the result; at most a tenth of the timeout.
+_RESERVED_SECONDS = 5
 
 _ends_at = math.inf
 
 
-def work(
+def run(
     function: str,
     arguments: Mapping[str, Any],
     *,
     result: Path,
     result_bytes: int,
-    secrets_to: int,
+    secrets_descriptor: int,
     memory_mb: int,
     seconds: float,
 ) -> None:
     """
-    Run the function, write what it gives to *result* and end the process.
+    Run a function, write its result or its error to a file, and end the process.
 
     :param function: ``module:function``.
-    :param result_bytes: how large it may be.
-    :param secrets_to: the descriptor that secrets are told to as they come to be known.
-    :param seconds: when it is ended.
+    :param arguments: the keyword arguments of the function.
+    :param result: the file.
+    :param result_bytes: the maximum size of the file.
+    :param secrets_descriptor: the pipe to which secrets are reported.
+    :param memory_mb: the maximum memory of the process, in MiB.
+    :param seconds: the timeout of the job, which the supervisor enforces.
     """
     global _ends_at
-    _ends_at = time.monotonic() + seconds - min(_TO_TELL, seconds / 10)
+    _ends_at = time.monotonic() + seconds - min(_RESERVED_SECONDS, seconds / 10)
     with ending():
         _set_limits(memory_mb)
-        _surround()
-        learn_secrets(secrets_to)
-        private_files.write(result, _text_of(outcome_of(function, arguments), result_bytes))
+        _prepare_process()
+        learn_secrets(secrets_descriptor)
+        private_files.write(result, _serialized(outcome_of(function, arguments), result_bytes))
 
 
 def ends_at() -> float:
-    """Return the moment, of the monotonic clock, at which this job must have its result to be heard in time."""
+    """Return the time, on the monotonic clock, by which the function should return, to be before the timeout."""
     return _ends_at
 
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """End the process here, whatever happens in between: nothing that the fork was made from is to run on in it."""
+    """End the process at the end of the block, whatever happens in it: a fork must not continue its parent's code."""
     code = 1
     try:
         yield
@@ -75,47 +78,47 @@ def ending() -> Iterator[None]:
 
 
 def outcome_of(function: str, arguments: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return what ``module:function`` returned, or the error that it raised, whatever that is."""
+    """Call ``module:function`` and return ``{"result": …}``, or ``{"error": …}`` with the data of what it raised."""
     module, name = function.split(":")
     return outcome_of_call(lambda: getattr(import_module(module), name)(**arguments))
 
 
 def outcome_of_call(call: Callable[[], Any]) -> Dict[str, Any]:
-    """Return what the call returned, or the error that it raised, whatever that is."""
+    """Return ``{"result": …}``, or ``{"error": …}`` with the data of whatever exception *call* raised."""
     try:
         return {"result": call()}
     except NativeApiError as exc:
         return {"error": {"ours": type(exc).__name__, "data": _data(exc)}}
     except BaseException as exc:
-        return {"error": _told(exc)}
+        return {"error": _error_data(exc)}
 
 
 def _data(exc: NativeApiError) -> Dict[str, Any]:
-    """Return the error's data, with the secrets masked in what comes from user code."""
+    """Return the data of an error, with the secrets masked in fields that come from DAG code."""
     data = asdict(exc)
     theirs = [field.name for field in fields(exc) if field.metadata.get("of_user_code")]
     return {**data, **{name: redacted(data[name]) for name in theirs}}
 
 
-def _told(exc: BaseException) -> Dict[str, Any]:
+def _error_data(exc: BaseException) -> Dict[str, Any]:
     code = exc.code if isinstance(exc, SystemExit) else None
     return {
         "exception": type(exc).__qualname__,
         "message": redacted(str(exc)),
-        "traceback": redacted("".join(traceback.format_exception(type(exc), exc, _beyond_ours(exc)))),
+        "traceback": redacted("".join(traceback.format_exception(type(exc), exc, _user_traceback(exc)))),
         "exit_code": code if isinstance(code, int) else None,
     }
 
 
-def _beyond_ours(exc: BaseException) -> Optional[TracebackType]:
-    """Return the traceback without the two calls here that led to the job's function."""
+def _user_traceback(exc: BaseException) -> Optional[TracebackType]:
+    """Return the traceback without the two frames of this module."""
     begin = exc.__traceback__
     for _ in range(2):
         begin = begin.tb_next if begin is not None and begin.tb_next is not None else begin
     return begin
 
 
-def _text_of(outcome: Mapping[str, Any], limit: int) -> str:
+def _serialized(outcome: Mapping[str, Any], limit: int) -> str:
     try:
         text = json.dumps(outcome, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as exc:
@@ -128,26 +131,26 @@ def _text_of(outcome: Mapping[str, Any], limit: int) -> str:
 
 
 def _set_limits(memory_mb: int) -> None:
-    # The address space is not bounded: mapped libraries and the stacks of threads count as such.
+    # Not RLIMIT_AS: it counts mapped libraries and the stacks of threads.
     for limit, value in ((resource.RLIMIT_DATA, memory_mb * 1024 * 1024), (resource.RLIMIT_CORE, 0)):
         _, most = resource.getrlimit(limit)
         resource.setrlimit(limit, (value if most == resource.RLIM_INFINITY else min(value, most), most))
 
 
-def _surround() -> None:
-    signal.signal(signal.SIGTERM, _end)
+def _prepare_process() -> None:
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # The server's own streams may have led to a file, whose place in it means nothing here.
-    sys.stdout = sys.__stdout__ = _stream(1)  # type: ignore[assignment,misc]
-    sys.stderr = sys.__stderr__ = _stream(2)  # type: ignore[assignment,misc]
+    # The streams of the web server can belong to a file with another position.
+    sys.stdout = sys.__stdout__ = _open_stream(1)  # type: ignore[assignment,misc]
+    sys.stderr = sys.__stderr__ = _open_stream(2)  # type: ignore[assignment,misc]
     airflow().user_code.enter()
 
 
-def _stream(descriptor: int) -> TextIO:
+def _open_stream(descriptor: int) -> TextIO:
     return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
-def _end(number: int, frame: Any) -> None:
+def _exit_on_sigterm(number: int, frame: Any) -> None:
     raise SystemExit(128 + number)
 
 
@@ -156,5 +159,5 @@ def _flush() -> None:
         try:
             stream.flush()
         except (OSError, ValueError):
-            # User code may have closed it.
+            # DAG code can have closed the stream.
             continue

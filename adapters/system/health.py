@@ -11,7 +11,7 @@ from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields.common import Nothing
 from native_api.adapters.sandbox import job_store
-from native_api.adapters.sandbox.job_store import LIVE
+from native_api.adapters.sandbox.job_store import UNFINISHED
 from native_api.effects import Effect
 from native_api.host import hostname
 from native_api.registry import Context, operation
@@ -107,6 +107,8 @@ def health(context: Context) -> Dict[str, Any]:
 
 
 def _live_jobs() -> Dict[str, int]:
-    held = [record for record in job_store.every(sandbox.jobs_folder()) if record.is_here() and record.is_locked()]
+    held = [
+        record for record in job_store.every(sandbox.jobs_folder()) if record.is_on_this_host() and record.is_locked()
+    ]
     states = [record.state()["state"] for record in held]
-    return {state: states.count(state) for state in LIVE}
+    return {state: states.count(state) for state in UNFINISHED}

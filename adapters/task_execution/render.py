@@ -78,7 +78,7 @@ def render_task(context: Context, in_background: bool, **instance: Any) -> Optio
     macros and the XComs of the run's other tasks. Nothing is stored or changed.
     """
     named = instance_on_trial(context, **instance)
-    job = sandbox.Job(render_job.render, named, has_task=True)
+    job = sandbox.Job(render_job.render, named, needs_execution_api=True)
     return jobs.run(context, job, in_background=in_background)
 
 
@@ -120,12 +120,12 @@ def _require_instance(task: Any, key: Dict[str, Any], session: Any) -> None:
         raise Invalid({"map_index": [f"The task is mapped: send a map_index from 0 to {count - 1}."]})
 
 
-@jobs.answers(render_task)
-def _rendered(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+@jobs.builds_response(render_task)
+def _rendered(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
     return with_log(finished)
 
 
-def with_log(finished: sandbox.Finished) -> Dict[str, Any]:
+def with_log(finished: sandbox.JobOutcome) -> Dict[str, Any]:
     """Return the result of the job with its duration and log tail."""
     printed = {"seconds": finished.seconds, "log": finished.log, "log_cut": finished.log_cut}
     return {**as_dated(finished.result), **printed}

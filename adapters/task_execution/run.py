@@ -174,8 +174,8 @@ def run_task(
     return jobs.run(context, job, in_background=in_background, outlive=True)
 
 
-@jobs.answers(run_task)
-def _ran(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+@jobs.builds_response(run_task)
+def _ran(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
     context.warnings += finished.result["warnings"]
     return {**NOT_RUN_HERE, **as_dated(finished.result), "seconds": finished.seconds}
 
@@ -229,4 +229,4 @@ def _job(how: str, key: Dict[str, Any], new_run_date: Any, options: Dict[str, An
     arguments = {"key": key, "logical_date": date, "options": options, "job_id": job_id}
     ending = {"key": key, "run_is_new": new_run_date is not None, "job_id": job_id}
     cleanup = (run_job.give_up, ending)
-    return sandbox.Job(function, arguments, cleanup, job_id, has_task=True)
+    return sandbox.Job(function, arguments, cleanup, job_id, needs_execution_api=True)

@@ -115,8 +115,8 @@ def test_task(
     return jobs.run(context, _job(named, dry_run, task_params), in_background=in_background)
 
 
-@jobs.answers(test_task, takes=(UserCodeCrashed, JobTimedOut))
-def _tested(context: Context, finished: sandbox.Finished) -> Dict[str, Any]:
+@jobs.builds_response(test_task, accepts=(UserCodeCrashed, JobTimedOut))
+def _tested(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
     if finished.error is None:
         return with_log(finished)
     return with_log(replace(finished, result={**finished.about, **_broken_off(finished.error)}))
@@ -133,7 +133,7 @@ def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> s
         cleanup=(test_job.delete_leftovers, cleanup),
         job_id=job_id,
         about={**named, "dry_run": dry_run},
-        has_task=True,
+        needs_execution_api=True,
     )
 
 

@@ -23,7 +23,7 @@ SECONDS = 240
 _RECORDS: List[Record] = []
 
 
-class Begun:
+class StartedJob:
     """What a job that waits for its place says."""
 
     def next(self) -> Dict[str, Any]:
@@ -39,10 +39,10 @@ def unbegun(fresh: Any, mocker: Any) -> Iterator[None]:
     from airflow.jobs.job import Job
     from sqlalchemy import delete
 
-    mocker.patch("native_api.adapters.sandbox.client.begin", return_value=Begun())
+    mocker.patch("native_api.adapters.sandbox.client.begin", return_value=StartedJob())
     yield
     while _RECORDS:
-        _RECORDS.pop().let_go()
+        _RECORDS.pop().release()
     with airflow_under_test.session() as session:
         session.execute(delete(Job))
 
@@ -114,14 +114,14 @@ class TestCancelled:
         record = record_of(first)
         make_run(DATES[0])
         assert native_api.call("cancel_backfill", backfill_id=first)["state"] == "cancelled"
-        assert record.is_asked_to_end()
+        assert record.is_cancel_requested()
         with pytest.raises(errors.BackfillIsActive) as caught:
             begun(reprocess_behavior="failed")
         assert caught.value.backfill_id == first
         with pytest.raises(errors.BackfillHasEnded, match="cancelled"):
             native_api.call("cancel_backfill", backfill_id=first)
         work.give_up(first)
-        record.let_go()
+        record.release()
         assert (states(), state_of(first)["state"]) == (["failed"], "cancelled")
         assert begun(reprocess_behavior="failed") != first
 
@@ -161,7 +161,7 @@ class TestCancelled:
 class TestLost:
     def test_what_it_left_is_run_again(self, unbegun: None) -> None:
         first = begun()
-        record_of(first).let_go()
+        record_of(first).release()
         make_run(DATES[0])
         second = backfill(local=True, reprocess_behavior="failed")
         assert [run["action"] for run in second["runs"]] == ["reprocess", "create", "create"]
@@ -183,7 +183,7 @@ class TestLost:
 
     def test_nothing_of_it_is_taken_down_where_the_next_one_is_refused(self, unbegun: None) -> None:
         first = begun()
-        record_of(first).let_go()
+        record_of(first).release()
         make_run(DATES[0])
         with pytest.raises(errors.Invalid):
             begun(task_regex="nope")

@@ -47,7 +47,7 @@ def five(tmp_path: Path) -> List[str]:
     ],
 )
 def test_the_oldest_go_first(bounds: Dict[str, int], gone: int, five: List[str], tmp_path: Path) -> None:
-    found = job_store.beyond(job_store.every(tmp_path), **{"since": 0, "number": 9, "size": 10**6, **bounds})
+    found = job_store.expired(job_store.every(tmp_path), **{"since": 0, "number": 9, "size": 10**6, **bounds})
     assert sorted(record._folder.name for record in found) == five[:gone]
 
 
@@ -55,7 +55,7 @@ def test_what_is_older_than_one_that_goes_goes_too(tmp_path: Path, five: List[st
     """A large one does not go before small ones that are older."""
     (tmp_path / five[2] / "log").write_text("x" * 1000)
     os.utime(tmp_path / five[2], (3, 3))
-    found = job_store.beyond(job_store.every(tmp_path), since=0, number=9, size=900)
+    found = job_store.expired(job_store.every(tmp_path), since=0, number=9, size=900)
     assert sorted(record._folder.name for record in found) == five[:3]
 
 

@@ -85,4 +85,4 @@ def test_a_command_that_fails_is_no_reason_not_to_start(airflow: Any, monkeypatc
     monkeypatch.delenv("AIRFLOW__CORE__FERNET_KEY")
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY_CMD", "false")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", TOKEN)
-    assert TOKEN in environment.to_mask()
+    assert TOKEN in environment.texts_to_mask()

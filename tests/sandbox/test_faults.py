@@ -265,14 +265,17 @@ def test_what_jobs_need_was_made_before_them(airflow: Any, fresh: Any) -> None:
     """For all of them once: what a task asks things of, before the first job that has one."""
     made = {"models": True, "api": airflow.version() >= (3, 0)}
     assert jobs_under_test.run("what_is_made").result["models"] is True
-    assert [jobs_under_test.run("what_is_made", has_task=has_task).result for has_task in (True, False)] == [made, made]
+    assert [
+        jobs_under_test.run("what_is_made", needs_execution_api=needs_execution_api).result
+        for needs_execution_api in (True, False)
+    ] == [made, made]
 
 
 def test_what_tasks_ask_cannot_be_made(airflow: Any, mocker: Any, caplog: Any) -> None:
     """Other jobs go on."""
-    mocker.patch.object(type(seam().user_code), "make_api", side_effect=ImportError("no fastapi"))
+    mocker.patch.object(type(seam().user_code), "create_execution_api", side_effect=ImportError("no fastapi"))
     mocker.patch.object(warm_process, "_share")
-    warm_process._make_api.__wrapped__()
+    warm_process._create_execution_api.__wrapped__()
     assert "no fastapi" in caplog.text
 
 

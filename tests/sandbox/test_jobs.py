@@ -159,7 +159,7 @@ def test_a_record_that_is_being_removed_is_left_alone(tmp_path: Path, mocker: An
 
     mocker.patch.object(shutil, "rmtree", side_effect=look)
     record.remove()
-    record.let_go()
+    record.release()
     assert seen == [([], False)]
     assert list(tmp_path.iterdir()) == []
 
@@ -173,7 +173,7 @@ class TestAJobOfAnotherHost:
         record = Record.create(sandbox.jobs_folder(), facts)
         record.keep()
         record.set_state(state="running", started_at=time.time())
-        record.let_go()
+        record.release()
         yield record
         record.remove()
 
@@ -191,7 +191,7 @@ class TestAJobOfAnotherHost:
         os.utime(sandbox.jobs_folder() / f"{'a' * 32}.elsewhere" / "alive", (1, 1))
         assert native_api.call("job_state", job_id=f"{'a' * 32}.elsewhere")["state"] == "lost"
         assert record.take_over()
-        record.let_go()
+        record.release()
 
     def test_of_which_there_is_no_record(self, web: Any) -> None:
         for operation in ("job_state", "cancel_job"):

@@ -27,7 +27,7 @@ pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 @pytest.fixture
 def soon(monkeypatch: Any) -> None:
     """Look for the client often."""
-    monkeypatch.setattr(sandbox, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(sandbox, "CLIENT_POLL_SECONDS", 0.02)
 
 
 def test_its_process_ends(soon: None, fresh: Any) -> None:
@@ -81,7 +81,7 @@ class TestTheServerOfJobs:
     @pytest.fixture
     def ends(self, mocker: Any) -> Tuple[Channel, int]:
         """Return the web worker's end of a link, and the descriptor of the other; the process is this one."""
-        for name in ("signal.signal", "_import_airflow", "_make_api", "_reap", "redaction.of_configuration"):
+        for name in ("signal.signal", "_import_airflow", "_create_execution_api", "_reap", "redaction.mask_configured"):
             mocker.patch(f"{server.__name__}.{name}")
         ours, theirs = Channel.pair()
         descriptor = os.dup(theirs.fileno())

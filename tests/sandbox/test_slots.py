@@ -85,9 +85,9 @@ def test_who_may_not_have_a_slot_keeps_nobody_from_it(ask: Any) -> None:
 def test_a_caller_whose_jobs_keep_it_from_a_free_slot(ask: Any) -> None:
     """It is told of its own bound, not of the machine's."""
     assert ask("ada").enter().slot is not None
-    assert (ask("ada").is_for_others(), ask("bob").is_for_others()) == (True, False)
+    assert (ask("ada").is_reserved_for_others(), ask("bob").is_reserved_for_others()) == (True, False)
     assert ask("bob").enter().slot is not None
-    assert (ask("ada").is_for_others(), ask("bob").is_for_others()) == (False, False)
+    assert (ask("ada").is_reserved_for_others(), ask("bob").is_reserved_for_others()) == (False, False)
 
 
 def test_what_is_reserved_is_part_of_the_share(ask: Any) -> None:

@@ -207,7 +207,7 @@ def end_jobs() -> None:
     from native_api.adapters.sandbox import job_store
 
     for record in job_store.every(sandbox.jobs_folder()):
-        record.ask_to_end()
+        record.request_cancel()
         while record.is_locked():
             time.sleep(0.01)
     shutil.rmtree(sandbox.jobs_folder(), ignore_errors=True)

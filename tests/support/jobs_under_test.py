@@ -11,7 +11,7 @@ import psutil
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
 from native_api.adapters.sandbox import client, job_store
-from native_api.adapters.sandbox.job_store import LIVE
+from native_api.adapters.sandbox.job_store import UNFINISHED
 from native_api.permissions import THIS_PROCESS, Caller, ThisProcess
 from native_api.registry import Context
 from tests.sandbox import work
@@ -19,7 +19,7 @@ from tests.sandbox import work
 #: Has a warm process not make the API of tasks when it has nothing else to do, which takes as long as all else twice.
 WITHOUT_API = """
 from native_api.adapters.sandbox import server
-server._make_api = lambda: None
+server._create_execution_api = lambda: None
 """
 
 Cleanup = Optional[Tuple[Callable[..., Any], Mapping[str, Any]]]
@@ -36,7 +36,7 @@ def run(
     function: str,
     arguments: Optional[Mapping[str, Any]] = None,
     cleanup: Cleanup = None,
-    has_task: bool = False,
+    needs_execution_api: bool = False,
     caller: Caller = THIS_PROCESS,
     client_is_gone: Callable[[], bool] = lambda: False,
     **how: Any,
@@ -44,7 +44,7 @@ def run(
     """Run a function of tests/sandbox/work.py, and return what the sandbox gives."""
     with airflow().session() as session:
         context = Context(session, caller, operation="a test", client_is_gone=client_is_gone)
-        job = sandbox.Job(getattr(work, function), arguments or {}, cleanup, has_task=has_task)
+        job = sandbox.Job(getattr(work, function), arguments or {}, cleanup, needs_execution_api=needs_execution_api)
         return sandbox.run(context, job, **how)
 
 
@@ -89,7 +89,7 @@ def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
         record = job_store.find(sandbox.jobs_folder(), job_id)
         assert record is not None
         job_state = record.state()
-        if job_state["state"] in states or job_state["state"] not in LIVE:
+        if job_state["state"] in states or job_state["state"] not in UNFINISHED:
             return job_state
         time.sleep(0.02)
     raise AssertionError(f"The job did not become {states}")

@@ -25,7 +25,7 @@ def jobs(fresh: Any, monkeypatch: Any) -> Any:
 
     monkeypatch.setenv("AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR", "True")
 
-    def beat(kind: str, seconds: int) -> str:
+    def heartbeat(kind: str, seconds: int) -> str:
         moment = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)
         with airflow_under_test.session() as session:
             job = Job(state="running", latest_heartbeat=moment)
@@ -33,7 +33,7 @@ def jobs(fresh: Any, monkeypatch: Any) -> Any:
             session.add(job)
         return moment.isoformat()
 
-    yield beat
+    yield heartbeat
     with airflow_under_test.session() as session:
         session.execute(delete(Job).execution_options(synchronize_session=False))
 

@@ -40,7 +40,7 @@ class UserCode2(UserCode):
         "airflow.www.security_appless",
     )
 
-    def make_api(self) -> None:
+    def create_execution_api(self) -> None:
         """There is none."""
 
     def leave_connections(self) -> None:

@@ -48,7 +48,7 @@ class UserCode3(UserCode):
         "airflow.timetables.trigger",
     )
 
-    def make_api(self) -> None:
+    def create_execution_api(self) -> None:
         from asyncio import run
 
         from airflow.sdk.execution_time.supervisor import in_process_api_server
@@ -103,11 +103,11 @@ class UserCode3(UserCode):
 class UserCode32(UserCode3):
     """Airflow 3.2."""
 
-    def make_api(self) -> None:
+    def create_execution_api(self) -> None:
         supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
         # Before 3.3 each call creates one, which takes seconds.
         supervisor.in_process_api_server = lru_cache(maxsize=None)(supervisor.in_process_api_server)
-        super().make_api()
+        super().create_execution_api()
 
     def _no_examples(self) -> Dict[str, Any]:
         # 3.3 has the examples in a bundle.

@@ -64,7 +64,7 @@ class UserCode(ABC):
         configure_mappers()
 
     @abstractmethod
-    def make_api(self) -> None:
+    def create_execution_api(self) -> None:
         """Create the in-process execution API, which tasks call, and send it a request: the first one takes seconds."""
 
     def enter(self) -> None:
