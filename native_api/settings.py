@@ -157,8 +157,9 @@ OPTIONS: Dict[str, Option] = {
             "Folder of the records of jobs and deployments, and of files_dir and daemons_dir by default. It can be a "
             "volume that several web servers share, all run by the same user. Then each of them shows the jobs and "
             "deployments of all hosts. Slots, queues and process ids are those of one host: a file lock or a process "
-            "id of another host is never looked at. A job of another host counts as lost when its record has not "
-            "changed for 2 minutes. Only the locks of the volume keep two hosts from changing one DAG file at once.",
+            "id of another host is never looked at. Only the lock on changes of a DAG file holds across hosts: it is "
+            "in the metadata database. A job of another host counts as lost when its record has not changed for 2 "
+            "minutes.",
             _folder,
         ),
         Option("deployments_kept", "5", "Number of older versions of a deployed DAG file to keep.", _count),

@@ -13,6 +13,7 @@ from typing import IO, Any, Dict, Iterator, List, Optional
 
 from native_api import settings
 from native_api.adapters import private_files
+from native_api.adapters.deployments import locks
 from native_api.adapters.deployments.targets import Target
 from native_api.adapters.sandbox.slots import is_locked
 from native_api.errors import DeploymentNotFound, DeploymentRuns, NativeApiError, Refused
@@ -56,8 +57,22 @@ def one_at_a_time() -> Iterator[None]:
     :raises Refused: they do not end in time.
     """
     reason = f"Deployments of other files did not end within {_OTHERS_SECONDS:.0f} s; try again."
-    with _locked(root().with_name("deployments.lock"), _OTHERS_SECONDS, Refused(reason)):
+    of_all = locks.held("deployments", seconds=_OTHERS_SECONDS, error=Refused(reason))
+    with of_all, _locked(root().with_name("deployments.lock"), _OTHERS_SECONDS, Refused(reason)):
         yield
+
+
+@contextmanager
+def alone(target: Target) -> Iterator[History]:
+    """
+    Lock the file against other changes, also on other hosts, and yield its history.
+
+    :raises DeploymentRuns: it is locked.
+    """
+    name, error = target.bundle.name, DeploymentRuns(target.file)
+    versions = of(target)
+    with locks.held("file", name, target.file, seconds=_LOOK_SECONDS, error=error), versions.alone(target.file):
+        yield versions
 
 
 def new_record(target: Target, deployment_id: str, operation: str, owner: str, size: int) -> Record:
@@ -92,7 +107,7 @@ class History:
     @contextmanager
     def alone(self, file: str) -> Iterator[None]:
         """
-        Lock the file against other changes.
+        Lock the file against other changes on this host.
 
         :raises DeploymentRuns: it is locked.
         """

@@ -98,8 +98,7 @@ def _target(record: Record) -> Target:
 @contextmanager
 def _alone(target: Target) -> Iterator[History]:
     """Yield the locked history of a file, after a killed deployment of it is undone."""
-    versions = history.of(target)
-    with versions.alone(target.file):
+    with history.alone(target) as versions:
         journal = versions.journal()
         if journal:
             _undo(Change(target, versions, journal), target)

@@ -298,6 +298,7 @@ def _done(
 
     :raises DeploymentRuns: another deployment changes the file; raised before waiting for a slot.
     """
+    targets.require_writable(target)
     if history.of(target).is_being_changed():
         raise DeploymentRuns(target.file)
     arguments: Dict[str, Any] = {**wanted}

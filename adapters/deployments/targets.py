@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, Optional, Tuple
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.bundles import Bundle, has_files
 from native_api.adapters.server_files import complaint, folder_below
-from native_api.errors import DagFileMissing, DagFilesMissing, Invalid, OutsideFolders, Refused
+from native_api.errors import DagFileMissing, DagFilesMissing, DagsFolderReadOnly, Invalid, OutsideFolders, Refused
 from native_api.host import hostname
 
 #: Suffixes of files that Airflow loads DAGs from: modules, and zip archives of modules.
@@ -100,6 +100,15 @@ def target(path: str, bundle: Optional[str] = None, field: str = "path") -> Targ
         )
     named.mode()
     return named
+
+
+def require_writable(target: Target) -> None:
+    """Raise :class:`DagsFolderReadOnly` where this host may not write to the file's folder."""
+    folder = os.path.dirname(target.path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DagsFolderReadOnly(folder, target.bundle.name, hostname())
 
 
 def require_dags_folder(target: Target, session: Any) -> None:

@@ -24,6 +24,23 @@ class DagFileExists(Conflict):
 
 
 @dataclass(eq=False)
+class DagsFolderReadOnly(Conflict):
+    """The DAGs folder, or a folder in it, cannot be written on this host."""
+
+    code = "dags_folder_read_only"
+    folder: str
+    bundle_name: Optional[str]
+    hostname: str
+
+    def __str__(self) -> str:
+        of_bundle = "" if self.bundle_name is None else f" of the bundle '{self.bundle_name}'"
+        return (
+            f"The folder {self.folder}{of_bundle} cannot be written on the host '{self.hostname}': mount it writable "
+            "there, or deploy through a web server that can write it."
+        )
+
+
+@dataclass(eq=False)
 class DagFileNotFound(NotFound):
     """There is no such DAG file."""
 

@@ -15,7 +15,8 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters import sandbox
-from native_api.adapters.deployments import archives, history
+from native_api.adapters.deployments import archives, history, locks
+from native_api.host import hostname
 from tests.sandbox import work
 from tests.support import airflow_under_test
 from tests.support.airflow_under_test import DAGS
@@ -32,6 +33,7 @@ from tests.support.deployments_under_test import (
     paused,
     task_ids,
 )
+from tests.support.problems import assert_problem
 
 pytestmark = pytest.mark.usefixtures("no_loose_ends")
 
@@ -303,6 +305,28 @@ class TestRefusals:
         assert caught.value.status == 409
         assert first.result()["added"] == ["deployed_one"]
         assert (task_ids(), on_disk()) == (["first"], {"deployed.py": waits + one("first")})
+
+    def test_one_of_another_host(self) -> None:
+        """Which has no folder in common with this one: the lock is in the database."""
+        bundle = None if airflow_under_test.version() < (3, 0) else "dags-folder"
+        with locks.held("file", bundle, "deployed.py", seconds=0, error=errors.DeploymentRuns("")):
+            with pytest.raises(errors.DeploymentRuns):
+                deploy(one())
+            with pytest.raises(errors.DeploymentRuns), locks.held(
+                "file", bundle, "deployed.py", seconds=0, error=errors.DeploymentRuns("")
+            ):
+                raise AssertionError("held twice")
+            deploy(text_of("deployed_two"), path="deployed_other.py")
+        deploy(one())
+        assert sorted(on_disk()) == ["deployed.py", "deployed_other.py"]
+
+    def test_a_folder_that_is_read_only(self, web: Any, mocker: Any) -> None:
+        """409 with the folder and the host, before anything is tried."""
+        mocker.patch("native_api.adapters.deployments.targets.os.access", return_value=False)
+        answer = web.typed("deploy_dag", dag_file=one(), path="deployed_by/new.py", dry_run=True)
+        assert_problem(answer, 409)
+        assert (answer.json["code"], answer.json["folder"]) == ("dags_folder_read_only", str(DAGS))
+        assert f"on the host '{hostname()}'" in answer.json["detail"]
 
     def test_whoever_only_looks_hinders_no_deployment(self) -> None:
         """Looking whether a file is being changed takes its lock for a moment."""

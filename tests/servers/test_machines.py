@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -176,3 +177,27 @@ def test_a_job_of_the_other_machine(own: Deployment, other: Client) -> None:
 def _running(holder: Client, job_id: str) -> Any:
     state = holder.read("job_state", job_id=job_id).result()
     return state if state["state"] == "running" else None
+
+
+def test_two_machines_change_one_file(own: Deployment) -> None:
+    """They share the DAGs folder and the database, not the folder of their state: one wins, the other hears of it."""
+    second = another(own, "machine_four", own.dags)
+    loading, go_on = own.home / "loading", own.home / "go_on"
+    waits = (
+        "from pathlib import Path\nfrom time import sleep\nfrom airflow import DAG\n"
+        f"Path({str(loading)!r}).touch()\n"
+        f"while not Path({str(go_on)!r}).exists():\n    sleep(0.01)\n"
+        "dag = DAG('changed', schedule=None)\n"
+    )
+    with serving(Deployment(own.home, own.dags, dict(own.options))) as one, serving(second) as two:
+        with ThreadPoolExecutor(1) as threads:
+            first = threads.submit(one.holder().write, "deploy_dag", path="changed.py", dag_file=waits)
+            try:
+                eventually(lambda: loading.exists() or first.done(), "the file is being loaded")
+                late = two.holder().write("deploy_dag", path="changed.py", dag_file=waits, force=True)
+                assert (late.status, late.json()["code"]) == (409, "deployment_running")
+            finally:
+                go_on.touch()
+        assert first.result().result(201)["hostname"] == "machine_one"
+        again = two.holder().write("deploy_dag", path="changed.py", dag_file=f"{waits}# Changed.\n", force=True)
+        assert again.result()["hostname"] == "machine_four"
