@@ -61,6 +61,14 @@ class TestDeploying:
         assert (task_ids(), listed()) == (["third"], ["deployed_one"])
         assert native_api.call("dag_source", dag_id="deployed_one")["source"] == one("third")
 
+    def test_other_code_where_a_file_was_deleted_this_second(self) -> None:
+        """The code that Airflow has stored of it can have a time in the future: it is replaced all the same."""
+        for task_id in ("first", "second", "third"):
+            deploy(one(task_id), force=True)
+        native_api.call("delete_dag_file", path="deployed.py")
+        deploy(one("fourth"))
+        assert native_api.call("dag_source", dag_id="deployed_one")["source"] == one("fourth")
+
     def test_below_a_folder(self) -> None:
         deploy(one(), path="deployed_by/team/dags.py")
         assert on_disk()["deployed_by/team/dags.py"] == one()

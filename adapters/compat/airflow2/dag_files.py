@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from datetime import datetime, timezone
 from importlib import import_module
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -58,6 +60,7 @@ class DagFiles2(Bundles2, DagFiles):
                 DagBag._sync_perm_for_dag(dag, session=session)
         # The session does not autoflush; rows would be added twice below.
         session.flush()
+        _forget_other_code(dags, loaded.path, session)
         loaded.import_errors.update(DagBag._sync_to_db(dags=dags, session=session, **_as_scheduler()))
         self.forget_errors(loaded.path, loaded.bundle, session)
         self._write_errors(loaded, session)
@@ -135,6 +138,26 @@ class DagFiles27(DagFiles29):
 def code_hash(source: str) -> str:
     """Return what changes with the code."""
     return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
+
+
+def _forget_other_code(dags: Mapping[str, Any], path: str, session: Any) -> None:
+    """
+    Delete the stored code of a file that differs from the file and has a later time.
+
+    Airflow keeps such code: it only replaces code that is older than its file. A deployment within a second of the last
+    one has a time in the future.
+    """
+    from airflow.models.dagcode import DagCode
+    from sqlalchemy import select
+
+    if not dags:
+        return
+    changed = datetime.fromtimestamp(os.path.getmtime(path), timezone.utc)
+    of_file = DagCode.fileloc.in_({dag.fileloc for dag in dags.values()})
+    for code in session.scalars(select(DagCode).where(of_file, DagCode.last_updated >= changed)):
+        if code.source_code != DagCode._get_code_from_file(code.fileloc):
+            session.delete(code)
+    session.flush()
 
 
 def _as_scheduler() -> Dict[str, Any]:
