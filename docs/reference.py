@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import native_api.adapters.catalogue  # noqa: F401
 from native_api import registry
 from native_api.effects import Effect
-from native_api.http.legacy.leading import names_by_operation
+from native_api.http.legacy.name_index import names_by_operation
 from native_api.http.openapi import document
 from native_api.http.typed import method_of
 from native_api.registry import Operation

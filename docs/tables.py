@@ -20,7 +20,7 @@ BEGIN, END = ".. begin {}\n", ".. end {}\n"
 def names() -> str:
     """Return the table of the old protocol's names."""
     from native_api.http.legacy import protocol
-    from native_api.http.legacy.leading import names_by_operation
+    from native_api.http.legacy.name_index import names_by_operation
 
     operations: Dict[str, List[str]] = {}
     for operation, of_operation in names_by_operation().items():
@@ -67,7 +67,7 @@ def options() -> str:
 
     rows = [
         (
-            f"``{option.name}``" + (" [1]_" if option.peer else ""),
+            f"``{option.name}``" + (" [1]_" if option.legacy else ""),
             f"``{option.default}``" if option.default else "(empty)",
             option.help,
         )

@@ -8,18 +8,19 @@ from native_api.version import __version__
 
 __all__ = ["__version__", "call", "operations"]
 
-# Airflow loads the plugin in every process: what is imported before it is asked for costs all of them.
+# Airflow imports the plugin in every process, so this module imports little.
 
 
 def call(name: str, /, **arguments: Any) -> Dict[str, Any]:
     """
-    Run the operation *name* in this process and return its result.
+    Run an operation in this process and return its result.
 
-    The arguments and the result are those of the HTTP API; :func:`operations` lists them. A date may be a
-    ``datetime.date``, a file a ``Path`` or an open file, and ``in_background`` is another name of ``async``, which is a
-    keyword of Python. No caller is checked: it is your own process.
+    The arguments and the result are those of the HTTP API; :func:`operations` lists them. A date can be a
+    ``datetime.date``, a file a ``Path`` or an open file. ``in_background`` is another name of ``async``, which is a
+    keyword of Python. No permissions are checked, and options such as ``allow_deploy`` do not apply.
 
-    :raises native_api.errors.NativeApiError: the error that the HTTP API would answer with.
+    :param name: the name of the operation, for example ``trigger_dag``.
+    :raises native_api.errors.NativeApiError: the error that the HTTP API would return.
     """
     from native_api import python_api
 
@@ -28,10 +29,10 @@ def call(name: str, /, **arguments: Any) -> Dict[str, Any]:
 
 def operations() -> List[Dict[str, Any]]:
     """
-    Return each operation by name: what it does, its effect, and its arguments as :func:`call` takes them.
+    Return a description of each operation, sorted by name.
 
     An item has ``name``, ``summary``, ``description``, ``effect`` (read, write, execute, deploy or daemon) and
-    ``arguments``; an argument has ``name``, ``required`` and its JSON schema.
+    ``arguments``. An argument has ``name``, ``required`` and the keywords of its JSON schema.
     """
     from native_api import python_api
 

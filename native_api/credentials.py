@@ -1,4 +1,4 @@
-"""Who sends a request: the first credential that is present, alone; and whether a browser sends it by itself."""
+"""Authentication: the first credential of a request counts, and whether browsers send it automatically."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from native_api.permissions import Caller, TokenHolder
 if TYPE_CHECKING:
     from flask import Request
 
-#: Browsers send these schemes again by themselves.
+#: Browsers store credentials of these schemes and send them automatically.
 _REMEMBERED_SCHEMES = ("basic", "negotiate")
-#: What browsers send and programs do not. Over plain HTTP a link that is followed carries the last two alone.
+#: Headers that browsers send and programs do not. Over plain HTTP a click on a link sends only the last two.
 _SENT_BY_PAGES = (
     "Sec-Fetch-Site",
     "Sec-Fetch-Mode",
@@ -31,7 +31,7 @@ _SENT_BY_PAGES = (
 
 @dataclass(frozen=True)
 class Identity:
-    """The caller of a request; *ambient* where a browser may have sent the credential without being asked."""
+    """The caller of a request; *ambient* is whether a browser can have sent the credential automatically."""
 
     caller: Caller
     ambient: bool
@@ -39,12 +39,12 @@ class Identity:
 
 def identify(request: Request) -> Identity:
     """
-    Return who sends the request.
+    Authenticate a request and return its caller.
 
-    The static token comes before the ``Authorization`` header, that before the session; one that is present and wrong
-    is not made good by another.
+    The order is: the static token, the ``Authorization`` header, the session. If the first one that is present is
+    wrong, no other is tried.
 
-    :raises native_api.errors.Unauthorized: nobody that is known here.
+    :raises native_api.errors.Unauthorized: the credential is missing or wrong.
     """
     rights = airflow().rights
     if _token_is_sent(request):
@@ -63,9 +63,12 @@ def identify(request: Request) -> Identity:
 
 def require_intent(request: Request, identity: Identity, effect: Effect) -> None:
     """
-    Raise where a page of another site, or a link, may have made a browser send the request.
+    Require proof that a page of Airflow sent the request, if a browser can have sent the credential automatically.
 
-    :raises CrossSiteRequest: the credential is ambient, the operation changes something, and the proof is missing.
+    The proof is that of Airflow: its CSRF token on Airflow 2, the ``Origin`` on Airflow 3.
+
+    :param effect: that of the operation; reading needs no proof.
+    :raises CrossSiteRequest: the proof is missing, or the method is not POST.
     """
     if not identity.ambient or effect is Effect.READ:
         return
@@ -80,7 +83,7 @@ def require_intent(request: Request, identity: Identity, effect: Effect) -> None
 def token_header() -> str:
     """Return the name of the header that carries the static token."""
     name: str = settings.get("rest_api_plugin_http_token_header_name")
-    # WSGI makes the same key of hyphens and underscores.
+    # WSGI does not distinguish hyphens and underscores.
     return name.replace("_", "-")
 
 

@@ -1,4 +1,4 @@
-"""The one path of every call: look up, load, authorize, run, serialise, audit."""
+"""The path of every call: look up the operation, load the arguments, authorize, run, serialize, write the audit log."""
 
 from __future__ import annotations
 
@@ -16,28 +16,33 @@ from native_api.effects import Effect
 from native_api.errors import Invalid
 from native_api.permissions import Access, Caller
 from native_api.registry import Context, Operation
-from native_api.suggestions import question
+from native_api.suggestions import suggestion
 
-#: How many unknown arguments an error names.
+#: The maximum number of unknown arguments that an error names.
 _UNKNOWN = 100
 
-#: What becomes of arguments that the schema does not have.
+#: Whether unknown arguments raise an error or are ignored: marshmallow's RAISE and EXCLUDE.
 Unknown = Literal["raise", "exclude"]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a call gave, for a face to put into its own shape."""
+class OperationResponse:
+    """
+    The response of an operation, which each interface formats in its own way.
+
+    *arguments* are the loaded and the resolved ones. *created* is whether something was created. *state_call* is the
+    operation, and its arguments, that returns the state of the work if that continues after the response.
+    """
 
     operation: Operation
     arguments: Mapping[str, Any]
     result: Dict[str, Any]
     created: bool
-    followed: Optional[Tuple[str, Dict[str, Any]]] = None
+    state_call: Optional[Tuple[str, Dict[str, Any]]] = None
 
     @property
     def warnings(self) -> List[str]:
-        """What the caller should know besides."""
+        """The warnings in the result."""
         warnings: List[str] = self.result.get("warnings", [])
         return warnings
 
@@ -50,67 +55,70 @@ def call(
     unknown: Unknown = RAISE,
     whole_lists: bool = False,
     client_is_gone: Callable[[], bool] = lambda: False,
-) -> Answer:
+) -> OperationResponse:
     """
-    Run the operation *name* for *caller* and return its answer.
+    Run an operation and return its response.
 
-    :param arguments: what the operation's request schema loads.
-    :param whole_lists: give lists whole where the caller names no limit, as the legacy protocol does.
-    :param unknown: marshmallow's RAISE or EXCLUDE: what becomes of arguments the schema does not have.
-    :param client_is_gone: tells whether anybody waits for the answer still.
-    :raises native_api.errors.NativeApiError: whatever went wrong, Airflow's own errors included.
+    :param name: the name of the operation.
+    :param arguments: the arguments, which the request schema of the operation loads.
+    :param unknown: whether unknown arguments raise an error or are ignored.
+    :param whole_lists: if true, a list without a limit has all entries, as in the legacy protocol.
+    :param client_is_gone: returns whether the client has disconnected.
+    :raises native_api.errors.NativeApiError: any error, also an exception of Airflow.
     """
     operation = registry.get(name)
     with airflow().errors_as_ours(), airflow().session() as session:
         admit(operation, caller)
         loaded = load(operation, arguments, unknown)
         for right in operation.access:
-            if _is_of_one(right, operation):
+            if _names_resource(right, operation):
                 caller.require(right, right.identifier(loaded))
         context = Context(session, caller, whole_lists, operation=name, client_is_gone=client_is_gone)
         context.resolved_arguments.update(operation.resolve(loaded))
-        told = _as_asked(operation, audit.masked(operation.request, loaded))
-        context.arguments = {**told, **context.resolved_arguments}
-        if operation.effect.is_told_before:
+        masked = _by_data_key(operation, audit.masked(operation.request, loaded))
+        context.arguments = {**masked, **context.resolved_arguments}
+        if operation.effect.is_audited_before:
             audit.record(context, operation, loaded, {})
             session.commit()
-        result = _dumped(operation, context, operation.function(context, **loaded))
+        result = _serialized(operation, context, operation.function(context, **loaded))
         if operation.effect is Effect.WRITE or context.disclosed:
             audit.record(context, operation, {**loaded, **context.resolved_arguments}, result)
-    return Answer(operation, {**loaded, **context.resolved_arguments}, result, context.created, context.followed)
+    return OperationResponse(
+        operation, {**loaded, **context.resolved_arguments}, result, context.created, context.state_call
+    )
 
 
-def _as_asked(operation: Operation, loaded: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return loaded arguments by the names that callers give them."""
+def _by_data_key(operation: Operation, loaded: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return loaded arguments by their names in requests."""
     fields = operation.request.fields
     return {(fields[name].data_key if name in fields else None) or name: value for name, value in loaded.items()}
 
 
 def admit(operation: Operation, caller: Caller) -> None:
     """
-    Raise where the caller may not call the operation, whatever its arguments are.
+    Require that the caller can call the operation, as far as that does not depend on the arguments.
 
-    :raises native_api.errors.EffectNotAllowed: the configuration forbids it.
-    :raises native_api.errors.Forbidden: the caller's rights do.
+    :raises native_api.errors.EffectNotAllowed: the configuration disables the effect of the operation.
+    :raises native_api.errors.Forbidden: the caller lacks a right.
     """
     caller.require_effect(operation.effect)
     for right in operation.access:
-        if not _is_of_one(right, operation):
+        if not _names_resource(right, operation):
             caller.require(right)
 
 
-def _is_of_one(right: Access, operation: Operation) -> bool:
-    """Return whether an argument names what the right is asked for."""
+def _names_resource(right: Access, operation: Operation) -> bool:
+    """Return whether an argument of the operation identifies the resource of the right."""
     return right.resource.argument in operation.request.fields
 
 
-def _dumped(operation: Operation, context: Context, given: Any) -> Dict[str, Any]:
-    """Return what the function gave as its schema has it, with what the caller should know besides."""
-    if context.followed and operation.accepted:
-        name, arguments = context.followed
-        result: Dict[str, Any] = operation.accepted.dump(given or {**arguments, "operation": name})
+def _serialized(operation: Operation, context: Context, returned: Any) -> Dict[str, Any]:
+    """Return the result of the function, serialized by its schema, with the warnings."""
+    if context.state_call and operation.accepted:
+        name, arguments = context.state_call
+        result: Dict[str, Any] = operation.accepted.dump(returned or {**arguments, "operation": name})
     else:
-        result = operation.result.dump(given)
+        result = operation.result.dump(returned)
     if context.warnings:
         result["warnings"] = context.warnings
     return result
@@ -118,10 +126,11 @@ def _dumped(operation: Operation, context: Context, given: Any) -> Dict[str, Any
 
 def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = RAISE) -> Dict[str, Any]:
     """
-    Return *arguments* as the operation's request schema loads them, or raise :class:`Invalid`.
+    Load arguments with the operation's request schema and return them.
 
-    Nothing may be nested deeper than JSON may here. No text may have a NUL in it, wherever in an argument: not every
-    database can hold one.
+    :param unknown: whether unknown arguments raise an error or are ignored.
+    :raises Invalid: the schema refuses an argument, or one is nested too deeply, or has a NUL character or an unpaired
+        surrogate, which not every database can store.
     """
     arguments = _with_few_unknown(operation, arguments)
     deep = {name: [f"Is nested deeper than {DEPTH} levels."] for name, value in arguments.items() if is_too_deep(value)}
@@ -130,7 +139,7 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
     try:
         loaded: Dict[str, Any] = operation.request.load(arguments, unknown=unknown)
     except ValidationError as exc:
-        raise Invalid({**exc.normalized_messages(), **_meant(operation, arguments)}) from exc
+        raise Invalid({**exc.normalized_messages(), **_unknown_fields(operation, arguments)}) from exc
     wrong = {name: ["Has a NUL character in it."] for name, value in loaded.items() if _holds_nul(value)}
     wrong.update({name: ["Has half of a character in it."] for name, value in loaded.items() if _is_no_text(value)})
     if wrong:
@@ -139,21 +148,21 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
 
 
 def _with_few_unknown(operation: Operation, arguments: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the arguments with few that are unknown; a body of 10 MiB may have a million, and its error 40 MB."""
+    """Return the arguments with at most 100 unknown ones. A body of 10 MiB can have a million; its error had 40 MB."""
     known = {field.data_key or name for name, field in operation.request.fields.items()}
     few = set(islice((name for name in arguments if name not in known), _UNKNOWN))
     return {name: value for name, value in arguments.items() if name in known or name in few}
 
 
-def _meant(operation: Operation, arguments: Mapping[str, Any]) -> Dict[str, List[str]]:
-    """Return what to say of unknown arguments that are like a known one, also where unknown ones are ignored."""
+def _unknown_fields(operation: Operation, arguments: Mapping[str, Any]) -> Dict[str, List[str]]:
+    """Return errors for unknown arguments that resemble a known one, even if unknown arguments are ignored."""
     known = [field.data_key or name for name, field in operation.request.fields.items()]
-    asked = {name: question(name, known) for name in islice(set(arguments) - set(known), len(known))}
-    return {name: [f"Unknown field{meant}"] for name, meant in asked.items() if meant}
+    asked = {name: suggestion(name, known) for name in islice(set(arguments) - set(known), len(known))}
+    return {name: [f"Unknown field{hint}"] for name, hint in asked.items() if hint}
 
 
 def _is_no_text(value: Any) -> bool:
-    """Return whether a text, or one of a list, has half of a surrogate pair in it; databases take what JSON escapes."""
+    """Return whether a text, or one of a list, has an unpaired surrogate. Databases store an escaped one in JSON."""
     try:
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str):
@@ -164,7 +173,7 @@ def _is_no_text(value: Any) -> bool:
 
 
 def _holds_nul(value: Any) -> bool:
-    """Return whether a text in *value* has a NUL in it; what is nested may be nested deeper than calls can be."""
+    """Return whether a text in *value* has a NUL character; not recursive, since the nesting can be too deep."""
     left = [value]
     while left:
         value = left.pop()

@@ -1,4 +1,4 @@
-"""What an operation does: its effect decides its HTTP method, the CSRF rule, its audit row and its option."""
+"""The effects of operations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Optional
 
 
 class Effect(str, Enum):
-    """What an operation does; decides its HTTP method, the CSRF rule and the audit row."""
+    """
+    What an operation does.
+
+    It determines the HTTP method, whether proof against cross-site requests is required, whether and when the audit log
+    is written, and the option that enables the operation.
+    """
 
     READ = "read"
     WRITE = "write"
@@ -17,26 +22,26 @@ class Effect(str, Enum):
 
     @property
     def needs_administrator(self) -> bool:
-        """Whether Airflow's own rights are not enough: its web users are not those who write its code."""
+        """Whether the operation requires an administrator: no permission of Airflow's covers deploying DAG code."""
         return self in (Effect.DEPLOY, Effect.DAEMON)
 
     @property
-    def is_told_before(self) -> bool:
-        """Whether the audit row is written before the operation runs: what it starts may never come back."""
+    def is_audited_before(self) -> bool:
+        """Whether the audit log is written before the operation runs, which may never return."""
         return self in (Effect.EXECUTE, Effect.DEPLOY, Effect.DAEMON)
 
     @property
-    def switch(self) -> Optional[str]:
-        """The option that allows such operations at all; None where nothing forbids them."""
-        return _SWITCHES.get(self)
+    def option(self) -> Optional[str]:
+        """The option that enables such operations; None for those that are always enabled."""
+        return _OPTIONS.get(self)
 
     @property
     def doing(self) -> str:
-        """What such operations do, in words."""
+        """What such operations do, as a phrase for messages."""
         return _DOING[self]
 
 
-_SWITCHES = {Effect.EXECUTE: "allow_execute", Effect.DEPLOY: "allow_deploy", Effect.DAEMON: "allow_daemons"}
+_OPTIONS = {Effect.EXECUTE: "allow_execute", Effect.DEPLOY: "allow_deploy", Effect.DAEMON: "allow_daemons"}
 _DOING = {
     Effect.READ: "read",
     Effect.WRITE: "write to the database",

@@ -37,12 +37,13 @@ class Resource(Enum):
     def __init__(self, noun: str, argument: str, effect: Optional[Effect] = None) -> None:
         self.noun = noun
         self.argument = argument
-        #: Whoever may do this is the one who may see what came of it; None for what Airflow has rights on.
+        #: Reading the resource requires that the caller can call operations of this effect; None for Airflow's own
+        #: resources.
         self.effect = effect
 
     @property
     def of_a_dag(self) -> bool:
-        """Whether the right is given per DAG."""
+        """Whether the right is granted per DAG."""
         return self.argument == "dag_id"
 
 
@@ -51,17 +52,17 @@ _VERBS = {"GET": "read", "POST": "create", "PUT": "edit", "DELETE": "delete"}
 
 @dataclass(frozen=True)
 class Access:
-    """A right on a resource; *method* is GET, POST, PUT or DELETE, as Airflow's auth managers have it."""
+    """A right on a resource; *method* is GET, POST, PUT or DELETE, as in Airflow's auth managers."""
 
     resource: Resource
     method: str
 
     def identifier(self, arguments: Mapping[str, Any]) -> Optional[str]:
-        """Return the id in *arguments* that the right is checked for; None for all."""
+        """Return the argument that identifies the resource, or None for all resources."""
         return arguments.get(self.resource.argument)
 
     def describe(self, identifier: Optional[str]) -> str:
-        """Return the right in words, to follow 'the permission to'."""
+        """Return the right as a phrase that follows 'the permission to'."""
         which = f" of the DAG '{identifier}'" if self.resource.of_a_dag else f" '{identifier}'"
         if self.resource is Resource.DAG:
             which = f" '{identifier}'"
@@ -69,7 +70,7 @@ class Access:
         return words if self.resource.effect is None else f"{words} as an administrator of Airflow"
 
 
-#: A name that means the same in a path, which Vault's backend and others make of it.
+#: A name that is safe in a path, as secrets backends such as Vault's build it.
 _PLAIN_NAME = re.compile(r"(?!\.+(/|\Z))[\w.@:+-]+(/(?!\.+(/|\Z))[\w.@:+-]+)*\Z")
 
 #: The rights that executing the code of a DAG requires.
@@ -104,7 +105,7 @@ class Caller(ABC):
         return True
 
     def names(self, resource: Resource) -> Optional[Set[str]]:
-        """Return what names the things of no DAG that the caller may read; None stands for all."""
+        """Return the identifiers of the resources that the caller can read, of a kind without DAG; None for all."""
         return None
 
     def bundles(self) -> Optional[Set[str]]:
@@ -119,7 +120,7 @@ class Caller(ABC):
         :raises Forbidden: the caller lacks the right.
         """
         if access.resource.effect is not None:
-            self._require_switched_on(access.resource.effect)
+            self._require_enabled(access.resource.effect)
         if not self.may(access, identifier) and (identifier is not None or not self._may_some(access)):
             raise Forbidden(access.describe(identifier))
 
@@ -144,7 +145,7 @@ class Caller(ABC):
         if not self.may(editing, identifier):
             raise SensitiveValue(editing.describe(identifier))
 
-    def asks_secrets_backends(self, name: str) -> bool:
+    def reads_secrets_backends(self, name: str) -> bool:
         """
         Return whether secrets backends and the environment are searched for the variable or connection of that name.
 
@@ -153,7 +154,7 @@ class Caller(ABC):
         return bool(settings.get("read_secrets_backends")) and _PLAIN_NAME.match(name) is not None
 
     def _may_some(self, access: Access) -> bool:
-        """Return whether the caller has the right on some of the things that a call is about; it goes for those."""
+        """Return whether the caller has the right on some resource; an operation on several is limited to those."""
         if not access.resource.of_a_dag:
             return access.method == "GET" and bool(self.names(access.resource))
         if access.method != "GET":
@@ -176,13 +177,13 @@ class Caller(ABC):
         :raises EffectNotAllowed: the configuration disables it.
         :raises Forbidden: it requires an administrator.
         """
-        self._require_switched_on(effect)
+        self._require_enabled(effect)
         if effect.needs_administrator and not self.is_administrator():
             raise Forbidden(f"{effect.doing} as an administrator of Airflow")
 
-    def _require_switched_on(self, effect: Effect) -> None:
-        if effect.switch and not settings.get(effect.switch):
-            raise EffectNotAllowed(effect.value, effect.doing, f"[native_api] {effect.switch}")
+    def _require_enabled(self, effect: Effect) -> None:
+        if effect.option and not settings.get(effect.option):
+            raise EffectNotAllowed(effect.value, effect.doing, f"[native_api] {effect.option}")
 
 
 class ThisProcess(Caller):
@@ -198,12 +199,12 @@ class ThisProcess(Caller):
         """Return True: the process has all rights."""
         return True
 
-    def asks_secrets_backends(self, name: str) -> bool:
-        """Ask, as DAG code does."""
+    def reads_secrets_backends(self, name: str) -> bool:
+        """Return True: DAG code reads them, too."""
         return True
 
-    def _require_switched_on(self, effect: Effect) -> None:
-        """Allow everything: the switches are about calls from outside."""
+    def _require_enabled(self, effect: Effect) -> None:
+        """Allow all effects: the options are about requests."""
 
 
 THIS_PROCESS = ThisProcess()
@@ -222,7 +223,7 @@ class TokenHolder(Caller):
         return True
 
     def is_administrator(self) -> bool:
-        """Stand for one in what its effects allow."""
+        """Return True: only the effects of the token are limited."""
         return True
 
     def require(self, access: Access, identifier: Optional[str] = None) -> None:
@@ -249,5 +250,5 @@ class TokenHolder(Caller):
             raise EffectNotAllowed(effect.value, effect.doing, "[native_api] token_effects")
 
 
-#: The names of callers that are no users of Airflow.
-NAMES_OF_NO_USER = frozenset((ThisProcess.name, TokenHolder.name))
+#: The names of callers that are not users of Airflow.
+NON_USER_NAMES = frozenset((ThisProcess.name, TokenHolder.name))

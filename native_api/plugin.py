@@ -1,8 +1,8 @@
 """
-How Airflow mounts us: a Flask blueprint on Airflow 2, FastAPI sub-applications on Airflow 3.
+The Airflow plugin: a Flask blueprint on Airflow 2, FastAPI applications on Airflow 3.
 
-Airflow loads this module in every process. It reads the lists below in the web server only, so nothing else is
-imported before that.
+Airflow imports this module in every process, but reads the lists of the plugin in the web server only. So everything
+else is imported when they are read.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class NativeApiPlugin(AirflowPlugin):
-    """The plugin that Airflow finds by its entry point."""
+    """The plugin, which Airflow finds by its entry point."""
 
     name = "native_api"
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Say so where this Airflow cannot be served, and leave it running."""
+        """Log a warning if this version of Airflow is not supported."""
         from native_api.adapters.compat import refusal
 
         sentence = refusal()
@@ -32,55 +32,55 @@ class NativeApiPlugin(AirflowPlugin):
 
     @cached_property
     def flask_blueprints(self) -> List[Any]:  # type: ignore[override]
-        """Airflow 2: the blueprint. On Airflow 3 FAB would mount it a second time, below its own prefix."""
+        """Airflow 2: the blueprint. Empty on Airflow 3, where FAB would mount it a second time below its own prefix."""
         from native_api.adapters.compat import web_server
 
-        return [] if _is_off() or web_server.mounts_fastapi() else _blueprints()
+        return [] if _is_disabled() or web_server.mounts_fastapi() else _blueprints()
 
     @cached_property
     def fastapi_apps(self) -> List[Dict[str, Any]]:  # type: ignore[override]
-        """Airflow 3: the blueprint in a small Flask app, mounted once for each prefix."""
+        """Airflow 3: a Flask app with the blueprint, mounted at each prefix."""
         from native_api.adapters.compat import web_server
 
-        return _apps() if web_server.mounts_fastapi() and not _is_off() else []
+        return _apps() if web_server.mounts_fastapi() and not _is_disabled() else []
 
     @cached_property
     def appbuilder_menu_items(self) -> List[Dict[str, Any]]:  # type: ignore[override]
-        """Airflow 2, and 3.0 with FAB: the console in the menu."""
+        """Airflow 2, and 3.0 with FAB: the link to the console in the menu."""
         from native_api.adapters.compat import web_server
 
-        return [_menu_item(web_server.mounts_fastapi())] if web_server.shows_links() and not _is_off() else []
+        return [_menu_item(web_server.mounts_fastapi())] if web_server.shows_links() and not _is_disabled() else []
 
     @cached_property
     def external_views(self) -> List[Dict[str, Any]]:  # type: ignore[override]
-        """Airflow 3.1 and later: the console as a view, which the menu opens in a frame."""
+        """Airflow 3.1 and later: the console, which the menu opens in a frame."""
         from native_api.adapters.compat import web_server
 
-        return [_VIEW] if web_server.shows_views() and not _is_off() else []
+        return [_VIEW] if web_server.shows_views() and not _is_disabled() else []
 
 
 _TITLE = "Native API"
-#: Airflow's pages resolve the address against their base URL.
+#: Airflow's pages resolve the URL relative to their base URL.
 _VIEW = {"name": _TITLE, "href": "native_api/", "url_route": "native_api", "destination": "nav", "category": "admin"}
 
 
 def _menu_item(of_react: bool) -> Dict[str, Any]:
-    """Return the menu's link: an address below the base URL on Airflow 3, and on 2 the name of the route."""
+    """Return the menu item; its link is relative to the base URL on Airflow 3, and an endpoint on Airflow 2."""
     href = "native_api/" if of_react else "native_api.console"
     return {"name": _TITLE, "href": href, "category": "Admin"}
 
 
-def _is_off() -> bool:
-    """Return whether this Airflow cannot be served, or the configuration cannot be read."""
+def _is_disabled() -> bool:
+    """Return whether this version of Airflow is not supported, or an option is invalid, which is logged."""
     from native_api import settings
     from native_api.adapters.compat import refusal
 
     if refusal():
         return True
-    complaints = settings.complaints()
-    for complaint in complaints:
-        log.error("airflow-native-api stays switched off: %s", complaint)
-    return bool(complaints)
+    invalid_options = settings.invalid_options()
+    for message in invalid_options:
+        log.error("airflow-native-api is disabled: %s", message)
+    return bool(invalid_options)
 
 
 def _blueprints() -> List[Any]:
@@ -94,17 +94,17 @@ def _apps() -> List[Dict[str, Any]]:
 
     from native_api import settings
     from native_api.http.app import PREFIX, app, below
-    from native_api.http.disconnects import Watched
-    from native_api.http.request_body import BodiesFirst, Room
+    from native_api.http.disconnects import WatchDisconnects
+    from native_api.http.request_body import BodyQuota, ReceiveBodyFirst
 
-    small, room = app(), Room()
-    # Requests that wait for a job must not keep others from being answered.
+    small, room = app(), BodyQuota()
+    # Requests that wait for a job must leave threads for others.
     threads = 10 + settings.get("job_slots") + settings.get("job_queue")
     return [
         {
             "name": f"native_api at {prefix}",
             "url_prefix": prefix,
-            "app": Watched(BodiesFirst(WSGIMiddleware(below(prefix, small), workers=threads), room)),
+            "app": WatchDisconnects(ReceiveBodyFirst(WSGIMiddleware(below(prefix, small), workers=threads), room)),
         }
         for prefix in (PREFIX, settings.get("legacy_prefix"))
         if prefix

@@ -1,4 +1,4 @@
-"""The Python API: operations called and described, and arguments that are Python's own values."""
+"""The Python API: call and list operations, with Python's own values as arguments."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from native_api.uploads import Upload
 
 
 def call(name: str, arguments: Mapping[str, Any]) -> Dict[str, Any]:
-    """Run the operation for code in this process; see :func:`native_api.call`."""
+    """Run an operation for code in this process and return its result; see :func:`native_api.call`."""
     return dispatch.call(name, loadable(registry.get(name), arguments), caller=THIS_PROCESS).result
 
 
 def operations() -> List[Dict[str, Any]]:
-    """Return each operation by name: what it does, its effect, and its arguments as ``native_api.call`` takes them."""
+    """Return a description of each operation; see :func:`native_api.operations`."""
     return [
         {
             "name": operation.name,
@@ -53,10 +53,14 @@ def _arguments_of(operation: Operation) -> List[Dict[str, Any]]:
 
 def loadable(operation: Operation, given: Mapping[str, Any]) -> Dict[str, Any]:
     """
-    Return the arguments as the operation's schema loads them.
+    Return arguments in the form that the operation's schema loads.
 
-    A date is taken for its text, a path for its text, or for its file where the operation takes one, and an open file
-    for what is left to read of it. An argument whose name is a keyword of Python has another name besides.
+    A date becomes its ISO 8601 text. A path becomes its text, or its file if the operation takes one. An open file is
+    read from its position. ``in_background`` is another name of ``async``.
+
+    :param given: the arguments as :func:`native_api.call` takes them.
+    :raises Invalid: an argument is passed by both of its names, or a file for an argument that takes none.
+    :raises OSError: a file cannot be read.
     """
     fields = operation.request.fields
     names = {name: field.data_key or name for name, field in fields.items()}
@@ -86,7 +90,7 @@ def _upload(value: Any) -> Upload:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with dates and paths as JSON has them."""
+    """Return a value with dates and paths as text."""
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, PurePath):

@@ -1,4 +1,4 @@
-"""The registry: every operation with its name, schemas, access rule and effect."""
+"""The registry of operations: each has a name, schemas, an access rule and an effect."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from native_api.suggestions import nearest
 
 @dataclass
 class Context:
-    """What an operation works with: a session that is committed when it returns, and who asks for it."""
+    """The context of a call: the database session, which is committed when the operation returns, and the caller."""
 
     session: Any
     caller: Caller
     whole_lists: bool = False
     created: bool = False
     warnings: List[str] = field(default_factory=list)
-    #: Arguments that stand for others, or that the caller has left out: the id of a run, by the one that is stored.
+    #: Arguments that the operation has looked up, for example the run_id of a run that the caller names by its date.
     resolved_arguments: Dict[str, Any] = field(default_factory=dict)
-    #: Names of the things whose secrets the result has unmasked.
+    #: The names of variables or connections that the result has unmasked, for the audit log.
     disclosed: List[str] = field(default_factory=list)
-    #: Work that continues after the response: the operation that returns its state, and its arguments.
-    followed: Optional[Tuple[str, Dict[str, Any]]] = None
-    #: The operation's name, and its arguments as they are told: what is secret masked, and with what it resolves.
+    #: The operation, and its arguments, that returns the state of work that continues after the response.
+    state_call: Optional[Tuple[str, Dict[str, Any]]] = None
+    #: The name of the operation, and its arguments with secrets masked and with the resolved arguments.
     operation: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    #: Tells whether anybody waits for the answer still.
+    #: Returns whether the client has disconnected.
     client_is_gone: Callable[[], bool] = lambda: False
 
-    def follow(self, operation: str, **arguments: Any) -> None:
-        """Say that the work continues after the response, and which operation returns its state."""
-        self.followed = operation, arguments
+    def accept(self, operation: str, **arguments: Any) -> None:
+        """Declare that the work continues after the response, which is then 202 with the URL of its state."""
+        self.state_call = operation, arguments
 
 
 Function = Callable[..., Any]
@@ -47,7 +47,7 @@ Resolve = Callable[[Mapping[str, Any]], Dict[str, Any]]
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation, as every face sees it."""
+    """A registered operation; the fields are the parameters of :func:`operation`."""
 
     name: str
     function: Function
@@ -64,17 +64,17 @@ class Operation:
 
     @property
     def summary(self) -> str:
-        """The first line of the function's text."""
+        """The first line of the function's docstring."""
         return self.text.splitlines()[0]
 
     @property
     def text(self) -> str:
-        """The function's text, which is the operation's documentation."""
+        """The function's docstring, which is the documentation of the operation."""
         return inspect.getdoc(self.function) or ""
 
     @property
     def takes_file(self) -> bool:
-        """Whether it takes an uploaded file as such, which may be larger than what is read into memory."""
+        """Whether an argument is an uploaded file, which is not read into memory."""
         return any(field.metadata.get("upload") == "file" for field in self.request.fields.values())
 
 
@@ -97,19 +97,22 @@ def operation(
     example: Optional[Mapping[str, Any]] = None,
 ) -> Callable[[F], F]:
     """
-    Register the function below as an operation of its own name.
+    Register the decorated function as an operation with the same name.
 
-    :param request: the schema that loads the function's keyword arguments.
-    :param result: the schema that dumps what the function returns.
-    :param accepted: the schema that dumps what it returns where the work goes on after the answer.
-    :param access: the right that the caller needs, or the rights; None where any known caller will do.
+    The function takes the :class:`Context` and the loaded arguments as keyword arguments.
+
+    :param request: the schema that loads the arguments.
+    :param result: the schema that serializes what the function returns.
+    :param accepted: the schema of the response 202, when the work continues after the response.
+    :param access: the right or the rights that the caller needs; None if any authenticated caller can call it.
     :param effect: what the operation does.
-    :param tag: the noun of Airflow that it is about, as the OpenAPI document groups operations.
-    :param command: gives, of the loaded arguments, the words after ``airflow`` that do the same on the command line.
-    :param creates: it may create something; its context says then whether it did.
-    :param resolve: gives, of the loaded arguments, what they stand for; it is looked up before the function runs, so
-        that the audit log names it, and the function finds it in its context.
+    :param tag: the noun of Airflow by which the OpenAPI document groups operations.
+    :param command: returns, from the loaded arguments, the words after ``airflow`` of the equivalent command, or None.
+    :param creates: whether the operation can create something; it sets ``created`` of its context then.
+    :param resolve: returns, from the loaded arguments, others that are looked up before the function runs, for the
+        audit log and for the function: ``resolved_arguments`` of its context.
     :param example: arguments for the documentation and the contract tests.
+    :raises ValueError: the name is already registered.
     """
 
     def register(function: F) -> F:
@@ -128,9 +131,9 @@ def operation(
 
 def get(name: str) -> Operation:
     """
-    Return the operation *name*.
+    Return the operation with that name.
 
-    :raises OperationNotFound: nothing has that name.
+    :raises OperationNotFound: there is none.
     """
     if name in _OPERATIONS:
         return _OPERATIONS[name]
@@ -138,5 +141,5 @@ def get(name: str) -> Operation:
 
 
 def every() -> List[Operation]:
-    """Return all operations by name."""
+    """Return all operations, sorted by name."""
     return [_OPERATIONS[name] for name in sorted(_OPERATIONS)]

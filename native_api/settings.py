@@ -1,4 +1,4 @@
-"""Every option of this plugin, declared once: name, default and meaning, and how it is read."""
+"""The options of this plugin: their names, defaults, descriptions and types."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from native_api.adapters.compat import web_server
 from native_api.effects import Effect
 
 SECTION = "native_api"
-PEER_SECTION = "rest_api_plugin"
+LEGACY_SECTION = "rest_api_plugin"
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option of ``[native_api]``; *peer* options are read from ``[rest_api_plugin]`` too."""
+    """
+    An option of the section ``[native_api]``.
+
+    :param default: the default, as text.
+    :param help: the description in the documentation.
+    :param read: converts the text, or raises ValueError.
+    :param legacy: whether the section ``[rest_api_plugin]`` of airflow-rest-api-plugin is read, too.
+    :param is_secret: whether the value is masked and removed from jobs.
+    """
 
     name: str
     default: str
     help: str
     read: Callable[[str], Any] = str
-    peer: bool = False
+    legacy: bool = False
     is_secret: bool = False
 
     @property
@@ -249,14 +257,14 @@ OPTIONS: Dict[str, Option] = {
             "rest_api_plugin_expected_http_token",
             "",
             "Static token. Empty disables it. It is not an Airflow user.",
-            peer=True,
+            legacy=True,
             is_secret=True,
         ),
         Option(
             "rest_api_plugin_http_token_header_name",
             "rest_api_plugin_http_token",
             "Request header of the static token. Hyphens and underscores are equivalent.",
-            peer=True,
+            legacy=True,
         ),
         Option(
             "token_effects",
@@ -292,41 +300,44 @@ OPTIONS: Dict[str, Option] = {
 }
 
 
-class BadSetting(Exception):
-    """An option in airflow.cfg has a value that cannot be used."""
+class InvalidOption(Exception):
+    """An option has an invalid value."""
 
 
 def get(name: str) -> Any:
     """
-    Return the option *name*: as ``[native_api]`` has it, or ``[rest_api_plugin]`` for the peer's, or by default.
+    Return the value of an option, converted to its type.
 
-    :raises BadSetting: the configured value cannot be used.
+    It is read from ``[native_api]``, then for options of airflow-rest-api-plugin from ``[rest_api_plugin]``, as
+    Airflow reads options: from the environment, ``airflow.cfg``, a command or a secrets backend.
+
+    :raises InvalidOption: the configured value is invalid.
     """
     from airflow.configuration import conf
 
     option = OPTIONS[name]
     text: Optional[str] = conf.get(SECTION, name, fallback=None)
-    if text is None and option.peer:
-        text = conf.get(PEER_SECTION, name, fallback=None)
+    if text is None and option.legacy:
+        text = conf.get(LEGACY_SECTION, name, fallback=None)
     try:
         return option.read(option.default if text is None else text.strip())
     except ValueError as exc:
-        raise BadSetting(f"[{SECTION}] {name} = {text}: {exc}") from exc
+        raise InvalidOption(f"[{SECTION}] {name} = {text}: {exc}") from exc
 
 
 def secrets() -> List[Tuple[str, str]]:
-    """Return the options that are secret, by section and name."""
+    """Return the sections and names of the secret options."""
     found = [option for option in OPTIONS.values() if option.is_secret]
-    sections = {option: (SECTION, PEER_SECTION) if option.peer else (SECTION,) for option in found}
+    sections = {option: (SECTION, LEGACY_SECTION) if option.legacy else (SECTION,) for option in found}
     return [(section, option.name) for option in found for section in sections[option]]
 
 
-def complaints() -> List[str]:
-    """Return a sentence for each option whose value cannot be used."""
+def invalid_options() -> List[str]:
+    """Return a message for each option that has an invalid value."""
     found = []
     for name in OPTIONS:
         try:
             get(name)
-        except BadSetting as exc:
+        except InvalidOption as exc:
             found.append(str(exc))
     return found

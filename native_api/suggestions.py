@@ -1,4 +1,4 @@
-"""What somebody may have meant by a word that is none of those that are known."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import difflib
 import re
 from typing import Dict, Iterable, Iterator, Optional
 
-#: A longer word is none that was mistyped, and comparing takes the square of its length.
+#: A longer word gets no suggestion; the time of a comparison grows with the square of the length.
 LONGEST = 64
-#: How alike two words are at least, from 0 to 1.
+#: The minimum similarity of two words, from 0 to 1, as ``difflib`` defines it.
 _ALIKE = 0.75
 
 
 def nearest(word: str, known: Iterable[str]) -> Optional[str]:
-    """Return the known word that is most like another, whatever its hyphens, its case or the order of its parts."""
+    """Return the most similar known name, whatever its hyphens, case and order of parts, or None."""
     if len(word) > LONGEST:
         return None
     forms: Dict[str, str] = {}
@@ -26,8 +26,8 @@ def nearest(word: str, known: Iterable[str]) -> Optional[str]:
     return None
 
 
-def question(word: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that asks whether the nearest known word was meant, or nothing."""
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence, ``; did you mean '…'?``, with the most similar known name, or an empty text."""
     found = nearest(word, known)
     return f"; did you mean '{found}'?" if found else ""
 

@@ -7,11 +7,16 @@ import os
 import shutil
 from typing import IO
 
-_PIECE_BYTES = 65536
+_CHUNK_BYTES = 65536
 
 
 class Upload:
-    """A file, on disk where it is large; *filename* is what its sender calls it, and nothing to be trusted."""
+    """
+    An uploaded file, which is on disk if it is large.
+
+    :param stream: the content, which can be read and rewound.
+    :param filename: the name from the client, which is not validated.
+    """
 
     def __init__(self, stream: IO[bytes], filename: str = "") -> None:
         self._stream = stream
@@ -19,25 +24,25 @@ class Upload:
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
-        # Before Python 3.11 the seek of a spooled file returns nothing.
+        """The size in bytes."""
+        # Before Python 3.11 seek() of a spooled file returns None.
         self._stream.seek(0, os.SEEK_END)
         return self._stream.tell()
 
     def content(self) -> bytes:
-        """Return all of it."""
+        """Return the content."""
         self._stream.seek(0)
         return self._stream.read()
 
     def checksum(self) -> str:
-        """Return the SHA-256 of it."""
+        """Return the SHA-256 checksum of the content, in hexadecimal."""
         self._stream.seek(0)
         digest = hashlib.sha256()
-        for piece in iter(lambda: self._stream.read(_PIECE_BYTES), b""):
-            digest.update(piece)
+        for chunk in iter(lambda: self._stream.read(_CHUNK_BYTES), b""):
+            digest.update(chunk)
         return digest.hexdigest()
 
     def copy_to(self, target: IO[bytes]) -> None:
-        """Write all of it to *target*."""
+        """Write the content to an open file."""
         self._stream.seek(0)
-        shutil.copyfileobj(self._stream, target, _PIECE_BYTES)
+        shutil.copyfileobj(self._stream, target, _CHUNK_BYTES)

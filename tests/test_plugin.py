@@ -72,7 +72,7 @@ def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> N
         assert plugin.flask_blueprints == plugin.fastapi_apps == []
         assert plugin.appbuilder_menu_items == plugin.external_views == []
     assert [record.getMessage() for record in caplog.records if record.name.startswith("native_api")] == [
-        "airflow-native-api needs Apache Airflow 2.7 or newer and found 2.6; it stays switched off."
+        "airflow-native-api needs Apache Airflow 2.7 or newer and found 2.6; it is disabled."
     ]
 
 

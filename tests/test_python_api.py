@@ -129,7 +129,7 @@ def test_the_arguments_of_a_job_load_again(airflow: Any) -> None:
     for operation in registry.every():
         if "in_background" in operation.request.fields:
             shown = json.loads(
-                json.dumps(dispatch._as_asked(operation, dispatch.load(operation, operation.example)), default=str)
+                json.dumps(dispatch._by_data_key(operation, dispatch.load(operation, operation.example)), default=str)
             )
             assert "in_background" not in shown
             dispatch.load(operation, shown)

@@ -22,9 +22,9 @@ def words() -> Set[str]:
     return set(re.findall(r"``([^`]+)``", text))
 
 
-def test_every_effect_and_switch(words: Set[str]) -> None:
+def test_every_effect_and_option(words: Set[str]) -> None:
     assert {effect.value for effect in Effect} <= words
-    assert {effect.switch for effect in Effect if effect.switch} <= words
+    assert {effect.option for effect in Effect if effect.option} <= words
 
 
 def test_no_option_that_is_none(words: Set[str]) -> None:

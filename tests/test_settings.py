@@ -65,7 +65,7 @@ def test_a_bad_value_leaves_airflow_running(airflow: Any, monkeypatch: Any, capl
         plugin = NativeApiPlugin()
         assert plugin.flask_blueprints == plugin.fastapi_apps == []
     assert f"[native_api] {name} = {value}" in caplog.text
-    with pytest.raises(settings.BadSetting):
+    with pytest.raises(settings.InvalidOption):
         settings.get(name)
 
 
@@ -94,5 +94,5 @@ def test_seconds_may_be_less_than_one(airflow: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{name.upper()}", "7")
         assert repr(settings.get(name)) == "7"
         monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{name.upper()}", "0")
-        with pytest.raises(settings.BadSetting, match="more than 0"):
+        with pytest.raises(settings.InvalidOption, match="more than 0"):
             settings.get(name)

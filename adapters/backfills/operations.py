@@ -117,7 +117,7 @@ def _begun(context: Context, plan: Plan, found: Any) -> Dict[str, Any]:
     waits = dag_waits(plan.dag_model)
     if waits and not found.local and not plan.mark_success:
         context.warnings.append(waits)
-    context.follow("backfill_state", backfill_id=found.backfill_id)
+    context.accept("backfill_state", backfill_id=found.backfill_id)
     return {**plan.shown(), "backfill_id": found.backfill_id}
 
 
@@ -160,14 +160,14 @@ def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
     job_id = new_id()
     found = airflow().backfills.create(context.session, plan, context.caller.name, job_id)
     answer = _begun(context, plan, found)
-    followed = context.followed
+    state_call = context.state_call
     try:
         sandbox.run(context, _job(plan, found), in_background=True)
     except NativeApiError:
         airflow().backfills.fail_without_runs(context.session, found.backfill_id)
         context.session.commit()
         raise
-    context.followed = followed
+    context.state_call = state_call
     return answer
 
 

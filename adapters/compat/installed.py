@@ -31,7 +31,7 @@ def refusal() -> Optional[str]:
     if version() >= FLOOR:
         return None
     floor, found = (".".join(map(str, numbers)) for numbers in (FLOOR, version()))
-    return f"airflow-native-api needs Apache Airflow {floor} or newer and found {found}; it stays switched off."
+    return f"airflow-native-api needs Apache Airflow {floor} or newer and found {found}; it is disabled."
 
 
 def chosen_by(choice: Callable[[], Airflow]) -> None:

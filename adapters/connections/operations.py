@@ -231,7 +231,7 @@ def _wherever(context: Context, conn_id: str) -> Any:
     from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
     from airflow.models.connection import Connection as AirflowConnection
 
-    if not context.caller.asks_secrets_backends(conn_id):
+    if not context.caller.reads_secrets_backends(conn_id):
         return None
     team = airflow().rights.team_of(_stored(context.session, conn_id))
     try:

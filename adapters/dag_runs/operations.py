@@ -29,7 +29,7 @@ from native_api.effects import Effect
 from native_api.errors import DagHasImportErrors, DagRunExists, Invalid
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
-from native_api.suggestions import question
+from native_api.suggestions import suggestion
 
 #: Values of order_by, in addition to the order of creation.
 ORDER = ("logical_date", "run_id", "dag_id", "start_date", "end_date")
@@ -257,8 +257,8 @@ def known(name: str, words: List[str], enum: Any) -> List[Any]:
     unknown = sorted(set(words) - {member.value for member in enum})
     if unknown:
         values = [member.value for member in enum]
-        meant = question(unknown[0], values) or "."
-        raise Invalid({name: [f"Airflow has no {', '.join(unknown)}; the values are {', '.join(values)}{meant}"]})
+        hint = suggestion(unknown[0], values) or "."
+        raise Invalid({name: [f"Airflow has no {', '.join(unknown)}; the values are {', '.join(values)}{hint}"]})
     return words
 
 

@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from marshmallow import fields, validate
 
-from native_api.suggestions import question
+from native_api.suggestions import suggestion
 
 #: The longest texts of each kind, in characters: Airflow's columns of ids, what a file system takes for a path, and
 #: what is enough for a pattern, and for a word on a command line.
@@ -23,7 +23,7 @@ class OneOf(validate.OneOf):
     """One of several words; the error for another names the nearest."""
 
     def _format_error(self, value: Any) -> str:
-        return super()._format_error(value).rstrip(".") + (question(str(value), map(str, self.choices)) or ".")
+        return super()._format_error(value).rstrip(".") + (suggestion(str(value), map(str, self.choices)) or ".")
 
 
 class Text(fields.String):

@@ -118,7 +118,7 @@ def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool
     with closing(client.begin(request, job.needs_execution_api)) as running_job:
         message = running_job.next() if in_background else _wait(running_job, context, outlive)
     if message["state"] in ("queued", "in_background"):
-        context.follow("job_state", job_id=job.job_id)
+        context.accept("job_state", job_id=job.job_id)
         return None
     ended = job_outcome(message, request["facts"], in_background=in_background)
     if isinstance(ended.error, TooManyJobs):

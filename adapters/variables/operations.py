@@ -215,7 +215,7 @@ def _value(context: Context, key: str, stored: Any) -> Optional[str]:
     """Return the value of the variable as text, None if it does not exist."""
     from airflow.models.variable import Variable as AirflowVariable
 
-    if not context.caller.asks_secrets_backends(key):
+    if not context.caller.reads_secrets_backends(key):
         return None if stored is None else decrypted(stored)
     try:
         text: str = AirflowVariable.get(key, **airflow().rights.team_of(stored))

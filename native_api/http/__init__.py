@@ -1,1 +1,1 @@
-"""The ways in over HTTP. A face translates; it knows neither Airflow nor what an operation does."""
+"""The HTTP interfaces. They translate requests and responses; operations and Airflow are called by ``dispatch``."""

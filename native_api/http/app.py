@@ -1,4 +1,4 @@
-"""Where the faces are mounted: the routes of the one blueprint, and the small app that carries it on Airflow 3."""
+"""The routes of the blueprint, and the Flask app that has it on Airflow 3."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREFIX = "/native_api"
 
 
 def blueprint() -> Blueprint:
-    """Return the blueprint with every route, named by its full path on both generations of Airflow."""
+    """Return the blueprint with all routes, whose rules are full paths."""
     routes = Blueprint("native_api", __name__)
     routes.record_once(_exempt_from_csrf)
     routes.after_request(_save_no_session)
@@ -43,9 +43,9 @@ def blueprint() -> Blueprint:
 
 def _add(routes: Blueprint, rule: str, view: Callable[..., Response], endpoint: str) -> None:
     """
-    Have *view* answer every method, those that no standard knows included; a slash at the end makes no difference.
+    Add a route for every HTTP method, with and without a trailing slash.
 
-    Flask's own rules are of the methods that they name, and all others get a page of Flask's.
+    A route of Flask's has a list of methods, and Flask returns an HTML page for all others.
     """
 
     def add(state: BlueprintSetupState) -> None:
@@ -57,7 +57,7 @@ def _add(routes: Blueprint, rule: str, view: Callable[..., Response], endpoint: 
 
 
 def _add_rest(routes: Blueprint, prefix: str, shape: Callable[[NativeApiError], Response]) -> None:
-    """Return 404, in the shape of the API, for every other path below *prefix*."""
+    """Add a route for all other paths below *prefix*, which returns 404 in the format of the API."""
 
     @in_shape(shape)
     def nothing(rest: str) -> Response:
@@ -77,29 +77,33 @@ def _openapi() -> Response:
 
 
 def _exempt_from_csrf(state: Any) -> None:
-    # Airflow 2 checks its token on every POST. We check it where a browser may have sent the credential by itself,
-    # and let programs through (credentials.require_intent).
+    # Airflow 2 requires its CSRF token for every POST; credentials.require_intent only if a browser can have sent the
+    # credential automatically.
     csrf = state.app.extensions.get("csrf")
     if csrf is not None:
         csrf.exempt(state.blueprint)
 
 
 def _save_no_session(response: Response) -> Response:
-    """Leave the login session as it is: Airflow 2 would write its row at each request, which it spares its own API."""
+    """Do not save the login session: Airflow 2 would write its row at each request, which its own API avoids, too."""
     if not g.get("native_api_keeps_session") and not isinstance(session, NullSession):
         request_ctx.session = NullSession()  # type: ignore[misc]
     return response
 
 
 def app() -> Flask:
-    """Return an app with nothing but the blueprint, for an Airflow whose own web app is no Flask app."""
+    """Return a Flask app with only the blueprint, for Airflow 3, whose web server is not Flask."""
     small = Flask("native_api")
     small.register_blueprint(blueprint())
     return small
 
 
 def below(prefix: str, wsgi_app: Callable[..., Any]) -> Callable[..., Any]:
-    """Return *wsgi_app* with the full path: a mount moves its prefix from the path to the script name."""
+    """
+    Return a WSGI app that calls *wsgi_app* with the full path.
+
+    :param prefix: where the app is mounted, which moves the prefix from the path to the script name.
+    """
 
     def full_path(environ: Any, start_response: Any) -> Any:
         environ.update(request_body.environment(environ["asgi.scope"]))

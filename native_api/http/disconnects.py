@@ -1,4 +1,4 @@
-"""Whether the client of a request waits for its answer still: a job ends with the client that it is for."""
+"""Whether the client of a request has disconnected: a job that it waits for is cancelled then."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 
 _KEY = "native_api.client"
-#: Where WSGI servers have the connection of a request: gunicorn, and the server that Airflow 2 has for debugging.
+#: The keys of the socket in the WSGI environment: of gunicorn, and of the debug server of Airflow 2.
 _CONNECTIONS = ("gunicorn.socket", "werkzeug.socket")
-#: What a connection shows whose other end is closed; Linux alone shows it for one that is closed halfway.
+#: The poll events of a closed connection; only Linux reports one that is half closed.
 _CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
 def client_is_gone(request: Request) -> Callable[[], bool]:
-    """Return what tells whether the client has hung up; to be asked once the body is read."""
+    """Return a function that returns whether the client has disconnected; call it after the body is read."""
     client: Optional[_Client] = request.environ.get("asgi.scope", {}).get(_KEY)
     if client is not None:
         return client.is_gone
@@ -36,8 +36,8 @@ def _is_closed(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-class Watched:
-    """An ASGI application whose requests can be asked for their client."""
+class WatchDisconnects:
+    """ASGI middleware for :func:`client_is_gone`."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
@@ -51,7 +51,7 @@ class Watched:
 
 
 class _Client:
-    """The client of a request, asked from the thread that answers it."""
+    """The client of a request in the event loop, used by the thread of the request."""
 
     def __init__(self, receive: _Receive) -> None:
         self._receive, self._loop = receive, asyncio.get_running_loop()
@@ -63,7 +63,7 @@ class _Client:
         return self._gone.done()
 
     async def _leave(self) -> None:
-        # What is left of a body that nobody reads comes before.
+        # The rest of an unread body comes first.
         while (await self._receive())["type"] != "http.disconnect":
             pass
 

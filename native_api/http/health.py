@@ -1,4 +1,4 @@
-"""Whether the plugin works, for load balancers: anybody may ask, so the response says no more than that."""
+"""The health of the plugin, for load balancers. It needs no authentication, so the response has no details."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from native_api.errors import MethodNotAllowed
 from native_api.http import typed
 from native_api.http.responses import in_shape, json_response
 
-#: How long a result counts, in seconds: whoever asks more often costs the database nothing.
+#: Seconds for which a result is cached, so that frequent requests do not query the database.
 KEPT_SECONDS = 1.0
-#: How long the database may take, in seconds.
+#: The timeout of the database query, in seconds.
 LIMIT_SECONDS = 2.0
 
 
 class Check:
     """
-    A check that one thread makes at a time, whose result is kept for a moment.
+    A check whose result is cached, and which runs in one thread at a time.
 
-    Whoever asks while it is made gets the last result, so that no more than one request waits for it.
+    While it runs, other requests get the last result, so that at most one request waits.
+
+    :param check: returns whether it passes.
     """
 
     def __init__(self, check: Callable[[], bool]) -> None:
@@ -34,7 +36,7 @@ class Check:
         self._since = 0.0
 
     def passes(self) -> bool:
-        """Return the result; a check that takes longer than the limit has failed."""
+        """Return whether the check passes; one that exceeds the timeout fails."""
         with self._lock:
             thread, is_new = self._thread, False
             if thread is None or not thread.is_alive():
@@ -75,7 +77,7 @@ database = Check(_reaches_database)
 
 @in_shape(typed.problem)
 def health() -> Response:
-    """Return ``ok`` or ``unhealthy``."""
+    """Return 200 and ``ok``, or 503 and ``unhealthy``."""
     if request.method not in ("GET", "HEAD"):
         raise MethodNotAllowed("health", "GET")
     if database.passes():

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the registry: the same on every Airflow, with every marshmallow and apispec."""
+"""The OpenAPI document, which is generated from the registry; it is the same with every version of Airflow."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ PROBLEM = {
 }
 
 
-#: The response of each operation to its example; ``pytest tests/test_contract.py --write-examples`` writes them.
+#: The response of each operation to its example. ``pytest tests/test_contract.py --write-examples`` writes them.
 EXAMPLES: Dict[str, Any] = json.loads(Path(__file__).with_name("response_examples.json").read_text(encoding="utf-8"))
 
-#: What a response of each status may look like.
+#: An example of an error of each status.
 ERRORS: Dict[int, errors.NativeApiError] = {
     error.status: error
     for error in (
@@ -59,12 +59,12 @@ ERRORS: Dict[int, errors.NativeApiError] = {
     )
 }
 
-#: Those of every operation, of those that name something, and of those that have a body.
+#: The statuses of errors of every operation, of those with a required argument, and of those with a body.
 ALWAYS, NAMING, WITH_BODY = (401, 403, 406, 500, 501, 503), (404,), (400, 404, 408, 409, 413, 415)
 
 
 def document(base_path: str = "") -> Dict[str, Any]:
-    """Return the document for a server below *base_path*."""
+    """Return the OpenAPI document; *base_path* is the path of Airflow's base URL."""
     spec = APISpec(
         title="airflow-native-api",
         version=__version__,
@@ -154,7 +154,7 @@ def _forms(operation: Operation) -> str:
 
 
 def _statuses(operation: Operation) -> List[int]:
-    """Return the statuses that an error of the operation may have; ``default`` is for those that no rule foretells."""
+    """Return the statuses of the operation's errors; the response ``default`` covers any other."""
     statuses: Set[int] = set(ALWAYS)
     if operation.request.fields:
         statuses.add(422)
@@ -179,7 +179,7 @@ def _error(status: int, error: errors.NativeApiError) -> Dict[str, Any]:
 
 
 def _responses(operation: Operation) -> Dict[str, Any]:
-    """Describe the responses that succeed, each with an example."""
+    """Return the successful responses, each with an example."""
     result = _json(operation.result, EXAMPLES.get(operation.name))
     responses = {"200": {"description": "The result.", "content": result}}
     if operation.creates:
@@ -191,7 +191,7 @@ def _responses(operation: Operation) -> Dict[str, Any]:
 
 
 def _accepted_example(operation: Operation) -> Dict[str, Any]:
-    """Return an example of what an operation responds while its work continues."""
+    """Return an example of the response 202."""
     if operation.accepted is not None and "backfill_id" in operation.accepted.fields:
         url = "/native_api/v1/backfill_state?backfill_id=1"
         return {**EXAMPLES[operation.name], "dry_run": False, "backfill_id": 1, "url": url}
@@ -201,9 +201,9 @@ def _accepted_example(operation: Operation) -> Dict[str, Any]:
 
 def _body(operation: Operation, spec: APISpec) -> Dict[str, Any]:
     """
-    Describe the request's body: JSON, or a form where an argument is a whole file.
+    Return the content of the request body: JSON, or a form if an argument is a file.
 
-    There is one, since generators of clients stumble over several; the description has the others in words.
+    Only one media type is declared, since client generators do not support several; the description names the others.
     """
     if not _files(operation):
         body = _json(operation.request)
@@ -221,12 +221,12 @@ def _body(operation: Operation, spec: APISpec) -> Dict[str, Any]:
 
 
 def _files(operation: Operation) -> List[str]:
-    """Return the arguments that are whole files."""
+    """Return the arguments that are files."""
     return [name for name, field in operation.request.fields.items() if field.metadata.get("upload") == "file"]
 
 
 def _plain(node: Any) -> Any:
-    """Return *node* as every marshmallow and apispec would have it, in what OpenAPI's own regular expressions have."""
+    """Return *node* without what depends on the versions of marshmallow and apispec, with ECMA-262 patterns."""
     if isinstance(node, list):
         return [_plain(child) for child in node]
     if not isinstance(node, dict):
@@ -238,7 +238,7 @@ def _plain(node: Any) -> Any:
     }
     if isinstance(plain.get("pattern"), str):
         plain["pattern"] = _pattern(plain["pattern"])
-    # marshmallow 3.13 and apispec 5 keep no order.
+    # marshmallow 3.13 and apispec 5 do not preserve the order.
     if isinstance(plain.get("parameters"), list):
         plain["parameters"].sort(key=lambda parameter: str(parameter["name"]))
     if isinstance(plain.get("required"), list):
@@ -251,16 +251,16 @@ def _plain(node: Any) -> Any:
 
 def _pattern(pattern: str) -> str:
     r"""
-    Return the pattern of Python as one of ECMA-262, which may match anywhere, has no ``\\Z``, and sees UTF-16.
+    Return a regular expression of Python as one of ECMA-262, which is not anchored, has no ``\\Z``, and sees UTF-16.
 
-    Half a surrogate pair, which some of ours refuse, is half of every emoji there.
+    Surrogates are removed from it: each emoji consists of two of them in UTF-16.
     """
     translated = pattern.replace("\\ud800-\\udfff", "").replace("\\0", "\\x00").replace("\\Z", "$")
     return f"^(?:{translated})" if "|" in translated else f"^{translated}"
 
 
 def _give_examples(operation: Operation, whole: Dict[str, Any]) -> None:
-    """Add an example to each argument: that of the operation, of another operation, or of its type."""
+    """Add an example to each argument: from the operation's example, from another operation's, or by type."""
     (described,) = whole["paths"][f"/{operation.name}"].values()
     for parameter in described.get("parameters", ()):
         parameter["example"] = _example(operation, parameter["name"], parameter["schema"])
@@ -286,7 +286,7 @@ def _example(operation: Operation, name: str, schema: Mapping[str, Any]) -> Any:
     return _OF_TYPE.get(str(schema.get("format") or schema.get("type")), "example") if found is None else found
 
 
-#: Examples of arguments that no operation's example has, by format or type.
+#: Examples, by format or type, of arguments that are in no operation's example.
 _OF_TYPE = {
     "date-time": "2026-11-01T00:00:00+00:00",
     "integer": 1,
@@ -298,7 +298,7 @@ _OF_TYPE = {
 
 
 def _close_requests(whole: Dict[str, Any]) -> None:
-    """Say of the bodies of requests that they may have no other arguments; responses may have more in time."""
+    """Forbid additional properties in request bodies, but not in responses, which later versions can extend."""
     schemas = whole["components"]["schemas"]
     for path in whole["paths"].values():
         for described in path.values():

@@ -1,10 +1,9 @@
 """
-Request bodies on Airflow 3, where Airflow's server is ASGI and our app is WSGI.
+Receive request bodies on Airflow 3, whose web server is ASGI, for a WSGI app.
 
-a2wsgi gives a WSGI app a stream that waits for the client, in one of few threads: a client that sends nothing would
-hold it. So the app is asked first without the body. It refuses the request, or says whose body it takes and how much
-of it; the body is received in the event loop, within bounds and to the disk where it is large, and the app is asked
-again with all of it.
+a2wsgi runs the app in one of few threads, where reading the body blocks: a slow client would occupy the thread. So the
+app is called without the body first. It refuses the request, or raises :class:`BodyRequired`. Then the body is received
+in the event loop, within limits and on disk if it is large, and the app is called again with the complete body.
 """
 
 from __future__ import annotations
@@ -25,116 +24,116 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
-#: Where the scope of a request has its body.
+#: The key of the :class:`Body` in the scope and in the WSGI environment.
 KEY = "native_api.body"
-#: What of a body is kept in memory; what is larger goes to disk.
+#: A larger body is stored on disk, in bytes.
 MEMORY_BYTES = 65536
-#: How much a client that was refused may still send, and how long, before its connection is closed: one that is cut off
-#: while it sends would not see why.
+#: The bytes, and the seconds, for which the body of a refused request is read before the connection is closed. A client
+#: whose connection closes while it sends does not see the response.
 LINGER_BYTES = 2**26
 LINGER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How large a body may be, and the option that says so."""
+    """The maximum size of a body, and the option that sets it."""
 
     bytes: int
     option: str
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Whose body is taken, and how much of it."""
+class BodyRequest:
+    """The caller whose body the app wants to receive, and its maximum size."""
 
     caller: str
     limit: Limit
 
 
-class BodyWanted(Exception):
-    """The app takes the body, which is not here yet."""
+class BodyRequired(Exception):
+    """The app needs the body, which has not been received."""
 
 
 @dataclass
 class Body:
     """
-    The body of a request, between the event loop that receives it and the thread that reads it.
+    The body of a request, shared by the event loop, which receives it, and the thread of the app.
 
-    *length* is what the client announced, None for a body in chunks. What is *wanted* of it the app says, when it is
-    asked first; then there is a *file*, or an *error*.
+    *length* is the Content-Length, None for a chunked body. The app sets *requested* when it is called first; when it
+    is called again there is a *file* or an *error*.
     """
 
     length: Optional[int]
-    wanted: Optional[Wanted] = None
+    requested: Optional[BodyRequest] = None
     file: Optional[IO[bytes]] = None
     size: int = 0
     error: Optional[Exception] = None
     is_refused: bool = False
 
     @property
-    def is_here(self) -> bool:
-        """Whether there is nothing to wait for."""
+    def is_received(self) -> bool:
+        """Whether the body is empty or was received."""
         return self.length == 0 or self.file is not None
 
     @property
-    def stays_unread(self) -> bool:
-        """Whether the client may still be sending when it gets its answer."""
-        if self.is_here and self.error is None:
+    def is_unread(self) -> bool:
+        """Whether the client can still be sending when the response is sent."""
+        if self.is_received and self.error is None:
             return False
         return self.is_refused or self.error is not None or self.length is None or self.length > MEMORY_BYTES
 
 
-class Room:
-    """The bodies that are being received, and each caller's part of them; used in one event loop, so without a lock."""
+class BodyQuota:
+    """The limits of the bodies that are being received, of all callers and of each; it is used in one event loop."""
 
     def __init__(self) -> None:
         self._bodies: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
 
     @contextlib.contextmanager
-    def place(self, caller: str) -> Iterator[Callable[[int], None]]:
+    def receiving(self, caller: str) -> Iterator[Callable[[int], None]]:
         """
-        Count a body of the caller's; what is given is called with the size of each piece of it.
+        Count a body; the context manager returns a function that is called with the size of each chunk.
 
-        :raises TooManyBodies: there are as many as may be, or the caller has half of that.
+        :raises TooManyBodies: the number or the total size is at its maximum, or at half of that for this caller.
         """
-        self._require(self._bodies, caller, 1, settings.get("bodies"), "bodies")
+        self._require_room(self._bodies, caller, 1, settings.get("bodies"), "bodies")
         own = 0
 
-        def grow(size: int) -> None:
+        def add_bytes(size: int) -> None:
             nonlocal own
-            # Any file that may be deployed fits, also beside one of somebody else.
+            # The largest DAG file always fits, and one of another caller, too.
             most = max(settings.get("bodies_bytes"), 2 * largest_upload().bytes)
-            self._require(self._bytes, caller, size, most, "bodies_bytes")
+            self._require_room(self._bytes, caller, size, most, "bodies_bytes")
             self._bytes[caller] += size
             own += size
 
         self._bodies[caller] += 1
         try:
-            yield grow
+            yield add_bytes
         finally:
-            self._forget(self._bodies, caller, 1)
-            self._forget(self._bytes, caller, own)
+            self._subtract(self._bodies, caller, 1)
+            self._subtract(self._bytes, caller, own)
 
-    def _require(self, counted: Counter[str], caller: str, more: int, most: int, option: str) -> None:
+    def _require_room(self, counted: Counter[str], caller: str, more: int, most: int, option: str) -> None:
         if sum(counted.values()) + more > most or counted[caller] + more > most // 2:
             raise TooManyBodies(f"[native_api] {option}")
 
-    def _forget(self, counted: Counter[str], caller: str, count: int) -> None:
+    def _subtract(self, counted: Counter[str], caller: str, count: int) -> None:
         counted[caller] -= count
         if not counted[caller]:
             del counted[caller]
 
 
 def largest_upload() -> Limit:
-    """Return how large a body may be that has a DAG file in it, and what belongs to a form besides."""
+    """Return the maximum size of a body with a DAG file, which includes the other fields of the form."""
     return Limit(settings.get("upload_bytes") + MEMORY_BYTES, "[native_api] upload_bytes")
 
 
-class BodiesFirst:
-    """An ASGI app that has *app*, a WSGI app in a2wsgi, read no body that is not here as a whole."""
+class ReceiveBodyFirst:
+    """ASGI middleware for a WSGI app in a2wsgi, which receives each body completely before the app reads it."""
 
-    def __init__(self, app: App, room: Room) -> None:
+    def __init__(self, app: App, room: BodyQuota) -> None:
         self._app = app
         self._room = room
 
@@ -143,40 +142,43 @@ class BodiesFirst:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = Body(_announced(scope["headers"]))
+        body = Body(_content_length(scope["headers"]))
         scope[KEY] = body
-        answer = _Answer(scope, body, receive, send)
-        await self._app(scope, _nothing, answer.send_unless_wanted)
-        if body.wanted is None:
+        sender = _Sender(scope, body, receive, send)
+        await self._app(scope, _receive_nothing, sender.send_unless_required)
+        if body.requested is None:
             return
         with contextlib.ExitStack() as stack:
             try:
                 body.file = stack.enter_context(tempfile.SpooledTemporaryFile(MEMORY_BYTES))
-                grow = stack.enter_context(self._room.place(body.wanted.caller))
-                await _receive(body, body.wanted.limit, body.file, grow, receive)
+                add_bytes = stack.enter_context(self._room.receiving(body.requested.caller))
+                await _receive(body, body.requested.limit, body.file, add_bytes, receive)
             except (NativeApiError, OSError) as exc:
                 body.error = exc
-            await self._app(scope, _nothing, answer.send)
+            await self._app(scope, _receive_nothing, sender.send)
 
 
-async def _nothing() -> Message:
-    """Stand for a client that sends nothing more: whatever reads it must not wait."""
+async def _receive_nothing() -> Message:
+    """Report the client as disconnected, so that reading the body never blocks."""
     return {"type": "http.disconnect"}
 
 
-def _announced(headers: List[Tuple[bytes, bytes]]) -> Optional[int]:
-    """Return how long the client says that the body is, None where it comes in chunks."""
+def _content_length(headers: List[Tuple[bytes, bytes]]) -> Optional[int]:
+    """Return the Content-Length, None for a chunked body."""
     values = dict(headers)
     if b"transfer-encoding" in values:
         return None
     return int(values.get(b"content-length", b"0"))
 
 
-async def _receive(body: Body, limit: Limit, file: IO[bytes], grow: Callable[[int], None], receive: Receive) -> None:
+async def _receive(
+    body: Body, limit: Limit, file: IO[bytes], add_bytes: Callable[[int], None], receive: Receive
+) -> None:
     """
-    Write the body to the file.
+    Receive a body and write it to a file.
 
-    :raises NativeApiError: it is too large, too slow or not complete, or there is no room for it.
+    :param add_bytes: called with the size of each chunk; raises :class:`TooManyBodies`.
+    :raises NativeApiError: the body is too large, too slow or incomplete, or the total size is at its maximum.
     """
     loop = asyncio.get_running_loop()
     seconds = settings.get("body_seconds")
@@ -189,23 +191,23 @@ async def _receive(body: Body, limit: Limit, file: IO[bytes], grow: Callable[[in
             raise BodyTooSlow(seconds, "[native_api] body_seconds") from exc
         if message["type"] != "http.request":
             raise BodyCutOff()
-        piece = message.get("body", b"")
-        body.size += len(piece)
+        chunk = message.get("body", b"")
+        body.size += len(chunk)
         if body.size > limit.bytes:
             raise BodyTooLarge(limit.bytes, limit.option)
-        grow(len(piece))
+        add_bytes(len(chunk))
         if body.size > MEMORY_BYTES:
-            await loop.run_in_executor(None, file.write, piece)
+            await loop.run_in_executor(None, file.write, chunk)
         else:
-            file.write(piece)
+            file.write(chunk)
         more = message.get("more_body", False)
     if body.length not in (None, body.size):
         raise BodyCutOff()
     file.seek(0)
 
 
-class _Answer:
-    """What goes to the client; a connection is closed over which the rest of a body would come that nobody reads."""
+class _Sender:
+    """Sends the response; it closes the connection if the body is unread."""
 
     def __init__(self, scope: Mapping[str, Any], body: Body, receive: Receive, send: Send) -> None:
         self._is_http1 = scope.get("http_version", "1.1").startswith("1")
@@ -214,15 +216,15 @@ class _Answer:
         self._send = send
         self._closes = False
 
-    async def send_unless_wanted(self, message: Message) -> None:
-        """Send the message, unless it is the app's wish for the body."""
-        if self._body.wanted is None:
+    async def send_unless_required(self, message: Message) -> None:
+        """Send a message, unless it belongs to the response of :class:`BodyRequired`."""
+        if self._body.requested is None:
             await self.send(message)
 
     async def send(self, message: Message) -> None:
-        """Send the message."""
+        """Send a message of the response."""
         if message["type"] == "http.response.start":
-            self._closes = self._is_http1 and self._body.stays_unread
+            self._closes = self._is_http1 and self._body.is_unread
             if self._closes:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
         elif self._closes and not message.get("more_body", False):
@@ -230,7 +232,7 @@ class _Answer:
         await self._send(message)
 
     async def _linger(self) -> None:
-        """Read on for a little while, with the answer on its way and for its last message."""
+        """Read the rest of the body for a while before the last message of the response."""
         left = LINGER_BYTES
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LINGER_SECONDS
@@ -245,13 +247,13 @@ class _Answer:
 
 
 def environment(scope: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return what the WSGI environment of a request has of its body: all of it, or nothing."""
+    """Return the entries of the WSGI environment for a complete body, or for an empty one."""
     body: Body = scope[KEY]
     is_whole = body.file is not None and body.error is None
     return {
         KEY: body,
         "wsgi.input": body.file if is_whole else io.BytesIO(),
-        # Without this a body that came in chunks counts as none.
+        # Otherwise werkzeug ignores a chunked body.
         "wsgi.input_terminated": True,
         "CONTENT_LENGTH": str(body.size) if is_whole else "0",
     }

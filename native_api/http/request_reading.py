@@ -1,4 +1,4 @@
-"""How a request is read: what a client should have quoted is quoted, and no body but whole and within its limit."""
+"""Read a request: quote its query string, and receive its complete body within the limits."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from native_api.http.request_body import Limit
 from native_api.permissions import Caller
 from native_api.registry import Operation
 
-_PIECE_BYTES = 65536
-#: How long a client that was refused may go on sending before its connection is closed, and how long it may be silent.
+_CHUNK_BYTES = 65536
+#: Seconds for which the body of a refused request is read before the connection is closed, and without data at most.
 _LINGER_SECONDS = 1.0
 _SILENT_SECONDS = 0.1
-#: Where the environment of a request has its body, once it is here as a whole.
+#: The key of the received body in the WSGI environment.
 _RECEIVED = "native_api.received"
-#: Werkzeug's limit of the parts of a form.
+#: The maximum number of fields of a form, which is werkzeug's default for multipart forms.
 _PARTS = 1000
 
 
 def quote_query() -> None:
-    """Quote the bytes of the query string that the client should have quoted."""
+    """Quote the bytes of the query string that the client has not quoted."""
     request.query_string = quote(request.query_string, safe=string.printable).encode()
 
 
 def receive_body(identity: Identity, operation: Optional[Operation] = None) -> None:
     """
-    Have the body of the request here, as a whole, where the caller meant to send it.
+    Receive the complete body of the request, after proof that a page of Airflow sent it where that is required.
 
-    :param operation: what the request is for, where that is known without the body.
-    :raises native_api.errors.NativeApiError: it is too large, too slow or not complete, or a page of another site may
-        have sent it.
+    :param operation: the operation, if it is known without the body.
+    :raises BodyRequired: Airflow 3: the event loop receives the body and calls the app again.
+    :raises native_api.errors.NativeApiError: the body is too large, too slow or incomplete, or the proof is missing.
     """
     if operation is not None and not airflow().rights.proof_is_in_form:
         credentials.require_intent(request, identity, operation.effect)
@@ -54,7 +54,7 @@ def receive_body(identity: Identity, operation: Optional[Operation] = None) -> N
 
 
 def looks_like_json(form: Mapping[str, str]) -> bool:
-    """Return whether a form is JSON that was sent as one, as curl does where it is not told otherwise."""
+    """Return whether a form is JSON, which curl sends as a form by default."""
     return any(name.lstrip().startswith("{") for name in form)
 
 
@@ -70,16 +70,20 @@ def _receive(caller: Caller, operation: Optional[Operation]) -> None:
         _receive_from_wsgi(limit)
     elif body.error is not None:
         raise body.error
-    elif not body.is_here:
-        body.wanted = request_body.Wanted(caller.name, limit)
-        raise request_body.BodyWanted()
-    # Werkzeug's own limit is half a megabyte. It counts what it has read and not yet looked at, of files too.
-    request.max_form_memory_size = settings.get("body_bytes") + 2 * _PIECE_BYTES
+    elif not body.is_received:
+        body.requested = request_body.BodyRequest(caller.name, limit)
+        raise request_body.BodyRequired()
+    # Werkzeug's default is 500 kB, which includes the buffered chunks of files.
+    request.max_form_memory_size = settings.get("body_bytes") + 2 * _CHUNK_BYTES
     request.max_form_parts = _PARTS
 
 
 def form() -> MultiDict[str, str]:
-    """Return the fields of the form: of one that is urlencoded as many as werkzeug takes of a multipart one."""
+    """
+    Return the fields of the form.
+
+    :raises FormTooLarge: it has too many fields. Werkzeug limits them in multipart forms only.
+    """
     if len(request.form) > _PARTS:
         raise too_large_a_form()
     return request.form
@@ -90,12 +94,12 @@ def too_large_a_form() -> FormTooLarge:
     return FormTooLarge(_PARTS, settings.get("body_bytes"), "[native_api] body_bytes")
 
 
-def close_well(response: Response) -> None:
+def close_gracefully(response: Response) -> None:
     """
-    Let a client that still sends a body see its answer before the connection is closed.
+    Have the rest of an unread body received after the response.
 
-    On Airflow 2 gunicorn closes it, and a client that is cut off while it sends would see that instead. On 3 the event
-    loop sees to it.
+    On Airflow 2 gunicorn closes the connection, and a client that is still sending does not see the response. On
+    Airflow 3 :class:`~native_api.http.request_body.ReceiveBodyFirst` does it.
     """
     environ = request.environ
     client: Optional[socket.socket] = environ.get("gunicorn.socket")
@@ -111,22 +115,22 @@ def _is_sent_a_body() -> bool:
 
 
 def _limit(operation: Optional[Operation]) -> Limit:
-    """Return how large the body may be: that of an upload of a DAG file, or any other."""
+    """Return the maximum size of the body, which is larger for a DAG file."""
     limit = Limit(settings.get("body_bytes"), "[native_api] body_bytes")
     if operation is not None and operation.takes_file and request.mimetype == "multipart/form-data":
         largest = request_body.largest_upload()
         limit = largest if largest.bytes > limit.bytes else limit
     own = request.max_content_length
-    # Airflow's own is a float.
+    # Airflow's value is a float.
     return Limit(int(own), airflow().payload_option) if own is not None and own < limit.bytes else limit
 
 
 def _receive_from_wsgi(limit: Limit) -> None:
-    """Put the whole body in the place of the server's stream."""
+    """Replace the stream of the server by the complete body."""
     environ = request.environ
     length = request.content_length
     if length is None and not environ.get("wsgi.input_terminated"):
-        # No server says then where the body ends.
+        # The stream has no end then.
         length = 0
     seconds = settings.get("body_seconds")
     with ExitStack() as stack:
@@ -137,37 +141,37 @@ def _receive_from_wsgi(limit: Limit) -> None:
             raise BodyTooSlow(seconds, "[native_api] body_seconds")
         if length not in (None, size):
             raise BodyCutOff()
-        # From here on it is closed with the response.
+        # From here on the response closes it.
         stack.pop_all()
     file.seek(0)
     environ.update({"wsgi.input": file, "CONTENT_LENGTH": str(size), _RECEIVED: file})
-    # Werkzeug would make one of its own of it, with Airflow's limit, which is a float and no number of bytes to it.
+    # Werkzeug would wrap it with Airflow's limit, which is a float, and fail.
     request.stream = file
 
 
 def _copy(source: Any, target: IO[bytes], length: Optional[int], limit: Limit, is_late: threading.Event) -> int:
-    """Copy the body and return its size; of one that comes in chunks the server's stream knows the end."""
+    """Copy the body and return its size; the server's stream ends with a chunked body."""
     size = 0
     while length is None or size < length:
         try:
-            piece = source.read(_PIECE_BYTES if length is None else min(_PIECE_BYTES, length - size))
+            chunk = source.read(_CHUNK_BYTES if length is None else min(_CHUNK_BYTES, length - size))
         except OSError as exc:
-            # gunicorn's errors about chunks, and the connection's own.
+            # An error of gunicorn about chunks, or of the connection.
             if is_late.is_set():
                 return size
             raise BodyCutOff() from exc
-        if not piece:
+        if not chunk:
             return size
-        size += len(piece)
+        size += len(chunk)
         if size > limit.bytes:
             raise BodyTooLarge(limit.bytes, limit.option)
-        target.write(piece)
+        target.write(chunk)
     return size
 
 
 @contextmanager
 def _deadline(client: Optional[socket.socket], seconds: float) -> Iterator[threading.Event]:
-    """End what the client sends after so many seconds; what is given says whether that was so."""
+    """Stop receiving after the timeout; the context manager returns an event that is set then."""
     is_late = threading.Event()
     if client is None:
         yield is_late
@@ -176,7 +180,7 @@ def _deadline(client: Optional[socket.socket], seconds: float) -> Iterator[threa
     def stop() -> None:
         is_late.set()
         with suppress(OSError):
-            # Not that of an SSL socket, which would forget how to send the answer.
+            # Not the method of an SSL socket, which could not send the response then.
             socket.socket.shutdown(client, socket.SHUT_RD)
 
     timer = threading.Timer(seconds, stop)
@@ -189,9 +193,9 @@ def _deadline(client: Optional[socket.socket], seconds: float) -> Iterator[threa
 
 
 def _linger(client: socket.socket) -> None:
-    """Read on for a little while."""
+    """Read the rest of the body for a while."""
     end = time.monotonic() + _LINGER_SECONDS
     with suppress(OSError):
         client.settimeout(_SILENT_SECONDS)
-        while time.monotonic() < end and client.recv(_PIECE_BYTES):
+        while time.monotonic() < end and client.recv(_CHUNK_BYTES):
             pass

@@ -1,4 +1,4 @@
-"""The typed face: one URL per operation, JSON in and out, errors of RFC 9457."""
+"""The typed API: one URL per operation, JSON requests and responses, and problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marshmallow import EXCLUDE, RAISE, fields
 from native_api import audit, credentials, dispatch, registry
 from native_api.effects import Effect
 from native_api.errors import BadRequest, Invalid, MethodNotAllowed, NativeApiError, NotAcceptable, UnsupportedMediaType
-from native_api.http import following, request_reading
+from native_api.http import asynchronous, request_reading
 from native_api.http.disconnects import client_is_gone
 from native_api.http.responses import in_shape, json_response
 from native_api.registry import Operation
@@ -22,15 +22,15 @@ PROBLEM = "application/problem+json"
 
 
 def problem(error: NativeApiError) -> Response:
-    """Return an error in the shape of this face."""
+    """Return the response for an error: problem details (RFC 9457)."""
     return json_response(error.problem(), error.status, content_type=PROBLEM, headers=error.headers())
 
 
 def require_json_accepted() -> None:
     """
-    Require that the client takes JSON, if it names what it takes.
+    Require that the client accepts JSON.
 
-    :raises NotAcceptable: its ``Accept`` header has neither JSON nor a range with it.
+    :raises NotAcceptable: the request has an ``Accept`` header that excludes JSON.
     """
     accept = request.headers.get("Accept", "")
     if accept.strip() and not request.accept_mimetypes.best_match(["application/json", PROBLEM]):
@@ -38,37 +38,37 @@ def require_json_accepted() -> None:
 
 
 def method_of(operation: Operation) -> str:
-    """Return the HTTP method that calls the operation."""
+    """Return the HTTP method of an operation: GET if it only reads, otherwise POST."""
     return "GET" if operation.effect is Effect.READ else "POST"
 
 
 @in_shape(problem)
 def call(name: str) -> Response:
-    """Handle a call of the operation *name*."""
+    """Call an operation and return its result: 200, or 201 if something was created, or 202 if the work continues."""
     identity = credentials.identify(request)
     require_json_accepted()
-    following.warm_sandbox()
+    asynchronous.warm_sandbox()
     operation = registry.get(name)
     if request.method.replace("HEAD", "GET") != method_of(operation):
         raise MethodNotAllowed(name, method_of(operation))
     dispatch.admit(operation, identity.caller)
     arguments, unknown = _arguments(operation, identity)
-    answer = dispatch.call(
+    response = dispatch.call(
         name, arguments, caller=identity.caller, unknown=unknown, client_is_gone=client_is_gone(request)
     )
-    status = HTTPStatus.CREATED if answer.created else HTTPStatus.OK
-    if answer.followed is not None:
-        answer.result["url"] = following.url_of(answer)
-        return json_response(answer.result, HTTPStatus.ACCEPTED, headers={"Location": answer.result["url"]})
-    return json_response(answer.result, status)
+    status = HTTPStatus.CREATED if response.created else HTTPStatus.OK
+    if response.state_call is not None:
+        response.result["url"] = asynchronous.state_url(response)
+        return json_response(response.result, HTTPStatus.ACCEPTED, headers={"Location": response.result["url"]})
+    return json_response(response.result, status)
 
 
 def _arguments(operation: Operation, identity: credentials.Identity) -> Tuple[Dict[str, Any], dispatch.Unknown]:
     """
-    Return the request's arguments, and what is to become of those that the operation does not have.
+    Return the arguments of the request, and whether unknown ones raise an error.
 
-    A POST may have some in its query string, as clients of airflow-rest-api-plugin send them; none that servers should
-    not log, and none twice.
+    A POST can have arguments in the query string, as clients of airflow-rest-api-plugin send them. These can be neither
+    secrets, which servers would log, nor also in the body.
     """
     in_query = _flat(operation, request.args)
     if method_of(operation) == "GET":
@@ -83,7 +83,7 @@ def _arguments(operation: Operation, identity: credentials.Identity) -> Tuple[Di
 
 
 def _confidential(operation: Operation, arguments: Iterable[str]) -> List[str]:
-    """Return those of the arguments that may hold a secret: what the audit log masks."""
+    """Return the arguments that can be secrets, which are those that the audit log masks."""
     fields_of = operation.request.fields
     return [name for name in arguments if name in fields_of and audit.hides(name, fields_of[name])]
 
@@ -101,7 +101,7 @@ def _body(operation: Operation) -> Dict[str, Any]:
 
 
 def _files(operation: Operation) -> Dict[str, Union[bytes, Upload]]:
-    """Return the uploaded files by field: what they hold, or the file itself where the operation takes that."""
+    """Return the uploaded files by field: their content, or the Upload if the argument is a file."""
     fields_of = operation.request.fields
     unwanted = {name for name in request.files if name in fields_of and not fields_of[name].metadata.get("upload")}
     if unwanted:
@@ -118,9 +118,10 @@ def _takes_file(field: Any) -> bool:
 
 def json_body() -> Dict[str, Any]:
     """
-    Return the request's body, which is a JSON object or empty.
+    Return the JSON object in the body of the request; an empty body is an empty object.
 
-    :raises native_api.errors.NativeApiError: it is something else.
+    :raises UnsupportedMediaType: the body has another media type.
+    :raises BadRequest: the body is not a JSON object.
     """
     text = request.get_data()
     if not text.strip():
@@ -139,7 +140,7 @@ def json_body() -> Dict[str, Any]:
     except UnicodeEncodeError as exc:
         raise BadRequest("The body has half of a surrogate pair in it, which is no character.") from exc
     except ValueError as exc:
-        # Python reads no number of more than 4,300 digits.
+        # Python does not parse a number of more than 4,300 digits.
         raise BadRequest("The body has a number in it that has too many digits.") from exc
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
@@ -147,6 +148,6 @@ def json_body() -> Dict[str, Any]:
 
 
 def _flat(operation: Operation, values: Any) -> Dict[str, Any]:
-    """Return a query string or form as arguments: a list where the schema has one, else the first value."""
+    """Return a query string or a form as arguments: a list if the schema has one, otherwise the first value."""
     lists = {name for name, field in operation.request.fields.items() if isinstance(field, fields.List)}
     return {name: values.getlist(name) if name in lists else values[name] for name in values if name != "csrf_token"}

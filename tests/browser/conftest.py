@@ -48,12 +48,12 @@ def opened(sessions: Dict[str, BrowserContext], browser: Browser, name: str) -> 
         page.close()
         sessions[name] = context
     page = sessions[name].new_page()
-    complaints: List[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.extend(_complaint(message)))
+    invalid_options: List[str] = []
+    page.on("pageerror", lambda error: invalid_options.append(str(error)))
+    page.on("console", lambda message: invalid_options.extend(_complaint(message)))
     yield Console(page, AXE)
     page.close()
-    assert complaints == []
+    assert invalid_options == []
 
 
 def _complaint(message: ConsoleMessage) -> List[str]:

@@ -14,7 +14,7 @@ import pytest
 
 from native_api.errors import TooManyBodies
 from native_api.http import request_body
-from native_api.http.request_body import Room
+from native_api.http.request_body import BodyQuota
 from tests.support import airflow_under_test
 from tests.support.delivery import CUT_OFF, FORM, STALLED, TOKEN_HEADER, deliver
 from tests.support.versions import by_default_on
@@ -234,27 +234,29 @@ class TestRoom:
         monkeypatch.setattr(request_body, "MEMORY_BYTES", 0)
 
     def test_a_caller_has_half_of_the_bodies(self) -> None:
-        room = Room()
-        with room.place("one"), room.place("one"):
-            with pytest.raises(TooManyBodies, match=r"\[native_api\] bodies "), room.place("one"):
+        room = BodyQuota()
+        with room.receiving("one"), room.receiving("one"):
+            with pytest.raises(TooManyBodies, match=r"\[native_api\] bodies "), room.receiving("one"):
                 pass
-            with room.place("other"), room.place("other"), pytest.raises(TooManyBodies), room.place("third"):
+            with room.receiving("other"), room.receiving("other"), pytest.raises(TooManyBodies), room.receiving(
+                "third"
+            ):
                 pass
-        with room.place("one"):
+        with room.receiving("one"):
             pass
 
     def test_a_caller_has_half_of_the_bytes(self) -> None:
-        room = Room()
-        with room.place("one") as grow, room.place("one") as grow_too:
+        room = BodyQuota()
+        with room.receiving("one") as grow, room.receiving("one") as grow_too:
             grow(150)
             with pytest.raises(TooManyBodies, match=r"\[native_api\] bodies_bytes"):
                 grow_too(51)
-            with room.place("other") as others:
+            with room.receiving("other") as others:
                 others(200)
-                with room.place("third") as more, pytest.raises(TooManyBodies):
+                with room.receiving("third") as more, pytest.raises(TooManyBodies):
                     more(51)
             grow_too(50)
-        with room.place("one") as grow:
+        with room.receiving("one") as grow:
             grow(200)
 
 

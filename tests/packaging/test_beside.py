@@ -53,7 +53,7 @@ def test_an_airflow_too_old_runs_on(environment: Environment, wheel: Path) -> No
     assert environment.run("airflow", "version").split()[-1] == "2.6.3"
     assert "native_api" in environment.run("airflow", "plugins", "--output", "json")
     said = environment.run("python", "-c", LOAD)
-    assert said.count("airflow-native-api needs Apache Airflow 2.7 or newer and found 2.6; it stays switched off.") == 1
+    assert said.count("airflow-native-api needs Apache Airflow 2.7 or newer and found 2.6; it is disabled.") == 1
     assert "Traceback" not in said
     assert said.splitlines()[-1] == "[]"
 

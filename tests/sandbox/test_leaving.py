@@ -17,7 +17,7 @@ from native_api import errors
 from native_api.adapters import sandbox
 from native_api.adapters.sandbox import server
 from native_api.adapters.sandbox.channel import Channel
-from native_api.http.disconnects import Watched, client_is_gone
+from native_api.http.disconnects import WatchDisconnects, client_is_gone
 from tests.support import jobs_under_test
 from tests.support.versions import by_default_on
 
@@ -136,7 +136,7 @@ def asgi(messages: List[Dict[str, Any]], answer: Callable[[Callable[[], bool]], 
             await asyncio.sleep(0.01)
         return messages.pop(0)
 
-    asyncio.run(Watched(small)({"type": "http"}, receive, None))  # type: ignore[arg-type]
+    asyncio.run(WatchDisconnects(small)({"type": "http"}, receive, None))  # type: ignore[arg-type]
 
 
 def test_a_client_that_disconnects() -> None:

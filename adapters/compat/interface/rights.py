@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Optional, Set
 
 from native_api import settings
-from native_api.permissions import NAMES_OF_NO_USER, Access, Caller, Resource
+from native_api.permissions import NON_USER_NAMES, Access, Caller, Resource
 
 if TYPE_CHECKING:
     from flask import Request
@@ -22,7 +22,7 @@ class User(Caller):
         self.user_id = rights.id_of(user)
         self.identity = f"user {rights.identifier_of(user)}"
         name = rights.name_of(user)
-        self.name = f"{name} ({self.identity})" if name in NAMES_OF_NO_USER else name
+        self.name = f"{name} ({self.identity})" if name in NON_USER_NAMES else name
 
     def may(self, access: Access, identifier: Optional[str] = None) -> bool:
         if access.resource.effect is not None:

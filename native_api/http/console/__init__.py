@@ -1,9 +1,9 @@
 """
-The console: a page with a form for every operation that its user may call.
+The console: a page with a form for each operation that the user can call.
 
-``pages.py`` serves the page and its assets, and ``offers.py`` says what is offered to a caller. The assets in
-``static/`` are plain HTML, CSS and ES modules, which read the OpenAPI document and need no build. One of them is
-RapiDoc, as its authors publish it, which shows the API reference.
+``pages.py`` serves the page and its assets, and ``offers.py`` the list of operations for a caller. The assets in
+``static/`` are HTML, CSS and ES modules, which read the OpenAPI document and need no build. One of them is RapiDoc,
+unmodified, which shows the API reference.
 """
 
 from __future__ import annotations

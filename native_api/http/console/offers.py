@@ -1,4 +1,4 @@
-"""What the console offers a caller, and the command line that does the same as a call."""
+"""The operations that the console offers a caller, and the command that is equivalent to a call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from native_api.adapters.compat import airflow, web_server
 from native_api.errors import Invalid, MethodNotAllowed, NativeApiError
 from native_api.http import request_reading
 from native_api.http.legacy import protocol
-from native_api.http.legacy.leading import names_by_operation
+from native_api.http.legacy.name_index import names_by_operation
 from native_api.http.responses import in_shape, json_response
 from native_api.http.typed import json_body, problem
 from native_api.permissions import Access, Caller
@@ -21,7 +21,7 @@ from native_api.version import __version__
 
 @in_shape(problem)
 def offers() -> Response:
-    """Return who the caller is, and the operations that the caller may call on something at least."""
+    """Return the caller, the operations that the caller can call on some resource, and why not the others."""
     identity = credentials.identify(request)
     if request.method not in ("GET", "HEAD"):
         raise MethodNotAllowed("console.json", "GET")
@@ -42,7 +42,7 @@ def offers() -> Response:
 
 @in_shape(problem)
 def command() -> Response:
-    """Return the command line that does the same as a call; null where there is none, or the arguments are wrong."""
+    """Return the Airflow command that is equivalent to a call; null if there is none or an argument is invalid."""
     identity = credentials.identify(request)
     if request.method != "POST":
         raise MethodNotAllowed("console/command", "POST")
@@ -62,13 +62,13 @@ def _command(operation: Operation, arguments: Dict[str, Any]) -> Optional[str]:
     try:
         return protocol.command_line(operation, dispatch.load(operation, arguments))
     except NativeApiError:
-        # The call itself says what is wrong.
+        # The call returns the error.
         return None
 
 
 def _csrf_token() -> Optional[str]:
     if "csrf_token" not in session:
-        # A session that has none yet is to keep this one.
+        # Save the new token in the session.
         g.native_api_keeps_session = True
     return airflow().rights.csrf_token()
 
@@ -81,14 +81,14 @@ def _described(operation: Operation) -> Dict[str, Any]:
         "summary": operation.summary,
         "effect": operation.effect.value,
         "legacy": sorted(names_by_operation().get(operation.name, ())),
-        # Never in a link, nor in a command that is shown.
+        # Arguments that the console does not put into a link or a command.
         "secret": sorted(name for name, field in fields.items() if audit.hides(name, field)),
         "uploads": {name: field.metadata["upload"] for name, field in fields.items() if field.metadata.get("upload")},
     }
 
 
 def _sorted_by_rights(caller: Caller) -> Tuple[List[Operation], List[Tuple[Operation, str]]]:
-    """Return the operations that the caller may call, and the others with the reason."""
+    """Return the operations that the caller can call, and the others with the reason."""
     reasons: Dict[Access, Optional[str]] = {}
     offered, refused = [], []
     for operation in registry.every():
@@ -101,7 +101,7 @@ def _sorted_by_rights(caller: Caller) -> Tuple[List[Operation], List[Tuple[Opera
 
 
 def _reason(operation: Operation, caller: Caller, known: Dict[Access, Optional[str]]) -> Optional[str]:
-    """Return why the caller may not call the operation on anything, None for who may; *known* remembers rights."""
+    """Return why the caller cannot call the operation on any resource, or None; *known* caches checked rights."""
     try:
         caller.require_effect(operation.effect)
     except NativeApiError as exc:

@@ -1,4 +1,4 @@
-"""The page of the console and its assets, which hold no data: these come from the API, with the user's rights."""
+"""The pages of the console and their assets. They contain no data, which the pages request with the user's rights."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
-#: Airflow 3 shows the page in a frame of its own. Nothing is inline, and nothing comes from another host.
+#: Airflow 3 shows the page in a frame. Nothing is inline, and nothing is loaded from another host.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-#: RapiDoc has styles in its elements.
+#: RapiDoc needs inline styles.
 _POLICY_OF_DOCS = CONTENT_SECURITY_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 
 NO_SESSIONS = (
-    "You are logged in to Airflow, but its API takes no login sessions. Add airflow.api.auth.backend.session to "
+    "You are logged in to Airflow, but its API does not accept login sessions. Add airflow.api.auth.backend.session to "
     "[api] auth_backends in Airflow's configuration to use the console."
 )
 
 
 @in_shape(problem)
 def page() -> Response:
-    """Return the console for whoever is logged in; a browser without a session is sent to Airflow's login page."""
+    """Return the console; a browser without a session is redirected to Airflow's login page."""
     return _for_users("console.html", CONTENT_SECURITY_POLICY)
 
 
 @in_shape(problem)
 def docs() -> Response:
-    """Return the API reference for whoever is logged in."""
+    """Return the API reference; a browser without a session is redirected to Airflow's login page."""
     return _for_users("docs.html", _POLICY_OF_DOCS)
 
 
@@ -65,20 +65,25 @@ def _for_users(name: str, policy: str) -> Response:
             return _html(name, policy)
         if login is None:
             return _html("notice.html", CONTENT_SECURITY_POLICY, status=403, text=NO_SESSIONS)
-        answer: Response = redirect(login)  # type: ignore[assignment]
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        response: Response = redirect(login)  # type: ignore[assignment]
+        response.headers["Cache-Control"] = "no-store"
+        return response
     return _html(name, policy)
 
 
 @in_shape(problem)
 def asset(digest: str, name: str) -> Response:
-    """Return an asset; its address changes with the content of any of them, so browsers keep it."""
+    """
+    Return an asset, which browsers can cache: its URL changes with the content of the assets.
+
+    :param digest: that of :func:`digest_of_assets`.
+    :param name: the file name.
+    """
     _require_read(name)
     if name not in _assets() or name.endswith(".html"):
         raise PageNotFound(request.path)
     response = Response(_assets()[name], content_type=_TYPES[Path(name).suffix])
-    # An address of another version is that of a page served before an upgrade.
+    # The URL of another version is from a page that was loaded before an upgrade.
     response.headers["Cache-Control"] = (
         "public, max-age=31536000, immutable" if digest == digest_of_assets() else "no-store"
     )
@@ -88,7 +93,7 @@ def asset(digest: str, name: str) -> Response:
 
 @lru_cache(maxsize=None)
 def digest_of_assets() -> str:
-    """Return what tells these assets from those of another version."""
+    """Return a checksum of all assets."""
     whole = hashlib.sha256()
     for name, content in sorted(_assets().items()):
         whole.update(f"{name} {len(content)} ".encode() + content)
@@ -106,7 +111,7 @@ def _require_read(name: str) -> None:
 
 
 def _is_opened_by_a_browser() -> bool:
-    """Return whether a person opens the page; programs, and whoever sends a credential, get a plain refusal."""
+    """Return whether a browser opens the page; other clients get an error instead of the login page."""
     return "text/html" in request.headers.get("Accept", "") and "Authorization" not in request.headers
 
 

@@ -1,8 +1,8 @@
 """
-The legacy face: the protocol of airflow-rest-api-plugin 1.0.9.
+The legacy API: the protocol of airflow-rest-api-plugin 1.0.9.
 
-``envelope.py`` is the answer's shape, ``protocol.py`` what a name of the protocol is, and ``names/`` has one module
-per noun with the arguments and the text of each name.
+``envelope.py`` has the format of responses, ``protocol.py`` the definition of a name, and ``names/`` a module for each
+noun with its names, their arguments and their output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from native_api import credentials, dispatch, registry
 from native_api.credentials import Identity
 from native_api.effects import Effect
 from native_api.errors import MethodNotAllowed, NativeApiError
-from native_api.http import following, request_reading
+from native_api.http import asynchronous, request_reading
 from native_api.http.disconnects import client_is_gone
 from native_api.http.legacy import envelope, protocol
 from native_api.http.legacy.envelope import error
@@ -31,12 +31,12 @@ __all__ = ["call", "error"]
 
 def _arguments(identity: Identity) -> Arguments:
     """
-    Return what the client sent.
+    Return the arguments of the request.
 
-    Where the query string names the operation, who may not call it is refused before the body is received.
+    If the query string has the name, a caller who cannot call its operation is refused before the body is received.
     """
     arguments = Arguments(request.args, MultiDict())
-    envelope.begin(arguments)
+    envelope.start(arguments)
     operation = _admitted(arguments, identity) if arguments.get("api") else None
     if request.method in ("GET", "HEAD"):
         return arguments
@@ -44,7 +44,7 @@ def _arguments(identity: Identity) -> Arguments:
     files = {name: Upload(upload.stream, upload.filename or "") for name, upload in request.files.items()}
     form = request_reading.form()
     arguments = Arguments(request.args, form, files)
-    envelope.begin(arguments)
+    envelope.start(arguments)
     if operation is None:
         _admitted(arguments, identity)
     if request_reading.looks_like_json(form) or (request.is_json and request.get_data()):
@@ -53,7 +53,7 @@ def _arguments(identity: Identity) -> Arguments:
 
 
 def _admitted(arguments: Arguments, identity: Identity) -> Optional[Operation]:
-    """Return the operation that the name of the call always stands for, None where that depends on more."""
+    """Require that the caller can call the operation of a name, and return it; None if it depends on arguments."""
     name = protocol.find(arguments)
     if not name.operation:
         return None
@@ -64,9 +64,9 @@ def _admitted(arguments: Arguments, identity: Identity) -> Optional[Operation]:
 
 @in_shape(error)
 def call() -> Response:
-    """Handle a call of the old protocol."""
+    """Call the operation of a name of the old protocol and return its output in the old format."""
     identity = credentials.identify(request)
-    following.warm_sandbox()
+    asynchronous.warm_sandbox()
     if request.method not in ("GET", "HEAD", "POST"):
         raise MethodNotAllowed("api", "GET, POST")
     arguments = _arguments(identity)
@@ -76,10 +76,10 @@ def call() -> Response:
     if request.method == "HEAD" and operation.effect is not Effect.READ:
         raise MethodNotAllowed(operation.name, "GET, POST")
     credentials.require_intent(request, identity, operation.effect)
-    plan, warnings = plan.completed(name, arguments, operation)
+    plan, warnings = plan.with_operation_arguments(name, arguments, operation)
     envelope.warn(warnings)
     try:
-        answer = dispatch.call(
+        response = dispatch.call(
             plan.operation,
             plan.arguments,
             caller=identity.caller,
@@ -87,19 +87,19 @@ def call() -> Response:
             client_is_gone=client_is_gone(request),
         )
     except NativeApiError as exc:
-        if type(exc) not in plan.no_failure:
+        if type(exc) not in plan.no_error:
             raise
-        # As the old command line did where it could not do it, and called that no failure.
+        # The old command printed this and exited with 0.
         loaded = dispatch.load(operation, plan.arguments)
-        return envelope.ok(name, plan.no_failure[type(exc)], None, protocol.command_line(operation, loaded))
-    envelope.warn(answer.warnings)
-    if answer.followed is not None:
-        answer.result["url"] = following.url_of(answer)
-        envelope.warn([f"The work continues: GET {answer.result['url']} returns its state"])
-    command = protocol.command_line(operation, answer.arguments)
-    if answer.followed is not None:
-        return envelope.ok(name, plan.begun(answer.result), answer.result, command)
-    text, failure = plan.text(answer.result), plan.failure(answer.result)
+        return envelope.ok(name, plan.no_error[type(exc)], None, protocol.command_line(operation, loaded))
+    envelope.warn(response.warnings)
+    if response.state_call is not None:
+        response.result["url"] = asynchronous.state_url(response)
+        envelope.warn([f"The work continues: GET {response.result['url']} returns its state"])
+    command = protocol.command_line(operation, response.arguments)
+    if response.state_call is not None:
+        return envelope.ok(name, "", response.result, command)
+    text, failure = plan.text(response.result), plan.failure(response.result)
     if failure is not None:
-        return envelope.failed(text, failure, answer.result, command)
-    return envelope.ok(name, text, answer.result, command)
+        return envelope.failed(text, failure, response.result, command)
+    return envelope.ok(name, text, response.result, command)

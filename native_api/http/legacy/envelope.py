@@ -1,4 +1,4 @@
-"""The shape of every answer of the old protocol."""
+"""The format of the responses of the old protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from native_api.errors import DagFileExists, DagNotFound, Invalid, NativeApiErro
 from native_api.http.legacy.protocol import Arguments, LegacyName
 from native_api.http.responses import json_response
 
-#: Where the old plugin's status is another than that of the error.
+#: The statuses of the old plugin for errors that have another one here.
 STATUSES = {
     Invalid: HTTPStatus.BAD_REQUEST,
     DagNotFound: HTTPStatus.BAD_REQUEST,
@@ -23,17 +23,17 @@ STATUSES = {
     TokenRefused: HTTPStatus.FORBIDDEN,
 }
 
-#: Sentences that the old plugin's clients may compare, where ours has a word of advice besides.
+#: The messages of the old plugin, which clients may compare, for errors whose message has advice, too.
 _SENTENCES: Dict[Type[NativeApiError], Callable[[Any], str]] = {
     DagFileExists: lambda exc: f"The file '{exc.path}' already exists on host '{exc.hostname}'.",
 }
 
-#: Arguments whose secrets are not known by their name.
+#: How to mask arguments that contain a secret but do not have a sensitive name.
 _OWN_MASKS = {"broker_api": masked_uri, "conn_uri": masked_uri, "conn_extra": masked_extra, "extra": masked_extra}
 
 
-def begin(arguments: Arguments) -> None:
-    """Take down what the client sent, and when; before that an answer does not show the arguments."""
+def start(arguments: Arguments) -> None:
+    """Store the arguments and the time of the call for the response of this request."""
     g.native_api_envelope = {
         "call_time": _now(),
         "arguments": _masked(arguments.query, arguments),
@@ -48,8 +48,14 @@ def warn(warnings: List[str]) -> None:
 
 
 def ok(name: LegacyName, text: str, result: Optional[Mapping[str, Any]], command: Optional[str]) -> Response:
-    """Return the answer of a call that went well."""
-    body = _begun("OK", HTTPStatus.OK)
+    """
+    Return the response of a successful call.
+
+    :param text: the output.
+    :param result: the result of the operation, or None.
+    :param command: the equivalent command, or None.
+    """
+    body = _body("OK", HTTPStatus.OK)
     body["output"] = {"stdin": "", "stdout": text, "stderr": ""} if name.prints else text
     if name.prints:
         body["airflow_cmd"] = command
@@ -58,8 +64,8 @@ def ok(name: LegacyName, text: str, result: Optional[Mapping[str, Any]], command
 
 
 def failed(text: str, failure: str, result: Mapping[str, Any], command: Optional[str]) -> Response:
-    """Return the answer of a call that was done, of user code that failed."""
-    body = _begun("ERROR", HTTPStatus.UNPROCESSABLE_ENTITY)
+    """Return the response of a call whose DAG code failed; *failure* is its standard error."""
+    body = _body("ERROR", HTTPStatus.UNPROCESSABLE_ENTITY)
     body["output"] = {"stdin": "", "stdout": text, "stderr": failure}
     body["code"] = UserCodeFailed.code
     body["airflow_cmd"] = command
@@ -68,15 +74,15 @@ def failed(text: str, failure: str, result: Mapping[str, Any], command: Optional
 
 
 def error(exc: NativeApiError) -> Response:
-    """Return the answer of a call that did not."""
+    """Return the response for an error."""
     status = STATUSES.get(type(exc), exc.status)
-    body = _begun("ERROR", status)
+    body = _body("ERROR", status)
     body["output"] = _SENTENCES.get(type(exc), str)(exc)
     body["code"] = exc.code
     return json_response(body, status, headers=exc.headers())
 
 
-def _begun(status: str, code: HTTPStatus) -> Dict[str, Any]:
+def _body(status: str, code: HTTPStatus) -> Dict[str, Any]:
     body = {"status": status, "http_response_code": int(code), "call_time": _now()}
     body.update(g.get("native_api_envelope", {}))
     body["response_time"] = _now()
@@ -91,7 +97,7 @@ def _now() -> str:
 
 
 def _masked(sent: Mapping[str, str], arguments: Arguments) -> Dict[str, Any]:
-    """Return the arguments as they are shown: a value under the name that it is for."""
+    """Return arguments with secrets masked."""
     return {
         name: _OWN_MASKS[name](value) if name in _OWN_MASKS else airflow().masked(value, _named(name, arguments))
         for name, value in sent.items()

@@ -1,4 +1,4 @@
-"""What a name of the old protocol is: its arguments, the operation it stands for, the text it prints."""
+"""The names of the old protocol: their arguments, their operations and their output."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from werkzeug.datastructures import MultiDict
 
 from native_api.errors import BadRequest, NativeApiError
 from native_api.registry import Operation
-from native_api.suggestions import question
+from native_api.suggestions import suggestion
 from native_api.uploads import Upload
 
-#: The arguments of every name.
+#: Arguments of every name.
 ALWAYS = frozenset(("api", "csrf_token"))
-#: Arguments that have another spelling besides one with hyphens.
+#: Other spellings of arguments, besides those with hyphens.
 _SPELLINGS = {"dryrun": "dry_run"}
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a client sent: the query string, and the form and the files of a POST."""
+    """The arguments of a request: the query string, and the form and the files of a POST."""
 
     query: MultiDict[str, str]
     form: MultiDict[str, str]
     files: Mapping[str, Upload] = field(default_factory=dict)
 
     def get(self, name: str) -> Optional[str]:
-        """Return an argument's text; an empty one counts as none, as it did."""
+        """Return an argument, or None if it is missing or empty."""
         return self.query.get(name) or self.form.get(name) or None
 
     def text(self, name: str) -> Optional[str]:
-        """Return an argument's text, which may be empty, or None where it was not sent."""
+        """Return an argument, which can be empty, or None if it is missing."""
         return self.query.get(name, self.form.get(name))
 
     def flag(self, name: str) -> bool:
         """
-        Return whether a checkbox is ticked: it is there, and does not say otherwise.
+        Return whether a checkbox is checked: the argument is present and not ``off``.
 
-        :raises BadRequest: it says something else.
+        :raises BadRequest: it is neither on nor off.
         """
         text = self.text(name)
         if text is None:
@@ -53,22 +53,22 @@ class Arguments:
         raise BadRequest(f"The argument '{name}' is a checkbox: say on or off, not '{text}'")
 
     def given(self, *names: str) -> Dict[str, str]:
-        """Return those of the arguments that are there and not empty."""
+        """Return the arguments that are present and not empty."""
         values = {name: self.get(name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
     def unknown(self, name: LegacyName) -> List[str]:
-        """Return the arguments that the name does not know; JSON in the place of a form has none."""
+        """Return the arguments that the name does not have; JSON that was sent as a form is ignored."""
         sent = {word for word in (*self.query, *self.form, *self.files) if not word.lstrip().startswith("{")}
         return sorted(sent - name.arguments - ALWAYS)
 
     def value(self, name: str, schema_field: Any) -> Any:
-        """Return an argument as the field takes it, or None where it counts as none."""
+        """Return an argument in the form that the field loads, or None if it is missing."""
         if schema_field.metadata.get("upload"):
             return self._uploaded(name, schema_field)
         if isinstance(schema_field, fields.List):
             return self.query.getlist(name) or self.form.getlist(name) or None
-        # A checkbox is ticked by being there.
+        # A checkbox is checked if it is present, even if empty.
         return self.text(name) if isinstance(schema_field, fields.Boolean) else self.get(name)
 
     def _uploaded(self, name: str, schema_field: Any) -> Any:
@@ -79,26 +79,27 @@ class Arguments:
 @dataclass(frozen=True)
 class Plan:
     """
-    Which operation a call stands for, how its result reads, and what the command printed that failed in silence.
+    The operation of a call, its arguments and how its output is made.
 
-    *begun* is how it reads where the work goes on after the answer. *failure* is what it says on its standard error
-    where the result is that of user code that failed, and None where it is not. *defaults* are arguments of the
-    operation that the client may set otherwise.
+    *text* returns the output for a result. *no_error* has the output for errors that the old command printed with exit
+    code 0. *failure* returns the standard error if the result is that of failed DAG code, otherwise None. *defaults*
+    are arguments that the client can override.
     """
 
     operation: str
     arguments: Dict[str, Any]
     text: Callable[[Mapping[str, Any]], str] = lambda result: ""
-    no_failure: Mapping[Type[NativeApiError], str] = field(default_factory=dict)
-    begun: Callable[[Mapping[str, Any]], str] = lambda result: ""
+    no_error: Mapping[Type[NativeApiError], str] = field(default_factory=dict)
     failure: Callable[[Mapping[str, Any]], Optional[str]] = lambda result: None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
-    def completed(self, name: LegacyName, arguments: Arguments, operation: Operation) -> Tuple[Plan, List[str]]:
+    def with_operation_arguments(
+        self, name: LegacyName, arguments: Arguments, operation: Operation
+    ) -> Tuple[Plan, List[str]]:
         """
-        Return the plan with what the operation knows of the arguments that the name does not, and a warning of others.
+        Return the plan with the arguments that only the operation has, and a warning about unknown ones.
 
-        :raises BadRequest: one was sent twice, spelled in two ways.
+        :raises BadRequest: an argument was sent in two spellings with different values.
         """
         known = {
             request_field.data_key or key: request_field for key, request_field in operation.request.fields.items()
@@ -106,19 +107,19 @@ class Plan:
         passed: Dict[str, Any] = {}
         ignored = []
         for sent in arguments.unknown(name):
-            meant = _SPELLINGS.get(sent, sent.replace("-", "_"))
-            value = arguments.value(sent, known[meant]) if meant in known else None
-            if meant not in known or meant in self.arguments or (sent in arguments.files and value is None):
+            known_name = _SPELLINGS.get(sent, sent.replace("-", "_"))
+            value = arguments.value(sent, known[known_name]) if known_name in known else None
+            if known_name not in known or known_name in self.arguments or (sent in arguments.files and value is None):
                 ignored.append(sent)
-            elif passed.setdefault(meant, value) != value:
-                raise BadRequest(f"The argument '{meant}' was sent twice, spelled in two ways")
+            elif passed.setdefault(known_name, value) != value:
+                raise BadRequest(f"The argument '{known_name}' was sent twice, spelled in two ways")
         whole = {
             **self.defaults,
             **{key: value for key, value in passed.items() if value is not None},
             **self.arguments,
         }
-        meant = "".join(question(sent, name.arguments) for sent in ignored[:1])
-        warning = f"Ignored the argument(s) {ignored}, which '{name.name}' does not have{meant}"
+        hint = "".join(suggestion(sent, name.arguments) for sent in ignored[:1])
+        warning = f"Ignored the argument(s) {ignored}, which '{name.name}' does not have{hint}"
         return replace(self, arguments=whole), [warning] if ignored else []
 
 
@@ -128,9 +129,10 @@ Planner = Callable[[Arguments], Plan]
 @dataclass(frozen=True)
 class LegacyName:
     """
-    A name of the protocol; *prints* says whether its output is what a command printed, or a bare text.
+    A name of the protocol.
 
-    *operation* is what it stands for, or empty where that depends on the arguments.
+    *prints* is whether the output is an object with stdin, stdout and stderr, as of a command, and not a plain text.
+    *operation* is the operation that it calls, or empty if that depends on the arguments.
     """
 
     name: str
@@ -141,7 +143,11 @@ class LegacyName:
     planner: Planner
 
     def plan(self, arguments: Arguments) -> Plan:
-        """Return what the call stands for, or say which arguments it lacks."""
+        """
+        Return the plan of a call.
+
+        :raises BadRequest: a required argument is missing.
+        """
         missing = [name for name in self.required if not arguments.get(name)]
         if missing:
             raise BadRequest(f"The argument(s) {missing} are required")
@@ -154,7 +160,14 @@ _NAMES: Dict[str, LegacyName] = {}
 def legacy_name(
     name: str, arguments: str = "", *, required: str = "", prints: bool = True, operation: str = ""
 ) -> Callable[[Planner], Planner]:
-    """Register the planner below for *name*; *arguments* and *required* are names parted by spaces."""
+    """
+    Register the decorated function as the planner of a name.
+
+    :param arguments: the optional arguments, separated by spaces.
+    :param required: the required arguments, separated by spaces.
+    :param prints: see :class:`LegacyName`.
+    :param operation: see :class:`LegacyName`.
+    """
 
     def register(planner: Planner) -> Planner:
         known = frozenset(arguments.split()) | frozenset(required.split())
@@ -170,16 +183,20 @@ def every() -> Dict[str, LegacyName]:
 
 
 def find(arguments: Arguments) -> LegacyName:
-    """Return the name that a call is for."""
+    """
+    Return the name of a call, its argument ``api``.
+
+    :raises BadRequest: it is missing or unknown.
+    """
     name = (arguments.get("api") or "").strip().lower()
     if not name:
         raise BadRequest("API should be provided")
     if name not in every():
-        raise BadRequest(f"API '{name}' was not found{question(name, every())}")
+        raise BadRequest(f"API '{name}' was not found{suggestion(name, every())}")
     return _NAMES[name]
 
 
 def command_line(operation: Operation, loaded: Mapping[str, Any]) -> Optional[str]:
-    """Return the command that does the same on this Airflow, or None where it has none."""
+    """Return the equivalent command of this version of Airflow, or None if there is none."""
     words = operation.command(loaded)
     return None if words is None else shlex.join(["airflow", *words])

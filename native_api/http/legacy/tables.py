@@ -1,4 +1,4 @@
-"""The tables that the old command line printed."""
+"""Tables as in the output of the old command line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any, Iterable, Sequence
 
 
 def boxed(rows: Iterable[Sequence[Any]], heads: Iterable[str]) -> str:
-    """Return the rows in a box, as text that ends in a newline."""
-    # Every Airflow brings it; few calls need it.
+    """Return a table with borders, as text that ends in a newline."""
+    # Imported here since few calls need it; it is a dependency of Airflow.
     from tabulate import tabulate  # type: ignore[import-untyped]
 
     return f"{tabulate([*rows], [*heads], tablefmt='fancy_grid')}\n"

@@ -95,7 +95,7 @@ class TestHowItIsSent:
                 arguments = protocol.Arguments(MultiDict({"api": name, **sent, spelling: "on"}), MultiDict())
                 found = protocol.find(arguments)
                 plan = found.plan(arguments)
-                plan, warnings = plan.completed(found, arguments, registry.get(plan.operation))
+                plan, warnings = plan.with_operation_arguments(found, arguments, registry.get(plan.operation))
                 assert (plan.arguments["dry_run"], warnings) == ("on", [])
 
     def test_an_argument_in_two_spellings(self, web: Any) -> None:

@@ -1,35 +1,33 @@
-"""Importing this package registers every name of the protocol; a new noun adds its line here."""
+"""The names of the old protocol: importing this package registers them."""
 
 from __future__ import annotations
 
 from native_api.http.legacy.names import (
-    about,
     backfills,
     connections,
     daemons,
     dag_runs,
     dags,
-    deploying,
+    deployments,
     pools,
-    running,
+    system,
+    task_execution,
     task_instances,
     tasks,
-    trials,
     variables,
 )
 
 __all__ = [
-    "about",
     "backfills",
     "connections",
     "daemons",
     "dag_runs",
     "dags",
-    "deploying",
+    "deployments",
     "pools",
-    "running",
+    "system",
+    "task_execution",
     "task_instances",
     "tasks",
-    "trials",
     "variables",
 ]

@@ -14,19 +14,19 @@ _FLAGS = (
     "ignore_first_depends_on_past",
     "run_backwards",
 )
-#: Airflow has no pickled or ad hoc DAGs any more, so that these change nothing.
+#: Arguments without effect: Airflow no longer has pickled or ad hoc DAGs.
 _WITHOUT_EFFECT = ("donot_pickle", "include_adhoc")
 
 
 @legacy_name("backfill", " ".join((*_TEXTS, *_FLAGS, *_WITHOUT_EFFECT)), required="dag_id", operation="backfill_dag")
 def backfill(arguments: Arguments) -> Plan:
-    """Run the dates of a range; the answer comes at once, where the old command ran until all was done."""
-    wanted: Dict[str, Any] = dict(arguments.given("dag_id", *_TEXTS))
+    """Backfill a DAG; the response is immediate, while the old command waited for the end."""
+    values: Dict[str, Any] = dict(arguments.given("dag_id", *_TEXTS))
     for name in _WITHOUT_EFFECT:
         arguments.flag(name)
-    wanted.update({name: True for name in _FLAGS if arguments.flag(name)})
-    # As the old command: a DAG whose tasks have depends_on_past is no special case to its client.
-    return Plan("backfill_dag", wanted, _dry_run, defaults={"on_depends_on_past": "adapt"})
+    values.update({name: True for name in _FLAGS if arguments.flag(name)})
+    # The old command did not refuse a DAG whose tasks have depends_on_past.
+    return Plan("backfill_dag", values, _dry_run, defaults={"on_depends_on_past": "adapt"})
 
 
 def _dry_run(result: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ _IN_ORDER = {"order_by": "id"}
 
 @legacy_name("connections", "list add delete conn_id conn_uri conn_type conn_extra")
 def connections(arguments: Arguments) -> Plan:
-    """What is ticked; where nothing is, nothing is printed."""
+    """List, add or delete connections, as the checkboxes say; without one the output is empty."""
     if arguments.flag("list"):
         return Plan("list_connections", {}, _table, defaults=_IN_ORDER)
     if arguments.flag("delete"):
@@ -49,7 +49,7 @@ def _add(arguments: Arguments) -> Plan:
     said = arguments.given("conn_uri", "conn_type", "conn_extra")
     if not {"conn_uri", "conn_type"} & set(said):
         raise BadRequest("The argument(s) ['conn_uri or conn_type'] are required")
-    # The command had no fields but these, and wrote stars for a password that was not there.
+    # The old command printed only these fields, and asterisks for the password even if there was none.
     uri = masked_uri(said.get("conn_uri")) or f"{said['conn_type']}://:******@:"
     if "conn_extra" in said:
         said["extra"] = said.pop("conn_extra")

@@ -1,4 +1,4 @@
-"""kerberos, worker, flower, scheduler, serve_logs, triggerer, dag_processor: starting a process of Airflow's."""
+"""kerberos, worker, flower, scheduler, serve_logs, triggerer, dag_processor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping
 
 from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
 
-#: Of every daemon. It always runs apart, so that the checkbox 'daemon' changes nothing.
+#: Arguments of every daemon. The checkbox ``daemon`` has no effect: each runs detached.
 _FILES = "pid daemon stdout stderr log-file log_file"
 _TEXTS: Dict[str, str] = {
     "kerberos": "principal keytab",
@@ -28,9 +28,9 @@ _FLAGS: Dict[str, str] = {
 def _plan(arguments: Arguments, name: str) -> Plan:
     arguments.flag("daemon")
     texts = arguments.given(*_TEXTS[name].split(), "pid", "stdout", "stderr", "log-file", "log_file")
-    wanted: Dict[str, Any] = {key.replace("-", "_"): value for key, value in texts.items()}
+    values: Dict[str, Any] = {key.replace("-", "_"): value for key, value in texts.items()}
     ticked = {flag: True for flag in _FLAGS.get(name, "").split() if arguments.flag(flag)}
-    return Plan("start_daemon", {"daemon": name, **wanted, **ticked}, _started)
+    return Plan("start_daemon", {"daemon": name, **values, **ticked}, _started)
 
 
 def _started(result: Mapping[str, Any]) -> str:

@@ -15,19 +15,19 @@ from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
     operation="trigger_dag",
 )
 def trigger_dag(arguments: Arguments) -> Plan:
-    """Create a run."""
-    wanted: Dict[str, Any] = dict(arguments.given("dag_id", "run_id", "conf", "subdir"))
+    """Trigger a DAG."""
+    values: Dict[str, Any] = dict(arguments.given("dag_id", "run_id", "conf", "subdir"))
     dates = arguments.given("exec_date", "execution_date", "logical_date")
     if dates:
-        wanted["logical_date"] = next(iter(dates.values()))
-    return Plan("trigger_dag", wanted, _created)
+        values["logical_date"] = next(iter(dates.values()))
+    return Plan("trigger_dag", values, _created)
 
 
 @legacy_name("dag_state", "execution_date logical_date run_id subdir", required="dag_id", operation="dag_state")
 def dag_state(arguments: Arguments) -> Plan:
-    """The state of a run; None where there is none."""
-    wanted = {**arguments.given("dag_id", "subdir"), **one_run(arguments)}
-    return Plan("dag_state", wanted, _state, {DagRunNotFound: "None\n"})
+    """Return the state of a DAG run; the text is None if there is no run."""
+    values = {**arguments.given("dag_id", "subdir"), **one_run(arguments)}
+    return Plan("dag_state", values, _state, {DagRunNotFound: "None\n"})
 
 
 def one_run(arguments: Arguments) -> Dict[str, Any]:

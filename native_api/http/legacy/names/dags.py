@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping
 
 from native_api.adapters.compat import airflow
-from native_api.http.legacy.names.reports import report
+from native_api.http.legacy.names.dag_report import report
 from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
 
 RULE = "-" * 67
@@ -13,7 +13,7 @@ RULE = "-" * 67
 
 @legacy_name("list_dags", "subdir report")
 def list_dags(arguments: Arguments) -> Plan:
-    """The ids of all DAGs; with report, how their files load."""
+    """List the ids of all DAGs; with report, add the loading times of their files."""
     if arguments.flag("report"):
         folder = arguments.get("subdir") or airflow().folders()[0]
         return Plan("dag_report", dict(arguments.given("subdir")), lambda result: _ids(result) + report(result, folder))

@@ -11,7 +11,7 @@ from native_api.http.legacy.tables import boxed
 
 @legacy_name("pool", "cmd set pool_name slot_count description pool_description get delete")
 def pool(arguments: Arguments) -> Plan:
-    """One of the commands, or the list where none is named."""
+    """Set, get or delete a pool, or list all pools if the request names no command."""
     if arguments.get("set") or arguments.get("cmd") == "set":
         return Plan("set_pool", _wanted(arguments), _one)
     if arguments.get("get"):
@@ -26,16 +26,16 @@ def _wanted(arguments: Arguments) -> Dict[str, Any]:
     if older:
         name, _, rest = older.partition(" ")
         slots, _, description = rest.partition(" ")
-        wanted = {"name": name, "slots": slots, "description": description}
+        values = {"name": name, "slots": slots, "description": description}
     else:
-        wanted = {
+        values = {
             "name": arguments.get("pool_name") or "",
             "slots": arguments.get("slot_count") or "",
             "description": arguments.get("description") or arguments.get("pool_description") or "",
         }
-    if not wanted["name"] or not wanted["slots"]:
+    if not values["name"] or not values["slots"]:
         raise BadRequest("The argument(s) ['pool_name', 'slot_count'] are required")
-    return {name: value for name, value in wanted.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 def _about_one(operation: str, name: str) -> Plan:

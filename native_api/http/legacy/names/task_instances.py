@@ -16,9 +16,9 @@ from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
     operation="task_state",
 )
 def task_state(arguments: Arguments) -> Plan:
-    """The state of a task instance; None where there is none, or nothing has happened to it."""
-    wanted = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
-    return Plan("task_state", wanted, _state, {DagRunNotFound: "None\n", TaskInstanceNotFound: "None\n"})
+    """Return the state of a task instance; the text is None if there is no run, no task instance or no state."""
+    values = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
+    return Plan("task_state", values, _state, {DagRunNotFound: "None\n", TaskInstanceNotFound: "None\n"})
 
 
 @legacy_name(
@@ -28,9 +28,9 @@ def task_state(arguments: Arguments) -> Plan:
     operation="task_failed_deps",
 )
 def task_failed_deps(arguments: Arguments) -> Plan:
-    """What keeps a task from starting, a line for each."""
-    wanted = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
-    return Plan("task_failed_deps", wanted, _dependencies)
+    """Return the unmet dependencies of a task instance, one per line."""
+    values = {**arguments.given("dag_id", "task_id", "map_index", "subdir"), **one_run(arguments)}
+    return Plan("task_failed_deps", values, _dependencies)
 
 
 def _dependencies(result: Mapping[str, Any]) -> str:

@@ -11,11 +11,11 @@ FLAGS = ("upstream", "downstream", "only_failed", "only_running", "exclude_subda
 
 @legacy_name("list_tasks", "tree subdir", required="dag_id", operation="list_tasks")
 def list_tasks(arguments: Arguments) -> Plan:
-    """The ids of a DAG's tasks, or their tree."""
-    wanted: Dict[str, Any] = dict(arguments.given("dag_id", "subdir"))
+    """List the ids of a DAG's tasks, or their tree."""
+    values: Dict[str, Any] = dict(arguments.given("dag_id", "subdir"))
     if arguments.flag("tree"):
-        return Plan("list_tasks", {**wanted, "tree": True}, _tree)
-    return Plan("list_tasks", wanted, _ids)
+        return Plan("list_tasks", {**values, "tree": True}, _tree)
+    return Plan("list_tasks", values, _ids)
 
 
 @legacy_name(
@@ -25,10 +25,10 @@ def list_tasks(arguments: Arguments) -> Plan:
     operation="clear_tasks",
 )
 def clear(arguments: Arguments) -> Plan:
-    """Clear task instances, unless it is a dry run, which prints them; nothing is asked."""
-    wanted: Dict[str, Any] = dict(arguments.given("dag_id", "task_regex", "start_date", "end_date", "subdir"))
-    wanted.update({name: True for name in FLAGS if arguments.flag(name)})
-    return Plan("clear_tasks", wanted, _to_clear, defaults={"dry_run": False})
+    """Clear task instances without confirmation; a dry run lists them."""
+    values: Dict[str, Any] = dict(arguments.given("dag_id", "task_regex", "start_date", "end_date", "subdir"))
+    values.update({name: True for name in FLAGS if arguments.flag(name)})
+    return Plan("clear_tasks", values, _to_clear, defaults={"dry_run": False})
 
 
 def _to_clear(result: Mapping[str, Any]) -> str:

@@ -10,13 +10,13 @@ from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
 
 @legacy_name("variables", "cmd set key value get json default import export delete")
 def variables(arguments: Arguments) -> Plan:
-    """One of the commands, or the list where none is named."""
+    """Set, get, delete, import or export variables, or list all if the request names no command."""
     if arguments.get("set") or arguments.get("cmd") == "set":
         return _set(arguments)
     if arguments.get("get"):
         return _get(arguments)
     if arguments.get("delete"):
-        return Plan("delete_variable", {"key": arguments.get("delete")}, no_failure={VariableNotFound: ""})
+        return Plan("delete_variable", {"key": arguments.get("delete")}, no_error={VariableNotFound: ""})
     if arguments.get("import"):
         return Plan("import_variables", {"file": arguments.get("import")}, _imported)
     if arguments.get("export"):
@@ -35,12 +35,12 @@ def _set(arguments: Arguments) -> Plan:
 
 
 def _get(arguments: Arguments) -> Plan:
-    wanted = {"key": arguments.get("get"), "json": arguments.flag("json"), **arguments.given("default")}
-    return Plan("get_variable", wanted, _value, {VariableNotFound: "None\n"})
+    values = {"key": arguments.get("get"), "json": arguments.flag("json"), **arguments.given("default")}
+    return Plan("get_variable", values, _value, {VariableNotFound: "None\n"})
 
 
 def _value(result: Mapping[str, Any]) -> str:
-    # The command printed the Python object.
+    # The old command printed the Python object.
     return f"{result['value']}\n"
 
 

@@ -1,4 +1,4 @@
-"""The text of list_dags with report."""
+"""The output of list_dags with report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ Row = Tuple[str, str, int, int, str]
 
 
 def report(result: Mapping[str, Any], folder: str) -> str:
-    """Return what the old command printed after the list: how long each file of the folder took."""
+    """
+    Return what the old command printed after the list: the loading time of each DAG file.
+
+    :param result: that of dag_report.
+    :param folder: the DAGs folder, which is removed from the paths of the files.
+    """
     seconds = sum(entry["seconds"] for entry in result["files"])
     return (
         f"\n\n{RULE}\nDagBag loading stats for {folder}\n{RULE}\n"
@@ -30,7 +35,7 @@ def _row(entry: Mapping[str, Any], folder: str) -> Row:
 
 
 def _table(rows: List[Row]) -> str:
-    """Return the rows as Airflow 1.10 drew a table: words to the left, numbers to the right."""
+    """Return a table as in Airflow 1.10: texts are left-aligned, numbers right-aligned."""
     if not rows:
         return ""
     widths = [max(len(str(cell)) for cell in column) for column in zip(HEADS, *rows)]

@@ -13,11 +13,11 @@ def _version(result: Mapping[str, Any]) -> str:
 
 @legacy_name("version", prints=False, operation="version")
 def version(arguments: Arguments) -> Plan:
-    """The version of Airflow."""
+    """Return the version of Airflow."""
     return Plan("version", {}, _version)
 
 
 @legacy_name("rest_api_plugin_version", prints=False, operation="plugin_version")
 def rest_api_plugin_version(arguments: Arguments) -> Plan:
-    """The version of this plugin."""
+    """Return the version of this plugin."""
     return Plan("plugin_version", {}, _version)

@@ -1,4 +1,4 @@
-"""Work that goes on after its answer: where it is followed; and the sandbox, warm before it is first needed."""
+"""The URL of the state of asynchronous work, and the start of the warm process."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from flask import request
 
 from native_api import settings
 from native_api.adapters import sandbox
-from native_api.dispatch import Answer
+from native_api.dispatch import OperationResponse
 
 _warmed_by = 0
 
 
-def url_of(answer: Answer) -> str:
-    """Return where the work that the answer speaks of is followed, below this server's base path."""
-    name, arguments = answer.followed or ("", {})
+def state_url(response: OperationResponse) -> str:
+    """Return the URL that returns the state of the work, with the base path of this server."""
+    name, arguments = response.state_call or ("", {})
     return f"{request.script_root}/native_api/v1/{name}?{urlencode(arguments)}"
 
 
 def warm_sandbox() -> None:
-    """Start importing Airflow in this web worker's sandbox, unless that is done or nothing may run there."""
+    """Start the warm process of this web worker, once, if an option allows operations that need it."""
     global _warmed_by
     if _warmed_by == os.getpid():
         return

@@ -27,18 +27,18 @@ def _uploaded(result: Mapping[str, Any]) -> str:
 
 @legacy_name("refresh_dag", required="dag_id", prints=False, operation="refresh_dag")
 def refresh_dag(arguments: Arguments) -> Plan:
-    """Read the file of a DAG now."""
+    """Parse the file of a DAG."""
     text = f"DAG [{arguments.get('dag_id')}] is now fresh as a daisy"
     return Plan("refresh_dag", dict(arguments.given("dag_id")), lambda result: text)
 
 
 @legacy_name("refresh_all_dags", prints=False, operation="refresh_all_dags")
 def refresh_all_dags(arguments: Arguments) -> Plan:
-    """Read all DAG files now."""
+    """Parse all DAG files."""
     return Plan("refresh_all_dags", {}, _all)
 
 
 def _all(result: Mapping[str, Any]) -> str:
-    """Return the DAGs as Python shows them in a dict, which is what the old plugin gave."""
+    """Return the ``repr`` of a dict of the DAGs, as the old plugin did."""
     dag_ids = sorted({dag_id for file in result["files"] for dag_id in file["dag_ids"]})
     return "{" + ", ".join(f"{dag_id!r}: <DAG: {dag_id}>" for dag_id in dag_ids) + "}"

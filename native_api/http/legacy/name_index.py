@@ -1,4 +1,4 @@
-"""Which names of the old protocol lead to an operation."""
+"""The names of the old protocol by operation, for the documentation and the console."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from native_api.uploads import Upload
 @lru_cache(maxsize=None)
 def names_by_operation() -> Dict[str, FrozenSet[str]]:
     """
-    Return, for each operation, the names of the old protocol that lead to it, found by asking their planners.
+    Return, for each operation, the names of the old protocol that call it, found by trying their planners.
 
-    :raises ValueError: nothing that was tried leads from a name to an operation.
+    :raises ValueError: no tried arguments lead from a name to an operation.
     """
     found: Dict[str, Set[str]] = {}
     for name in protocol.every().values():
@@ -41,7 +41,7 @@ def _planned(name: LegacyName) -> Iterator[str]:
 
 
 def _queries(required: Sequence[str], arguments: List[str]) -> Iterator[Dict[str, str]]:
-    """Yield queries with the required arguments and none, one or all of the others, as a checkbox or a text."""
+    """Yield queries with the required arguments and none, one or all others, as a checkbox or a text."""
     always = {name: "a" for name in required}
     yield always
     for argument in arguments:
