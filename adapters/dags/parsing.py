@@ -13,6 +13,7 @@ from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.adapters.dags.readable_files import Rules, lies_in, readable_files
 from native_api.adapters.sandbox.errors import raised
 from native_api.adapters.sandbox.fork_pool import ForkResult, run_in_forks
+from native_api.adapters.sandbox.messages import ErrorData
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
 from native_api.errors import DagFilesMissing
@@ -132,11 +133,10 @@ def _store(loaded: Loaded) -> None:
             loaded.stored_forms[dag_id] = outcome["result"]
 
 
-def _traceback(error: Dict[str, Any]) -> str:
+def _traceback(error: ErrorData) -> str:
     if error.get("exit_code") == _TOLD_TO_END:
         raise SystemExit(_TOLD_TO_END)
-    text: str = error["traceback"]
-    return text
+    return error["traceback"]
 
 
 def _parsed(file: File) -> Dict[str, Any]:

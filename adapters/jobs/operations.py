@@ -18,6 +18,7 @@ from native_api.adapters.fields.texts import Text
 from native_api.adapters.sandbox import Job, JobOutcome, job_store
 from native_api.adapters.sandbox.capture import tail
 from native_api.adapters.sandbox.job_store import UNFINISHED, Record
+from native_api.adapters.sandbox.messages import Facts, Message, State
 from native_api.effects import Effect
 from native_api.errors import JobHasEnded, JobIsElsewhere, JobNotFound, NativeApiError, OperationNotFound
 from native_api.host import other_host_of
@@ -173,7 +174,7 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     record = _own_record(context, job_id)
     job_state = record.state()
     log, cut = tail(record.log, settings.get("job_log_tail_bytes"))
-    message = {**job_state, "log": log, "log_cut": cut}
+    message: Message = {**job_state, "log": log, "log_cut": cut}
     return {
         **_summary(record, job_state),
         "log": log,
@@ -182,7 +183,7 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     }
 
 
-def _outcome_fields(context: Context, facts: Dict[str, Any], message: Dict[str, Any]) -> Dict[str, Any]:
+def _outcome_fields(context: Context, facts: Facts, message: Message) -> Dict[str, Any]:
     """Return the response that the operation would have returned as *result*, or the problem as *error*."""
     if message["state"] in UNFINISHED:
         return {"result": None, "error": None}
@@ -293,7 +294,7 @@ def _effect_of(name: str) -> Effect:
         return Effect.EXECUTE
 
 
-def _summary(record: Record, job_state: Dict[str, Any]) -> Dict[str, Any]:
+def _summary(record: Record, job_state: State) -> Dict[str, Any]:
     started, ended = job_state.get("started_at"), job_state.get("ended_at")
     return {
         **record.facts,

@@ -23,6 +23,7 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.sandbox import client
 from native_api.adapters.sandbox.client import ClientDisconnected, RunningJob, warm
 from native_api.adapters.sandbox.errors import error_of
+from native_api.adapters.sandbox.messages import Facts, Message, Request
 from native_api.adapters.sandbox.slots import Bounds
 from native_api.errors import NativeApiError, TooManyJobs
 from native_api.host import hostname, new_id
@@ -59,11 +60,11 @@ class Job:
     :param needs_execution_api: if true, the job runs or renders a task, which on Airflow 3 calls the execution API.
     """
 
-    function: Callable[..., Any]
-    arguments: Mapping[str, Any]
-    cleanup: Optional[Tuple[Callable[..., Any], Mapping[str, Any]]] = None
+    function: Callable[..., object]
+    arguments: Mapping[str, object]
+    cleanup: Optional[Tuple[Callable[..., object], Mapping[str, object]]] = None
     job_id: str = field(default_factory=new_id)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, object] = field(default_factory=dict)
     needs_execution_api: bool = False
 
 
@@ -80,7 +81,7 @@ class JobOutcome:
     log: str
     log_cut: bool
     seconds: float
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
     error: Optional[NativeApiError]
 
 
@@ -126,7 +127,7 @@ def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool
     return ended
 
 
-def job_outcome(message: Mapping[str, Any], facts: Mapping[str, Any], *, in_background: bool = False) -> JobOutcome:
+def job_outcome(message: Message, facts: Facts, *, in_background: bool = False) -> JobOutcome:
     """
     Return the outcome of a job that has ended.
 
@@ -146,7 +147,7 @@ def job_outcome(message: Mapping[str, Any], facts: Mapping[str, Any], *, in_back
     )
 
 
-def _wait(running_job: RunningJob, context: Context, outlive: bool) -> Dict[str, Any]:
+def _wait(running_job: RunningJob, context: Context, outlive: bool) -> Message:
     """Return the last message of the supervisor: the outcome, or that the job continues in the background."""
     waits_since = time.monotonic()
     seconds = settings.get("job_seconds")
@@ -167,7 +168,7 @@ def _wait(running_job: RunningJob, context: Context, outlive: bool) -> Dict[str,
     return message
 
 
-def _wait_or_continue(running_job: RunningJob, receive: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+def _wait_or_continue(running_job: RunningJob, receive: Callable[[], Message]) -> Message:
     try:
         return receive()
     except (TimeoutError, ClientDisconnected):
@@ -180,7 +181,7 @@ def jobs_folder() -> Path:
     return Path(settings.get("state_dir")) / "jobs"
 
 
-def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Dict[str, Any]:
+def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Request:
     """Return the first message to the supervisor."""
     limit = settings.get("job_seconds_max" if in_background or outlive else "job_seconds")
     bounds = _bounds()
@@ -225,7 +226,7 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
     }
 
 
-def _import_path(function: Callable[..., Any]) -> str:
+def _import_path(function: Callable[..., object]) -> str:
     """Return ``module:function``, which the worker imports."""
     return f"{function.__module__}:{function.__qualname__}"
 
@@ -241,7 +242,7 @@ def _bounds() -> Dict[str, Bounds]:
     }
 
 
-def _storable(arguments: Mapping[str, Any]) -> Any:
+def _storable(arguments: Mapping[str, object]) -> Dict[str, object]:
     texts = {name: json.dumps(value, default=str) for name, value in arguments.items()}
     return {
         name: json.loads(text) if len(text) <= _LONGEST_ARGUMENT else f"{len(text)} characters, which are not kept"

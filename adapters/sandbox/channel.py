@@ -33,7 +33,7 @@ class Channel:
         """Return the file descriptor, for ``select``."""
         return self._end.fileno()
 
-    def send(self, message: Any) -> None:
+    def send(self, message: object) -> None:
         """
         Send a message, which is JSON.
 

@@ -10,10 +10,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Callable, Dict, List, Optional
+from typing import Callable, List, Optional
 
 from native_api.adapters.sandbox import environment
 from native_api.adapters.sandbox.channel import Channel
+from native_api.adapters.sandbox.messages import Message, Request
 from native_api.adapters.sandbox.server import ANY, NEEDS_EXECUTION_API
 from native_api.errors import SandboxUnavailable
 
@@ -113,7 +114,7 @@ def warm() -> Server:
         return _server
 
 
-def begin(request: Dict[str, Any], needs_execution_api: bool) -> RunningJob:
+def begin(request: Request, needs_execution_api: bool) -> RunningJob:
     """
     Start a job with a new supervisor.
 
@@ -140,13 +141,13 @@ class ClientDisconnected(Exception):
 class RunningJob:
     """The channel to the supervisor of a job. Closing it terminates the job, unless it runs in the background."""
 
-    def __init__(self, channel: Channel, first: Dict[str, Any]) -> None:
+    def __init__(self, channel: Channel, first: Message) -> None:
         self._channel = channel
-        self._messages: List[Dict[str, Any]] = [first]
+        self._messages: List[Message] = [first]
 
     def next(
         self, seconds: float = math.inf, client_is_gone: Callable[[], bool] = lambda: False, poll_seconds: float = 1
-    ) -> Dict[str, Any]:
+    ) -> Message:
         """
         Wait for the next message of the supervisor and return it.
 
@@ -164,7 +165,7 @@ class RunningJob:
                 raise TimeoutError
             if client_is_gone():
                 raise ClientDisconnected
-        message: Dict[str, Any] = self._channel.receive(_REST_SECONDS)
+        message: Message = self._channel.receive(_REST_SECONDS)
         return message
 
     def go_to_background(self) -> None:

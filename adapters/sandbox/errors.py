@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
 from native_api import errors
+from native_api.adapters.sandbox.messages import ErrorData, Message
 from native_api.errors import JobCancelled, JobTimedOut, NativeApiError, TooManyJobs, UserCodeCrashed, UserCodeFailed
 
 
-def error_of(outcome: Mapping[str, Any], limit_seconds: float, *, in_background: bool = False) -> NativeApiError:
+def error_of(outcome: Message, limit_seconds: float, *, in_background: bool = False) -> NativeApiError:
     """
     Return the error for an outcome.
 
@@ -28,9 +27,11 @@ def error_of(outcome: Mapping[str, Any], limit_seconds: float, *, in_background:
     return UserCodeCrashed(*printed, outcome.get("exit_code", -9))
 
 
-def raised(error: Mapping[str, Any], log: str = "", log_cut: bool = False) -> NativeApiError:
+def raised(error: ErrorData, log: str = "", log_cut: bool = False) -> NativeApiError:
     """Return the error that the function of a job has raised: a NativeApiError, or else a UserCodeFailed."""
     if "ours" in error:
         ours: NativeApiError = getattr(errors, error["ours"])(**error["data"])
         return ours
-    return UserCodeFailed(log, log_cut, **error)
+    return UserCodeFailed(
+        log, log_cut, error["exception"], error["message"], error.get("traceback"), error.get("exit_code")
+    )

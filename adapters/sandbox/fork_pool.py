@@ -9,11 +9,14 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Generic, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.sandbox import process_tree
+from native_api.adapters.sandbox.messages import CallOutcome, ErrorData
 from native_api.adapters.sandbox.worker import ending, outcome_of_call
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class ForkResult:
     state: str
     seconds: float
     result: Any = None
-    error: Optional[Dict[str, Any]] = None
+    error: Optional[ErrorData] = None
     exit_code: Optional[int] = None
 
 
@@ -32,8 +35,8 @@ _MINIMUM = 0.05
 
 
 def run_in_forks(
-    function: Callable[[Any], Any], items: Sequence[Any], *, seconds: float, parallel: int, until: float
-) -> Iterator[Tuple[Any, ForkResult]]:
+    function: Callable[[Item], object], items: Sequence[Item], *, seconds: float, parallel: int, until: float
+) -> Iterator[Tuple[Item, ForkResult]]:
     """
     Run ``function(item)`` for each item in a fork of this process, and yield each result as soon as it ends.
 
@@ -46,7 +49,7 @@ def run_in_forks(
     """
     process_tree.adopt_orphans()
     left = list(items)
-    running: List[_Fork] = []
+    running: List[_Fork[Item]] = []
     with tempfile.TemporaryDirectory() as folder:
         try:
             while left or running:
@@ -66,8 +69,8 @@ def run_in_forks(
                 fork.kill()
 
 
-class _Fork:
-    def __init__(self, function: Callable[[Any], Any], item: Any, folder: Path, seconds: float) -> None:
+class _Fork(Generic[Item]):
+    def __init__(self, function: Callable[[Item], object], item: Item, folder: Path, seconds: float) -> None:
         self.item, self._seconds, self._begun = item, seconds, time.monotonic()
         self._code: Optional[int] = None
         self._is_late = False
@@ -77,7 +80,7 @@ class _Fork:
         if self._pid == 0:
             self._become(parent, function)
 
-    def _become(self, parent: int, function: Callable[[Any], Any]) -> None:
+    def _become(self, parent: int, function: Callable[[Item], object]) -> None:
         with ending():
             os.setsid()
             process_tree.die_with_parent(parent)
@@ -118,5 +121,5 @@ class _Fork:
             return ForkResult("timeout", seconds, exit_code=self._code)
         if self._code or not self._result.exists():
             return ForkResult("crashed", seconds, exit_code=self._code)
-        outcome = json.loads(self._result.read_text())
+        outcome: CallOutcome = json.loads(self._result.read_text())
         return ForkResult("failed" if "error" in outcome else "success", seconds, **outcome)

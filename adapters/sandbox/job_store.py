@@ -16,9 +16,10 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from native_api.adapters import private_files
+from native_api.adapters.sandbox.messages import Facts, State
 from native_api.adapters.sandbox.slots import is_locked, lock
 from native_api.host import ID, hostname
 
@@ -52,7 +53,7 @@ class Record:
         return hash(self._folder)
 
     @classmethod
-    def create(cls, jobs: Path, facts: Mapping[str, Any]) -> Record:
+    def create(cls, jobs: Path, facts: Facts) -> Record:
         """Create the record of a job, locked until this process ends."""
         unfinished = private_files.folder(private_files.folder(jobs) / f".{uuid.uuid4().hex}")
         record = cls(unfinished)
@@ -66,9 +67,9 @@ class Record:
     lock_descriptor: Optional[int] = None
 
     @property
-    def facts(self) -> Dict[str, Any]:
-        """What the supervisor stored at the start: job_id, operation, owner, caller, arguments, created_at, …"""
-        facts: Dict[str, Any] = json.loads(self._facts.read_text())
+    def facts(self) -> Facts:
+        """What the supervisor stored at the start."""
+        facts: Facts = json.loads(self._facts.read_text())
         return facts
 
     @property
@@ -89,7 +90,7 @@ class Record:
     def _alive(self) -> Path:
         return self._folder / "alive"
 
-    def state(self) -> Dict[str, Any]:
+    def state(self) -> State:
         """
         Return the job's state, started_at, ended_at, and its result, error or exit code.
 
@@ -103,7 +104,7 @@ class Record:
                 job_state["state"] = "lost"
         return job_state
 
-    def set_state(self, **job_state: Any) -> None:
+    def set_state(self, **job_state: object) -> None:
         """Store the job's state."""
         self._write("state.json", job_state)
         if "ended_at" in job_state:
@@ -189,14 +190,14 @@ class Record:
             self._folder.rename(going)
             shutil.rmtree(going, ignore_errors=True)
 
-    def _stored_state(self) -> Dict[str, Any]:
+    def _stored_state(self) -> State:
         try:
-            job_state: Dict[str, Any] = json.loads((self._folder / "state.json").read_text())
+            job_state: State = json.loads((self._folder / "state.json").read_text())
         except FileNotFoundError:
             return {"state": "queued"}
         return job_state
 
-    def _write(self, name: str, content: Any) -> None:
+    def _write(self, name: str, content: object) -> None:
         new = self._folder / f".{name}"
         private_files.write(new, json.dumps(content))
         new.replace(self._folder / name)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import reprlib
-from typing import Any, Dict
+from typing import Dict
 
 from native_api.adapters.fields.strict_json import is_too_deep
 from native_api.adapters.sandbox.redaction import redacted
 
 
-def json_value(value: Any, name: str = "value") -> Dict[str, Any]:
+def json_value(value: object, name: str = "value") -> Dict[str, object]:
     """
     Return ``{name: value, f"{name}_is_repr": False}``, or the ``repr`` of the value and True if it is not JSON.
 
@@ -25,6 +25,6 @@ def json_value(value: Any, name: str = "value") -> Dict[str, Any]:
         return {name: redacted(repr(shown)), f"{name}_is_repr": True}
 
 
-def shallow(value: Any) -> Any:
+def shallow(value: object) -> object:
     """Return *value*, or a shortened ``repr`` of it if it is nested too deeply."""
     return reprlib.repr(value) if is_too_deep(value) else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Iterable, List, Optional, Tuple
+from typing import Any, Collection, Iterable, List, Optional, Tuple
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.masking import MASK
@@ -83,5 +83,5 @@ def _redacted_text(text: str) -> str:
     return _known.redacted(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
 
 
-def _differ(new: Any, old: Any) -> bool:
+def _differ(new: Collection[object], old: Collection[object]) -> bool:
     return len(new) != len(old) or any(one is not other for one, other in zip(new, old))

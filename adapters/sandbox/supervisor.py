@@ -10,12 +10,14 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from types import FrameType
+from typing import List, Mapping, Optional, Tuple
 
 from native_api.adapters.sandbox import job_store, process_tree, worker
 from native_api.adapters.sandbox.capture import Capture, Secrets, tail
 from native_api.adapters.sandbox.channel import Channel
 from native_api.adapters.sandbox.job_store import Record
+from native_api.adapters.sandbox.messages import Message, Request, State
 from native_api.adapters.sandbox.slots import Bounds, Slots
 from native_api.adapters.sandbox.watched_process import Process
 
@@ -41,8 +43,9 @@ class Supervisor:
         os.setsid()
         process_tree.adopt_orphans()
         self._woken = self._watch_signals()
-        self._request: Dict[str, Any] = self._channel.receive(10) if self._channel else {}
-        self._in_background: bool = self._request["in_background"]
+        assert self._channel is not None
+        self._request: Request = self._channel.receive(10)
+        self._in_background = self._request["in_background"]
         self._jobs = Path(self._request["jobs"])
         self._record = self._begin_record()
         self._wait_and_work()
@@ -52,14 +55,12 @@ class Supervisor:
     @property
     def grace_seconds(self) -> float:
         """The seconds between SIGTERM and SIGKILL."""
-        seconds: float = self._request["grace_seconds"]
-        return seconds
+        return self._request["grace_seconds"]
 
     @property
     def watch_seconds(self) -> float:
         """The interval at which timeout and cancellation are checked, in seconds."""
-        seconds: float = self._request["watch_seconds"]
-        return seconds
+        return self._request["watch_seconds"]
 
     def _begin_record(self) -> Record:
         record = Record.create(self._jobs, self._request["facts"])
@@ -77,7 +78,7 @@ class Supervisor:
 
     # The slot
 
-    def _wait_for_slot(self) -> Dict[str, Any]:
+    def _wait_for_slot(self) -> State:
         """Take a slot. The result is the outcome of a job that got none: it was refused or cancelled."""
         slots = self._slots(self._in_background)
         if self._request["outlive"]:
@@ -129,7 +130,7 @@ class Supervisor:
 
     # The work
 
-    def _run_job(self) -> Dict[str, Any]:
+    def _run_job(self) -> State:
         """Run the job and, if its process did not end by itself, its cleanup; return the outcome."""
         start = time.monotonic()
         secrets = Secrets()
@@ -153,7 +154,7 @@ class Supervisor:
             Process(self, started, output, secrets).end(seconds, ignore_cancel=True)
 
     def _fork(
-        self, function: str, arguments: Mapping[str, Any], record: Record, seconds: float
+        self, function: str, arguments: Mapping[str, object], record: Record, seconds: float
     ) -> Tuple[int, int, int]:
         """Run a function in a fork; return its process id and the descriptors of its output and of its secrets."""
         parent = os.getpid()
@@ -197,7 +198,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         return woken
 
-    def _on_sigterm(self, number: int, frame: Any) -> None:
+    def _on_sigterm(self, number: int, frame: Optional[FrameType]) -> None:
         self._cancel_requested = True
 
     def wait(self, seconds: float, descriptors: List[int]) -> List[int]:
@@ -254,14 +255,14 @@ class Supervisor:
 
     # The end
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Message) -> None:
         if self._channel:
             try:
                 self._channel.send(message)
             except OSError:
                 self._abandon()
 
-    def _finish(self, outcome: Dict[str, Any]) -> None:
+    def _finish(self, outcome: State) -> None:
         started_at = self._record.state().get("started_at")
         self._record.set_state(**outcome, started_at=started_at, ended_at=time.time())
         log, cut = tail(self._record.log, self._request["tail_bytes"])
@@ -306,14 +307,15 @@ class Supervisor:
         record.release()
 
 
-def _outcome(reason: Optional[str], code: int, result: Path) -> Dict[str, Any]:
+def _outcome(reason: Optional[str], code: int, result: Path) -> State:
     """Return the state of the job, and its result, its error or its exit code."""
     if reason:
         return {"state": reason, "exit_code": code}
     try:
-        outcome = json.loads(result.read_text())
+        outcome: State = json.loads(result.read_text())
     except (OSError, ValueError):
         return {"state": "crashed", "exit_code": code}
     if code:
         return {"state": "crashed", "exit_code": code}
-    return {"state": "failed" if "error" in outcome else "success", **outcome}
+    outcome["state"] = "failed" if "error" in outcome else "success"
+    return outcome

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, TextIO
 
 from native_api.adapters import private_files
 from native_api.adapters.compat import airflow
+from native_api.adapters.sandbox.messages import CallOutcome, ErrorData
 from native_api.adapters.sandbox.redaction import learn_secrets, redacted
 from native_api.errors import NativeApiError
 
@@ -30,7 +31,7 @@ _ends_at = math.inf
 
 def run(
     function: str,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, object],
     *,
     result: Path,
     result_bytes: int,
@@ -77,13 +78,13 @@ def ending() -> Iterator[None]:
         os._exit(code)
 
 
-def outcome_of(function: str, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+def outcome_of(function: str, arguments: Mapping[str, object]) -> CallOutcome:
     """Call ``module:function`` and return ``{"result": …}``, or ``{"error": …}`` with the data of what it raised."""
     module, name = function.split(":")
     return outcome_of_call(lambda: getattr(import_module(module), name)(**arguments))
 
 
-def outcome_of_call(call: Callable[[], Any]) -> Dict[str, Any]:
+def outcome_of_call(call: Callable[[], object]) -> CallOutcome:
     """Return ``{"result": …}``, or ``{"error": …}`` with the data of whatever exception *call* raised."""
     try:
         return {"result": call()}
@@ -100,7 +101,7 @@ def _data(exc: NativeApiError) -> Dict[str, Any]:
     return {**data, **{name: redacted(data[name]) for name in theirs}}
 
 
-def _error_data(exc: BaseException) -> Dict[str, Any]:
+def _error_data(exc: BaseException) -> ErrorData:
     code = exc.code if isinstance(exc, SystemExit) else None
     return {
         "exception": type(exc).__qualname__,
@@ -118,7 +119,7 @@ def _user_traceback(exc: BaseException) -> Optional[TracebackType]:
     return begin
 
 
-def _serialized(outcome: Mapping[str, Any], limit: int) -> str:
+def _serialized(outcome: CallOutcome, limit: int) -> str:
     try:
         text = json.dumps(outcome, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as exc:
@@ -150,7 +151,7 @@ def _open_stream(descriptor: int) -> TextIO:
     return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
-def _exit_on_sigterm(number: int, frame: Any) -> None:
+def _exit_on_sigterm(number: int, frame: Optional[FrameType]) -> None:
     raise SystemExit(128 + number)
 
 
