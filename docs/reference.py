@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 from pathlib import Path
@@ -14,6 +15,7 @@ from native_api.effects import Effect
 from native_api.http.legacy.name_index import names_by_operation
 from native_api.http.openapi import document
 from native_api.http.typed import method_of
+from native_api.possible_errors import common_errors
 from native_api.registry import Operation
 
 BASE = "http://localhost:8080/native_api/v1"
@@ -38,7 +40,8 @@ def write(folder: Path) -> None:
 
 INTRODUCTION = (
     "The operations by noun. ``GET`` takes the arguments in the query string, ``POST`` in the body, as JSON or as a",
-    "form. Every error is one of :doc:`/errors`; every operation can also return 401, 403, 500, 501 and 503.",
+    "form. Each operation lists the errors of its own; :doc:`/errors` has those of every operation, and what each code",
+    "means.",
 )
 
 
@@ -63,6 +66,7 @@ def _operation(operation: Operation, described: Mapping[str, Any], names: Any) -
         "\n".join(_examples(operation)),
         _result(of_path),
         _fields("Field of the result", _properties(_schema_of(of_path, described), described)),
+        _errors(operation),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -110,6 +114,19 @@ def _fields(heading: str, rows: Iterator[List[str]]) -> str:
     head = f"   * - {heading}\n     - Type\n     - Meaning"
     widths = ".. list-table::\n   :header-rows: 1\n   :widths: 25 20 55\n\n"
     return widths + "\n".join([head, *(line.replace("- \n", "-\n").rstrip() for line in lines)])
+
+
+def _errors(operation: Operation) -> str:
+    """Return the table of the operation's own errors."""
+    own = sorted({*operation.errors} - {*common_errors(operation)}, key=lambda error: (error.status, error.code))
+    lines = [
+        f"   * - {int(error.status)}\n     - ``{error.code}``\n     - {(inspect.getdoc(error) or '').splitlines()[0]}"
+        for error in own
+    ]
+    if not lines:
+        return ""
+    head = "   * - Status\n     - Code\n     - Meaning"
+    return ".. list-table::\n   :header-rows: 1\n   :widths: 10 30 60\n\n" + "\n".join([head, *lines])
 
 
 def _examples(operation: Operation) -> Iterator[str]:

@@ -94,12 +94,44 @@ def errors() -> str:
     return _table(("Code", "Status", "Meaning", "Data", "In Python"), rows)
 
 
+def common_errors() -> str:
+    """Return the table of the errors that many operations have in common."""
+    from native_api import possible_errors
+
+    rows = [
+        (which, ", ".join(f"``{code}``" for code in sorted(error.code for error in of_which)))
+        for which, of_which in (
+            ("All", possible_errors.OF_EVERY),
+            ("Those with arguments", (possible_errors.errors.Invalid,)),
+            ("Those that change something (``POST``)", possible_errors.OF_CHANGES),
+        )
+    ]
+    return _table(("Operations", "Codes"), rows)
+
+
+def errors_of_operations() -> str:
+    """Return the table of the errors of each operation, without those that it has in common with others."""
+    import native_api.adapters.catalogue  # noqa: F401
+    from native_api import possible_errors, registry
+
+    own = {
+        operation.name: sorted(
+            {error.code for error in {*operation.errors} - {*possible_errors.common_errors(operation)}}
+        )
+        for operation in registry.every()
+    }
+    rows = [
+        (f":ref:`operation-{name}`", ", ".join(f"``{code}``" for code in codes)) for name, codes in own.items() if codes
+    ]
+    return _table(("Operation", "Codes"), rows)
+
+
 #: The tables of each file.
 TABLES: Dict[Path, Dict[str, Callable[[], str]]] = {
     DOCS / "configuration.rst": {"options": options},
     DOCS / "deployment.rst": {"requirements": requirements},
     DOCS / "migrating-from-airflow-rest-api-plugin.rst": {"names": names},
-    ERRORS: {"errors": errors},
+    ERRORS: {"errors": errors, "common errors": common_errors, "errors of operations": errors_of_operations},
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type, Ty
 from marshmallow import Schema
 
 from native_api.effects import Effect
-from native_api.errors import OperationNotFound
+from native_api.errors import NativeApiError, OperationNotFound
 from native_api.permissions import Access, Caller
 from native_api.suggestions import nearest
 
@@ -57,6 +57,7 @@ class Operation:
     access: Tuple[Access, ...]
     effect: Effect
     tag: str
+    errors: Tuple[Type[NativeApiError], ...]
     command: Command
     creates: bool
     resolve: Resolve
@@ -91,6 +92,7 @@ def operation(
     access: Union[Access, Tuple[Access, ...], None],
     effect: Effect,
     tag: str,
+    errors: Tuple[Type[NativeApiError], ...] = (),
     command: Command = lambda arguments: None,
     creates: bool = False,
     resolve: Resolve = lambda arguments: {},
@@ -107,6 +109,7 @@ def operation(
     :param access: the right or the rights that the caller needs; None if any authenticated caller can call it.
     :param effect: what the operation does.
     :param tag: the noun of Airflow by which the OpenAPI document groups operations.
+    :param errors: the errors of the operation beyond those of every operation (:mod:`native_api.possible_errors`).
     :param command: returns, from the loaded arguments, the words after ``airflow`` of the equivalent command, or None.
     :param creates: whether the operation can create something; it sets ``created`` of its context then.
     :param resolve: returns, from the loaded arguments, others that are looked up before the function runs, for the
@@ -122,7 +125,19 @@ def operation(
         rights = (access,) if isinstance(access, Access) else access or ()
         later = accepted() if accepted else None
         _OPERATIONS[name] = Operation(
-            name, function, request(), result(), later, rights, effect, tag, command, creates, resolve, example or {}
+            name,
+            function,
+            request(),
+            result(),
+            later,
+            rights,
+            effect,
+            tag,
+            errors,
+            command,
+            creates,
+            resolve,
+            example or {},
         )
         return function
 

@@ -7,7 +7,7 @@ from typing import Any, Iterator, List
 
 import pytest
 
-from tests.support import airflow_under_test
+from tests.support import airflow_under_test, declared_errors
 from tests.support.examples import world  # noqa: F401
 from tests.support.uploads import folder  # noqa: F401
 
@@ -38,6 +38,19 @@ def pytest_collection_modifyitems(config: Any, items: List[Any]) -> None:
             if AIRFLOW not in map(numbers, mark.args):
                 reason = f"Shown on Airflow {', '.join(mark.args)}, and everywhere with --every-version"
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watched_errors() -> None:
+    declared_errors.watch()
+
+
+@pytest.fixture(autouse=True)
+def _declared_errors(_watched_errors: None) -> Iterator[None]:
+    """Fail where an operation returned an error that the OpenAPI document does not have."""
+    declared_errors.UNDECLARED.clear()
+    yield
+    assert declared_errors.UNDECLARED == []
 
 
 @pytest.fixture(scope="session")

@@ -26,13 +26,21 @@ from native_api.adapters.pools.operations import require_pool
 from native_api.effects import Effect
 from native_api.errors import (
     ArgumentNotSupported,
+    BackfillHasEnded,
+    BackfillIsActive,
+    BackfillIsElsewhere,
     BackfillNotFound,
     Conflict,
     DagFileMissing,
     DagHasImportErrors,
+    DagNotFound,
+    DependsOnPast,
     Invalid,
     NativeApiError,
+    NoSchedule,
+    PoolNotFound,
 )
+from native_api.errors.groups import OF_A_DAG, OF_A_LOADED_DAG, OF_A_STARTED_JOB
 from native_api.host import hostname, new_id
 from native_api.permissions import EXECUTE_DAG, Access, Resource
 from native_api.registry import Context, operation
@@ -48,6 +56,17 @@ _EDIT = Access(Resource.DAG_RUN, "PUT")
     access=EXECUTE_DAG,
     effect=Effect.EXECUTE,
     tag="Backfills",
+    errors=(
+        *OF_A_DAG,
+        *OF_A_LOADED_DAG,
+        *OF_A_STARTED_JOB,
+        PoolNotFound,
+        BackfillIsActive,
+        DagHasImportErrors,
+        DependsOnPast,
+        NoSchedule,
+        ArgumentNotSupported,
+    ),
     command=lambda arguments: airflow().backfills.command(arguments),
     example={"dag_id": "example_dag", "from_date": "2026-10-10", "to_date": "2026-10-12", "dry_run": True},
 )
@@ -192,6 +211,7 @@ def _job(plan: Plan, found: Any) -> sandbox.Job:
     access=_READ,
     effect=Effect.READ,
     tag="Backfills",
+    errors=(BackfillNotFound,),
     example={"backfill_id": 1},
 )
 def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
@@ -242,6 +262,7 @@ def _warn_of_pause(context: Context, dag_id: str) -> None:
     access=_READ,
     effect=Effect.READ,
     tag="Backfills",
+    errors=(DagNotFound,),
     command=lambda arguments: None,
     example={"dag_id": "example_dag", "state": ["running"]},
 )
@@ -289,6 +310,7 @@ def _in_state(session: Any, backfill_ids: List[int], states: List[str]) -> List[
     access=_READ,
     effect=Effect.WRITE,
     tag="Backfills",
+    errors=(BackfillNotFound, BackfillHasEnded, BackfillIsElsewhere),
     example={"backfill_id": 1},
 )
 def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:

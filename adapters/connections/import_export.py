@@ -33,6 +33,7 @@ from native_api.adapters.fields.import_files import (
 )
 from native_api.effects import Effect
 from native_api.errors import ConnectionsExist, Invalid
+from native_api.errors.groups import OF_A_SERVER_FILE, OF_SECRETS
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -97,6 +98,7 @@ def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=Access(Resource.CONNECTION, "POST"),
     effect=Effect.WRITE,
     tag="Connections",
+    errors=(*OF_A_SERVER_FILE, ConnectionsExist),
     creates=True,
     command=_import_command,
     example={
@@ -146,6 +148,7 @@ def import_connections(
     access=Access(Resource.CONNECTION, "GET"),
     effect=Effect.READ,
     tag="Connections",
+    errors=OF_SECRETS,
     command=lambda arguments: ["connections", "export", "--file-format", "json", "-"],
 )
 def export_connections(context: Context) -> Dict[str, Any]:

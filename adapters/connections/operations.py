@@ -15,7 +15,8 @@ from native_api.adapters.fields.common import Flag, Whole
 from native_api.adapters.fields.paging import contains, page_fields, page_of
 from native_api.adapters.fields.texts import Text, pattern
 from native_api.effects import Effect
-from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid
+from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid, Refused
+from native_api.errors.groups import OF_SECRETS
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -138,6 +139,7 @@ def _add_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=Access(Resource.CONNECTION, "GET"),
     effect=Effect.READ,
     tag="Connections",
+    errors=(Refused,),
     command=lambda arguments: ["connections", "list"],
 )
 def list_connections(
@@ -166,6 +168,7 @@ def list_connections(
     access=Access(Resource.CONNECTION, "GET"),
     effect=Effect.READ,
     tag="Connections",
+    errors=(*OF_SECRETS, ConnectionNotFound),
     command=lambda arguments: ["connections", "get", arguments["conn_id"]],
     example={"conn_id": "warehouse"},
 )
@@ -186,6 +189,7 @@ def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     access=Access(Resource.CONNECTION, "POST"),
     effect=Effect.WRITE,
     tag="Connections",
+    errors=(ConnectionExists,),
     creates=True,
     command=_add_command,
     example={"conn_id": "lake", "conn_type": "http", "host": "lake.example.com", "extra": {"timeout": 10}},
@@ -215,6 +219,7 @@ def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any)
     access=Access(Resource.CONNECTION, "DELETE"),
     effect=Effect.WRITE,
     tag="Connections",
+    errors=(ConnectionNotFound,),
     command=lambda arguments: ["connections", "delete", arguments["conn_id"]],
     example={"conn_id": "warehouse"},
 )

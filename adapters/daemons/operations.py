@@ -22,7 +22,16 @@ from native_api.adapters.daemons.schemas import (
 from native_api.adapters.dags.operations import checked_subdir
 from native_api.adapters.fields.common import LARGEST, Nothing
 from native_api.effects import Effect
-from native_api.errors import DaemonDied, DaemonIsElsewhere, DaemonNotFound, DaemonRuns
+from native_api.errors import (
+    DaemonDied,
+    DaemonIsElsewhere,
+    DaemonNotFound,
+    DaemonRuns,
+    NotInDaemonsDir,
+    NotSupported,
+    OutsideFolders,
+    Refused,
+)
 from native_api.host import hostname
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
@@ -40,6 +49,7 @@ def _words(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=Access(Resource.DAEMON, "POST"),
     effect=Effect.DAEMON,
     tag="Daemons",
+    errors=(DaemonDied, DaemonIsElsewhere, DaemonRuns, NotInDaemonsDir, OutsideFolders, NotSupported),
     creates=True,
     command=_words,
     example={"daemon": "serve_logs", "wait_seconds": 0},
@@ -117,6 +127,7 @@ def _seen_alive(context: Context, record: processes.Record, seconds: float) -> D
     access=Access(Resource.DAEMON, "GET"),
     effect=Effect.READ,
     tag="Daemons",
+    errors=(DaemonNotFound,),
     example={"name": "scheduler"},
 )
 def daemon_state(context: Context, name: str) -> Dict[str, Any]:
@@ -138,6 +149,7 @@ def list_daemons(context: Context) -> Dict[str, Any]:
     access=Access(Resource.DAEMON, "GET"),
     effect=Effect.READ,
     tag="Daemons",
+    errors=(DaemonNotFound, NotInDaemonsDir, Refused),
     example={"name": "scheduler"},
 )
 def daemon_log(
@@ -162,6 +174,7 @@ def daemon_log(
     access=Access(Resource.DAEMON, "DELETE"),
     effect=Effect.DAEMON,
     tag="Daemons",
+    errors=(DaemonNotFound, DaemonIsElsewhere),
     example={"name": "scheduler"},
 )
 def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, Any]:

@@ -13,6 +13,7 @@ from native_api.adapters.lookup import named_run
 from native_api.adapters.task_instances.states import ChangedStates, changed_states
 from native_api.effects import Effect
 from native_api.errors import DagRunIsRunning
+from native_api.errors.groups import OF_A_RUN
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -40,6 +41,7 @@ class DeletedDagRun(Schema):
     access=Access(Resource.DAG_RUN, "PUT"),
     effect=Effect.WRITE,
     tag="DAG Runs",
+    errors=OF_A_RUN,
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "state": "failed"},
 )
 def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any]:
@@ -68,6 +70,7 @@ def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any
     access=Access(Resource.DAG_RUN, "DELETE"),
     effect=Effect.WRITE,
     tag="DAG Runs",
+    errors=(*OF_A_RUN, DagRunIsRunning),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
 def delete_dag_run(context: Context, **run: Any) -> Dict[str, Any]:

@@ -26,7 +26,8 @@ from native_api.adapters.fields.paging import page_fields, page_of
 from native_api.adapters.fields.texts import Text, Texts
 from native_api.adapters.lookup import named_run, run_of, with_pluses
 from native_api.effects import Effect
-from native_api.errors import DagHasImportErrors, DagRunExists, Invalid
+from native_api.errors import DagHasImportErrors, DagRunExists, Invalid, Missing
+from native_api.errors.groups import OF_A_DAG, OF_A_RUN
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 from native_api.suggestions import suggestion
@@ -118,6 +119,7 @@ def _trigger_command(arguments: Mapping[str, Any]) -> List[str]:
     access=Access(Resource.DAG_RUN, "POST"),
     effect=Effect.WRITE,
     tag="DAG Runs",
+    errors=(*OF_A_DAG, DagHasImportErrors, DagRunExists, Missing),
     creates=True,
     command=_trigger_command,
     example={"dag_id": "example_dag", "conf": {"greeting": "hello"}},
@@ -191,6 +193,7 @@ class DagRuns(Schema):
     access=Access(Resource.DAG_RUN, "GET"),
     effect=Effect.READ,
     tag="DAG Runs",
+    errors=OF_A_DAG,
     command=lambda arguments: airflow().list_dag_runs_command(arguments),
     example={"dag_id": "example_dag", "state": ["queued", "running"]},
 )
@@ -268,6 +271,7 @@ def known(name: str, words: List[str], enum: Any) -> List[Any]:
     access=Access(Resource.DAG_RUN, "GET"),
     effect=Effect.READ,
     tag="DAG Runs",
+    errors=OF_A_RUN,
     command=lambda arguments: airflow().dag_state_command(arguments),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields.common import Flag, dag_id_field
 from native_api.effects import Effect
-from native_api.errors import DagIsDefined, DagNotFound
+from native_api.errors import DagIsDefined, DagNotFound, Missing
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -45,6 +45,7 @@ def _delete_command(arguments: Mapping[str, Any]) -> List[str]:
     access=Access(Resource.DAG, "DELETE"),
     effect=Effect.WRITE,
     tag="DAGs",
+    errors=(DagNotFound, DagIsDefined, Missing),
     command=_delete_command,
     example={"dag_id": "example_dag", "force": True},
 )

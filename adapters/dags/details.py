@@ -13,6 +13,7 @@ from native_api.adapters.dags.operations import Dag, OneDag, active_dag, shown
 from native_api.adapters.fields import strict_json
 from native_api.adapters.fields.common import DateTime, Whole
 from native_api.effects import Effect
+from native_api.errors.groups import OF_A_DAG
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -104,6 +105,7 @@ class DagDetails(Dag):
     access=Access(Resource.DAG, "GET"),
     effect=Effect.READ,
     tag="DAGs",
+    errors=OF_A_DAG,
     command=lambda arguments: ["dags", "details", arguments["dag_id"]],
     example={"dag_id": "example_dag", "num_executions": 3},
 )

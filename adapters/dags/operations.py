@@ -15,6 +15,7 @@ from native_api.adapters.fields.texts import Text, Texts, pattern
 from native_api.adapters.import_errors import operations as import_errors
 from native_api.effects import Effect
 from native_api.errors import DagNotBelow, DagNotFound, OutsideFolders
+from native_api.errors.groups import OF_A_DAG
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -82,6 +83,7 @@ class Pause(Schema):
     access=Access(Resource.DAG, "GET"),
     effect=Effect.READ,
     tag="DAGs",
+    errors=(OutsideFolders,),
     command=lambda arguments: ["dags", "list"],
 )
 def list_dags(context: Context, **asked: Any) -> Dict[str, Any]:
@@ -113,6 +115,7 @@ def _pause_command(verb: str) -> Any:
     access=Access(Resource.DAG, "PUT"),
     effect=Effect.WRITE,
     tag="DAGs",
+    errors=OF_A_DAG,
     command=_pause_command("pause"),
     example={"dag_id": "example_dag"},
 )
@@ -127,6 +130,7 @@ def pause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Di
     access=Access(Resource.DAG, "PUT"),
     effect=Effect.WRITE,
     tag="DAGs",
+    errors=OF_A_DAG,
     command=_pause_command("unpause"),
     example={"dag_id": "example_dag"},
 )

@@ -16,7 +16,15 @@ from native_api.adapters.import_errors.operations import file_naming
 from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.jobs.operations import AcceptedJob, InBackground
 from native_api.effects import Effect
-from native_api.errors import DagNotFound
+from native_api.errors import (
+    DagFileMissing,
+    DagFileOutdated,
+    DagFilesMissing,
+    DagNotFound,
+    DagsElsewhere,
+    OutsideFolders,
+)
+from native_api.errors.groups import OF_A_JOB
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
 
@@ -96,6 +104,7 @@ def _reserialize_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=EXECUTE_DAG,
     effect=Effect.EXECUTE,
     tag="DAGs",
+    errors=(*OF_A_JOB, DagNotFound, DagFileMissing, DagFileOutdated, DagsElsewhere),
     example={"dag_id": "example_dag"},
 )
 def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[Dict[str, Any]]:
@@ -118,6 +127,7 @@ def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[
     access=READ_FILE,
     effect=Effect.EXECUTE,
     tag="DAGs",
+    errors=(*OF_A_JOB, OutsideFolders, DagFilesMissing),
     command=_reserialize_command,
     example={"subdir": "DAGS_FOLDER/example_dag.py"},
 )

@@ -18,7 +18,8 @@ from native_api.adapters.fields.texts import Text
 from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.jobs.operations import AcceptedJob, InBackground
 from native_api.effects import Effect
-from native_api.errors import Invalid, OutsideFolders
+from native_api.errors import DagFilesMissing, Invalid, OutsideFolders
+from native_api.errors.groups import OF_A_JOB
 from native_api.host import hostname
 from native_api.registry import Context, operation
 
@@ -98,6 +99,7 @@ def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=READ_FILE,
     effect=Effect.EXECUTE,
     tag="DAGs",
+    errors=(*OF_A_JOB, OutsideFolders, DagFilesMissing),
     command=_report_command,
     example={"subdir": "DAGS_FOLDER/example_dag.py"},
 )

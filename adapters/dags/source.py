@@ -10,7 +10,8 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.dags.operations import OneDag, active_dag
 from native_api.adapters.fields.common import LARGEST, DateTime, Whole
 from native_api.effects import Effect
-from native_api.errors import CodeNotStored, Forbidden
+from native_api.errors import CodeNotStored, Forbidden, NotSupported
+from native_api.errors.groups import OF_A_DAG
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -40,6 +41,7 @@ class DagSource(Schema):
     access=Access(Resource.DAG_CODE, "GET"),
     effect=Effect.READ,
     tag="DAGs",
+    errors=(*OF_A_DAG, CodeNotStored, NotSupported),
     example={"dag_id": "example_dag"},
 )
 def dag_source(

@@ -22,7 +22,21 @@ from native_api.adapters.fields.common import DateTime, switch
 from native_api.adapters.fields.paging import page_fields, slice_of
 from native_api.adapters.fields.texts import Text
 from native_api.effects import Effect
-from native_api.errors import DagFileExists, DagFileNotFound, DeploymentRuns, Invalid, NativeApiError
+from native_api.errors import (
+    DagFileBroken,
+    DagFileExists,
+    DagFileMissing,
+    DagFileNotFound,
+    DagFilesMissing,
+    DagsElsewhere,
+    DeploymentNotFound,
+    DeploymentRuns,
+    Invalid,
+    NativeApiError,
+    NoDagInFile,
+    OutsideFolders,
+)
+from native_api.errors.groups import OF_A_JOB
 from native_api.host import hostname, new_id
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
@@ -168,6 +182,17 @@ class Deployments(Schema):
     access=Access(Resource.DEPLOYMENT, "POST"),
     effect=Effect.DEPLOY,
     tag="Deployments",
+    errors=(
+        *OF_A_JOB,
+        OutsideFolders,
+        DagFileBroken,
+        NoDagInFile,
+        DagFileExists,
+        DagFileMissing,
+        DagFilesMissing,
+        DagsElsewhere,
+        DeploymentRuns,
+    ),
     creates=True,
     example={"dag_file": "RATE = 1\n", "path": "new_rates.py", "allow_empty": True, "dry_run": True},
 )
@@ -211,6 +236,7 @@ def _version_that_is_wanted(arguments: Mapping[str, Any]) -> Dict[str, Any]:
     access=Access(Resource.DEPLOYMENT, "PUT"),
     effect=Effect.DEPLOY,
     tag="Deployments",
+    errors=(*OF_A_JOB, OutsideFolders, DagFileBroken, NoDagInFile, DagsElsewhere, DeploymentNotFound, DeploymentRuns),
     resolve=_version_that_is_wanted,
     example={"path": "rates.py", "allow_empty": True},
 )
@@ -242,6 +268,7 @@ def _version_that_is_there(arguments: Mapping[str, Any]) -> Dict[str, Any]:
     access=Access(Resource.DEPLOYMENT, "DELETE"),
     effect=Effect.DEPLOY,
     tag="Deployments",
+    errors=(*OF_A_JOB, OutsideFolders, DagFileMissing, DagFileNotFound, DeploymentRuns),
     resolve=_version_that_is_there,
     example={"path": "rates.py"},
 )

@@ -162,6 +162,7 @@ class JobState(JobSummary):
     access=None,
     effect=Effect.READ,
     tag="Jobs",
+    errors=(JobNotFound, JobIsElsewhere),
     example={"job_id": "0123456789abcdef" * 2},
 )
 def job_state(context: Context, job_id: str) -> Dict[str, Any]:
@@ -251,6 +252,7 @@ class EndedJob(Schema):
     access=None,
     effect=Effect.WRITE,
     tag="Jobs",
+    errors=(JobNotFound, JobIsElsewhere, JobHasEnded),
     example={"job_id": "0123456789abcdef" * 2},
 )
 def cancel_job(context: Context, job_id: str) -> Dict[str, Any]:

@@ -25,6 +25,7 @@ from native_api.adapters.fields.import_files import (
 from native_api.adapters.pools.operations import SetPool, stored_pools, update_pool
 from native_api.effects import Effect
 from native_api.errors import Invalid, PoolsExist
+from native_api.errors.groups import OF_A_SERVER_FILE
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -75,6 +76,7 @@ def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=Access(Resource.POOL, "POST"),
     effect=Effect.WRITE,
     tag="Pools",
+    errors=(*OF_A_SERVER_FILE, PoolsExist),
     creates=True,
     command=_import_command,
     example={"pools": {"heavy": {"slots": 2, "description": "for what needs memory", "include_deferred": False}}},

@@ -132,6 +132,7 @@ def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[st
     access=Access(Resource.POOL, "GET"),
     effect=Effect.READ,
     tag="Pools",
+    errors=(PoolNotFound,),
     command=lambda arguments: ["pools", "get", arguments["name"]],
     example={"name": "narrow"},
 )
@@ -171,6 +172,7 @@ def list_pools(context: Context, name_pattern: Optional[str] = None, **asked: An
     access=Access(Resource.POOL, "DELETE"),
     effect=Effect.WRITE,
     tag="Pools",
+    errors=(PoolNotFound, DefaultPool),
     command=lambda arguments: ["pools", "delete", arguments["name"]],
     example={"name": "narrow"},
 )

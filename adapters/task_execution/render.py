@@ -17,6 +17,7 @@ from native_api.adapters.task_execution import render_job
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
 from native_api.errors import DagRunNotFound, Invalid, Refused
+from native_api.errors.groups import OF_A_JOB, OF_A_LOADED_DAG, OF_A_TASK
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
 
@@ -67,6 +68,7 @@ class RenderedTask(OnTrial):
     access=EXECUTE_DAG,
     effect=Effect.EXECUTE,
     tag="Task Execution",
+    errors=(*OF_A_TASK, *OF_A_LOADED_DAG, *OF_A_JOB),
     command=instance_command("render"),
     example={"dag_id": "example_dag", "logical_date": "2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )

@@ -32,7 +32,16 @@ from native_api.adapters.task_execution.single_task_run import (
 )
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
-from native_api.errors import DagPaused, DagRunNotFound
+from native_api.errors import (
+    DagPaused,
+    DagRunNotFound,
+    DependenciesUnmet,
+    OthersWouldStart,
+    PoolNotFound,
+    TaskInstanceBusy,
+    TaskInstanceNotFound,
+)
+from native_api.errors.groups import OF_A_JOB, OF_A_LOADED_DAG, OF_A_TASK
 from native_api.host import new_id
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
@@ -127,6 +136,17 @@ def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=EXECUTE_DAG,
     effect=Effect.EXECUTE,
     tag="Task Execution",
+    errors=(
+        *OF_A_TASK,
+        *OF_A_LOADED_DAG,
+        *OF_A_JOB,
+        TaskInstanceNotFound,
+        DagPaused,
+        DependenciesUnmet,
+        OthersWouldStart,
+        PoolNotFound,
+        TaskInstanceBusy,
+    ),
     command=_command,
     example={
         "dag_id": "example_dag",

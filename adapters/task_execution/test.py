@@ -19,7 +19,8 @@ from native_api.adapters.task_execution import test_job
 from native_api.adapters.task_execution.render import OnTrial, RenderedField, instance_on_trial, with_log
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
-from native_api.errors import JobTimedOut, NativeApiError, UserCodeCrashed
+from native_api.errors import JobCancelled, JobTimedOut, NativeApiError, UserCodeCrashed, UserCodeFailed
+from native_api.errors.groups import OF_A_LOADED_DAG, OF_A_STARTED_JOB, OF_A_TASK
 from native_api.host import new_id
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
@@ -98,6 +99,7 @@ def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=EXECUTE_DAG,
     effect=Effect.EXECUTE,
     tag="Task Execution",
+    errors=(*OF_A_TASK, *OF_A_LOADED_DAG, *OF_A_STARTED_JOB, UserCodeFailed, JobCancelled),
     command=_command,
     example={"dag_id": "example_dag", "logical_date": "2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )

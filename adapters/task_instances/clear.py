@@ -24,7 +24,8 @@ from native_api.adapters.fields.patterns import Pattern
 from native_api.adapters.fields.texts import Text, Texts
 from native_api.adapters.lookup import missing_instance, named_run, of_key
 from native_api.effects import Effect
-from native_api.errors import TaskNotFound
+from native_api.errors import TaskInstanceNotFound, TaskNotFound
+from native_api.errors.groups import OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -135,6 +136,7 @@ def _regex(arguments: Mapping[str, Any]) -> Optional[str]:
     access=Access(Resource.TASK_INSTANCE, "PUT"),
     effect=Effect.WRITE,
     tag="Task Instances",
+    errors=(*OF_A_TASK, TaskInstanceNotFound),
     command=_command,
     example={"dag_id": "example_dag", "task_id": "extract", "downstream": True, "only_failed": True, "dry_run": False},
 )

@@ -12,6 +12,7 @@ from native_api.adapters.lookup import dag_with_task, named_instance, of_key
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
 from native_api.errors import DagRunNotFound, Invalid, TaskInstanceNotFound
+from native_api.errors.groups import OF_A_LOADED_DAG, OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -39,6 +40,7 @@ class FailedDependencies(Schema):
     access=Access(Resource.TASK_INSTANCE, "GET"),
     effect=Effect.READ,
     tag="Task Instances",
+    errors=(*OF_A_TASK, *OF_A_LOADED_DAG, TaskInstanceNotFound),
     command=instance_command("failed-deps"),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )

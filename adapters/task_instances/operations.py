@@ -24,7 +24,8 @@ from native_api.adapters.fields.paging import page_fields, page_of
 from native_api.adapters.fields.texts import Text
 from native_api.adapters.lookup import missing_instance, named_instance, of_key, stored_run_id
 from native_api.effects import Effect
-from native_api.errors import NothingRendered
+from native_api.errors import NothingRendered, TaskInstanceNotFound
+from native_api.errors.groups import OF_A_DAG, OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -77,6 +78,7 @@ def instance_command(verb: str) -> Callable[[Mapping[str, Any]], List[str]]:
     access=Access(Resource.TASK_INSTANCE, "GET"),
     effect=Effect.READ,
     tag="Task Instances",
+    errors=(*OF_A_TASK, TaskInstanceNotFound),
     command=instance_command("state"),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
@@ -118,6 +120,7 @@ def _list_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=Access(Resource.TASK_INSTANCE, "GET"),
     effect=Effect.READ,
     tag="Task Instances",
+    errors=OF_A_DAG,
     command=_list_command,
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
@@ -174,6 +177,7 @@ class RenderedFields(Schema):
     access=Access(Resource.TASK_INSTANCE, "GET"),
     effect=Effect.READ,
     tag="Task Instances",
+    errors=(*OF_A_TASK, NothingRendered),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def rendered_fields(context: Context, **instance: Any) -> Dict[str, Any]:

@@ -13,6 +13,7 @@ from native_api.adapters.lookup import dag_with_task, named_instance
 from native_api.adapters.task_instances.operations import OneTaskInstance
 from native_api.effects import Effect
 from native_api.errors import TaskInstanceNotFound
+from native_api.errors.groups import OF_A_LOADED_DAG, OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -56,6 +57,7 @@ class ChangedStates(Schema):
     access=Access(Resource.TASK_INSTANCE, "PUT"),
     effect=Effect.WRITE,
     tag="Task Instances",
+    errors=(*OF_A_TASK, *OF_A_LOADED_DAG, TaskInstanceNotFound),
     example={
         "dag_id": "example_dag",
         "run_id": "manual__2026-11-01T00:00:00+00:00",

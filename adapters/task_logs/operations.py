@@ -16,7 +16,8 @@ from native_api.adapters.lookup import missing_instance, named_instance, of_key
 from native_api.adapters.task_instances.operations import OneTaskInstance
 from native_api.adapters.task_logs.lines import LOG_BYTES, head, line_of, tail
 from native_api.effects import Effect
-from native_api.errors import Invalid, TryNotFound
+from native_api.errors import Invalid, NotSupported, TaskInstanceNotFound, TryNotFound
+from native_api.errors.groups import OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -109,6 +110,7 @@ class Place:
     access=Access(Resource.TASK_LOG, "GET"),
     effect=Effect.READ,
     tag="Task Logs",
+    errors=(*OF_A_TASK, TaskInstanceNotFound, TryNotFound, NotSupported),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def task_log(

@@ -15,6 +15,7 @@ from native_api.adapters.fields.paging import page_fields, slice_of
 from native_api.adapters.fields.texts import Text
 from native_api.effects import Effect
 from native_api.errors import Invalid
+from native_api.errors.groups import OF_A_DAG
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -68,6 +69,7 @@ def _list_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=Access(Resource.TASK, "GET"),
     effect=Effect.READ,
     tag="Tasks",
+    errors=OF_A_DAG,
     command=_list_command,
     example={"dag_id": "example_dag"},
 )

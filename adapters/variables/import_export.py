@@ -28,6 +28,7 @@ from native_api.adapters.fields.import_files import (
 from native_api.adapters.variables.operations import KEY_LENGTH, require_unmasked
 from native_api.effects import Effect
 from native_api.errors import VariablesExist
+from native_api.errors.groups import OF_A_SERVER_FILE, OF_SECRETS
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -88,6 +89,7 @@ def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     access=Access(Resource.VARIABLE, "POST"),
     effect=Effect.WRITE,
     tag="Variables",
+    errors=(*OF_A_SERVER_FILE, VariablesExist),
     creates=True,
     command=_import_command,
     example={"variables": {"region": "north", "limits": {"value": {"rows": 10}, "description": "per call"}}},
@@ -145,6 +147,7 @@ def _set(session: Any, key: str, entry: Mapping[str, Any], present: Any) -> None
     access=Access(Resource.VARIABLE, "GET"),
     effect=Effect.READ,
     tag="Variables",
+    errors=OF_SECRETS,
     command=lambda arguments: ["variables", "export", airflow().standard_output],
 )
 def export_variables(context: Context) -> Dict[str, Any]:
@@ -163,6 +166,7 @@ def export_variables(context: Context) -> Dict[str, Any]:
     access=Access(Resource.VARIABLE, "GET"),
     effect=Effect.WRITE,
     tag="Variables",
+    errors=(*OF_A_SERVER_FILE, *OF_SECRETS),
     command=lambda arguments: ["variables", "export", server_files.path_of(arguments["file"])],
     example={"file": "variables.json"},
 )

@@ -14,6 +14,7 @@ from native_api.adapters.fields.paging import contains, page_fields, page_of
 from native_api.adapters.fields.texts import Text, pattern
 from native_api.effects import Effect
 from native_api.errors import Invalid, Refused, VariableNotFound
+from native_api.errors.groups import OF_SECRETS
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -146,6 +147,7 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
     access=Access(Resource.VARIABLE, "GET"),
     effect=Effect.READ,
     tag="Variables",
+    errors=(*OF_SECRETS, VariableNotFound),
     command=_get_command,
     example={"key": "greeting", "default": "hello"},
 )
@@ -198,6 +200,7 @@ def list_variables(context: Context, key_pattern: Optional[str] = None, **asked:
     access=Access(Resource.VARIABLE, "DELETE"),
     effect=Effect.WRITE,
     tag="Variables",
+    errors=(VariableNotFound,),
     command=lambda arguments: ["variables", "delete", arguments["key"]],
     example={"key": "greeting"},
 )

@@ -16,7 +16,8 @@ from native_api.adapters.fields.texts import Text, pattern
 from native_api.adapters.lookup import missing_instance, named_instance, of_key, stored_run_id
 from native_api.adapters.task_instances.operations import OneTaskInstance
 from native_api.effects import Effect
-from native_api.errors import XComNotFound
+from native_api.errors import TaskInstanceNotFound, XComNotFound
+from native_api.errors.groups import OF_A_DAG, OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
@@ -102,6 +103,7 @@ class XComs(Schema):
     access=Access(Resource.XCOM, "GET"),
     effect=Effect.READ,
     tag="XComs",
+    errors=OF_A_DAG,
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
 def list_xcoms(
@@ -143,6 +145,7 @@ def list_xcoms(
     access=Access(Resource.XCOM, "GET"),
     effect=Effect.READ,
     tag="XComs",
+    errors=(*OF_A_TASK, TaskInstanceNotFound, XComNotFound),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, Any]:

@@ -31,7 +31,7 @@ class NativeApiError(Exception):
         data = {name: getattr(self, name) for name in self.public_data()}
         return {
             "type": "about:blank",
-            "title": _TITLES.get(self.status, self.status.phrase),
+            "title": title_of(type(self)),
             "status": int(self.status),
             "detail": str(self),
             "code": self.code,
@@ -42,6 +42,11 @@ class NativeApiError(Exception):
     def public_data(cls) -> Iterator[str]:
         """Yield the names of the additional data in a response."""
         return (f.name for f in dataclasses.fields(cls) if f.metadata.get("public", True))
+
+
+def title_of(error: Type[NativeApiError]) -> str:
+    """Return the name of the status of the error."""
+    return _TITLES.get(error.status, error.status.phrase)
 
 
 def kinds(cls: Type[NativeApiError] = NativeApiError) -> Iterator[Type[NativeApiError]]:

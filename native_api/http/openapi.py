@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Set
+from typing import Any, Dict, List, Mapping, Sequence, Type
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
@@ -12,7 +13,10 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 
 from native_api import credentials, errors, registry
 from native_api.effects import Effect
+from native_api.errors.base import title_of
+from native_api.errors.examples import example
 from native_api.http.typed import method_of
+from native_api.possible_errors import OF_CHANGES, OF_EVERY, possible_errors
 from native_api.registry import Operation
 from native_api.version import __version__
 
@@ -39,29 +43,6 @@ PROBLEM = {
 #: The response of each operation to its example. ``pytest tests/test_contract.py --write-examples`` writes them.
 EXAMPLES: Dict[str, Any] = json.loads(Path(__file__).with_name("response_examples.json").read_text(encoding="utf-8"))
 
-#: An example of an error of each status.
-ERRORS: Dict[int, errors.NativeApiError] = {
-    error.status: error
-    for error in (
-        errors.BadRequest("The body is not JSON: Expecting value, at line 1, column 1."),
-        errors.Unauthorized("No credentials were sent."),
-        errors.Forbidden("read DAG runs"),
-        errors.VariableNotFound("greeting"),
-        errors.DagRunExists("example_dag", "monday", "2026-11-02T00:00:00+00:00"),
-        errors.NotAcceptable("text/html"),
-        errors.BodyTooSlow(60, "body_seconds"),
-        errors.BodyTooLarge(10485760, "body_bytes"),
-        errors.UnsupportedMediaType("text/xml"),
-        errors.Invalid({"limit": ["Not a valid integer."]}),
-        errors.Unforeseen("0123456789abcdef0123456789abcdef"),
-        errors.NotSupported("list_dags", "This Airflow does not have it."),
-        errors.DatabaseUnavailable(),
-    )
-}
-
-#: The statuses of errors of every operation, of those with a required argument, and of those with a body.
-ALWAYS, NAMING, WITH_BODY = (401, 403, 406, 500, 501, 503), (404,), (400, 404, 408, 409, 413, 415)
-
 
 def document(base_path: str = "") -> Dict[str, Any]:
     """Return the OpenAPI document; *base_path* is the path of Airflow's base URL."""
@@ -84,8 +65,10 @@ def document(base_path: str = "") -> Dict[str, Any]:
         else:
             described["requestBody"] = {"required": True, "content": _body(operation, spec)}
         spec.path(path=f"/{operation.name}", operations={method_of(operation).lower(): described})
-    for status, error in ERRORS.items():
-        spec.components.response(_response_name(status), _error(status, error))
+    for name, response in _shared_responses().items():
+        spec.components.response(name, response)
+    for error in errors.kinds():
+        spec.components.example(error.code, {"value": example(error).problem()})
     whole: Dict[str, Any] = _plain(spec.to_dict())
     for operation in registry.every():
         _give_examples(operation, whole)
@@ -136,7 +119,7 @@ def _described(operation: Operation) -> Dict[str, Any]:
         "x-effect": operation.effect.value,
         "responses": {
             **_responses(operation),
-            **{str(status): _response_name(status) for status in _statuses(operation)},
+            **_errors(operation),
             "default": {
                 "description": "Error.",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -153,27 +136,39 @@ def _forms(operation: Operation) -> str:
     return "\n\nThe arguments can also be sent as application/x-www-form-urlencoded or multipart/form-data."
 
 
-def _statuses(operation: Operation) -> List[int]:
-    """Return the statuses of the operation's errors; the response ``default`` covers any other."""
-    statuses: Set[int] = set(ALWAYS)
-    if operation.request.fields:
-        statuses.add(422)
-    if any(field.required for field in operation.request.fields.values()):
-        statuses.update(NAMING)
-    if operation.effect is not Effect.READ:
-        statuses.update(WITH_BODY)
-    return sorted(statuses)
+def _errors(operation: Operation) -> Dict[str, Any]:
+    """Describe the errors of the operation by status; a response that many operations have is described once."""
+    described = {status: _error(of_status) for status, of_status in possible_errors(operation).items()}
+    shared = _shared_responses()
+    names = {status: [name for name in _names(status) if shared.get(name) == described[status]] for status in described}
+    return {str(status): names[status][0] if names[status] else described[status] for status in described}
 
 
-def _response_name(status: int) -> str:
-    return f"Error{int(status)}"
+def _names(status: int) -> List[str]:
+    return [f"Error{status}", f"Error{status}OfChanges"]
 
 
-def _error(status: int, error: errors.NativeApiError) -> Dict[str, Any]:
-    codes = sorted({kind.code for kind in errors.kinds() if kind.status == status})
-    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": error.problem()}
+def _shared_responses() -> Dict[str, Any]:
+    """Describe the errors that operations have in common: those of every one, and those of changes."""
+    shared: Dict[str, Any] = {}
+    for which, suffix in (((*OF_EVERY, errors.Invalid), ""), ((*OF_EVERY, *OF_CHANGES), "OfChanges")):
+        for status in sorted({int(error.status) for error in which}):
+            described = _error([error for error in which if error.status == status])
+            if shared.get(f"Error{status}") != described:
+                shared[f"Error{status}{suffix}"] = described
+    return shared
+
+
+def _error(kinds: Sequence[Type[errors.NativeApiError]]) -> Dict[str, Any]:
+    """Describe the response of errors with the same status: the keys of its examples are the codes."""
+    by_code = sorted(kinds, key=lambda error: error.code)
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {error.code: {"$ref": f"#/components/examples/{error.code}"} for error in by_code},
+    }
+    lines = [f"- `{error.code}`: {(inspect.getdoc(error) or '').splitlines()[0]}" for error in by_code]
     return {
-        "description": f"{error.problem()['title']}; its code is one of: {', '.join(codes)}.",
+        "description": "\n".join([f"{title_of(by_code[0])}. The codes:\n", *lines]),
         "content": {"application/problem+json": content},
     }
 

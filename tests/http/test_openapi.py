@@ -10,9 +10,11 @@ from typing import Any, Dict, Iterator, Set
 import jsonschema
 import pytest
 
+import native_api.adapters.catalogue  # noqa: F401
 from native_api import errors, registry
 from native_api.effects import Effect
-from native_api.http.openapi import ERRORS
+from native_api.possible_errors import possible_errors
+from tests.support.declared_errors import examples_of
 from tests.support.problems import assert_problem, assert_valid
 
 GOLDEN = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
@@ -104,15 +106,23 @@ class TestEveryOperation:
             jsonschema.validate(body["example"], _as_json_schema({**golden, **body["schema"]}))
 
     def test_its_errors_have_examples(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
+        """One for each code, with the status of the response."""
         (described,) = golden["paths"][f"/{operation.name}"].values()
-        statuses = {status for status in described["responses"] if status[0] in "45"}
-        assert {"401", "403", "406", "500", "503"} <= statuses
-        assert ("415" in statuses) == (operation.effect is not Effect.READ)
-        for status in statuses:
-            name = described["responses"][status]["$ref"].rpartition("/")[2]
-            told = golden["components"]["responses"][name]["content"]["application/problem+json"]
-            assert told["example"]["status"] == int(status)
-            jsonschema.validate(told["example"], {**golden, **told["schema"]})
+        by_status = possible_errors(operation)
+        responses = {int(status): each for status, each in described["responses"].items() if status[0] in "45"}
+        assert set(responses) == set(by_status)
+        assert {401, 403, 405, 406, 500, 503} <= set(responses)
+        assert ({400, 408, 413, 415} <= set(responses)) == (operation.effect is not Effect.READ)
+        for status, response in responses.items():
+            examples = examples_of(golden, response)
+            assert set(examples) == {error.code for error in by_status[status]}
+            for code, example in examples.items():
+                assert (example["value"]["status"], example["value"]["code"]) == (status, code)
+                jsonschema.validate(example["value"], {**golden, "$ref": "#/components/schemas/Problem"})
+
+    def test_it_declares_errors_that_exist(self, operation: registry.Operation) -> None:
+        """Only classes that are raised, not their base classes."""
+        assert set(operation.errors) <= set(errors.kinds())
 
 
 def _as_json_schema(node: Any) -> Any:
@@ -129,11 +139,11 @@ def _as_json_schema(node: Any) -> Any:
     return schema
 
 
-def test_every_status_names_its_codes(golden: Dict[str, Any]) -> None:
-    for kind in errors.kinds():
-        if kind.status in ERRORS:
-            told = golden["components"]["responses"][f"Error{int(kind.status)}"]["description"]
-            assert re.search(rf"\b{kind.code}\b", told)
+def test_every_error_is_of_an_operation(golden: Dict[str, Any]) -> None:
+    """Or of no operation: those of a path."""
+    of_operations = {error for each in registry.every() for kinds in possible_errors(each).values() for error in kinds}
+    assert set(errors.kinds()) - of_operations == {errors.OperationNotFound, errors.PageNotFound}
+    assert set(golden["components"]["examples"]) == {error.code for error in errors.kinds()}
 
 
 def references(node: Any) -> Iterator[str]:

@@ -10,6 +10,8 @@ from http.cookies import SimpleCookie
 from typing import Any, Dict, Iterable, Mapping, Optional, Union
 from urllib.parse import urlencode
 
+from tests.support import declared_errors
+
 TYPED = "/native_api/v1/"
 LEGACY = "/admin/rest_api/api"
 ANSWER_SECONDS = 60
@@ -162,6 +164,7 @@ class Client:
         elif form is not None:
             body, sent = urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded", **sent}
         answer = self._exchange(method, target, body, sent)
+        declared_errors.note_response(target, answer.status, answer.text)
         if self._keeps_cookies:
             self._keep(answer)
         return answer

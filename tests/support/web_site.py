@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, Mapping, Optional
 from urllib.parse import urlencode
 
-from tests.support import airflow_under_test
+from tests.support import airflow_under_test, declared_errors
 
 ROLES = {"admin": "Admin", "op": "Op", "user": "User", "viewer": "Viewer"}
 
@@ -61,7 +61,9 @@ class Site:
         if kind:
             sent.setdefault("Content-Type", kind)
         text = query if isinstance(query, str) else urlencode(query, doseq=True)
-        return self.send(method, f"{path}?{text}" if text else path, sent, body)
+        answer = self.send(method, f"{path}?{text}" if text else path, sent, body)
+        declared_errors.note_response(path, answer.status, answer.text)
+        return answer
 
     def typed(self, operation: str, login: Optional[str] = "token", **arguments: Any) -> Answer:
         """Call an operation by the typed face."""
