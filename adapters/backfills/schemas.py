@@ -22,6 +22,7 @@ from native_api.adapters.fields.common import (
 from native_api.adapters.fields.paging import page_fields
 from native_api.adapters.fields.patterns import Pattern
 from native_api.adapters.fields.texts import OneOf, Text
+from native_api.adapters.fields.versions import limited
 
 STATES = ("running", "success", "failed", "cancelled")
 REPROCESS = ("none", "failed", "completed")
@@ -55,10 +56,11 @@ class BackfillDag(Subdir):
     run_backwards = switch("If true, run the latest date first.")
     max_active_runs = Whole(
         validate=validate.Range(min=1, max=LARGEST),
-        metadata={
-            "description": "Maximum number of runs that are active at once, 10 by default. On Airflow 2, the "
-            "max_active_runs of the DAG is used instead."
-        },
+        metadata=limited(
+            "Maximum number of runs that are active at once, 10 by default. On Airflow 2, the max_active_runs of the "
+            "DAG is used instead.",
+            since=(3, 0),
+        ),
     )
     task_regex = Pattern(
         metadata={
@@ -76,7 +78,9 @@ class BackfillDag(Subdir):
         shortest=1,
         metadata={"description": "The pool to run the tasks in. Airflow 2: requires local."},
     )
-    local = switch("Airflow 2: if true, run the backfill as a job on the web server's machine, without a scheduler.")
+    local = switch(
+        "If true, run the backfill as a job on the web server's machine, without a scheduler.", before=(3, 0)
+    )
     on_depends_on_past = fields.String(
         load_default="refuse",
         validate=OneOf(ON_DEPENDS_ON_PAST),

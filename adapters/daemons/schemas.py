@@ -12,6 +12,7 @@ from native_api.adapters.daemons.commands import DAEMONS
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import LARGEST, Whole, switch
 from native_api.adapters.fields.texts import OneOf, Text
+from native_api.adapters.fields.versions import limited
 
 #: A name is a file's too.
 NAME_LENGTH = 100
@@ -24,6 +25,10 @@ _WORD = validate.Regexp(
 
 def _word(description: str, **metadata: Any) -> Text:
     return Text(texts.WORD, _WORD, metadata={"description": description, **metadata})
+
+
+def _limited_word(description: str, **versions: Any) -> Text:
+    return Text(texts.WORD, _WORD, metadata=limited(description, **versions))
 
 
 def _file(description: str) -> Text:
@@ -54,9 +59,9 @@ class StartDaemon(Schema):
     name = Text(NAME_LENGTH, NAME, metadata={"description": "The name of the daemon. By default, its type."})
     principal = _word("kerberos: the principal.")
     keytab = _word("kerberos: the keytab.")
-    one_time = switch("kerberos: if true, get a ticket once, and exit.")
-    do_pickle = switch("scheduler, dag_processor, worker: if true, pickle DAGs.")
-    queues = _word("worker, triggerer: the queues to serve, separated by commas.")
+    one_time = switch("kerberos: if true, get a ticket once, and exit.", since=(2, 8))
+    do_pickle = switch("scheduler, dag_processor, worker: if true, pickle DAGs.", before=(3, 0))
+    queues = _word("worker; triggerer of Airflow 3.2 and later: the queues to serve, separated by commas.")
     concurrency = _number("worker: number of worker processes.")
     autoscale = _word("worker: maximum and minimum number of processes, for example 12,3.")
     celery_hostname = _word("worker: the hostname of the worker in Celery.")
@@ -67,15 +72,17 @@ class StartDaemon(Schema):
     flower_conf = _word("flower: the configuration file.")
     broker_api = _word("flower: the URL of the broker's API.", masked=masked_uri)
     url_prefix = _word("flower: the URL prefix.")
-    dag_id = _word("scheduler: the only DAG to schedule; gone since Airflow 2.0.")
-    subdir = _word("scheduler, dag_processor: the file or DAGs folder; gone since Airflow 3.0.")
-    run_duration = _number("scheduler: seconds after which it exits; gone since Airflow 2.0.")
+    dag_id = _limited_word("scheduler: the only DAG to schedule.", before=(2, 0))
+    subdir = _limited_word("scheduler, dag_processor: the file or DAGs folder.", before=(3, 0))
+    run_duration = Whole(
+        validate=validate.Range(1, LARGEST), metadata=limited("scheduler: seconds after which it exits.", before=(2, 0))
+    )
     num_runs = _number("scheduler, dag_processor: number of runs of the loop before it exits; -1 for unlimited.", -1)
-    only_idle = switch("scheduler: if true, count only idle runs of the loop.")
+    only_idle = switch("scheduler: if true, count only idle runs of the loop.", since=(3, 2))
     skip_serve_logs = switch("scheduler, triggerer, worker: if true, do not serve logs.")
-    bundle_name = _word("dag_processor: the only DAG bundle to parse.")
+    bundle_name = _limited_word("dag_processor: the only DAG bundle to parse.", since=(3, 0))
     capacity = _number("triggerer: maximum number of triggers that run at once.")
-    team_name = _word("triggerer: the team that it serves.")
+    team_name = _limited_word("triggerer: the team that it serves.", since=(3, 3))
     pid = _file("The pid file, below daemons_dir. By default, <name>.pid.")
     log_file = _file("The log file, below daemons_dir. By default, <name>.log.")
     stdout = _file("A separate file for standard output, below daemons_dir.")

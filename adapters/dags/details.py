@@ -12,6 +12,7 @@ from native_api.adapters.compat.masking import MASK
 from native_api.adapters.dags.operations import Dag, OneDag, active_dag, shown
 from native_api.adapters.fields import strict_json
 from native_api.adapters.fields.common import DateTime, Whole
+from native_api.adapters.fields.versions import limited
 from native_api.effects import Effect
 from native_api.errors.groups import OF_A_DAG
 from native_api.permissions import Access, Resource
@@ -37,9 +38,7 @@ class NextRun(Schema):
     run_after = DateTime(
         required=True, allow_none=True, metadata={"description": "Timestamp after which the run can be created."}
     )
-    partition_key = fields.String(
-        allow_none=True, metadata={"description": "Airflow 3.2 and later: the partition key, if any."}
-    )
+    partition_key = fields.String(allow_none=True, metadata=limited("The partition key, if any.", since=(3, 2)))
 
 
 class Param(Schema):
@@ -59,7 +58,7 @@ class DagDetails(Dag):
 
     dag_display_name = fields.String(required=True)
     bundle_version = fields.String(
-        required=True, allow_none=True, metadata={"description": "Airflow 3: the version of the DAG bundle."}
+        required=True, allow_none=True, metadata=limited("The version of the DAG bundle.", since=(3, 0))
     )
     timetable_summary = fields.String(
         required=True,
@@ -69,10 +68,9 @@ class DagDetails(Dag):
     asset_expression = fields.Raw(
         required=True,
         allow_none=True,
-        metadata={
-            "description": "Airflow 2.9 and later: the condition on assets (Airflow 2: datasets) that triggers "
-            "the DAG, as Airflow stores it."
-        },
+        metadata=limited(
+            "The condition on assets (Airflow 2: datasets) that triggers the DAG, as Airflow stores it.", since=(2, 9)
+        ),
     )
     timezone = fields.String(required=True)
     catchup = fields.Boolean(required=True)
@@ -84,7 +82,11 @@ class DagDetails(Dag):
     render_template_as_native_obj = fields.Boolean(required=True)
     has_task_concurrency_limits = fields.Boolean(required=True)
     max_consecutive_failed_dag_runs = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "Airflow 2.9 and later: the display name."}
+        required=True,
+        allow_none=True,
+        metadata=limited(
+            "Number of failed runs in a row after which Airflow pauses the DAG; 0 for never.", since=(2, 9)
+        ),
     )
     params = fields.Dict(
         keys=fields.String(), values=fields.Nested(Param), required=True, metadata={"description": "By name."}

@@ -12,6 +12,7 @@ from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import DateTime, Flag, Subdir, dag_id_field
 from native_api.adapters.fields.paging import contains, page_fields, page_of
 from native_api.adapters.fields.texts import Text, Texts, pattern
+from native_api.adapters.fields.versions import limited
 from native_api.adapters.import_errors import operations as import_errors
 from native_api.effects import Effect
 from native_api.errors import DagNotBelow, DagNotFound, OutsideFolders
@@ -48,9 +49,9 @@ class Dag(Schema):
     description = fields.String(allow_none=True)
     fileloc = fields.String(allow_none=True)
     relative_fileloc = fields.String(
-        allow_none=True, metadata={"description": "Airflow 3: the path relative to the DAG bundle."}
+        allow_none=True, metadata={"description": "The path relative to the DAGs folder, or to the DAG bundle."}
     )
-    bundle_name = fields.String(allow_none=True, metadata={"description": "Airflow 3: the DAG bundle of the file."})
+    bundle_name = fields.String(allow_none=True, metadata=limited("The DAG bundle of the file.", since=(3, 0)))
     owners = fields.List(fields.String(), required=True)
     tags = fields.List(fields.String(), required=True)
     is_paused = fields.Boolean(required=True)

@@ -12,6 +12,7 @@ from native_api.adapters.dags import sync
 from native_api.adapters.dags.readable_files import READ_FILE
 from native_api.adapters.dags.report import FilesToParse, ParsedFile, files_to_parse
 from native_api.adapters.fields.common import dag_id_field, switch
+from native_api.adapters.fields.versions import limited
 from native_api.adapters.import_errors.operations import file_naming
 from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.jobs.operations import AcceptedJob, InBackground
@@ -65,7 +66,9 @@ class MissingFile(Schema):
     """A file that defines active DAGs and that Airflow does not read on this host."""
 
     file = fields.String(required=True)
-    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    bundle_name = fields.String(
+        required=True, allow_none=True, metadata=limited("The DAG bundle of the file.", since=(3, 0))
+    )
     dag_ids = fields.List(fields.String(), required=True)
 
 

@@ -15,6 +15,7 @@ from native_api.adapters.dags.operations import checked_subdir
 from native_api.adapters.dags.readable_files import READ_FILE, lies_in, readable_bundles, rules_for
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.texts import Text
+from native_api.adapters.fields.versions import limited
 from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.jobs.operations import AcceptedJob, InBackground
 from native_api.effects import Effect
@@ -34,7 +35,7 @@ class FilesToParse(InBackground):
             "replaced by the DAGs folder."
         },
     )
-    bundle = Text(texts.ID, shortest=1, metadata={"description": "Airflow 3: only files of this DAG bundle."})
+    bundle = Text(texts.ID, shortest=1, metadata=limited("Only files of this DAG bundle.", since=(3, 0)))
     file_seconds = fields.Float(
         validate=validate.Range(min=0.1, max=86400),
         metadata={"description": "Timeout of one file, in seconds. By default, Airflow's dagbag_import_timeout."},
@@ -52,7 +53,9 @@ class ParsedFile(Schema):
     """The report of a file."""
 
     file = fields.String(required=True)
-    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    bundle_name = fields.String(
+        required=True, allow_none=True, metadata=limited("The DAG bundle of the file.", since=(3, 0))
+    )
     outcome = fields.String(
         required=True,
         metadata={

@@ -9,6 +9,7 @@ from marshmallow import Schema, fields, validate
 from native_api.adapters.compat import airflow
 from native_api.adapters.dags.operations import OneDag, active_dag
 from native_api.adapters.fields.common import LARGEST, DateTime, Whole
+from native_api.adapters.fields.versions import limited
 from native_api.effects import Effect
 from native_api.errors import CodeNotStored, Forbidden, NotSupported
 from native_api.errors.groups import OF_A_DAG
@@ -21,7 +22,7 @@ class OneVersion(OneDag):
 
     version_number = Whole(
         validate=validate.Range(min=1, max=LARGEST),
-        metadata={"description": "Airflow 3: the version of the DAG. By default, the latest."},
+        metadata=limited("The version of the DAG. By default, the latest.", since=(3, 0)),
     )
 
 
@@ -31,7 +32,9 @@ class DagSource(Schema):
     dag_id = fields.String(required=True)
     fileloc = fields.String(required=True, metadata={"description": "The file of the code."})
     source = fields.String(required=True)
-    version_number = fields.Integer(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    version_number = fields.Integer(
+        required=True, allow_none=True, metadata=limited("The version of the DAG.", since=(3, 0))
+    )
     last_updated = DateTime(required=True, metadata={"description": "When Airflow stored the code."})
 
 

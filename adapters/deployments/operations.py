@@ -21,6 +21,7 @@ from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import DateTime, switch
 from native_api.adapters.fields.paging import page_fields, slice_of
 from native_api.adapters.fields.texts import Text
+from native_api.adapters.fields.versions import limited
 from native_api.effects import Effect
 from native_api.errors import (
     DagFileBroken,
@@ -54,7 +55,7 @@ class OneFile(Schema):
     bundle = Text(
         texts.ID,
         shortest=1,
-        metadata={"description": "Airflow 3: the DAG bundle, which must be a local folder. By default, the first one."},
+        metadata=limited("The DAG bundle, which must be a local folder. By default, the first one.", since=(3, 0)),
     )
 
 
@@ -125,7 +126,9 @@ class Deployment(Schema):
     path = fields.String(
         required=True, metadata={"description": "The path relative to the DAGs folder, or to the DAG bundle."}
     )
-    bundle_name = fields.String(required=True, allow_none=True, metadata={"description": "null on Airflow 2."})
+    bundle_name = fields.String(
+        required=True, allow_none=True, metadata=limited("The DAG bundle of the file.", since=(3, 0))
+    )
     fileloc = fields.String(required=True, metadata={"description": "The absolute path."})
     checksum = fields.String(
         required=True, allow_none=True, metadata={"description": "SHA-256 of the file; null if it was deleted."}

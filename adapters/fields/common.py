@@ -13,6 +13,7 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.compat.masking import MASK
 from native_api.adapters.fields import strict_json, texts
 from native_api.adapters.fields.texts import Text, Texts
+from native_api.adapters.fields.versions import Version, limited
 
 #: A query string turns the plus of an unescaped offset into a space.
 _LOST_PLUS = re.compile(r"(T?\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
@@ -77,9 +78,10 @@ class Flag(fields.Boolean):
         return super()._deserialize(value.strip().lower() if isinstance(value, str) else value, attr, data, **kwargs)
 
 
-def switch(description: str) -> Flag:
-    """Return a boolean field that is false by default."""
-    return Flag(load_default=False, metadata={"description": description})
+def switch(description: str, **versions: Version) -> Flag:
+    """Return a boolean field that is false by default, *versions* being those of :func:`limited`."""
+    metadata = limited(description, **versions) if versions else {"description": description}
+    return Flag(load_default=False, metadata=metadata)
 
 
 class Whole(fields.Integer):

@@ -13,6 +13,7 @@ from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import DateTime
 from native_api.adapters.fields.paging import contains, page_fields, page_of
 from native_api.adapters.fields.texts import Text, pattern
+from native_api.adapters.fields.versions import limited
 from native_api.effects import Effect
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
@@ -25,7 +26,7 @@ class ListImportErrors(Schema.from_dict(page_fields("id", "timestamp", "filename
     """Filters of the list of import errors."""
 
     filename_pattern = pattern("Only files whose path contains this text")
-    bundle = Text(texts.ID, metadata={"description": "Airflow 3: only files of this DAG bundle."})
+    bundle = Text(texts.ID, metadata=limited("Only files of this DAG bundle.", since=(3, 0)))
 
 
 class ImportError(Schema):
@@ -41,7 +42,7 @@ class ImportError(Schema):
         },
     )
     bundle_name = fields.String(
-        required=True, allow_none=True, metadata={"description": "Airflow 3: the DAG bundle of the file."}
+        required=True, allow_none=True, metadata=limited("The DAG bundle of the file.", since=(3, 0))
     )
     stack_trace = fields.String(
         required=True,

@@ -22,6 +22,7 @@ from native_api.adapters.fields.import_files import (
     refuse_mask,
     unwrapped,
 )
+from native_api.adapters.fields.versions import limited
 from native_api.adapters.pools.operations import SetPool, stored_pools, update_pool
 from native_api.effects import Effect
 from native_api.errors import Invalid, PoolsExist
@@ -52,7 +53,7 @@ class ExportedPool(Schema):
     slots = fields.Integer(required=True, metadata={"description": "Number of slots; -1 for infinite."})
     description = fields.String(required=True, allow_none=True)
     include_deferred = fields.Boolean(required=True)
-    team_name = fields.String(metadata={"description": "Airflow 3.2 and later: the team of the pool, if any."})
+    team_name = fields.String(metadata=limited("The team of the pool, if any.", since=(3, 2)))
 
 
 class ExportedPools(Schema):

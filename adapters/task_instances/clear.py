@@ -54,8 +54,10 @@ class ClearTasks(Subdir):
     downstream = switch("If true, also clear downstream tasks.")
     only_failed = switch("If true, clear only task instances in the state failed or upstream_failed.")
     only_running = switch("If true, clear only running task instances.")
-    exclude_subdags = switch("Airflow 2: if true, do not clear SubDAGs, nor DAGs that an ExternalTaskMarker refers to.")
-    exclude_parentdag = switch("Airflow 2: if true, do not clear the parent DAG of a SubDAG.")
+    exclude_subdags = switch(
+        "If true, do not clear SubDAGs, nor DAGs that an ExternalTaskMarker refers to.", before=(3, 0)
+    )
+    exclude_parentdag = switch("If true, do not clear the parent DAG of a SubDAG.", before=(3, 0))
     dry_run = Flag(
         load_default=True,
         metadata={

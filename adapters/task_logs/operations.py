@@ -12,6 +12,7 @@ from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import LARGEST, DateTime, Whole
 from native_api.adapters.fields.texts import Text
+from native_api.adapters.fields.versions import limited
 from native_api.adapters.lookup import missing_instance, named_instance, of_key
 from native_api.adapters.task_instances.operations import OneTaskInstance
 from native_api.adapters.task_logs.lines import LOG_BYTES, head, line_of, tail
@@ -59,7 +60,7 @@ class Line(Schema):
     level = fields.String(
         allow_none=True, metadata={"description": "The level, for example info; null if the line has none."}
     )
-    logger = fields.String(allow_none=True, metadata={"description": "The name of the logger; null on Airflow 2."})
+    logger = fields.String(allow_none=True, metadata=limited("The name of the logger.", since=(3, 0)))
     event = fields.String(required=True, metadata={"description": "The message."})
     context = fields.Dict(
         required=True, metadata={"description": "Further fields of the line: filename, lineno, error_detail, …"}

@@ -6,7 +6,7 @@ import { makeForm } from "./form.js";
 import { follow, isLive } from "./progress.js";
 import * as results from "./results.js";
 import { makeSnippets, withoutSecrets } from "./snippets.js";
-import { descriptionOf, fieldsOf, titleOf } from "./spec.js";
+import { descriptionOf, fieldsOf, isAvailable, titleOf } from "./spec.js";
 
 const main = document.getElementById("main");
 const search = document.getElementById("search");
@@ -144,7 +144,10 @@ function refused() {
 function showOperation(operation, query) {
   document.body.dataset.view = "form";
   document.title = `${titleOf(operation.name)} – Native API`;
-  const { fields, aliases } = fieldsOf(spec, operation);
+  const { fields: all, aliases } = fieldsOf(spec, operation);
+  const given = query instanceof URLSearchParams ? valuesOf(query, all, aliases) : query;
+  // What this Airflow does not have is shown only where a link, or a call that is repeated, names it.
+  const fields = all.filter((field) => isAvailable(field, offered.airflow_version) || field.name in given);
   const effect = EFFECTS[operation.effect];
   const hasDryRun = fields.some(({ name }) => name === "dry_run");
   const title = titleOf(operation.name);
@@ -285,7 +288,7 @@ function showOperation(operation, query) {
     el("section", { class: "card", "aria-label": "Call" }, form.element,
       effect.notice ? el("p", { class: "warning" }, effect.notice) : null, link),
     output, snippets.section, past);
-  form.fill(query instanceof URLSearchParams ? valuesOf(query, fields, aliases) : query);
+  form.fill(given);
   snippets.update();
   return { send: (args) => { form.fill(args); return args.dry_run === undefined || args.dry_run ? submit(hasDryRun) : submit(false); } };
 }

@@ -49,6 +49,15 @@ function kindOf({ schema, name }, operation) {
   return schema.type === undefined ? "any" : schema.type;
 }
 
+/** Whether an argument has an effect on that version of Airflow. */
+export function isAvailable({ schema }, version) {
+  const specifier = /^(>=|<)(\d+)\.(\d+)$/.exec(schema["x-airflow-versions"] || "");
+  if (!specifier) return true;
+  const [major, minor] = version.split(".").map((part) => parseInt(part, 10));
+  const isOlder = major < Number(specifier[2]) || (major === Number(specifier[2]) && minor < Number(specifier[3]));
+  return specifier[1] === "<" ? isOlder : !isOlder;
+}
+
 /** What names things comes in this order; then the rest, as the document has it. */
 const FIRST = ["dag_id", "run_id", "task_id", "key", "conn_id", "name", "value", "from_date", "to_date", "state"];
 

@@ -1,0 +1,134 @@
+"""What the OpenAPI document says about versions of Airflow is what the operations do on each of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, Iterator, Tuple
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+import native_api.adapters.catalogue  # noqa: F401
+from native_api import registry
+from native_api.adapters.compat import airflow as this_airflow
+from native_api.adapters.daemons.commands import DAEMONS
+from native_api.adapters.fields.versions import EXTENSION
+from tests.support import airflow_under_test
+from tests.support.examples import example
+
+DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "docs/openapi.json").read_text(encoding="utf-8"))
+
+EVERY = [pytest.param(operation, id=operation.name) for operation in registry.every()]
+
+DATES = {"dag_id": "daily", "from_date": "2024-01-01", "to_date": "2024-01-03", "dry_run": True}
+DEPLOYMENT = {"dag_file": "RATE = 1\n", "path": "new_rates.py", "allow_empty": True, "dry_run": True}
+BUNDLE = {"bundle": "dags-folder"}
+
+#: A call with each of the marked arguments.
+CALLS: Dict[Tuple[str, str], Dict[str, Any]] = {
+    ("backfill_dag", "local"): {**DATES, "local": True},
+    ("backfill_dag", "max_active_runs"): {**DATES, "max_active_runs": 2},
+    ("clear_tasks", "exclude_parentdag"): {"dag_id": "wire_dag", "exclude_parentdag": True},
+    ("clear_tasks", "exclude_subdags"): {"dag_id": "wire_dag", "exclude_subdags": True},
+    ("dag_report", "bundle"): {"subdir": "DAGS_FOLDER/wire_dag.py", **BUNDLE},
+    ("dag_source", "version_number"): {"dag_id": "wire_dag", "version_number": 1},
+    ("delete_dag_file", "bundle"): {"path": "no_such_file.py", **BUNDLE},
+    ("deploy_dag", "bundle"): {**DEPLOYMENT, **BUNDLE},
+    ("list_import_errors", "bundle"): BUNDLE,
+    ("refresh_all_dags", "bundle"): {"subdir": "DAGS_FOLDER/wire_dag.py", **BUNDLE},
+    ("rollback_dag", "bundle"): {"path": "no_such_file.py", **BUNDLE},
+}
+
+
+def includes_this_airflow(specifier: str) -> bool:
+    return SpecifierSet(specifier).contains(".".join(map(str, airflow_under_test.version())), prereleases=True)
+
+
+def named_schema(schema: Dict[str, Any]) -> Dict[str, Any]:
+    named: Dict[str, Any] = DOCUMENT["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+    return named
+
+
+def arguments_of(operation: str) -> Dict[str, Dict[str, Any]]:
+    """Return the schemas of the operation's arguments."""
+    (described,) = DOCUMENT["paths"][f"/{operation}"].values()
+    if "requestBody" not in described:
+        return {parameter["name"]: parameter["schema"] for parameter in described.get("parameters", ())}
+    (content,) = described["requestBody"]["content"].values()
+    arguments: Dict[str, Dict[str, Any]] = named_schema(content["schema"])["properties"]
+    return arguments
+
+
+MARKED = {
+    (operation.name, name): schema[EXTENSION]
+    for operation in registry.every()
+    for name, schema in arguments_of(operation.name).items()
+    if EXTENSION in schema
+}
+
+
+def test_each_marked_argument_is_called() -> None:
+    assert {key for key in MARKED if key[0] != "start_daemon"} == set(CALLS)
+
+
+@pytest.mark.parametrize("operation, argument", [pytest.param(*key, id=" ".join(key)) for key in CALLS])
+def test_an_argument_has_an_effect_on_its_versions_alone(web: Any, operation: str, argument: str) -> None:
+    """On the others it is refused by its name, or a warning says that it is ignored."""
+    answer = web.typed(operation, **CALLS[operation, argument])
+    body = answer.json
+    named = (
+        argument in body.get("errors", {})
+        or body.get("argument") == argument
+        or body.get("code") == "not_supported"
+        or any(f"'{argument}'" in warning for warning in body.get("warnings", ()))
+    )
+    assert named != includes_this_airflow(MARKED[operation, argument]), answer.text
+
+
+@pytest.mark.parametrize("argument", sorted({name for daemon in DAEMONS.values() for name in daemon.flags}))
+def test_an_argument_of_a_daemon_is_a_flag_of_its_versions_alone(argument: str) -> None:
+    """Of one of Airflow's commands at least; those of Celery's provider do not follow Airflow's versions."""
+    known = {name: this_airflow().daemons.flags(daemon.words) for name, daemon in DAEMONS.items() if daemon.words}
+    of_airflow = {
+        name: flags for name, flags in known.items() if flags is not None and DAEMONS[name].words[0] != "celery"
+    }
+    has_flag = [
+        DAEMONS[name].flags[argument] in flags for name, flags in of_airflow.items() if argument in DAEMONS[name].flags
+    ]
+    others = {name for name in DAEMONS if argument in DAEMONS[name].flags} - set(of_airflow)
+    if others and ("start_daemon", argument) not in MARKED:
+        return
+    assert any(has_flag) == includes_this_airflow(MARKED.get(("start_daemon", argument), ">=0"))
+
+
+@pytest.mark.parametrize("operation", EVERY)
+def test_a_field_has_a_value_on_its_versions_alone(operation: registry.Operation, world: Any) -> None:
+    body = world.typed(operation.name, **example(operation)).json
+    (described,) = DOCUMENT["paths"][f"/{operation.name}"].values()
+    schema = described["responses"]["200"]["content"]["application/json"]["schema"]
+    absent = [
+        (name, value) for name, value, specifier in marked_values(schema, body) if not includes_this_airflow(specifier)
+    ]
+    assert [(name, value) for name, value in absent if value is not None] == []
+
+
+def marked_values(schema: Dict[str, Any], value: Any) -> Iterator[Tuple[str, Any, str]]:
+    """Yield the marked fields in a response: the name, the value and the versions."""
+    schema = named_schema(schema)
+    for part in schema.get("anyOf", ()):
+        yield from marked_values(part, value)
+    if isinstance(value, list):
+        for item in value:
+            yield from marked_values(schema.get("items", {}), item)
+    elif isinstance(value, dict):
+        for name, of_name in schema.get("properties", {}).items():
+            if EXTENSION in of_name:
+                yield name, value.get(name), of_name[EXTENSION]
+            yield from marked_values(of_name, value.get(name))
+
+
+def test_the_files_of_a_bundle_have_its_name(web: Any) -> None:
+    """A mark that were always empty would be no mark."""
+    (found,) = web.typed("list_dags", dag_id_pattern="wire_dag").json["dags"]
+    assert (found["bundle_name"] is not None) == includes_this_airflow(">=3.0")
