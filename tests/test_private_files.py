@@ -83,7 +83,7 @@ def test_of_deployments(fresh: Any, umask: None) -> None:
     root.chmod(0o755)
     root.parent.chmod(0o755)
     versions = history.of(targets.target("a_module.py"))
-    with versions.alone("a_module.py"), history.one_at_a_time():
+    with versions.locked_history("a_module.py"), history.one_at_a_time():
         versions.keep("0" * 32, b"RATE = 1")
         assert [wide(versions.folder), wide(root.with_name("deployments.lock"))] == [[], []]
         assert mode(root.parent) == 0o700
@@ -94,7 +94,7 @@ def test_of_daemons(fresh: Any, umask: None) -> None:
     folder = Path(settings.get("daemons_dir"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    with daemons.held("scheduler"), daemons.held_pid_files():
+    with daemons.locked("scheduler"), daemons.locked_pid_files():
         assert wide(folder) == []
 
 

@@ -12,37 +12,37 @@ from native_api.errors import BackfillHasEnded, BackfillIsActive, BackfillIsElse
 
 def take_down_the_ended(session: Any, dag_id: str) -> None:
     """Record which backfills of the DAG have ended; fail the remaining runs of a lost job."""
-    for found in airflow().backfills.unended(session, dag_id):
-        if progress.is_lost(found):
-            states.finish(session, found)
-        elif not progress.is_active(session, found):
-            state = progress.summary(session, found)["state"]
-            airflow().backfills.end(session, found.backfill_id, state)
+    for backfill in airflow().backfills.unfinished(session, dag_id):
+        if progress.is_lost(backfill):
+            states.finish(session, backfill)
+        elif not progress.is_active(session, backfill):
+            state = progress.summary(session, backfill)["state"]
+            airflow().backfills.end(session, backfill.backfill_id, state)
 
 
 def require_none_active(session: Any, dag_id: str) -> None:
     """Raise :class:`BackfillRuns` if the DAG has an active backfill."""
-    for found in airflow().backfills.unended(session, dag_id):
-        raise BackfillIsActive(dag_id, found.backfill_id)
+    for backfill in airflow().backfills.unfinished(session, dag_id):
+        raise BackfillIsActive(dag_id, backfill.backfill_id)
 
 
-def require_not_ended(session: Any, found: Any) -> None:
+def require_not_ended(session: Any, backfill: Any) -> None:
     """Raise if the backfill has ended, or can only be cancelled on another machine."""
-    if not found.is_over and progress.is_elsewhere(found):
-        if airflow().backfills.has_live_job(session, found):
-            raise BackfillIsElsewhere(found.backfill_id, found.hostname)
+    if not backfill.is_over and progress.is_elsewhere(backfill):
+        if airflow().backfills.has_live_job(session, backfill):
+            raise BackfillIsElsewhere(backfill.backfill_id, backfill.hostname)
         return
-    state = progress.summary(session, found)["state"]
-    if state != "running" and not progress.is_lost(found):
-        raise BackfillHasEnded(found.backfill_id, state)
+    state = progress.summary(session, backfill)["state"]
+    if state != "running" and not progress.is_lost(backfill):
+        raise BackfillHasEnded(backfill.backfill_id, state)
 
 
-def end_job(session: Any, found: Any) -> None:
+def end_job(session: Any, backfill: Any) -> None:
     """Cancel the job of a local backfill; if the job is lost, fail its remaining runs."""
     # The job takes down how it ended; one that has not begun does not begin any more.
     session.commit()
-    record = progress.job_of(found)
+    record = progress.job_of(backfill)
     if record is not None and record.state()["state"] in job_store.UNFINISHED:
         record.request_cancel()
     else:
-        states.finish(session, found)
+        states.finish(session, backfill)

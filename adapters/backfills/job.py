@@ -22,34 +22,34 @@ def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str],
     # The executor starts tasks by the command ``airflow``.
     os.environ["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     try:
-        found = _run(backfill_id, task_ids, reprocessed, how)
+        backfill = _run(backfill_id, task_ids, reprocessed, how)
     finally:
         give_up(backfill_id)
-    return {"backfill_id": backfill_id, "dag_id": found.dag_id}
+    return {"backfill_id": backfill_id, "dag_id": backfill.dag_id}
 
 
 def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], how: Dict[str, Any]) -> Any:
     from airflow.models.dag import DagModel
 
-    found = _found(backfill_id)
-    if found.ended is not None:
-        return found
+    backfill = _find(backfill_id)
+    if backfill.ended is not None:
+        return backfill
     with airflow().session() as session:
-        dag_model = session.get(DagModel, found.dag_id)
+        dag_model = session.get(DagModel, backfill.dag_id)
         dag = airflow().user_code.dag(dag_model)
         kept = airflow().backfills.take_over(session, dag, reprocessed)
     if task_ids is not None:
         dag = dag.partial_subset(task_ids, include_upstream=False)
-    _run_date_ranges(found, dag, kept, how)
-    return found
+    _run_date_ranges(backfill, dag, kept, how)
+    return backfill
 
 
-def _run_date_ranges(found: Any, dag: Any, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
+def _run_date_ranges(backfill: Any, dag: Any, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
     """Run each date range, even if an earlier one has failed; *kept* has the configurations of existing runs."""
     failures = []
-    for place, (first, last) in enumerate(found.date_ranges):
+    for place, (first, last) in enumerate(backfill.date_ranges):
         # Another machine's web server can only take down that it is cancelled.
-        if _found(found.backfill_id).ended is not None:
+        if _find(backfill.backfill_id).ended is not None:
             break
         conf = kept.get(first) if how["conf"] is None else how["conf"]
         is_first = how["ignore_first_depends_on_past"] and place == 0
@@ -61,14 +61,14 @@ def _run_date_ranges(found: Any, dag: Any, kept: Mapping[datetime, Any], how: Di
             raise failure
 
 
-def _found(backfill_id: int) -> Any:
+def _find(backfill_id: int) -> Any:
     with airflow().session() as session:
-        (found,) = airflow().backfills.found(session, [backfill_id])
-    return found
+        (backfill,) = airflow().backfills.by_id(session, [backfill_id])
+    return backfill
 
 
 def give_up(backfill_id: int) -> None:
     """Record the final state of the backfill, and fail its remaining runs."""
     with airflow().session() as session:
-        (found,) = airflow().backfills.found(session, [backfill_id])
-        states.finish(session, found)
+        (backfill,) = airflow().backfills.by_id(session, [backfill_id])
+        states.finish(session, backfill)

@@ -71,7 +71,7 @@ _EDIT = Access(Resource.DAG_RUN, "PUT")
     example={"dag_id": "example_dag", "from_date": "2026-10-10", "to_date": "2026-10-12", "dry_run": True},
 )
 def backfill_dag(
-    context: Context, dag_id: str, subdir: Optional[str] = None, **wanted: Any
+    context: Context, dag_id: str, subdir: Optional[str] = None, **arguments: Any
 ) -> Optional[Dict[str, Any]]:
     """
     Create a backfill: the DAG runs of a date range, which Airflow then executes.
@@ -82,25 +82,25 @@ def backfill_dag(
     With local, Airflow's own backfill job runs it on the web server's machine: use it for tasks with depends_on_past,
     or without a scheduler. If the DAG is paused, the runs wait until it is unpaused.
     """
-    if wanted.get("pool"):
-        require_pool(context, wanted["pool"])
+    if arguments.get("pool"):
+        require_pool(context, arguments["pool"])
     dag_model = active_dag(context, dag_id, subdir)
-    if not wanted["dry_run"]:
+    if not arguments["dry_run"]:
         _lock(context.session, dag_id)
         ending.take_down_the_ended(context.session, dag_id)
-    plan = planned(context.session, dag_model, wanted)
+    plan = planned(context.session, dag_model, arguments)
     context.resolved_arguments.update(plan.adapted)
     context.warnings += [*_checked(plan), *_of_no_effect(plan)]
     if plan.dry_run:
-        return plan.shown()
+        return plan.as_response()
     ending.require_none_active(context.session, dag_id)
-    if not plan.that_are("create") and not plan.that_are("reprocess"):
+    if not plan.with_action("create") and not plan.with_action("reprocess"):
         context.warnings.append("Every date has a run already; set reprocess_behavior to run them again.")
     if airflow().backfills.is_detached(plan):
         return _begin_job(context, plan)
-    found = airflow().backfills.create(context.session, plan, context.caller.name)
-    states.apply(context.session, plan, found)
-    return _begun(context, plan, found)
+    backfill = airflow().backfills.create(context.session, plan, context.caller.name)
+    states.apply(context.session, plan, backfill)
+    return _accepted(context, plan, backfill)
 
 
 def _checked(plan: Plan) -> List[str]:
@@ -131,13 +131,13 @@ def _require_file(plan: Plan) -> None:
             raise DagFileMissing(plan.dag_id, path, None, hostname())
 
 
-def _begun(context: Context, plan: Plan, found: Any) -> Dict[str, Any]:
+def _accepted(context: Context, plan: Plan, backfill: Any) -> Dict[str, Any]:
     """Return the response for an active backfill."""
     waits = dag_waits(plan.dag_model)
-    if waits and not found.local and not plan.mark_success:
+    if waits and not backfill.local and not plan.mark_success:
         context.warnings.append(waits)
-    context.accept("backfill_state", backfill_id=found.backfill_id)
-    return {**plan.shown(), "backfill_id": found.backfill_id}
+    context.accept("backfill_state", backfill_id=backfill.backfill_id)
+    return {**plan.as_response(), "backfill_id": backfill.backfill_id}
 
 
 def dag_waits(dag_model: Any) -> Optional[str]:
@@ -177,32 +177,32 @@ def _lock(session: Any, dag_id: str) -> None:
 def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
     """Start the job that runs a local backfill."""
     job_id = new_id()
-    found = airflow().backfills.create(context.session, plan, context.caller.name, job_id)
-    answer = _begun(context, plan, found)
+    backfill = airflow().backfills.create(context.session, plan, context.caller.name, job_id)
+    response = _accepted(context, plan, backfill)
     state_call = context.state_call
     try:
-        sandbox.run(context, _job(plan, found), in_background=True)
+        sandbox.run(context, _job(plan, backfill), in_background=True)
     except NativeApiError:
-        airflow().backfills.fail_without_runs(context.session, found.backfill_id)
+        airflow().backfills.fail_without_runs(context.session, backfill.backfill_id)
         context.session.commit()
         raise
     context.state_call = state_call
-    return answer
+    return response
 
 
-def _job(plan: Plan, found: Any) -> sandbox.Job:
+def _job(plan: Plan, backfill: Any) -> sandbox.Job:
     arguments = {
-        "backfill_id": found.backfill_id,
-        "task_ids": plan.task_ids if plan.left_out else None,
-        "reprocessed": [run.run.run_id for run in plan.that_are("reprocess")],
+        "backfill_id": backfill.backfill_id,
+        "task_ids": plan.task_ids if plan.excluded else None,
+        "reprocessed": [run.run.run_id for run in plan.with_action("reprocess")],
         "ignore_task_deps": plan.ignore_dependencies,
         "conf": plan.conf,
         "run_backwards": plan.run_backwards,
         "ignore_first_depends_on_past": plan.ignore_first_depends_on_past,
         "pool": plan.pool,
     }
-    cleanup = (job.give_up, {"backfill_id": found.backfill_id})
-    return sandbox.Job(job.run, arguments, cleanup, found.job_id)
+    cleanup = (job.give_up, {"backfill_id": backfill.backfill_id})
+    return sandbox.Job(job.run, arguments, cleanup, backfill.job_id)
 
 
 @operation(
@@ -217,31 +217,31 @@ def _job(plan: Plan, found: Any) -> sandbox.Job:
 def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
     """Return the progress of a backfill: its runs and tasks by state, the completed fraction, and the failures."""
     session = context.session
-    found = _found(context, backfill_id, _READ)
-    told = progress.summary(session, found)
-    if told["state"] == "running" and not found.local:
-        _warn_of_pause(context, found.dag_id)
-    _warn_of_a_paused_one(context, found)
-    _warn_of_runs_taken_over(context, found)
-    if progress.is_lost(found):
+    backfill = _find(context, backfill_id, _READ)
+    response = progress.summary(session, backfill)
+    if response["state"] == "running" and not backfill.local:
+        _warn_of_pause(context, backfill.dag_id)
+    _warn_of_a_paused_one(context, backfill)
+    _warn_of_runs_taken_over(context, backfill)
+    if progress.is_lost(backfill):
         context.warnings.append("The job of the backfill is lost; use cancel_backfill to fail its remaining runs.")
     return {
-        **told,
-        "tasks": progress.tasks_by_state(session, found),
-        "failed_runs": progress.failed_runs(session, found),
-        "failed_tasks": progress.failed_tasks(session, found),
+        **response,
+        "tasks": progress.tasks_by_state(session, backfill),
+        "failed_runs": progress.failed_runs(session, backfill),
+        "failed_tasks": progress.failed_tasks(session, backfill),
     }
 
 
-def _warn_of_a_paused_one(context: Context, found: Any) -> None:
-    if found.is_paused and not found.is_over:
+def _warn_of_a_paused_one(context: Context, backfill: Any) -> None:
+    if backfill.is_paused and not backfill.is_over:
         context.warnings.append(
-            f"The backfill {found.backfill_id} is paused in Airflow: its runs wait until it is unpaused there."
+            f"The backfill {backfill.backfill_id} is paused in Airflow: its runs wait until it is unpaused there."
         )
 
 
-def _warn_of_runs_taken_over(context: Context, found: Any) -> None:
-    count = airflow().backfills.taken_over(context.session, found)
+def _warn_of_runs_taken_over(context: Context, backfill: Any) -> None:
+    count = airflow().backfills.taken_over(context.session, backfill)
     if count:
         are = "is" if count == 1 else "are"
         context.warnings.append(f"{count} of its runs {are} now part of a later backfill, and not counted.")
@@ -267,7 +267,7 @@ def _warn_of_pause(context: Context, dag_id: str) -> None:
     example={"dag_id": "example_dag", "state": ["running"]},
 )
 def list_backfills(
-    context: Context, dag_id: Optional[str] = None, state: Optional[List[str]] = None, **asked: Any
+    context: Context, dag_id: Optional[str] = None, state: Optional[List[str]] = None, **arguments: Any
 ) -> Dict[str, Any]:
     """List the backfills of the DAGs that the caller can read, the oldest first."""
     if dag_id is not None:
@@ -283,24 +283,24 @@ def list_backfills(
     ]
     if state:
         backfill_ids = _in_state(context.session, backfill_ids, state)
-    page = slice_of(context, backfill_ids, asked, lambda backfill_id: backfill_id)
-    shown = airflow().backfills.found(context.session, page)
-    shown.sort(key=lambda found: page.index(found.backfill_id))
-    for found in shown:
-        _warn_of_a_paused_one(context, found)
-    told = [progress.summary(context.session, found) for found in shown]
-    return {"backfills": told, "total_entries": len(backfill_ids)}
+    page = slice_of(context, backfill_ids, arguments, lambda backfill_id: backfill_id)
+    backfills = airflow().backfills.by_id(context.session, page)
+    backfills.sort(key=lambda backfill: page.index(backfill.backfill_id))
+    for backfill in backfills:
+        _warn_of_a_paused_one(context, backfill)
+    summaries = [progress.summary(context.session, backfill) for backfill in backfills]
+    return {"backfills": summaries, "total_entries": len(backfill_ids)}
 
 
 def _in_state(session: Any, backfill_ids: List[int], states: List[str]) -> List[int]:
     """Return the backfills in one of the states."""
     running_only = set(states) == {"running"}
-    some = airflow().backfills.unended(session) if running_only else airflow().backfills.found(session, backfill_ids)
-    wanted = set(backfill_ids)
+    some = airflow().backfills.unfinished(session) if running_only else airflow().backfills.by_id(session, backfill_ids)
+    listed = set(backfill_ids)
     return [
-        found.backfill_id
-        for found in some
-        if found.backfill_id in wanted and progress.summary(session, found)["state"] in states
+        backfill.backfill_id
+        for backfill in some
+        if backfill.backfill_id in listed and progress.summary(session, backfill)["state"] in states
     ]
 
 
@@ -321,32 +321,32 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
     job. Requires the permission to edit the DAG runs of the DAG.
     """
     session = context.session
-    found = _found(context, backfill_id, _EDIT)
-    context.resolved_arguments["dag_id"] = found.dag_id
-    ending.require_not_ended(session, found)
-    airflow().backfills.cancel(session, found)
+    backfill = _find(context, backfill_id, _EDIT)
+    context.resolved_arguments["dag_id"] = backfill.dag_id
+    ending.require_not_ended(session, backfill)
+    airflow().backfills.cancel(session, backfill)
     session.flush()
-    if found.local:
-        ending.end_job(session, found)
-    failed = states.fail_queued(session, found)
-    runs = progress.summary(session, found)["runs"]
+    if backfill.local:
+        ending.end_job(session, backfill)
+    failed = states.fail_queued(session, backfill)
+    runs = progress.summary(session, backfill)["runs"]
     return {
         "backfill_id": backfill_id,
-        "dag_id": found.dag_id,
+        "dag_id": backfill.dag_id,
         "state": "cancelled",
         "failed_runs": failed,
         "running_runs": runs.get("running", 0),
     }
 
 
-def _found(context: Context, backfill_id: int, access: Access) -> Any:
+def _find(context: Context, backfill_id: int, access: Access) -> Any:
     """
     Return a backfill of a DAG on which the caller has the right.
 
     :raises BackfillNotFound: there is none that the caller can read.
     """
-    found = airflow().backfills.found(context.session, [backfill_id])
-    if not found or not context.caller.may(_READ, found[0].dag_id):
+    backfill = airflow().backfills.by_id(context.session, [backfill_id])
+    if not backfill or not context.caller.may(_READ, backfill[0].dag_id):
         raise BackfillNotFound(backfill_id)
-    context.caller.require(access, found[0].dag_id)
-    return found[0]
+    context.caller.require(access, backfill[0].dag_id)
+    return backfill[0]

@@ -23,7 +23,7 @@ class PlannedRun:
     run: Any
     action: str
 
-    def shown(self) -> Dict[str, Any]:
+    def as_response(self) -> Dict[str, Any]:
         """Return the fields of :class:`BackfillRun`."""
         start, end = self.info.data_interval
         # A run that exists keeps its interval, which need not be that of the schedule.
@@ -49,7 +49,7 @@ class Plan:
     #: The tasks to run, in topological order.
     task_ids: List[str]
     #: The states of the DAG's other tasks, which do not run.
-    left_out: Dict[str, str]
+    excluded: Dict[str, str]
 
     # What it was asked for, as the request has it
     from_date: Any
@@ -77,7 +77,7 @@ class Plan:
         """The dag_id of the DAG."""
         return str(self.dag.dag_id)
 
-    def that_are(self, action: str) -> List[PlannedRun]:
+    def with_action(self, action: str) -> List[PlannedRun]:
         """Return the runs with that action."""
         return [run for run in self.runs if run.action == action]
 
@@ -95,27 +95,27 @@ class Plan:
         """
         grouped = groupby(self.runs, lambda run: run.action != SKIP and (self._conf_of(run),))
         dates = [[run.info.logical_date for run in runs] for is_wanted, runs in grouped if is_wanted]
-        return [(min(stretch).isoformat(), max(stretch).isoformat()) for stretch in dates]
+        return [(min(date_range).isoformat(), max(date_range).isoformat()) for date_range in dates]
 
     def _conf_of(self, planned: PlannedRun) -> Any:
         """Return the new, or the retained, configuration of a run."""
         keeps = planned.action == REPROCESS and self.conf is None
         return (planned.run.conf if keeps else self.conf) or {}
 
-    def shown(self) -> Dict[str, Any]:
+    def as_response(self) -> Dict[str, Any]:
         """Return the plan in the format of a response."""
         return {
             "dag_id": self.dag_id,
             "from_date": self.from_date,
             "to_date": self.to_date,
             "dry_run": self.dry_run,
-            "runs": [run.shown() for run in self.runs],
+            "runs": [run.as_response() for run in self.runs],
             "tasks": self.task_ids,
             "total_entries": len(self.runs),
         }
 
 
-def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
+def planned(session: Any, dag_model: Any, arguments: Mapping[str, Any]) -> Plan:
     """
     Return the plan of the backfill.
 
@@ -125,9 +125,9 @@ def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
     dag = airflow().stored_dag(dag_model.dag_id, session)
     if not dag.timetable.periodic:
         raise NoSchedule(dag_model.dag_id)
-    airflow().backfills.require_valid(dag, wanted["conf"])
-    infos = _infos(dag, wanted)
-    plan = Plan(dag_model, dag, [], *_tasks(dag, wanted), **wanted)
+    airflow().backfills.require_valid(dag, arguments["conf"])
+    infos = _infos(dag, arguments)
+    plan = Plan(dag_model, dag, [], *_tasks(dag, arguments), **arguments)
     if plan.on_depends_on_past == "adapt":
         adapted = airflow().backfills.missing_for_past(plan)
         plan = replace(plan, adapted=adapted, **adapted)
@@ -137,7 +137,7 @@ def planned(session: Any, dag_model: Any, wanted: Mapping[str, Any]) -> Plan:
 
 def require_whole_runs(plan: Plan) -> None:
     """Raise :class:`NotPossible` if existing runs would lose task instances that do not run again."""
-    if plan.left_out and plan.that_are(REPROCESS):
+    if plan.excluded and plan.with_action(REPROCESS):
         raise ArgumentNotSupported(
             "task_regex",
             "existing runs would lose their other tasks; use clear_tasks to run some of their tasks again.",
@@ -158,11 +158,11 @@ def later_that_day(plan: Plan) -> Optional[Any]:
     return next((info for info in infos if info.data_interval.end < now), None)
 
 
-def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
+def _infos(dag: Any, arguments: Mapping[str, Any]) -> List[Any]:
     """Return the dates of the schedule in the range whose data intervals have ended, in the order they start."""
     import pendulum
 
-    now, first, last = pendulum.now("UTC"), wanted["from_date"], wanted["to_date"]
+    now, first, last = pendulum.now("UTC"), arguments["from_date"], arguments["to_date"]
     if first >= now:
         raise Invalid({"from_date": ["Is in the future; a run is created after its data interval has ended."]})
     most: int = settings.get("backfill_runs")
@@ -183,7 +183,7 @@ def _infos(dag: Any, wanted: Mapping[str, Any]) -> List[Any]:
                 ]
             }
         )
-    return ended[::-1] if wanted["run_backwards"] else ended
+    return ended[::-1] if arguments["run_backwards"] else ended
 
 
 def _begin(dag: Any, first: Any) -> Any:
@@ -217,23 +217,25 @@ def _state(run: Any) -> str:
     return str(text_of(run.state))
 
 
-def _tasks(dag: Any, wanted: Mapping[str, Any]) -> Any:
+def _tasks(dag: Any, arguments: Mapping[str, Any]) -> Any:
     """Return the tasks to run, in topological order, and the states of the others."""
-    if wanted.get("task_regex") is None:
+    if arguments.get("task_regex") is None:
         return _in_order(dag), {}
-    matching = [task_id for task_id in dag.task_dict if Pattern.found(wanted["task_regex"], task_id)]
+    matching = [task_id for task_id in dag.task_dict if Pattern.matches(arguments["task_regex"], task_id)]
     if not matching:
         raise Invalid({"task_regex": [f"The DAG '{dag.dag_id}' has no task whose task_id matches."]})
     # The setups and teardowns of a task come with it.
-    chosen = dag.partial_subset(matching, include_upstream=not wanted["ignore_dependencies"], include_downstream=False)
+    chosen = dag.partial_subset(
+        matching, include_upstream=not arguments["ignore_dependencies"], include_downstream=False
+    )
     before = {task_id for chosen_id in chosen.task_dict for task_id in _before(dag, chosen_id)}
     # A task that others wait for must have succeeded for them to run; one that nothing waits for is skipped.
-    left_out = {
+    excluded = {
         task_id: "success" if task_id in before else "skipped"
         for task_id in dag.task_dict
         if task_id not in chosen.task_dict
     }
-    return [task_id for task_id in _in_order(dag) if task_id in chosen.task_dict], left_out
+    return [task_id for task_id in _in_order(dag) if task_id in chosen.task_dict], excluded
 
 
 def _before(dag: Any, task_id: str) -> List[str]:

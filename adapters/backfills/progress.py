@@ -17,107 +17,107 @@ _MOST = 100
 _BEGINNING = timedelta(minutes=2)
 
 
-def summary(session: Any, found: Any) -> Dict[str, Any]:
+def summary(session: Any, backfill: Any) -> Dict[str, Any]:
     """Return a backfill in the format of a list."""
-    runs = _runs_by_state(session, found)
+    runs = _runs_by_state(session, backfill)
     total = sum(runs.values())
     done = total - sum(runs.get(state, 0) for state in _UNFINISHED)
     return {
-        **found.facts(),
-        "state": _state(session, found, runs),
+        **backfill.facts(),
+        "state": _state(session, backfill, runs),
         "runs": runs,
         "total_runs": total,
-        "fraction_done": round(done / total, 4) if total else float(not found.is_open),
+        "fraction_done": round(done / total, 4) if total else float(not backfill.is_open),
     }
 
 
-def is_active(session: Any, found: Any) -> bool:
+def is_active(session: Any, backfill: Any) -> bool:
     """Return whether the backfill is active; a local one is active until its job has ended."""
-    if found.is_over or found.local:
-        return not found.is_over and not is_lost(found)
-    return _state(session, found, _runs_by_state(session, found)) == "running"
+    if backfill.is_over or backfill.local:
+        return not backfill.is_over and not is_lost(backfill)
+    return _state(session, backfill, _runs_by_state(session, backfill)) == "running"
 
 
-def is_lost(found: Any) -> bool:
+def is_lost(backfill: Any) -> bool:
     """Return whether the job of the backfill is lost."""
     import pendulum
 
-    if found.is_over or not found.local:
+    if backfill.is_over or not backfill.local:
         return False
-    record = job_of(found)
+    record = job_of(backfill)
     if record is None:
-        return not is_elsewhere(found) and bool(found.created_at < pendulum.now("UTC") - _BEGINNING)
+        return not is_elsewhere(backfill) and bool(backfill.created_at < pendulum.now("UTC") - _BEGINNING)
     return record.state()["state"] not in job_store.UNFINISHED
 
 
-def is_elsewhere(found: Any) -> bool:
+def is_elsewhere(backfill: Any) -> bool:
     """Return whether the job of the backfill runs on another machine, as far as this is known here."""
-    return found.local and job_of(found) is None and bool(found.hostname != hostname())
+    return backfill.local and job_of(backfill) is None and bool(backfill.hostname != hostname())
 
 
-def job_of(found: Any) -> Optional[job_store.Record]:
+def job_of(backfill: Any) -> Optional[job_store.Record]:
     """Return the record of a local backfill's job, None if this machine has none."""
-    return job_store.find(sandbox.jobs_folder(), found.job_id)
+    return job_store.find(sandbox.jobs_folder(), backfill.job_id)
 
 
-def tasks_by_state(session: Any, found: Any) -> Dict[str, int]:
+def tasks_by_state(session: Any, backfill: Any) -> Dict[str, int]:
     """Return the number of the backfill's task instances by state."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import func, select
 
-    statement = _of_runs(select(TaskInstance.state, func.count()), found).group_by(TaskInstance.state)
+    statement = _of_runs(select(TaskInstance.state, func.count()), backfill).group_by(TaskInstance.state)
     return {str(state or "none"): count for state, count in session.execute(statement)}
 
 
-def failed_runs(session: Any, found: Any) -> List[str]:
+def failed_runs(session: Any, backfill: Any) -> List[str]:
     """Return the run_ids of the failed runs, ordered by date."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
-    failed = select(DagRun.run_id).where(airflow().backfills.runs_of(found), _state_of_run() == "failed")
+    failed = select(DagRun.run_id).where(airflow().backfills.runs_of(backfill), _state_of_run() == "failed")
     return list(session.scalars(failed.order_by(airflow().date_of_runs()).limit(_MOST)))
 
 
-def failed_tasks(session: Any, found: Any) -> List[Mapping[str, Any]]:
+def failed_tasks(session: Any, backfill: Any) -> List[Mapping[str, Any]]:
     """Return the failed task instances, ordered by date."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
     ti, date = TaskInstance, airflow().date_of_runs()
     statement = select(ti.run_id, ti.task_id, ti.map_index, ti.state, date.label("logical_date"))
-    statement = _of_runs(statement, found).where(ti.state.in_(("failed", "upstream_failed")))
+    statement = _of_runs(statement, backfill).where(ti.state.in_(("failed", "upstream_failed")))
     ordered = statement.order_by(date, ti.task_id, ti.map_index).limit(_MOST)
     return [dict(row._mapping) for row in session.execute(ordered)]
 
 
-def _state(session: Any, found: Any, runs: Mapping[str, int]) -> str:
-    ending: Optional[str] = airflow().backfills.ending(session, found)
+def _state(session: Any, backfill: Any, runs: Mapping[str, int]) -> str:
+    ending: Optional[str] = airflow().backfills.ending(session, backfill)
     if ending is not None:
         return ending
-    if is_lost(found):
+    if is_lost(backfill):
         return "failed"
-    if not found.is_over and (found.is_open or any(runs.get(state) for state in _UNFINISHED)):
+    if not backfill.is_over and (backfill.is_open or any(runs.get(state) for state in _UNFINISHED)):
         return "running"
     return "failed" if runs.get("failed") else "success"
 
 
-def _runs_by_state(session: Any, found: Any) -> Dict[str, int]:
+def _runs_by_state(session: Any, backfill: Any) -> Dict[str, int]:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
     # Not every database groups by an expression that has parameters.
-    states = select(_state_of_run().label("state"), DagRun.id).where(airflow().backfills.runs_of(found)).subquery()
+    states = select(_state_of_run().label("state"), DagRun.id).where(airflow().backfills.runs_of(backfill)).subquery()
     by_state = select(states.c.state, func.count()).group_by(states.c.state)
     return {str(text_of(state)): count for state, count in session.execute(by_state)}
 
 
-def _of_runs(statement: Any, found: Any) -> Any:
+def _of_runs(statement: Any, backfill: Any) -> Any:
     """Return the select of the task instances of the backfill's runs."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
 
     same_run = (TaskInstance.dag_id == DagRun.dag_id) & (TaskInstance.run_id == DagRun.run_id)
-    return statement.select_from(TaskInstance).join(DagRun, same_run).where(airflow().backfills.runs_of(found))
+    return statement.select_from(TaskInstance).join(DagRun, same_run).where(airflow().backfills.runs_of(backfill))
 
 
 def _state_of_run() -> Any:
@@ -135,7 +135,7 @@ def _state_of_run() -> Any:
     of_run = (ti.dag_id == DagRun.dag_id, ti.run_id == DagRun.run_id)
     failed = exists().where(*of_run, ti.state == "failed")
     # Airflow gives one that it skips both dates or, where there is nothing to map it over, none.
-    left_out = exists().where(
+    excluded = exists().where(
         *of_run, ti.state.in_(("success", "skipped")), ti.start_date.is_(None), ti.end_date.is_not(None)
     )
-    return case((and_(state == "success", failed, left_out), "failed"), else_=state)
+    return case((and_(state == "success", failed, excluded), "failed"), else_=state)

@@ -8,7 +8,7 @@ from native_api.adapters.backfills.plan import Plan
 from native_api.adapters.compat import airflow
 
 
-def apply(session: Any, plan: Plan, found: Any) -> None:
+def apply(session: Any, plan: Plan, backfill: Any) -> None:
     """
     Set the states of tasks that do not run, in the transaction that creates the runs, before a scheduler sees them.
 
@@ -18,60 +18,60 @@ def apply(session: Any, plan: Plan, found: Any) -> None:
     import pendulum
 
     now = pendulum.now("UTC")
-    for state in sorted(set(plan.left_out.values())):
-        task_ids = [task_id for task_id, left_out in plan.left_out.items() if left_out == state]
-        _set_tasks(session, found, task_ids, state=state, end_date=now)
+    for state in sorted(set(plan.excluded.values())):
+        task_ids = [task_id for task_id, excluded in plan.excluded.items() if excluded == state]
+        _set_tasks(session, backfill, task_ids, state=state, end_date=now)
     if plan.pool:
-        _set_tasks(session, found, plan.task_ids, pool=plan.pool)
+        _set_tasks(session, backfill, plan.task_ids, pool=plan.pool)
     if plan.mark_success:
-        _succeed(session, plan, found)
+        _succeed(session, plan, backfill)
 
 
-def _succeed(session: Any, plan: Plan, found: Any) -> None:
+def _succeed(session: Any, plan: Plan, backfill: Any) -> None:
     import pendulum
 
     now = pendulum.now("UTC")
-    _set_tasks(session, found, plan.task_ids, state="success", start_date=now, end_date=now, duration=0.0)
-    _set_runs(session, found, ("queued",), state="success", start_date=now, end_date=now)
-    airflow().backfills.end(session, found.backfill_id, "success")
+    _set_tasks(session, backfill, plan.task_ids, state="success", start_date=now, end_date=now, duration=0.0)
+    _set_runs(session, backfill, ("queued",), state="success", start_date=now, end_date=now)
+    airflow().backfills.end(session, backfill.backfill_id, "success")
 
 
-def fail_queued(session: Any, found: Any) -> int:
+def fail_queued(session: Any, backfill: Any) -> int:
     """Fail the queued runs, and return their number."""
-    return _set_runs(session, found, ("queued",), state="failed")
+    return _set_runs(session, backfill, ("queued",), state="failed")
 
 
-def fail_unfinished(session: Any, found: Any) -> int:
+def fail_unfinished(session: Any, backfill: Any) -> int:
     """Fail the remaining runs of a lost job, with their started tasks."""
     import pendulum
 
     now = pendulum.now("UTC")
     begun = ("running", "queued", "scheduled", "deferred", "restarting", "up_for_retry", "up_for_reschedule")
-    _set_tasks(session, found, None, begun, of_runs=("queued", "running"), state="failed", end_date=now)
-    return _set_runs(session, found, ("queued", "running"), state="failed", end_date=now)
+    _set_tasks(session, backfill, None, begun, of_runs=("queued", "running"), state="failed", end_date=now)
+    return _set_runs(session, backfill, ("queued", "running"), state="failed", end_date=now)
 
 
-def finish(session: Any, found: Any) -> None:
+def finish(session: Any, backfill: Any) -> None:
     """Record the final state of a local backfill whose job has ended, and fail its remaining runs."""
-    if found.is_over:
+    if backfill.is_over:
         return
-    unfinished = fail_unfinished(session, found)
-    succeeded = not unfinished and _all_succeeded(session, found)
-    airflow().backfills.end(session, found.backfill_id, "success" if succeeded else "failed")
+    unfinished = fail_unfinished(session, backfill)
+    succeeded = not unfinished and _all_succeeded(session, backfill)
+    airflow().backfills.end(session, backfill.backfill_id, "success" if succeeded else "failed")
 
 
-def _all_succeeded(session: Any, found: Any) -> bool:
+def _all_succeeded(session: Any, backfill: Any) -> bool:
     """Return whether every date of a local backfill has a successful run."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
-    succeeded = airflow().backfills.runs_of(found) & (DagRun.__table__.c.state == "success")
-    return bool(session.scalar(select(func.count(DagRun.id)).where(succeeded)) == found.dates)
+    succeeded = airflow().backfills.runs_of(backfill) & (DagRun.__table__.c.state == "success")
+    return bool(session.scalar(select(func.count(DagRun.id)).where(succeeded)) == backfill.dates)
 
 
 def _set_tasks(
     session: Any,
-    found: Any,
+    backfill: Any,
     task_ids: Any,
     states: Iterable[str] = (),
     of_runs: Iterable[str] = (),
@@ -83,10 +83,10 @@ def _set_tasks(
     from sqlalchemy import select, update
 
     ti, runs = TaskInstance, DagRun.__table__
-    of_backfill = select(DagRun.run_id).where(airflow().backfills.runs_of(found))
+    of_backfill = select(DagRun.run_id).where(airflow().backfills.runs_of(backfill))
     if of_runs:
         of_backfill = of_backfill.where(runs.c.state.in_(list(of_runs)))
-    statement = update(ti).where(ti.dag_id == found.dag_id, ti.run_id.in_(_values(session, of_backfill)))
+    statement = update(ti).where(ti.dag_id == backfill.dag_id, ti.run_id.in_(_values(session, of_backfill)))
     if task_ids is not None:
         statement = statement.where(ti.task_id.in_(task_ids))
     if states:
@@ -95,14 +95,14 @@ def _set_tasks(
     session.expire_all()
 
 
-def _set_runs(session: Any, found: Any, states: Iterable[str], **values: Any) -> int:
+def _set_runs(session: Any, backfill: Any, states: Iterable[str], **values: Any) -> int:
     """Update the backfill's runs in one of the states, and return their number."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
     table = DagRun.__table__
     session.flush()
-    ids = _values(session, select(DagRun.id).where(airflow().backfills.runs_of(found)))
+    ids = _values(session, select(DagRun.id).where(airflow().backfills.runs_of(backfill)))
     statement = table.update().where(table.c.id.in_(ids), table.c.state.in_(list(states)))
     count: int = session.execute(statement.values(**values)).rowcount
     session.expire_all()

@@ -143,7 +143,7 @@ def _add_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     command=lambda arguments: ["connections", "list"],
 )
 def list_connections(
-    context: Context, conn_id_pattern: Optional[str] = None, conn_type: Optional[str] = None, **asked: Any
+    context: Context, conn_id_pattern: Optional[str] = None, conn_type: Optional[str] = None, **arguments: Any
 ) -> Dict[str, Any]:
     """List the connections of the metadata database, with passwords and sensitive extras masked."""
     from airflow.models.connection import Connection as AirflowConnection
@@ -158,8 +158,8 @@ def list_connections(
     if conn_ids is not None:
         statement = statement.where(AirflowConnection.conn_id.in_(conn_ids))
     columns = {name: getattr(AirflowConnection, name) for name in ("conn_id", "conn_type", "host", "port", "id")}
-    rows, total = page_of(context, statement, asked, columns, AirflowConnection.id)
-    return {"connections": [_shown(row) for row in rows], "total_entries": total}
+    rows, total = page_of(context, statement, arguments, columns, AirflowConnection.id)
+    return {"connections": [_as_response(row) for row in rows], "total_entries": total}
 
 
 @operation(
@@ -180,7 +180,7 @@ def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     in the Python API. A connection with a password, or with a sensitive value in its extra, is returned unmasked and
     requires the permission to edit it.
     """
-    return unmasked(context, _wherever(context, conn_id) or _found(context.session, conn_id))
+    return unmasked(context, _wherever(context, conn_id) or _find(context.session, conn_id))
 
 
 @operation(
@@ -210,7 +210,7 @@ def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any)
     else:
         context.caller.require(Access(Resource.CONNECTION, "PUT"), conn_id)
     put_in_place(context.session, [present] if present else [], {conn_id: row})
-    return _shown(row)
+    return _as_response(row)
 
 
 @operation(
@@ -225,7 +225,7 @@ def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any)
 )
 def delete_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     """Delete a connection from the metadata database."""
-    _delete(context.session, [_found(context.session, conn_id)])
+    _delete(context.session, [_find(context.session, conn_id)])
     return {"conn_id": conn_id}
 
 
@@ -257,7 +257,7 @@ def _stored(session: Any, conn_id: str) -> Any:
     return next(iter(stored_connections(session, [conn_id])), None)
 
 
-def _found(session: Any, conn_id: str) -> Any:
+def _find(session: Any, conn_id: str) -> Any:
     """Return the connection's row, or raise :class:`ConnectionNotFound`."""
     row = _stored(session, conn_id)
     if row is None:
@@ -288,7 +288,7 @@ def unmasked(context: Context, row: Any) -> Dict[str, Any]:
     :raises SensitiveValue: it has a sensitive value, and the caller lacks the permission to edit it.
     """
     true = _true(row)
-    if _shown(row) != true:
+    if _as_response(row) != true:
         context.caller.require_secret(Resource.CONNECTION, row.conn_id)
         context.disclosed.append(row.conn_id)
     return true
@@ -352,7 +352,7 @@ def _facts(row: Any) -> Dict[str, Any]:
     return {name: getattr(row, name) for name in (*facts, "is_encrypted", "is_extra_encrypted")}
 
 
-def _shown(row: Any) -> Dict[str, Any]:
+def _as_response(row: Any) -> Dict[str, Any]:
     """Return a row with its password, and the sensitive values of its extra, masked."""
     password, extra = _or_mask(lambda: _password(row)), _or_mask(lambda: _extra(row))
     return {**_facts(row), "password": MASK if password else password, "extra": masked_extra(extra)}

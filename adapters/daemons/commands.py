@@ -132,7 +132,7 @@ def masked(arguments: Mapping[str, Any]) -> Dict[str, Any]:
     return {**arguments, "broker_api": masked_uri(arguments.get("broker_api"))}
 
 
-def gone(daemon: str, arguments: Mapping[str, Any]) -> List[str]:
+def unavailable(daemon: str, arguments: Mapping[str, Any]) -> List[str]:
     """Return a warning for each argument whose flag the installed Airflow does not have."""
     if daemon == "serve_logs":
         return []

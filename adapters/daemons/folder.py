@@ -65,14 +65,14 @@ def names() -> List[str]:
 
 
 @contextmanager
-def held(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
     """Lock the daemon against being started or stopped by other web workers."""
     with _locked(f"{record_path(name)}.lock"):
         yield
 
 
 @contextmanager
-def held_pid_files() -> Iterator[None]:
+def locked_pid_files() -> Iterator[None]:
     """Lock the pid files against other web workers."""
     with _locked(record_path("") + ".pids"):
         yield

@@ -49,10 +49,10 @@ def replace(path: str, text: str) -> None:
     os.replace(new, path)
 
 
-def become(job: Dict[str, Any], told: int) -> None:
+def run_daemon(job: Dict[str, Any], error_pipe: int) -> None:
     """Become the daemon, or say to *told* why not."""
     try:
-        _forget_the_web_server()
+        _detach_from_web_server()
         record = {**job["record"], "pid": os.getpid(), "identity": identity(os.getpid())}
         replace(record["pid_file"], f"{os.getpid()}\n")
         try:
@@ -62,11 +62,11 @@ def become(job: Dict[str, Any], told: int) -> None:
             os.unlink(record["pid_file"])
             raise
     except OSError as exc:
-        os.write(told, str(exc).encode())
+        os.write(error_pipe, str(exc).encode())
         os._exit(1)
 
 
-def _forget_the_web_server() -> None:
+def _detach_from_web_server() -> None:
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -74,10 +74,10 @@ def _forget_the_web_server() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in range(1, signal.NSIG):
         if number not in (signal.SIGKILL, signal.SIGSTOP):
-            _by_default(number)
+            _reset_signal(number)
 
 
-def _by_default(number: int) -> None:
+def _reset_signal(number: int) -> None:
     try:
         signal.signal(number, signal.SIG_DFL)
     except (OSError, ValueError):
@@ -88,10 +88,10 @@ def _by_default(number: int) -> None:
 def main() -> None:
     """Start what standard input describes; the pipe whose number is the argument is closed once it runs."""
     job = json.load(sys.stdin)
-    told = int(sys.argv[1])
+    error_pipe = int(sys.argv[1])
     if os.fork() == 0:
-        os.set_inheritable(told, False)
-        become(job, told)
+        os.set_inheritable(error_pipe, False)
+        run_daemon(job, error_pipe)
     os._exit(0)
 
 

@@ -68,8 +68,8 @@ def start_daemon(
     record = _record(daemon, name or daemon, arguments)
     command = commands.command_of(daemon, arguments, record["pid_file"])
     record["command"] = commands.command_of(daemon, commands.masked(arguments), record["pid_file"])
-    context.warnings.extend(commands.gone(daemon, arguments))
-    with folder.held(record["name"]), folder.held_pid_files():
+    context.warnings.extend(commands.unavailable(daemon, arguments))
+    with folder.locked(record["name"]), folder.locked_pid_files():
         _require_free(context, record)
         record = processes.start(record, command)
     context.created = True
@@ -111,13 +111,13 @@ def _seen_alive(context: Context, record: processes.Record, seconds: float) -> D
     """Return the daemon's state at its first heartbeat, or after that many seconds."""
     end = monotonic() + seconds
     while True:
-        seen = _state(context, record)
-        if seen["state"] != "running":
+        state = _state(context, record)
+        if state["state"] != "running":
             folder.forget_pid(record)
             tail = log_files.tail(record["stderr"], 100, 8192, record["errors_begin"])
             raise DaemonDied(record["name"], record["pid"], log_files.reason(tail), record["stderr"], tail)
-        if seen["heartbeat"] or monotonic() >= end:
-            return seen
+        if state["heartbeat"] or monotonic() >= end:
+            return state
         sleep(PAUSE_SECONDS)
 
 
@@ -193,7 +193,7 @@ def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, 
         context.warnings.append(f"The daemon '{name}' was not running on this machine")
         return {**_state(context, record), "killed": []}
     killed = processes.stop(process, grace_seconds)
-    with folder.held(name):
+    with folder.locked(name):
         if folder.read_record(name) == record:
             record = {**record, "stopped_at": processes.now()}
             folder.write_record(record)

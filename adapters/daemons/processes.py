@@ -59,19 +59,19 @@ def start(record: Record, command: List[str]) -> Record:
 
 def _launch(job: str, record: Mapping[str, Any]) -> str:
     """Run the launcher, and return the reason if it could not become the daemon."""
-    heard, told = os.pipe()
-    with os.fdopen(heard, "rb") as complaint, ExitStack() as ours:
-        ours.callback(os.close, told)
+    error_pipe, error_end = os.pipe()
+    with os.fdopen(error_pipe, "rb") as complaint, ExitStack() as ours:
+        ours.callback(os.close, error_end)
         append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         logs = [folder.open_log(record[stream], append) for stream in ("stdout", "stderr")]
         for descriptor in logs:
             ours.callback(os.close, descriptor)
         launcher = subprocess.Popen(
-            [sys.executable, "-I", launch.__file__, str(told)],
+            [sys.executable, "-I", launch.__file__, str(error_end)],
             stdin=subprocess.PIPE,
             stdout=logs[0],
             stderr=logs[1],
-            pass_fds=(told,),
+            pass_fds=(error_end,),
         )
         launcher.communicate(job.encode())
         ours.close()

@@ -170,7 +170,7 @@ def trigger_dag(
     context.created = True
     if is_paused:
         context.warnings.append(f"The DAG '{dag_id}' is paused: the run waits until it is unpaused.")
-    return {**shown(row), "is_paused": is_paused}
+    return {**as_response(row), "is_paused": is_paused}
 
 
 class ListDagRuns(Subdir, RunFilters, Schema.from_dict(page_fields("id", *ORDER))):  # type: ignore[misc]
@@ -205,7 +205,7 @@ def list_dag_runs(
     subdir: Optional[str] = None,
     logical_date_gte: Any = None,
     logical_date_lte: Any = None,
-    **asked: Any,
+    **arguments: Any,
 ) -> Dict[str, Any]:
     """List the DAG runs that the caller can read, the oldest first."""
     from airflow.models.dagrun import DagRun as AirflowDagRun
@@ -227,8 +227,8 @@ def list_dag_runs(
         "logical_date": airflow().date_of_runs(),
         **{name: getattr(run, name) for name in ORDER[1:]},
     }
-    rows, total = page_of(context, statement, asked, columns, run.id)
-    return {"dag_runs": [shown(row) for row in rows], "total_entries": total}
+    rows, total = page_of(context, statement, arguments, columns, run.id)
+    return {"dag_runs": [as_response(row) for row in rows], "total_entries": total}
 
 
 def of_runs(
@@ -277,7 +277,7 @@ def known(name: str, words: List[str], enum: Any) -> List[Any]:
 )
 def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
     """Return the state of a DAG run."""
-    return shown(named_run(context, **run))
+    return as_response(named_run(context, **run))
 
 
 def _require_no_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> None:
@@ -288,7 +288,7 @@ def _require_no_run(session: Any, dag_id: str, run_id: Optional[str], logical_da
             raise DagRunExists(dag_id, row.run_id, date.isoformat() if date else None)
 
 
-def shown(row: Any) -> Dict[str, Any]:
+def as_response(row: Any) -> Dict[str, Any]:
     """Return the fields of :class:`DagRun`."""
     return {
         "dag_id": row.dag_id,

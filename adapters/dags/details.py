@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, validate
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.masking import MASK
-from native_api.adapters.dags.operations import Dag, OneDag, active_dag, shown
+from native_api.adapters.dags.operations import Dag, OneDag, active_dag, as_response
 from native_api.adapters.fields import strict_json
 from native_api.adapters.fields.common import DateTime, Whole
 from native_api.adapters.fields.versions import limited
@@ -129,7 +129,7 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
     )
     timeout, recorded = dag.dagrun_timeout, airflow().details_of(row)
     return {
-        **shown(row),
+        **as_response(row),
         **{name: getattr(row, name) for name in columns},
         **recorded,
         # What Airflow calls no schedule.

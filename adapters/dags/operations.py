@@ -87,17 +87,17 @@ class Pause(Schema):
     errors=(OutsideFolders,),
     command=lambda arguments: ["dags", "list"],
 )
-def list_dags(context: Context, **asked: Any) -> Dict[str, Any]:
+def list_dags(context: Context, **arguments: Any) -> Dict[str, Any]:
     """List the active DAGs that the caller can read."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
     from sqlalchemy.orm import selectinload
 
-    statement = select(DagModel).options(selectinload(DagModel.tags)).where(*_conditions(asked))
+    statement = select(DagModel).options(selectinload(DagModel.tags)).where(*_conditions(arguments))
     statement = of_readable_dags(context, statement, DagModel.dag_id, Access(Resource.DAG, "GET"))
     columns = {name: getattr(DagModel, name) for name in ("dag_id", "last_parsed_time", "next_dagrun")}
-    rows, total = page_of(context, statement, asked, columns, DagModel.dag_id)
-    return {"dags": [shown(row) for row in rows], "total_entries": total}
+    rows, total = page_of(context, statement, arguments, columns, DagModel.dag_id)
+    return {"dags": [as_response(row) for row in rows], "total_entries": total}
 
 
 def of_readable_dags(context: Context, statement: Any, column: Any, access: Access) -> Any:
@@ -246,7 +246,7 @@ def _tag() -> Any:
     return DagTag
 
 
-def shown(row: Any) -> Dict[str, Any]:
+def as_response(row: Any) -> Dict[str, Any]:
     """Return the fields of :class:`Dag` for a row of the table of DAGs."""
     return {
         "dag_id": row.dag_id,

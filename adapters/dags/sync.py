@@ -92,7 +92,7 @@ def refresh(
         # On Airflow 2 a file at another path may be that of another DAGs folder.
         removed = [(file.path, file.bundle) for file in missing if _is_in(file.bundle, file.path)]
         entries += _entries(removed, None, are_here=False)
-    return {**_response(entries, files, begun), "missing_files": [_shown(file) for file in missing]}
+    return {**_response(entries, files, begun), "missing_files": [_as_response(file) for file in missing]}
 
 
 def _entries(
@@ -140,7 +140,7 @@ def _missing(opened: List[Bundle], files: List[parsing.File]) -> Iterator[Missin
                     yield Missing(path, bundle, dag_ids)
 
 
-def _shown(file: Missing) -> Dict[str, Any]:
+def _as_response(file: Missing) -> Dict[str, Any]:
     return {"file": file.path, "bundle_name": file.bundle.name, "dag_ids": file.dag_ids}
 
 

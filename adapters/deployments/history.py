@@ -57,13 +57,13 @@ def one_at_a_time() -> Iterator[None]:
     :raises Refused: they do not end in time.
     """
     reason = f"Deployments of other files did not end within {_OTHERS_SECONDS:.0f} s; try again."
-    of_all = locks.held("deployments", seconds=_OTHERS_SECONDS, error=Refused(reason))
+    of_all = locks.locked("deployments", seconds=_OTHERS_SECONDS, error=Refused(reason))
     with of_all, _locked(root().with_name("deployments.lock"), _OTHERS_SECONDS, Refused(reason)):
         yield
 
 
 @contextmanager
-def alone(target: Target) -> Iterator[History]:
+def locked_history(target: Target) -> Iterator[History]:
     """
     Lock the file against other changes, also on other hosts, and yield its history.
 
@@ -71,7 +71,9 @@ def alone(target: Target) -> Iterator[History]:
     """
     name, error = target.bundle.name, DeploymentRuns(target.file)
     versions = of(target)
-    with locks.held("file", name, target.file, seconds=_LOOK_SECONDS, error=error), versions.alone(target.file):
+    with locks.locked("file", name, target.file, seconds=_LOOK_SECONDS, error=error), versions.locked_history(
+        target.file
+    ):
         yield versions
 
 
@@ -105,7 +107,7 @@ class History:
         self._journal, self._lock = folder / "journal.json", folder / "lock"
 
     @contextmanager
-    def alone(self, file: str) -> Iterator[None]:
+    def locked_history(self, file: str) -> Iterator[None]:
         """
         Lock the file against other changes on this host.
 

@@ -72,7 +72,7 @@ def delete(record: Record, metadata: bool, kept: int) -> Dict[str, Any]:
                 changes = sync.sync(nothing, session)
                 deleted = _delete_rows(changes["removed"], session) if metadata else 0
             done = change.commit(kept, dag_ids=[])
-        return {**_shown(done), **changes, "deleted_rows": deleted}
+        return {**_as_response(done), **changes, "deleted_rows": deleted}
 
 
 def _delete_rows(dag_ids: List[str], session: Any) -> int:
@@ -98,7 +98,7 @@ def _target(record: Record) -> Target:
 @contextmanager
 def _alone(target: Target) -> Iterator[History]:
     """Yield the locked history of a file, after a killed deployment of it is undone."""
-    with history.alone(target) as versions:
+    with history.locked_history(target) as versions:
         journal = versions.journal()
         if journal:
             _undo(Change(target, versions, journal), target)
@@ -168,7 +168,7 @@ def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
         changes = sync.sync(loaded, session)
         require_stored(loaded)
         pause_states.pause(loaded, how["paused"], session)
-    return {**_shown(change.commit(how["kept"], dag_ids=sorted(loaded.dags))), **changes}
+    return {**_as_response(change.commit(how["kept"], dag_ids=sorted(loaded.dags))), **changes}
 
 
 def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, Any]:
@@ -176,7 +176,7 @@ def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, A
         known = set(airflow().dag_files.fingerprints(target.path, target.bundle, session))
     is_other = history.checksum(current(target)) != change.journal["checksum"]
     return {
-        **_shown(change.journal),
+        **_as_response(change.journal),
         "deployment_id": None,
         "dry_run": True,
         "dag_ids": sorted(loaded.dags),
@@ -203,7 +203,7 @@ def _warnings(target: Target) -> List[str]:
     return []
 
 
-def _shown(record: Record) -> Dict[str, Any]:
+def _as_response(record: Record) -> Dict[str, Any]:
     """Return a deployment in the format of a response."""
     shown = {name: value for name, value in record.items() if name != "undo"}
     return {**shown, "replaced": record["undo"]["old"] is not None, "dry_run": False}

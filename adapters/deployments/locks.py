@@ -27,7 +27,7 @@ _PAUSE_SECONDS = 0.02
 
 
 @contextmanager
-def held(*key: Optional[str], seconds: float, error: NativeApiError) -> Iterator[None]:
+def locked(*key: Optional[str], seconds: float, error: NativeApiError) -> Iterator[None]:
     """
     Hold the lock of that key.
 

@@ -16,7 +16,7 @@ from native_api.adapters.dags.refresh import Changes
 from native_api.adapters.deployments import history, job, targets
 from native_api.adapters.deployments.staging import current
 from native_api.adapters.deployments.targets import Target
-from native_api.adapters.deployments.uploads import FileOfDags, receive, told_of
+from native_api.adapters.deployments.uploads import FileOfDags, audit_entry, receive
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import DateTime, switch
 from native_api.adapters.fields.paging import page_fields, slice_of
@@ -84,7 +84,7 @@ class DeployDag(OneFile, HowToDeploy):
         metadata={
             "description": "A module (.py) or a zip archive of modules (.zip), as an upload; or the text of a module.",
             "upload": "file",
-            "masked": told_of,
+            "masked": audit_entry,
         },
     )
     force = switch("If true, replace an existing file.")
@@ -317,7 +317,9 @@ def list_deployments(
         if path in (None, record["path"]) and bundle in (None, record["bundle_name"])
     ]
     newest = {record["fileloc"]: record["deployment_id"] for record in found}
-    shown = [{**_shown(record), "is_newest": newest[record["fileloc"]] == record["deployment_id"]} for record in found]
+    shown = [
+        {**_as_response(record), "is_newest": newest[record["fileloc"]] == record["deployment_id"]} for record in found
+    ]
     page = slice_of(context, shown, asked, lambda record: (record["deployed_at"], record["number"]))
     return {"deployments": page, "total_entries": len(found)}
 
@@ -352,7 +354,7 @@ def _done(
     if finished is None:
         raise Invalid({"path": ["A deployment cannot run asynchronously."]})
     context.warnings.extend(finished.result.pop("warnings", []))
-    return _shown(finished.result)
+    return _as_response(finished.result)
 
 
 _NAMES: Dict[Callable[..., Any], str] = {job.deploy: "deploy", job.roll_back: "rollback", job.delete: "delete"}
@@ -368,6 +370,6 @@ def _how(context: Context, asked: Mapping[str, bool]) -> Dict[str, Any]:
     return {"dry_run": asked["dry_run"], "allow_empty": asked["allow_empty"], "paused": paused, "kept": kept}
 
 
-def _shown(record: Dict[str, Any]) -> Dict[str, Any]:
+def _as_response(record: Dict[str, Any]) -> Dict[str, Any]:
     moment = datetime.fromtimestamp(record["deployed_at"], timezone.utc)
     return {**record, "deployed_at": moment}

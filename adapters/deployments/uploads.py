@@ -41,7 +41,7 @@ class FileOfDags(fields.Raw):
         return value
 
 
-def told_of(upload: Upload) -> Dict[str, Any]:
+def audit_entry(upload: Upload) -> Dict[str, Any]:
     """Return the entry of a file in the audit log."""
     return {"sha256": upload.checksum(), "bytes": upload.size}
 

@@ -50,7 +50,7 @@ def page_fields(*order_by: str) -> Dict[str, Any]:
 def page_of(
     context: Context,
     statement: Any,
-    asked: Mapping[str, Any],
+    arguments: Mapping[str, Any],
     columns: Mapping[str, Any],
     *ties: Any,
 ) -> Tuple[List[Any], int]:
@@ -64,9 +64,9 @@ def page_of(
     """
     from sqlalchemy import func, select
 
-    column = columns[asked["order_by"].lstrip("-")]
-    order: Sequence[Any] = (column.desc() if asked["order_by"].startswith("-") else column, *ties)
-    page = statement.order_by(*order).limit(_limit(context, asked.get("limit"))).offset(asked["offset"])
+    column = columns[arguments["order_by"].lstrip("-")]
+    order: Sequence[Any] = (column.desc() if arguments["order_by"].startswith("-") else column, *ties)
+    page = statement.order_by(*order).limit(_limit(context, arguments.get("limit"))).offset(arguments["offset"])
     result = context.session.execute(page)
     # Of columns none needs it, and values of JSON cannot be told apart.
     rows = (result.unique() if len(result.keys()) == 1 else result).all()
@@ -75,18 +75,20 @@ def page_of(
     return [row[0] if len(row) == 1 else row for row in rows], total
 
 
-def slice_of(context: Context, entries: List[Any], asked: Mapping[str, Any], key: Callable[[Any], Any]) -> List[Any]:
+def slice_of(
+    context: Context, entries: List[Any], arguments: Mapping[str, Any], key: Callable[[Any], Any]
+) -> List[Any]:
     """Return the page of a list in memory, ordered by *key*."""
-    ordered = sorted(entries, key=key, reverse=asked["order_by"].startswith("-"))[asked["offset"] :]
-    return ordered[: _limit(context, asked.get("limit"))]
+    ordered = sorted(entries, key=key, reverse=arguments["order_by"].startswith("-"))[arguments["offset"] :]
+    return ordered[: _limit(context, arguments.get("limit"))]
 
 
-def _limit(context: Context, asked: Optional[int]) -> Optional[int]:
+def _limit(context: Context, limit: Optional[int]) -> Optional[int]:
     """Return the effective limit, None for all entries."""
-    if asked is not None:
-        return asked
-    limit: int = min(settings.get("page_limit"), settings.get("page_limit_maximum"))
-    return None if context.whole_lists else limit
+    if limit is not None:
+        return limit
+    default: int = min(settings.get("page_limit"), settings.get("page_limit_maximum"))
+    return None if context.whole_lists else default
 
 
 def contains(column: Any, pattern: str) -> Any:

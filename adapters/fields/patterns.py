@@ -28,7 +28,7 @@ class Pattern(Text):
         return pattern
 
     @classmethod
-    def found(cls, pattern: str, text: str) -> bool:
+    def matches(cls, pattern: str, text: str) -> bool:
         """Return whether the pattern matches anywhere in the text."""
         return cls._compiled(pattern).search(text) is not None
 

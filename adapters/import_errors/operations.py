@@ -68,7 +68,7 @@ class ImportErrors(Schema):
     example={"filename_pattern": "reports"},
 )
 def list_import_errors(
-    context: Context, filename_pattern: Optional[str] = None, bundle: Optional[str] = None, **asked: Any
+    context: Context, filename_pattern: Optional[str] = None, bundle: Optional[str] = None, **arguments: Any
 ) -> Dict[str, Any]:
     """
     List the import errors that Airflow has stored; nothing is parsed.
@@ -95,8 +95,8 @@ def list_import_errors(
     if bundle is not None:
         statement = statement.where(bundle_name == bundle)
     columns = {name: getattr(error, name) for name in ("id", "timestamp", "filename")}
-    rows, total = page_of(context, statement, asked, columns, error.id)
-    return {"import_errors": [_shown(row) for row in rows], "total_entries": total}
+    rows, total = page_of(context, statement, arguments, columns, error.id)
+    return {"import_errors": [_as_response(row) for row in rows], "total_entries": total}
 
 
 def file_naming(context: Context, dag_id: str) -> Optional[str]:
@@ -155,5 +155,5 @@ def _rights(context: Context, error: Any) -> Any:
     return of_the_callers | (~of_the_file.exists() & sees_the_rest), of_the_file.where(others).exists()
 
 
-def _shown(row: Any) -> Dict[str, Any]:
+def _as_response(row: Any) -> Dict[str, Any]:
     return {**row._mapping, "stack_trace": None if row.hidden else row.stack_trace}

@@ -123,7 +123,7 @@ def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[st
         context.created = True
     row = update_pool(context.session, row, name=name, slots=slots, **changes)
     context.session.flush()
-    return _shown(row, _used_slots(context.session, name))
+    return _as_response(row, _used_slots(context.session, name))
 
 
 @operation(
@@ -138,7 +138,7 @@ def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[st
 )
 def get_pool(context: Context, name: str) -> Dict[str, Any]:
     """Return a pool and the number of its slots in use."""
-    return _shown(_found(context.session, name), _used_slots(context.session, name))
+    return _as_response(_find(context.session, name), _used_slots(context.session, name))
 
 
 @operation(
@@ -149,7 +149,7 @@ def get_pool(context: Context, name: str) -> Dict[str, Any]:
     tag="Pools",
     command=lambda arguments: ["pools", "list"],
 )
-def list_pools(context: Context, name_pattern: Optional[str] = None, **asked: Any) -> Dict[str, Any]:
+def list_pools(context: Context, name_pattern: Optional[str] = None, **arguments: Any) -> Dict[str, Any]:
     """List the pools and the number of their slots in use."""
     from airflow.models.pool import Pool as AirflowPool
     from sqlalchemy import select
@@ -161,9 +161,9 @@ def list_pools(context: Context, name_pattern: Optional[str] = None, **asked: An
     if names is not None:
         statement = statement.where(AirflowPool.pool.in_(names))
     columns = {"name": AirflowPool.pool, "slots": AirflowPool.slots, "id": AirflowPool.id}
-    rows, total = page_of(context, statement, asked, columns, AirflowPool.id)
+    rows, total = page_of(context, statement, arguments, columns, AirflowPool.id)
     used = _used_slots(context.session)
-    return {"pools": [_shown(row, used) for row in rows], "total_entries": total}
+    return {"pools": [_as_response(row, used) for row in rows], "total_entries": total}
 
 
 @operation(
@@ -178,7 +178,7 @@ def list_pools(context: Context, name_pattern: Optional[str] = None, **asked: An
 )
 def delete_pool(context: Context, name: str) -> Dict[str, Any]:
     """Delete a pool; the default pool cannot be deleted."""
-    row = _found(context.session, name)
+    row = _find(context.session, name)
     if name == row.DEFAULT_POOL_NAME:
         raise DefaultPool(name)
     context.session.delete(row)
@@ -213,7 +213,7 @@ def require_pool(context: Context, name: str) -> None:
     Call this first: in multi-team mode, Airflow looks up the team of the pool in a session that closes the current one.
     """
     context.caller.require(Access(Resource.POOL, "GET"), name)
-    _found(context.session, name)
+    _find(context.session, name)
 
 
 def _stored(session: Any, name: str) -> Any:
@@ -224,7 +224,7 @@ def _stored(session: Any, name: str) -> Any:
     return session.scalars(select(AirflowPool).where(AirflowPool.pool == name)).first()
 
 
-def _found(session: Any, name: str) -> Any:
+def _find(session: Any, name: str) -> Any:
     """Return the pool's row, or raise :class:`PoolNotFound`."""
     row = _stored(session, name)
     if row is None:
@@ -253,7 +253,7 @@ def _used_slots(session: Any, name: Optional[str] = None) -> Mapping[str, Dict[s
     return used
 
 
-def _shown(row: Any, used: Mapping[str, Dict[str, int]]) -> Dict[str, Any]:
+def _as_response(row: Any, used: Mapping[str, Dict[str, int]]) -> Dict[str, Any]:
     """Return a row with the number of its slots in use."""
     slots = used[row.pool]
     occupied = slots["running"] + slots["queued"] + (slots["deferred"] if row.include_deferred else 0)

@@ -107,8 +107,8 @@ def health(context: Context) -> Dict[str, Any]:
 
 
 def _live_jobs() -> Dict[str, int]:
-    held = [
+    running = [
         record for record in job_store.every(sandbox.jobs_folder()) if record.is_on_this_host() and record.is_locked()
     ]
-    states = [record.state()["state"] for record in held]
+    states = [record.state()["state"] for record in running]
     return {state: states.count(state) for state in UNFINISHED}

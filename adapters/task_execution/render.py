@@ -79,12 +79,12 @@ def render_task(context: Context, in_background: bool, **instance: Any) -> Optio
     The DAG run is not required: for a logical date, a manual run is assumed. Templates can use variables, connections,
     macros and the XComs of the run's other tasks. Nothing is stored or changed.
     """
-    named = instance_on_trial(context, **instance)
-    job = sandbox.Job(render_job.render, named, needs_execution_api=True)
+    key = instance_to_test(context, **instance)
+    job = sandbox.Job(render_job.render, key, needs_execution_api=True)
     return jobs.run(context, job, in_background=in_background)
 
 
-def instance_on_trial(context: Context, **instance: Any) -> Dict[str, Any]:
+def instance_to_test(context: Context, **instance: Any) -> Dict[str, Any]:
     """
     Return the arguments of the sandbox for a task instance, after it is checked against the database.
 
@@ -133,7 +133,7 @@ def with_log(finished: sandbox.JobOutcome) -> Dict[str, Any]:
     return {**as_dated(finished.result), **printed}
 
 
-def as_dated(named: Mapping[str, Any]) -> Dict[str, Any]:
+def as_dated(key: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the arguments, or the result, of the sandbox with the logical date as a datetime."""
-    date = named["logical_date"]
-    return {**named, "logical_date": None if date is None else pendulum.parse(date)}
+    date = key["logical_date"]
+    return {**key, "logical_date": None if date is None else pendulum.parse(date)}

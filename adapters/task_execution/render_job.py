@@ -14,21 +14,24 @@ from native_api.adapters.sandbox.redaction import redacted
 from native_api.errors import DagNotFound, TaskNotFound
 
 
-def render(**named: Any) -> Dict[str, Any]:
+def render(**key: Any) -> Dict[str, Any]:
     """Render the template fields of a task as its file defines it now; see :func:`instance_of` for the arguments."""
-    instance = instance_of(**named)
-    return {**both_dates(named), "template_fields": told(airflow().test_runs.render(task_of(instance), instance))}
+    instance = instance_of(**key)
+    return {
+        **both_dates(key),
+        "template_fields": template_fields_of(airflow().test_runs.render(task_of(instance), instance)),
+    }
 
 
-def told(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:
+def template_fields_of(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """Return template fields in the format of a response, with secrets masked."""
-    shown = {name: redacted(shallow(value), name) for name, value in rendered.items()}
-    return [{"name": name, **json_value(value), "text": redacted(str(value))} for name, value in shown.items()]
+    masked = {name: redacted(shallow(value), name) for name, value in rendered.items()}
+    return [{"name": name, **json_value(value), "text": redacted(str(value))} for name, value in masked.items()]
 
 
-def both_dates(named: Dict[str, Any]) -> Dict[str, Any]:
+def both_dates(key: Dict[str, Any]) -> Dict[str, Any]:
     """Return the arguments with the logical date and its alias execution_date."""
-    return {**named, "execution_date": named["logical_date"]}
+    return {**key, "execution_date": key["logical_date"]}
 
 
 def instance_of(

@@ -122,11 +122,11 @@ class RunningTask(RunDates):
 def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     if not airflow().running.has_command:
         return None
-    verb, action, *named = instance_command("run")(arguments)
+    verb, action, *words = instance_command("run")(arguments)
     switches = {"local": "--local", "mark_success": "--mark-success", **IGNORED}
     flags = [flag for name, flag in switches.items() if arguments[name]]
     pool = ["--pool", arguments["pool"]] if arguments.get("pool") else []
-    return [verb, action, *flags, *pool, *named]
+    return [verb, action, *flags, *pool, *words]
 
 
 @operation(

@@ -185,11 +185,13 @@ def tasks_to_start(single_run: SingleTaskRun, session: Any) -> List[str]:
     from airflow.utils.state import State, TaskInstanceState
 
     # It adds the tasks that the DAG has got since, and those that it has got back.
-    ended = {*State.finished} - {TaskInstanceState.REMOVED}
+    final_states = {*State.finished} - {TaskInstanceState.REMOVED}
     others = _others(single_run, session)
     there = {single_run.instance.task_id, *(other.task_id for other in others)}
     open_ones = {
-        other.task_id for other in others if other.state not in ended and other.task_id in single_run.dag.task_dict
+        other.task_id
+        for other in others
+        if other.state not in final_states and other.task_id in single_run.dag.task_dict
     }
     return sorted(open_ones | (set(single_run.dag.task_dict) - there))
 

@@ -16,7 +16,7 @@ from native_api.adapters.fields.common import JSONObject, switch
 from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.jobs.operations import AcceptedJob, InBackground
 from native_api.adapters.task_execution import test_job
-from native_api.adapters.task_execution.render import OnTrial, RenderedField, instance_on_trial, with_log
+from native_api.adapters.task_execution.render import OnTrial, RenderedField, instance_to_test, with_log
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
 from native_api.errors import JobCancelled, JobTimedOut, NativeApiError, UserCodeCrashed, UserCodeFailed
@@ -113,8 +113,8 @@ def test_task(
     The task can pull the XComs of an existing run; XComs that it pushes are discarded. If the task fails, the response
     is a result with the state failed, not an error.
     """
-    named = instance_on_trial(context, **instance)
-    return jobs.run(context, _job(named, dry_run, task_params), in_background=in_background)
+    key = instance_to_test(context, **instance)
+    return jobs.run(context, _job(key, dry_run, task_params), in_background=in_background)
 
 
 @jobs.builds_response(test_task, accepts=(UserCodeCrashed, JobTimedOut))
@@ -124,17 +124,17 @@ def _tested(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
     return with_log(replace(finished, result={**finished.about, **_broken_off(finished.error)}))
 
 
-def _job(named: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> sandbox.Job:
+def _job(key: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> sandbox.Job:
     """Return the job. The id of its temporary run is known beforehand, so that the cleanup can delete it."""
     job_id = new_id()
     run_id = f"{TEMPORARY}{job_id}__"
-    cleanup = {"dag_id": named["dag_id"], "temporary_run_id": run_id}
+    cleanup = {"dag_id": key["dag_id"], "temporary_run_id": run_id}
     return sandbox.Job(
         test_job.test,
-        {**named, "dry_run": dry_run, "task_params": task_params, "temporary_run_id": run_id},
+        {**key, "dry_run": dry_run, "task_params": task_params, "temporary_run_id": run_id},
         cleanup=(test_job.delete_leftovers, cleanup),
         job_id=job_id,
-        about={**named, "dry_run": dry_run},
+        about={**key, "dry_run": dry_run},
         needs_execution_api=True,
     )
 

@@ -13,7 +13,7 @@ from native_api.adapters.task_execution import render_job
 from native_api.errors import Invalid
 
 
-def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **named: Any) -> Dict[str, Any]:
+def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **key: Any) -> Dict[str, Any]:
     """
     Run a task as its file defines it now, ignore its dependencies, and record nothing.
 
@@ -21,18 +21,21 @@ def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **na
     :param named: the arguments of :func:`~.render_job.instance_of`.
     """
     os.environ["AIRFLOW_TEST_MODE"] = "True"
-    instance = render_job.instance_of(**named)
+    instance = render_job.instance_of(**key)
     task = render_job.task_of(instance)
     _give(task, task_params)
-    trials = airflow().test_runs
+    test_runs = airflow().test_runs
     if dry_run:
-        ended = {**_told(Outcome(None)), "template_fields": render_job.told(trials.dry_run(task, instance))}
+        result = {
+            **_result_of(Outcome(None)),
+            "template_fields": render_job.template_fields_of(test_runs.dry_run(task, instance)),
+        }
     else:
-        ended = {**_told(trials.run(task, instance, temporary_run_id)), "template_fields": None}
-    return {**render_job.both_dates(named), **ended, "dry_run": dry_run}
+        result = {**_result_of(test_runs.run(task, instance, temporary_run_id)), "template_fields": None}
+    return {**render_job.both_dates(key), **result, "dry_run": dry_run}
 
 
-def _told(outcome: Outcome) -> Dict[str, Any]:
+def _result_of(outcome: Outcome) -> Dict[str, Any]:
     """Return the result of the task."""
     error = outcome.error
     return {

@@ -171,7 +171,7 @@ def clear_tasks(
     dag = airflow().stored_dag(dag_id, session)
     names = task_ids if task_id is None else [task_id]
     if names is None and task_regex is not None:
-        names = [known for known in dag.task_dict if Pattern.found(task_regex, known)]
+        names = [known for known in dag.task_dict if Pattern.matches(task_regex, known)]
     chosen_ids = _task_ids(dag, names, upstream, downstream)
     if task_id is not None and map_index is not None:
         _require_instance(session, dag_id, run, task_id, map_index)
@@ -186,7 +186,7 @@ def clear_tasks(
         "session": session,
         **which,
     }
-    shown = [_shown(instance) for instance in airflow().cleared(dag, run, **dict(chosen))]
+    shown = [_as_response(instance) for instance in airflow().cleared(dag, run, **dict(chosen))]
     for other in sorted({instance["dag_id"] for instance in shown} - {dag_id}):
         clearing = Access(Resource.TASK_INSTANCE, "PUT")
         context.caller.require_of_another(
@@ -220,6 +220,6 @@ def _require_instance(session: Any, dag_id: str, run: Any, task_id: str, map_ind
         raise missing_instance(session, **key)
 
 
-def _shown(instance: Any) -> Dict[str, Any]:
+def _as_response(instance: Any) -> Dict[str, Any]:
     names = ("dag_id", "run_id", "task_id", "map_index")
     return {**{name: getattr(instance, name) for name in names}, "state": text_of(instance.state)}

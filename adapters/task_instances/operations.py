@@ -133,7 +133,7 @@ def list_task_instances(
     subdir: Optional[str] = None,
     logical_date_gte: Any = None,
     logical_date_lte: Any = None,
-    **asked: Any,
+    **arguments: Any,
 ) -> Dict[str, Any]:
     """List the task instances that the caller can read, each instance of a mapped task by itself."""
     from airflow.models.dagrun import DagRun
@@ -155,7 +155,7 @@ def list_task_instances(
         stateless = [ti.state.is_(None)] if "none" in state else []
         statement = statement.where(or_(ti.state.in_(words), *stateless))
     columns = {"logical_date": date, "task_id": ti.task_id, **{name: getattr(ti, name) for name in ORDER[1:]}}
-    rows, total = page_of(context, statement, asked, columns, ti.dag_id, DagRun.id, ti.task_id, ti.map_index)
+    rows, total = page_of(context, statement, arguments, columns, ti.dag_id, DagRun.id, ti.task_id, ti.map_index)
     return {"task_instances": [row._mapping for row in rows], "total_entries": total}
 
 

@@ -136,14 +136,14 @@ def task_log(
     if place.try_number > latest:
         raise TryNotFound(**key, try_number=place.try_number, latest_try_number=latest)
     state = text_of(row.state)
-    answer, after = _read(session, row, place, latest, tail_lines, tail_bytes)
+    content, next_place = _read(session, row, place, latest, tail_lines, tail_bytes)
     return {
         **key,
         "try_number": place.try_number,
         "latest_try_number": latest,
         "state": state,
-        **answer,
-        "continuation_token": None if answer["end_of_log"] else _token(key, after),
+        **content,
+        "continuation_token": None if content["end_of_log"] else _token(key, next_place),
     }
 
 
@@ -189,7 +189,7 @@ def _read(
         lines, truncated, count = tail(following, tail_lines, tail_bytes)
         truncated = truncated or (part.is_cut and len(lines) == count and tail_bytes > LOG_BYTES)
         left = False
-    answer = {
+    content = {
         "content": "".join(f"{line.text}\n" for line in lines),
         "lines": lines,
         "sources": part.sources,
@@ -197,15 +197,15 @@ def _read(
         "end_of_log": bool(part.metadata.get("end_of_log", True)) and not goes_on and not left,
     }
     if left or part.is_whole:
-        return answer, Place(place.try_number, place.metadata, place.lines + count)
-    return answer, Place(place.try_number, part.metadata, 0)
+        return content, Place(place.try_number, place.metadata, place.lines + count)
+    return content, Place(place.try_number, part.metadata, 0)
 
 
 def end_of_log(session: Any, key: Mapping[str, Any], size: int) -> Tuple[str, bool]:
     """Return the log tail of the latest try, at most *size* bytes, and whether there is more."""
     row, latest = _instance(session, key)
-    answer, _ = _read(session, row, Place(latest, {}, 0), latest, LARGEST, size)
-    return answer["content"], answer["truncated"]
+    content, _ = _read(session, row, Place(latest, {}, 0), latest, LARGEST, size)
+    return content["content"], content["truncated"]
 
 
 def _token(key: Mapping[str, Any], place: Place) -> str:

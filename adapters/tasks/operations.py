@@ -79,7 +79,7 @@ def list_tasks(
     tree: bool,
     task_id_pattern: Optional[str] = None,
     subdir: Optional[str] = None,
-    **asked: Any,
+    **arguments: Any,
 ) -> Dict[str, Any]:
     """List the tasks of a DAG, as a list and as a tree."""
     active_dag(context, dag_id, subdir)
@@ -87,7 +87,7 @@ def list_tasks(
     wanted = [task for task in tasks if (task_id_pattern or "").lower() in task["task_id"].lower()]
     result = {
         "dag_id": dag_id,
-        "tasks": slice_of(context, wanted, asked, key=lambda task: task["task_id"]),
+        "tasks": slice_of(context, wanted, arguments, key=lambda task: task["task_id"]),
         "total_entries": len(wanted),
     }
     return {**result, "tree": _tree(tasks)} if tree else result

@@ -138,7 +138,7 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
     AirflowVariable.set(key, value, description=description, session=context.session, **team)
     context.session.flush()
     context.session.expire_all()
-    return _shown(_stored(context.session, key))
+    return _as_response(_stored(context.session, key))
 
 
 @operation(
@@ -178,7 +178,7 @@ def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dic
     tag="Variables",
     command=lambda arguments: ["variables", "list"],
 )
-def list_variables(context: Context, key_pattern: Optional[str] = None, **asked: Any) -> Dict[str, Any]:
+def list_variables(context: Context, key_pattern: Optional[str] = None, **arguments: Any) -> Dict[str, Any]:
     """List the variables of the metadata database, with sensitive values masked."""
     from airflow.models.variable import Variable as AirflowVariable
     from sqlalchemy import select
@@ -190,8 +190,8 @@ def list_variables(context: Context, key_pattern: Optional[str] = None, **asked:
     if keys is not None:
         statement = statement.where(AirflowVariable.key.in_(keys))
     columns = {"key": AirflowVariable.key, "id": AirflowVariable.id}
-    rows, total = page_of(context, statement, asked, columns, AirflowVariable.id)
-    return {"variables": [_shown(row) for row in rows], "total_entries": total}
+    rows, total = page_of(context, statement, arguments, columns, AirflowVariable.id)
+    return {"variables": [_as_response(row) for row in rows], "total_entries": total}
 
 
 @operation(
@@ -254,7 +254,7 @@ def _stored(session: Any, key: str) -> Any:
     return session.scalars(select(AirflowVariable).where(AirflowVariable.key == key)).first()
 
 
-def _shown(row: Any) -> Dict[str, Any]:
+def _as_response(row: Any) -> Dict[str, Any]:
     """Return a row with its value masked if its key is sensitive."""
     return {
         "key": row.key,

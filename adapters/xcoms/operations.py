@@ -115,7 +115,7 @@ def list_xcoms(
     logical_date_gte: Any = None,
     logical_date_lte: Any = None,
     key_pattern: Optional[str] = None,
-    **asked: Any,
+    **arguments: Any,
 ) -> Dict[str, Any]:
     """List the XComs that the caller can read, with their values on request."""
     from airflow.models.dagrun import DagRun
@@ -130,11 +130,11 @@ def list_xcoms(
     if key_pattern is not None:
         statement = statement.where(contains(xcom.key, key_pattern))
     for name in ("task_id", "map_index", "key"):
-        if name in asked:
-            statement = statement.where(xcom[name] == asked[name])
+        if name in arguments:
+            statement = statement.where(xcom[name] == arguments[name])
     columns = {name: xcom[name] for name in ORDER}
     ties = (xcom.dag_id, xcom.dag_run_id, xcom.task_id, xcom.map_index, xcom.key)
-    rows, total = page_of(context, statement, asked, columns, *ties)
+    rows, total = page_of(context, statement, arguments, columns, *ties)
     shown = [_with_value(row._mapping) if values else row._mapping for row in rows]
     return {"xcom_entries": shown, "total_entries": total}
 

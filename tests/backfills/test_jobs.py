@@ -114,7 +114,7 @@ def test_runs_that_exist_are_left_or_taken_over(fresh: Any) -> None:
     made = backfill("daily_with_past", local=True)
     assert [run["action"] for run in made["runs"]] == ["create", "skip", "create"]
     with airflow_under_test.session() as session:
-        (found,) = airflow().backfills.found(session, [made["backfill_id"]])
+        (found,) = airflow().backfills.by_id(session, [made["backfill_id"]])
     assert [first.isoformat() for first, _ in found.date_ranges] == [DATES[0], DATES[2]]
     assert found.dates == 2
     native_api.call("cancel_backfill", backfill_id=made["backfill_id"])

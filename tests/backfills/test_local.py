@@ -149,7 +149,7 @@ class TestCancelled:
 
         def run(self: Any, dag: Any, *dates: Any, **how: Any) -> None:
             with airflow_under_test.session() as session:
-                airflow().backfills.cancel(session, airflow().backfills.found(session, [first])[0])
+                airflow().backfills.cancel(session, airflow().backfills.by_id(session, [first])[0])
 
         begins = mocker.patch(
             "native_api.adapters.compat.airflow2.backfills.Backfills2.run", autospec=True, side_effect=run

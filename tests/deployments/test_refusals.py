@@ -64,7 +64,7 @@ def waiting(loading: Path, go_on: Path) -> str:
 
 def hold(versions: history.History) -> bool:
     """Keep others from changing a file, and let go at once; say whether it worked."""
-    with versions.alone("deployed.py"):
+    with versions.locked_history("deployed.py"):
         return True
 
 
@@ -309,10 +309,10 @@ class TestRefusals:
     def test_one_of_another_host(self) -> None:
         """Which has no folder in common with this one: the lock is in the database."""
         bundle = None if airflow_under_test.version() < (3, 0) else "dags-folder"
-        with locks.held("file", bundle, "deployed.py", seconds=0, error=errors.DeploymentRuns("")):
+        with locks.locked("file", bundle, "deployed.py", seconds=0, error=errors.DeploymentRuns("")):
             with pytest.raises(errors.DeploymentRuns):
                 deploy(one())
-            with pytest.raises(errors.DeploymentRuns), locks.held(
+            with pytest.raises(errors.DeploymentRuns), locks.locked(
                 "file", bundle, "deployed.py", seconds=0, error=errors.DeploymentRuns("")
             ):
                 raise AssertionError("held twice")

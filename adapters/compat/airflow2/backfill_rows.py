@@ -31,18 +31,18 @@ def listed(session: Any, dag_id: Optional[str]) -> List[Tuple[int, str]]:
     return [(row.id, row.dag_id) for row in session.execute(select(Log.id, Log.dag_id).where(*_are_backfills(dag_id)))]
 
 
-def found(session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+def by_id(session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
     """Return the backfills of these ids, the oldest first."""
     from airflow.models.log import Log
 
-    return _found(session, Log.id.in_(backfill_ids), *_are_backfills(None))
+    return _find(session, Log.id.in_(backfill_ids), *_are_backfills(None))
 
 
-def unended(session: Any, dag_id: Optional[str]) -> List[BackfillRecord]:
+def unfinished(session: Any, dag_id: Optional[str]) -> List[BackfillRecord]:
     """Return the backfills that are not over, the oldest first."""
     from airflow.models.log import Log
 
-    return _found(session, Log.extra.contains(_UNENDED, autoescape=True), *_are_backfills(dag_id))
+    return _find(session, Log.extra.contains(_UNENDED, autoescape=True), *_are_backfills(dag_id))
 
 
 def _are_backfills(dag_id: Optional[str]) -> List[Any]:
@@ -52,13 +52,13 @@ def _are_backfills(dag_id: Optional[str]) -> List[Any]:
     return [Log.event == EVENT] + ([] if dag_id is None else [Log.dag_id == dag_id])
 
 
-def _found(session: Any, *conditions: Any) -> List[BackfillRecord]:
+def _find(session: Any, *conditions: Any) -> List[BackfillRecord]:
     from airflow.models.log import Log
     from sqlalchemy import select
 
     rows = session.scalars(select(Log).where(*conditions).order_by(Log.id)).all()
     owners = _owners(session, rows)
-    return [found_of(row, owners) for row in rows]
+    return [record_of(row, owners) for row in rows]
 
 
 def _owners(session: Any, rows: Sequence[Any]) -> Dict[Tuple[str, str], int]:
@@ -78,7 +78,7 @@ def _owners(session: Any, rows: Sequence[Any]) -> Dict[Tuple[str, str], int]:
     }
 
 
-def found_of(row: Any, owners: Mapping[Tuple[str, str], int]) -> BackfillRecord:
+def record_of(row: Any, owners: Mapping[Tuple[str, str], int]) -> BackfillRecord:
     """Return the backfill of a row; *owners* are the last to name each run."""
     record = json.loads(row.extra)
     taken = {run_id for (dag_id, run_id), owner in owners.items() if dag_id == row.dag_id and owner > row.id}
@@ -103,7 +103,7 @@ def found_of(row: Any, owners: Mapping[Tuple[str, str], int]) -> BackfillRecord:
         given_up=given_up,
         taken_over=len(record["run_ids"]) - len(run_ids) + len(given_up),
         dates=record["dates"],
-        date_ranges=tuple((_moment(first), _moment(last)) for first, last in record["stretches"]),
+        date_ranges=tuple((_moment(first), _moment(last)) for first, last in record["date_ranges"]),
     )
 
 

@@ -83,37 +83,37 @@ class Backfills2(Backfills):
     def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
         return backfill_rows.listed(session, dag_id)
 
-    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
-        return backfill_rows.found(session, backfill_ids)
+    def by_id(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+        return backfill_rows.by_id(session, backfill_ids)
 
-    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
-        return backfill_rows.unended(session, dag_id)
+    def unfinished(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
+        return backfill_rows.unfinished(session, dag_id)
 
-    def runs_of(self, found: BackfillRecord) -> Any:
+    def runs_of(self, backfill: BackfillRecord) -> Any:
         from airflow.models.dagrun import DagRun
         from airflow.utils.types import DagRunType
         from sqlalchemy import and_, or_
 
-        of_dag, named = DagRun.dag_id == found.dag_id, DagRun.run_id.in_(found.run_ids)
-        if found.local:
+        of_dag, named = DagRun.dag_id == backfill.dag_id, DagRun.run_id.in_(backfill.run_ids)
+        if backfill.local:
             # The type of a run changes when the job takes it over.
             return and_(of_dag, named, DagRun.run_type == DagRunType.BACKFILL_JOB)
-        made = DagRun.run_id.startswith(backfill_rows.prefix(found.backfill_id), autoescape=True)
-        return and_(of_dag, or_(made, named), DagRun.run_id.not_in(found.given_up))
+        made = DagRun.run_id.startswith(backfill_rows.prefix(backfill.backfill_id), autoescape=True)
+        return and_(of_dag, or_(made, named), DagRun.run_id.not_in(backfill.given_up))
 
-    def ending(self, session: Any, found: BackfillRecord) -> Optional[str]:
-        return found.ended
+    def ending(self, session: Any, backfill: BackfillRecord) -> Optional[str]:
+        return backfill.ended
 
-    def taken_over(self, session: Any, found: BackfillRecord) -> int:
-        return found.taken_over
+    def taken_over(self, session: Any, backfill: BackfillRecord) -> int:
+        return backfill.taken_over
 
-    def has_live_job(self, session: Any, found: BackfillRecord) -> bool:
+    def has_live_job(self, session: Any, backfill: BackfillRecord) -> bool:
         from airflow.jobs.job import Job
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import and_, or_, select
 
-        of_runs = self.runs_of(found)
+        of_runs = self.runs_of(backfill)
         same_run = and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
         made = select(DagRun.creating_job_id).where(of_runs)
         queued = select(TaskInstance.queued_by_job_id).join(DagRun, same_run).where(of_runs)
@@ -131,7 +131,7 @@ class Backfills2(Backfills):
             "reprocess_behavior": plan.reprocess_behavior,
             "max_active_runs": self.at_once(plan),
             "run_ids": self._run_ids(plan, job_id),
-            "stretches": plan.date_ranges() if job_id else [],
+            "date_ranges": plan.date_ranges() if job_id else [],
             "dates": len(plan.runs) - len(plan.that_are("skip")),
             "local": job_id is not None,
             "job_id": job_id,
@@ -146,7 +146,7 @@ class Backfills2(Backfills):
         session.flush()
         if job_id is None:
             self._add_runs(session, plan, row.id)
-        return backfill_rows.found_of(row, {})
+        return backfill_rows.record_of(row, {})
 
     def _run_ids(self, plan: Any, job_id: Optional[str]) -> List[str]:
         """Return the ids of the backfill's runs that do not bear its own id: those that exist, and those of a job."""
@@ -252,9 +252,9 @@ class Backfills2(Backfills):
             return unfinished
         return None
 
-    def cancel(self, session: Any, found: BackfillRecord) -> None:
+    def cancel(self, session: Any, backfill: BackfillRecord) -> None:
         # The job continues until its tasks have ended.
-        backfill_rows.record_end(session, found.backfill_id, "cancelled", is_over=not found.local)
+        backfill_rows.record_end(session, backfill.backfill_id, "cancelled", is_over=not backfill.local)
 
     def end(self, session: Any, backfill_id: int, state: str) -> None:
         backfill_rows.record_end(session, backfill_id, state, is_over=True)

@@ -86,23 +86,23 @@ class Backfills3(Backfills):
             statement = statement.where(Backfill.dag_id == dag_id)
         return [(row.id, row.dag_id) for row in session.execute(statement)]
 
-    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+    def by_id(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
         statement = select(Backfill).where(Backfill.id.in_(backfill_ids)).order_by(Backfill.id)
-        return [self._found(row) for row in session.scalars(statement)]
+        return [self._find(row) for row in session.scalars(statement)]
 
-    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
+    def unfinished(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
         statement = select(Backfill).where(Backfill.completed_at.is_(None)).order_by(Backfill.id)
         if dag_id is not None:
             statement = statement.where(Backfill.dag_id == dag_id)
-        return [self._found(row) for row in session.scalars(statement)]
+        return [self._find(row) for row in session.scalars(statement)]
 
-    def _found(self, row: Any) -> BackfillRecord:
+    def _find(self, row: Any) -> BackfillRecord:
         return BackfillRecord(
             backfill_id=row.id,
             dag_id=row.dag_id,
@@ -123,23 +123,23 @@ class Backfills3(Backfills):
         young = row.created_at is not None and row.created_at > pendulum.now("UTC") - _MAKING
         return row.completed_at is None and young and not row.backfill_dag_run_associations
 
-    def runs_of(self, found: BackfillRecord) -> Any:
+    def runs_of(self, backfill: BackfillRecord) -> Any:
         from airflow.models.dagrun import DagRun
 
         # As Airflow selects them: the table backfill_dag_run also has runs that a later backfill has taken over.
-        return DagRun.backfill_id == found.backfill_id
+        return DagRun.backfill_id == backfill.backfill_id
 
-    def ending(self, session: Any, found: BackfillRecord) -> Optional[str]:
-        if found.is_over and found.is_paused and backfill_rows.was_cancelled(session, found.backfill_id):
+    def ending(self, session: Any, backfill: BackfillRecord) -> Optional[str]:
+        if backfill.is_over and backfill.is_paused and backfill_rows.was_cancelled(session, backfill.backfill_id):
             return "cancelled"
-        if found.is_over and backfill_rows.failures_were_taken_over(session, found.backfill_id):
+        if backfill.is_over and backfill_rows.failures_were_taken_over(session, backfill.backfill_id):
             return "failed"
         return None
 
-    def taken_over(self, session: Any, found: BackfillRecord) -> int:
-        return backfill_rows.taken_over(session, found.backfill_id)
+    def taken_over(self, session: Any, backfill: BackfillRecord) -> int:
+        return backfill_rows.taken_over(session, backfill.backfill_id)
 
-    def has_live_job(self, session: Any, found: BackfillRecord) -> bool:
+    def has_live_job(self, session: Any, backfill: BackfillRecord) -> bool:
         return False
 
     # Changes
@@ -161,7 +161,7 @@ class Backfills3(Backfills):
         for place, planned in enumerate(plan.runs, start=1):
             self._add_run(session, plan, row, planned.info, place, created_by)
         session.flush()
-        return self._found(row)
+        return self._find(row)
 
     def _by(self, name: str) -> Dict[str, Any]:
         return {"triggering_user_name": name}
@@ -198,8 +198,8 @@ class Backfills3(Backfills):
     def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
-    def cancel(self, session: Any, found: BackfillRecord) -> None:
-        self._end(session, found.backfill_id, is_paused=True)
+    def cancel(self, session: Any, backfill: BackfillRecord) -> None:
+        self._end(session, backfill.backfill_id, is_paused=True)
 
     def _end(self, session: Any, backfill_id: int, **values: Any) -> None:
         import pendulum

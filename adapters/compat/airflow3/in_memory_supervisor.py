@@ -146,9 +146,9 @@ class InMemorySupervisor:
 @contextmanager
 def in_memory_supervisor(runtime: Any, dag_run: Any) -> Iterator[InMemorySupervisor]:
     """Return a context manager in which an in-memory supervisor handles the messages of the task."""
-    held = InMemorySupervisor(runtime, dag_run)
-    with _comms(held):
-        yield held
+    supervisor = InMemorySupervisor(runtime, dag_run)
+    with _comms(supervisor):
+        yield supervisor
 
 
 def _comms(comms: Optional[InMemorySupervisor]) -> Any:
@@ -163,7 +163,7 @@ def _logger() -> Any:
     return structlog.get_logger(logger_name="supervisor")
 
 
-def _supervisor(runtime: Any, held: InMemorySupervisor) -> Any:
+def _supervisor(runtime: Any, in_memory: InMemorySupervisor) -> Any:
     """Return Airflow's own supervisor for a task in this process, without the task."""
     import psutil
     from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms, InProcessTestSupervisor

@@ -38,14 +38,14 @@ class TestRuns3(TestRuns):
     def run(self, task: Any, instance: Instance, temporary_run_id: str) -> Outcome:
         resumed: Dict[str, Any] = {}
         while True:
-            with self._prepared(task, instance, **resumed) as (runtime, context, held):
-                state, message, error = self._act(runtime, context, held)
+            with self._prepared(task, instance, **resumed) as (runtime, context, supervisor):
+                state, message, error = self._act(runtime, context, supervisor)
                 if type(message).__name__ != "DeferTask":
-                    return Outcome(_final(state), self._returned(runtime, held), error)
+                    return Outcome(_final(state), self._returned(runtime, supervisor), error)
                 event = self._event(message)
                 ended = getattr(event, "task_instance_state", None)
                 if ended is not None:
-                    return Outcome(_final(ended), self._returned(runtime, held))
+                    return Outcome(_final(ended), self._returned(runtime, supervisor))
                 resumed = {"next_method": message.next_method, "next_kwargs": self._next_kwargs(message, event)}
 
     def delete_leftovers(self, dag_id: str, run_id: str) -> None:
@@ -76,8 +76,8 @@ class TestRuns3(TestRuns):
         )
         for name, value in more.items():
             setattr(runtime, name, value)
-        with in_memory_supervisor(runtime, dag_run) as held:
-            yield runtime, runtime.get_template_context(), held
+        with in_memory_supervisor(runtime, dag_run) as supervisor:
+            yield runtime, runtime.get_template_context(), supervisor
 
     def _more(self, task: Any, instance: Instance, session: Any) -> Dict[str, Any]:
         return {}
@@ -117,23 +117,23 @@ class TestRuns3(TestRuns):
 
     # Execution
 
-    def _act(self, runtime: Any, context: Any, held: InMemorySupervisor) -> Any:
+    def _act(self, runtime: Any, context: Any, supervisor: InMemorySupervisor) -> Any:
         import structlog
         from airflow.sdk.execution_time.task_runner import finalize, run
 
         log = structlog.get_logger(logger_name="task")
-        with held.reachable():
+        with supervisor.reachable():
             state, message, error = run(runtime, context, log)
             if type(message).__name__ != "DeferTask":
                 context["exception"] = error
                 finalize(runtime, state, context, log, error)
         return state, message, error
 
-    def _returned(self, runtime: Any, held: InMemorySupervisor) -> Any:
+    def _returned(self, runtime: Any, supervisor: InMemorySupervisor) -> Any:
         from airflow.sdk.execution_time.comms import XComResult
         from airflow.sdk.execution_time.xcom import XCom
 
-        stored = held.xcom("return_value")
+        stored = supervisor.xcom("return_value")
         return None if stored is None else XCom.deserialize_value(XComResult(key="return_value", value=stored))
 
     # Deferral
@@ -206,7 +206,7 @@ class TestRuns30(TestRuns31):
 
         return BaseOperator.get_mapped_ti_count
 
-    def _act(self, runtime: Any, context: Any, held: Any) -> Any:
+    def _act(self, runtime: Any, context: Any, supervisor: Any) -> Any:
         # Before 3.1 nothing configures structlog here; its default prints the local variables of each frame, in color.
         import structlog
         from airflow.configuration import conf
@@ -222,7 +222,7 @@ class TestRuns30(TestRuns31):
             ],
             wrapper_class=structlog.make_filtering_bound_logger(level),
         )
-        return super()._act(runtime, context, held)
+        return super()._act(runtime, context, supervisor)
 
     def _upstream(self, dag: Any, instance: Instance, session: Any) -> Any:
         from airflow.api_fastapi.execution_api.routes.task_instances import (  # type: ignore[attr-defined]
@@ -246,8 +246,8 @@ def _facts(instance: Instance, session: Any) -> Dict[str, Any]:
     if row.start_date is None:
         # A queued run has none, and 3.0 and 3.1 require one.
         set_committed_value(row, "start_date", datetime.now(timezone.utc))
-    told: Dict[str, Any] = RunOfWorker.model_validate(row, from_attributes=True).model_dump(mode="json")
-    return told
+    data: Dict[str, Any] = RunOfWorker.model_validate(row, from_attributes=True).model_dump(mode="json")
+    return data
 
 
 def _final(state: Any) -> str:

@@ -104,27 +104,27 @@ class Backfills(ABC):
         """Return the id and the dag_id of each backfill."""
 
     @abstractmethod
-    def found(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+    def by_id(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
         """Return the backfills with these ids, the oldest first."""
 
     @abstractmethod
-    def unended(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
+    def unfinished(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
         """Return the backfills that are not recorded as completed, the oldest first."""
 
     @abstractmethod
-    def runs_of(self, found: BackfillRecord) -> Any:
+    def runs_of(self, backfill: BackfillRecord) -> Any:
         """Return the condition that selects the DAG runs of a backfill."""
 
     @abstractmethod
-    def ending(self, session: Any, found: BackfillRecord) -> Optional[str]:
+    def ending(self, session: Any, backfill: BackfillRecord) -> Optional[str]:
         """Return the state in which a backfill ended, if more than its runs tells it, or None."""
 
     @abstractmethod
-    def taken_over(self, session: Any, found: BackfillRecord) -> int:
+    def taken_over(self, session: Any, backfill: BackfillRecord) -> int:
         """Return the number of runs that later backfills have taken over."""
 
     @abstractmethod
-    def has_live_job(self, session: Any, found: BackfillRecord) -> bool:
+    def has_live_job(self, session: Any, backfill: BackfillRecord) -> bool:
         """Return whether Airflow's job of a local backfill sends heartbeats."""
 
     # Changes
@@ -162,5 +162,5 @@ class Backfills(ABC):
         """
 
     @abstractmethod
-    def cancel(self, session: Any, found: BackfillRecord) -> None:
+    def cancel(self, session: Any, backfill: BackfillRecord) -> None:
         """Record that a backfill is cancelled, so that none of its queued runs starts."""

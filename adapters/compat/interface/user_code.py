@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 #: Receives regular expressions that match secrets.
-Tell = Callable[[List[str]], None]
+Report = Callable[[List[str]], None]
 
 
 #: The secrets of providers' auth managers, and of Flower, in the configuration of the web server.
@@ -79,10 +79,10 @@ class UserCode(ABC):
     def leave_connections(self) -> None:
         """Replace the database connections that were inherited from the parent, and leave those open."""
 
-    def watch_secrets(self, tell: Tell) -> None:
+    def watch_secrets(self, report: Report) -> None:
         """Report the patterns of the masked secrets, and of each that is added later."""
         for module in self.maskers:
-            _watch(import_module(module)._secrets_masker(), tell)
+            _watch(import_module(module)._secrets_masker(), report)
 
     def mask(self, texts: Iterable[str]) -> None:
         """Mask those texts."""
@@ -142,19 +142,19 @@ class UserCode(ABC):
         """Return how many requests can wait for a slot, at most *queue*, the configured number."""
 
 
-def _watch(masker: Any, tell: Tell) -> None:
+def _watch(masker: Any, report: Report) -> None:
     known = set(masker.patterns)
-    tell(sorted(known))
+    report(sorted(known))
     add_mask = masker.add_mask
 
-    def add_and_tell(*args: Any, **kwargs: Any) -> None:
+    def add_and_report(*args: Any, **kwargs: Any) -> None:
         add_mask(*args, **kwargs)
         new = masker.patterns - known
         known.update(new)
         if new:
-            tell(sorted(new))
+            report(sorted(new))
 
-    masker.add_mask = add_and_tell
+    masker.add_mask = add_and_report
 
 
 def _dag_in(bag: Any, dag_id: str, path: str) -> Any:
