@@ -132,7 +132,7 @@ class Backfills2(Backfills):
             "max_active_runs": self.at_once(plan),
             "run_ids": self._run_ids(plan, job_id),
             "date_ranges": plan.date_ranges() if job_id else [],
-            "dates": len(plan.runs) - len(plan.that_are("skip")),
+            "dates": len(plan.runs) - len(plan.with_action("skip")),
             "local": job_id is not None,
             "job_id": job_id,
             "hostname": hostname() if job_id else None,
