@@ -9,7 +9,7 @@ from typing import ContextManager, Dict, Iterator, Sequence, Tuple
 
 import pytest
 
-from tests.servers.deployment import TOKEN, Deployment, Server, prepared, serving
+from tests.servers.deployment import EXECUTE, TOKEN, Deployment, Server, prepared, serving
 from tests.support.versions import HAS_FAB
 
 BASIC = "airflow.api.auth.backend.basic_auth"
@@ -68,8 +68,18 @@ def _fixtures_of(item: pytest.Item) -> Sequence[str]:
 
 @pytest.fixture(scope="package")
 def server(servers: Dict[str, Server]) -> Server:
-    """An Airflow as it is usually set up, with a static token; it may be deployed to."""
+    """
+    An Airflow as it is usually set up, with a static token.
+
+    User code runs on none of these servers but ``working_server``: each warm process takes seconds to import Airflow.
+    """
     return servers["server"]
+
+
+@pytest.fixture(scope="package")
+def working_server(servers: Dict[str, Server]) -> Server:
+    """The same, where jobs run; it may be deployed to."""
+    return servers["working_server"]
 
 
 @pytest.fixture(scope="package")
@@ -90,6 +100,11 @@ def public_server(servers: Dict[str, Server]) -> Server:
 
 
 def _usual(deployment: Deployment) -> Tuple[Deployment, str]:
+    options = {BACKENDS: f"{BASIC},{SESSION}", STATIC_TOKEN: TOKEN, EXECUTE: "False"}
+    return deployment.copy(deployment.home.with_name("usual"), **options), ""
+
+
+def _working(deployment: Deployment) -> Tuple[Deployment, str]:
     options = {
         BACKENDS: f"{BASIC},{SESSION}",
         STATIC_TOKEN: TOKEN,
@@ -97,13 +112,14 @@ def _usual(deployment: Deployment) -> Tuple[Deployment, str]:
         # Airflow 2's scheduler looks for a DAG's new version every 10 seconds otherwise.
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL": "0",
     }
-    return deployment.copy(deployment.home.with_name("usual"), **options), ""
+    return deployment.copy(deployment.home.with_name("working"), **options), ""
 
 
 def _below_base(deployment: Deployment) -> Tuple[Deployment, str]:
     options = {
         BACKENDS: BASIC,
         STATIC_TOKEN: TOKEN,
+        EXECUTE: "False",
         "AIRFLOW__NATIVE_API__TOKEN_EFFECTS": "read",
         "AIRFLOW__NATIVE_API__BODY_BYTES": "10000000",
         "GUNICORN_CMD_ARGS": "--header-map dangerous",
@@ -112,7 +128,7 @@ def _below_base(deployment: Deployment) -> Tuple[Deployment, str]:
 
 
 def _public(deployment: Deployment) -> Tuple[Deployment, str]:
-    options = {BACKENDS: f"{BASIC},{SESSION}", STATIC_TOKEN: TOKEN}
+    options = {BACKENDS: f"{BASIC},{SESSION}", STATIC_TOKEN: TOKEN, EXECUTE: "False"}
     if HAS_FAB:
         options["AIRFLOW__FAB__AUTH_ROLE_PUBLIC"] = "Viewer"
     else:
@@ -123,4 +139,9 @@ def _public(deployment: Deployment) -> Tuple[Deployment, str]:
     return copy, ""
 
 
-CONFIGURED = {"server": _usual, "server_below_base": _below_base, "public_server": _public}
+CONFIGURED = {
+    "server": _usual,
+    "working_server": _working,
+    "server_below_base": _below_base,
+    "public_server": _public,
+}

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from tests.support.versions import AIRFLOW, HAS_FAB
 
 HERE = Path(__file__).parent
 TOKEN = "the-static-token"
+EXECUTE = "AIRFLOW__NATIVE_API__ALLOW_EXECUTE"
 #: Long enough for HS512.
 JWT_SECRET = "x" * 64
 #: Small, so that tests need not send much.
@@ -152,7 +154,8 @@ def serving(deployment: Deployment, base_path: str = "") -> Iterator[Server]:
         eventually(lambda: _answers(server), f"{process} answers\n{process.tail()}")
         yield server
     finally:
-        process.stop()
+        # A server that is asked to end takes seconds; without jobs it has nothing to end well.
+        process.stop(signal.SIGKILL if deployment.options.get(EXECUTE) == "False" else signal.SIGTERM)
 
 
 def _answers(server: Server) -> bool:

@@ -72,10 +72,10 @@ class Process:
             raise AssertionError(f"{self} does not end:\n{self.tail()}") from None
         assert status == 0, f"{self} ended with {status}:\n{self.tail()}"
 
-    def stop(self) -> None:
-        """End the process and all that it has started."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the process and all that it has started, by that signal first."""
         family = self._family()
-        self._signal(signal.SIGTERM)
+        self._signal(number)
         with suppress(subprocess.TimeoutExpired):
             self._started.wait(15)
         # A warm process that still imports Airflow hears of the end only then.

@@ -65,19 +65,19 @@ def test_a_web_worker_that_is_aborted_ends_its_job(own: Deployment) -> None:
 
 
 @pytest.mark.parametrize("path", [f"{TYPED}test_task", LEGACY], ids=["typed", "legacy"])
-def test_a_job_ends_with_the_client_that_it_is_for(path: str, server: Server) -> None:
+def test_a_job_ends_with_the_client_that_it_is_for(path: str, working_server: Server) -> None:
     """Whether it has sent a body or a query string."""
     named = urlencode({"dag_id": "hanging", "task_id": "sleep", "execution_date": LEFT})
-    holder = server.holder()
+    holder = working_server.holder()
     connection = HTTPConnection("127.0.0.1", holder.port)
     if path == LEGACY:
         connection.request("GET", f"{path}?api=test&{named}", headers=holder.headers)
     else:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         connection.request("POST", path, body=named, headers={**holder.headers, **form})
-    eventually(lambda: sleeping(server.deployment, LEFT), "the task sleeps")
+    eventually(lambda: sleeping(working_server.deployment, LEFT), "the task sleeps")
     connection.close()
-    eventually(lambda: not sleeping(server.deployment, LEFT), "the task is gone")
+    eventually(lambda: not sleeping(working_server.deployment, LEFT), "the task is gone")
 
 
 def ask(server: Server, date: str, **how: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The usual Airflow, with all that runs tasks: started once for what needs it."""
+"""An Airflow with all that runs tasks: started once for what needs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.versions import AIRFLOW
 
 
 @pytest.fixture(scope="package")
-def scheduled(server: Server) -> Iterator[Server]:
+def scheduled(working_server: Server) -> Iterator[Server]:
     commands = ("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",)
-    with running(server.deployment, *commands):
-        yield server
+    with running(working_server.deployment, *commands):
+        yield working_server
