@@ -16,19 +16,24 @@ begins with :func:`named_instance`::
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.dags.operations import active_dag
 from native_api.errors import DagRunNotFound, TaskInstanceNotFound, TaskNotFound
 from native_api.registry import Context
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
 
 def named_run(
     context: Context,
     dag_id: str,
     run_id: Optional[str] = None,
-    logical_date: Any = None,
+    logical_date: Optional[datetime] = None,
     subdir: Optional[str] = None,
 ) -> Any:
     """
@@ -65,7 +70,7 @@ def named_instance(
     return row, {"dag_id": dag_id, "run_id": row.run_id, "task_id": task_id, "map_index": map_index}
 
 
-def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
+def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> Any:
     """
     Return the run with that id, or for that date.
 
@@ -81,7 +86,7 @@ def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any
     return row
 
 
-def run_of(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> Any:
+def run_of(session: Any, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> Any:
     """Return the run with exactly that id, or for that date, or None."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -111,7 +116,7 @@ def of_key(table: Any, key: Mapping[str, Any]) -> List[Any]:
     return [getattr(table, name) == value for name, value in key.items()]
 
 
-def dag_with_task(session: Any, dag_id: str, task_id: str) -> Any:
+def dag_with_task(session: Session, dag_id: str, task_id: str) -> Any:
     """
     Return the deserialized DAG.
 
@@ -139,6 +144,6 @@ def missing_instance(session: Any, dag_id: str, run_id: str, task_id: str, map_i
     return TaskInstanceNotFound(dag_id, task_id, run_id, map_index, last if last is not None and last >= 0 else None)
 
 
-def _require_task(session: Any, dag_id: str, task_id: str) -> None:
+def _require_task(session: Session, dag_id: str, task_id: str) -> None:
     if task_id not in {task["task_id"] for task in airflow().stored_tasks(dag_id, session)}:
         raise TaskNotFound(dag_id, task_id)

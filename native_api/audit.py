@@ -50,7 +50,7 @@ def bounded(facts: Mapping[str, Any], size: int = EXTRA_BYTES) -> str:
     return json.dumps({name: _cut(value, room) for name, value in facts.items()}, default=str)
 
 
-def _cut(value: Any, size: int) -> Any:
+def _cut(value: object, size: int) -> Any:
     """Return a value, or the beginning of its text, or else of its JSON, if its JSON is longer than *size*."""
     whole = json.dumps(value, default=str)
     if len(whole) <= size:

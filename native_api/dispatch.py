@@ -161,7 +161,7 @@ def _unknown_fields(operation: Operation, arguments: Mapping[str, Any]) -> Dict[
     return {name: [f"Unknown field{hint}"] for name, hint in asked.items() if hint}
 
 
-def _is_no_text(value: Any) -> bool:
+def _is_no_text(value: object) -> bool:
     """Return whether a text, or one of a list, has an unpaired surrogate. Databases store an escaped one in JSON."""
     try:
         for text in value if isinstance(value, list) else [value]:
@@ -172,7 +172,7 @@ def _is_no_text(value: Any) -> bool:
     return False
 
 
-def _holds_nul(value: Any) -> bool:
+def _holds_nul(value: object) -> bool:
     """Return whether a text in *value* has a NUL character; not recursive, since the nesting can be too deep."""
     left = [value]
     while left:

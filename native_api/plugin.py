@@ -22,7 +22,7 @@ class NativeApiPlugin(AirflowPlugin):
     name = "native_api"
 
     @classmethod
-    def on_load(cls, *args: Any, **kwargs: Any) -> None:
+    def on_load(cls, *args: Any, **kwargs: object) -> None:
         """Log a warning if this version of Airflow is not supported."""
         from native_api.adapters.compat import refusal
 

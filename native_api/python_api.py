@@ -89,7 +89,7 @@ def _upload(value: Any) -> Upload:
     return Upload(io.BytesIO(content), os.path.basename(name) if isinstance(name, str) else "")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return a value with dates and paths as text."""
     if isinstance(value, datetime.date):
         return value.isoformat()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from native_api.adapters.backfills import progress, states
 from native_api.adapters.compat import airflow
 from native_api.adapters.sandbox import job_store
 from native_api.errors import BackfillHasEnded, BackfillIsActive, BackfillIsElsewhere
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
-def take_down_the_ended(session: Any, dag_id: str) -> None:
+    from native_api.adapters.compat.interface.backfills import BackfillRecord
+
+
+def take_down_the_ended(session: Session, dag_id: str) -> None:
     """Record which backfills of the DAG have ended; fail the remaining runs of a lost job."""
     for backfill in airflow().backfills.unfinished(session, dag_id):
         if progress.is_lost(backfill):
@@ -20,13 +25,13 @@ def take_down_the_ended(session: Any, dag_id: str) -> None:
             airflow().backfills.end(session, backfill.backfill_id, state)
 
 
-def require_none_active(session: Any, dag_id: str) -> None:
+def require_none_active(session: Session, dag_id: str) -> None:
     """Raise :class:`BackfillRuns` if the DAG has an active backfill."""
     for backfill in airflow().backfills.unfinished(session, dag_id):
         raise BackfillIsActive(dag_id, backfill.backfill_id)
 
 
-def require_not_ended(session: Any, backfill: Any) -> None:
+def require_not_ended(session: Session, backfill: Any) -> None:
     """Raise if the backfill has ended, or can only be cancelled on another machine."""
     if not backfill.is_over and progress.is_elsewhere(backfill):
         if airflow().backfills.has_live_job(session, backfill):
@@ -37,7 +42,7 @@ def require_not_ended(session: Any, backfill: Any) -> None:
         raise BackfillHasEnded(backfill.backfill_id, state)
 
 
-def end_job(session: Any, backfill: Any) -> None:
+def end_job(session: Session, backfill: BackfillRecord) -> None:
     """Cancel the job of a local backfill; if the job is lost, fail its remaining runs."""
     # The job takes down how it ended; one that has not begun does not begin any more.
     session.commit()

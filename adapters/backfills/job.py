@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.backfills import states
 from native_api.adapters.compat import airflow
+
+if TYPE_CHECKING:
+    from native_api.adapters.compat.interface.backfills import BackfillRecord
+    from native_api.adapters.compat.objects import Dag
 
 
 def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], **how: Any) -> Dict[str, Any]:
@@ -44,7 +48,7 @@ def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str]
     return backfill
 
 
-def _run_date_ranges(backfill: Any, dag: Any, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
+def _run_date_ranges(backfill: BackfillRecord, dag: Dag, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
     """Run each date range, even if an earlier one has failed; *kept* has the configurations of existing runs."""
     failures = []
     for place, (first, last) in enumerate(backfill.date_ranges):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from native_api.adapters import sandbox
 from native_api.adapters.backfills import ending, job, progress, states
@@ -44,6 +44,12 @@ from native_api.errors.groups import OF_A_DAG, OF_A_LOADED_DAG, OF_A_STARTED_JOB
 from native_api.host import hostname, new_id
 from native_api.permissions import EXECUTE_DAG, Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.interface.backfills import BackfillRecord
 
 _READ = Access(Resource.DAG_RUN, "GET")
 _EDIT = Access(Resource.DAG_RUN, "PUT")
@@ -131,7 +137,7 @@ def _require_file(plan: Plan) -> None:
             raise DagFileMissing(plan.dag_id, path, None, hostname())
 
 
-def _accepted(context: Context, plan: Plan, backfill: Any) -> Dict[str, Any]:
+def _accepted(context: Context, plan: Plan, backfill: BackfillRecord) -> Dict[str, Any]:
     """Return the response for an active backfill."""
     waits = dag_waits(plan.dag_model)
     if waits and not backfill.local and not plan.mark_success:
@@ -140,7 +146,7 @@ def _accepted(context: Context, plan: Plan, backfill: Any) -> Dict[str, Any]:
     return {**plan.as_response(), "backfill_id": backfill.backfill_id}
 
 
-def dag_waits(dag_model: Any) -> Optional[str]:
+def dag_waits(dag_model: DagModel) -> Optional[str]:
     """Return a warning if the runs of the DAG cannot start, else None."""
     if not dag_model.is_paused:
         return None
@@ -163,7 +169,7 @@ def _of_no_effect(plan: Plan) -> List[str]:
     return warnings
 
 
-def _lock(session: Any, dag_id: str) -> None:
+def _lock(session: Session, dag_id: str) -> None:
     """Lock the DAG, so that a concurrent call waits for the end of this transaction, and then sees its backfill."""
     from airflow.models.dag import DagModel
     from sqlalchemy import update
@@ -233,14 +239,14 @@ def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
     }
 
 
-def _warn_of_a_paused_one(context: Context, backfill: Any) -> None:
+def _warn_of_a_paused_one(context: Context, backfill: BackfillRecord) -> None:
     if backfill.is_paused and not backfill.is_over:
         context.warnings.append(
             f"The backfill {backfill.backfill_id} is paused in Airflow: its runs wait until it is unpaused there."
         )
 
 
-def _warn_of_runs_taken_over(context: Context, backfill: Any) -> None:
+def _warn_of_runs_taken_over(context: Context, backfill: BackfillRecord) -> None:
     count = airflow().backfills.taken_over(context.session, backfill)
     if count:
         are = "is" if count == 1 else "are"
@@ -292,7 +298,7 @@ def list_backfills(
     return {"backfills": summaries, "total_entries": len(backfill_ids)}
 
 
-def _in_state(session: Any, backfill_ids: List[int], states: List[str]) -> List[int]:
+def _in_state(session: Session, backfill_ids: List[int], states: List[str]) -> List[int]:
     """Return the backfills in one of the states."""
     running_only = set(states) == {"running"}
     some = airflow().backfills.unfinished(session) if running_only else airflow().backfills.by_id(session, backfill_ids)

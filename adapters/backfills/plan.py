@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from native_api import settings
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.fields.patterns import Pattern
 from native_api.errors import ArgumentNotSupported, Invalid, NoSchedule
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 CREATE, REPROCESS, SKIP = "create", "reprocess", "skip"
 _ENDED = ("success", "failed")
@@ -115,7 +122,7 @@ class Plan:
         }
 
 
-def planned(session: Any, dag_model: Any, arguments: Mapping[str, Any]) -> Plan:
+def planned(session: Session, dag_model: DagModel, arguments: Mapping[str, Any]) -> Plan:
     """
     Return the plan of the backfill.
 
@@ -193,7 +200,7 @@ def _begin(dag: Any, first: Any) -> Any:
     return max(first, min(starts)) if starts else first
 
 
-def _with_existing(session: Any, dag_id: str, infos: List[Any], behavior: str) -> List[PlannedRun]:
+def _with_existing(session: Session, dag_id: str, infos: List[Any], behavior: str) -> List[PlannedRun]:
     """Return the dates with their existing runs, and the action on each."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -206,18 +213,18 @@ def _with_existing(session: Any, dag_id: str, infos: List[Any], behavior: str) -
     return [PlannedRun(info, run, _action(run, behavior)) for info, run in zip(infos, runs)]
 
 
-def _action(run: Any, behavior: str) -> str:
+def _action(run: Optional[DagRun], behavior: str) -> str:
     if run is None:
         return CREATE
     reprocessed = {"none": (), "failed": ("failed",), "completed": _ENDED}[behavior]
     return REPROCESS if _state(run) in reprocessed else SKIP
 
 
-def _state(run: Any) -> str:
+def _state(run: DagRun) -> str:
     return str(text_of(run.state))
 
 
-def _tasks(dag: Any, arguments: Mapping[str, Any]) -> Any:
+def _tasks(dag: Dag, arguments: Mapping[str, Any]) -> Any:
     """Return the tasks to run, in topological order, and the states of the others."""
     if arguments.get("task_regex") is None:
         return _in_order(dag), {}
@@ -238,11 +245,11 @@ def _tasks(dag: Any, arguments: Mapping[str, Any]) -> Any:
     return [task_id for task_id in _in_order(dag) if task_id in chosen.task_dict], excluded
 
 
-def _before(dag: Any, task_id: str) -> List[str]:
+def _before(dag: Dag, task_id: str) -> List[str]:
     return list(dag.get_task(task_id).get_flat_relative_ids(upstream=True))
 
 
-def _in_order(dag: Any) -> List[str]:
+def _in_order(dag: Dag) -> List[str]:
     """Return the task_ids of the DAG in topological order."""
     waiting = {task_id: set(dag.get_task(task_id).upstream_task_ids) for task_id in sorted(dag.task_dict)}
     ordered: List[str] = []

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.sandbox import job_store
 from native_api.host import hostname
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.interface.backfills import BackfillRecord
 
 _UNFINISHED = ("queued", "running")
 #: Maximum number of failures in a response.
@@ -17,7 +22,7 @@ _MOST = 100
 _BEGINNING = timedelta(minutes=2)
 
 
-def summary(session: Any, backfill: Any) -> Dict[str, Any]:
+def summary(session: Session, backfill: BackfillRecord) -> Dict[str, Any]:
     """Return a backfill in the format of a list."""
     runs = _runs_by_state(session, backfill)
     total = sum(runs.values())
@@ -31,7 +36,7 @@ def summary(session: Any, backfill: Any) -> Dict[str, Any]:
     }
 
 
-def is_active(session: Any, backfill: Any) -> bool:
+def is_active(session: Any, backfill: BackfillRecord) -> bool:
     """Return whether the backfill is active; a local one is active until its job has ended."""
     if backfill.is_over or backfill.local:
         return not backfill.is_over and not is_lost(backfill)
@@ -50,7 +55,7 @@ def is_lost(backfill: Any) -> bool:
     return record.state()["state"] not in job_store.UNFINISHED
 
 
-def is_elsewhere(backfill: Any) -> bool:
+def is_elsewhere(backfill: BackfillRecord) -> bool:
     """Return whether the job of the backfill runs on another machine, as far as this is known here."""
     return backfill.local and job_of(backfill) is None and bool(backfill.hostname != hostname())
 
@@ -60,7 +65,7 @@ def job_of(backfill: Any) -> Optional[job_store.Record]:
     return job_store.find(sandbox.jobs_folder(), backfill.job_id)
 
 
-def tasks_by_state(session: Any, backfill: Any) -> Dict[str, int]:
+def tasks_by_state(session: Session, backfill: BackfillRecord) -> Dict[str, int]:
     """Return the number of the backfill's task instances by state."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import func, select
@@ -69,7 +74,7 @@ def tasks_by_state(session: Any, backfill: Any) -> Dict[str, int]:
     return {str(state or "none"): count for state, count in session.execute(statement)}
 
 
-def failed_runs(session: Any, backfill: Any) -> List[str]:
+def failed_runs(session: Session, backfill: BackfillRecord) -> List[str]:
     """Return the run_ids of the failed runs, ordered by date."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -78,7 +83,7 @@ def failed_runs(session: Any, backfill: Any) -> List[str]:
     return list(session.scalars(failed.order_by(airflow().date_of_runs()).limit(_MOST)))
 
 
-def failed_tasks(session: Any, backfill: Any) -> List[Mapping[str, Any]]:
+def failed_tasks(session: Session, backfill: BackfillRecord) -> List[Mapping[str, Any]]:
     """Return the failed task instances, ordered by date."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
@@ -90,7 +95,7 @@ def failed_tasks(session: Any, backfill: Any) -> List[Mapping[str, Any]]:
     return [dict(row._mapping) for row in session.execute(ordered)]
 
 
-def _state(session: Any, backfill: Any, runs: Mapping[str, int]) -> str:
+def _state(session: Session, backfill: BackfillRecord, runs: Mapping[str, int]) -> str:
     ending: Optional[str] = airflow().backfills.ending(session, backfill)
     if ending is not None:
         return ending
@@ -101,7 +106,7 @@ def _state(session: Any, backfill: Any, runs: Mapping[str, int]) -> str:
     return "failed" if runs.get("failed") else "success"
 
 
-def _runs_by_state(session: Any, backfill: Any) -> Dict[str, int]:
+def _runs_by_state(session: Session, backfill: BackfillRecord) -> Dict[str, int]:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
@@ -111,7 +116,7 @@ def _runs_by_state(session: Any, backfill: Any) -> Dict[str, int]:
     return {str(text_of(state)): count for state, count in session.execute(by_state)}
 
 
-def _of_runs(statement: Any, backfill: Any) -> Any:
+def _of_runs(statement: Any, backfill: BackfillRecord) -> Any:
     """Return the select of the task instances of the backfill's runs."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance

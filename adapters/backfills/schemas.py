@@ -93,7 +93,7 @@ class BackfillDag(Subdir):
     dry_run = switch("If true, return the plan and create nothing.")
 
     @validates_schema
-    def _names_a_range(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def _names_a_range(self, data: Mapping[str, Any], **kwargs: object) -> None:
         for other, name in _OTHER_NAMES:
             if other in data and name in data:
                 raise ValidationError(f"Is an alias of {name}; send one of them.", other)
@@ -105,7 +105,7 @@ class BackfillDag(Subdir):
 
     @post_load(pass_original=True)
     def _one_name_for_each_date(
-        self, data: Dict[str, Any], original: Mapping[str, Any], **kwargs: Any
+        self, data: Dict[str, Any], original: Mapping[str, Any], **kwargs: object
     ) -> Dict[str, Any]:
         last = next(name for name in ("to_date", "end_date", "from_date", "start_date") if name in data)
         if is_day(original[last]):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, List
+from typing import TYPE_CHECKING, Any, Iterable, List
 
 from native_api.adapters.backfills.plan import Plan
 from native_api.adapters.compat import airflow
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
-def apply(session: Any, plan: Plan, backfill: Any) -> None:
+    from native_api.adapters.compat.interface.backfills import BackfillRecord
+
+
+def apply(session: Session, plan: Plan, backfill: BackfillRecord) -> None:
     """
     Set the states of tasks that do not run, in the transaction that creates the runs, before a scheduler sees them.
 
@@ -27,7 +32,7 @@ def apply(session: Any, plan: Plan, backfill: Any) -> None:
         _succeed(session, plan, backfill)
 
 
-def _succeed(session: Any, plan: Plan, backfill: Any) -> None:
+def _succeed(session: Session, plan: Plan, backfill: BackfillRecord) -> None:
     import pendulum
 
     now = pendulum.now("UTC")
@@ -36,12 +41,12 @@ def _succeed(session: Any, plan: Plan, backfill: Any) -> None:
     airflow().backfills.end(session, backfill.backfill_id, "success")
 
 
-def fail_queued(session: Any, backfill: Any) -> int:
+def fail_queued(session: Session, backfill: BackfillRecord) -> int:
     """Fail the queued runs, and return their number."""
     return _set_runs(session, backfill, ("queued",), state="failed")
 
 
-def fail_unfinished(session: Any, backfill: Any) -> int:
+def fail_unfinished(session: Session, backfill: BackfillRecord) -> int:
     """Fail the remaining runs of a lost job, with their started tasks."""
     import pendulum
 
@@ -51,7 +56,7 @@ def fail_unfinished(session: Any, backfill: Any) -> int:
     return _set_runs(session, backfill, ("queued", "running"), state="failed", end_date=now)
 
 
-def finish(session: Any, backfill: Any) -> None:
+def finish(session: Session, backfill: BackfillRecord) -> None:
     """Record the final state of a local backfill whose job has ended, and fail its remaining runs."""
     if backfill.is_over:
         return
@@ -60,7 +65,7 @@ def finish(session: Any, backfill: Any) -> None:
     airflow().backfills.end(session, backfill.backfill_id, "success" if succeeded else "failed")
 
 
-def _all_succeeded(session: Any, backfill: Any) -> bool:
+def _all_succeeded(session: Session, backfill: BackfillRecord) -> bool:
     """Return whether every date of a local backfill has a successful run."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
@@ -70,8 +75,8 @@ def _all_succeeded(session: Any, backfill: Any) -> bool:
 
 
 def _set_tasks(
-    session: Any,
-    backfill: Any,
+    session: Session,
+    backfill: BackfillRecord,
     task_ids: Any,
     states: Iterable[str] = (),
     of_runs: Iterable[str] = (),
@@ -95,7 +100,7 @@ def _set_tasks(
     session.expire_all()
 
 
-def _set_runs(session: Any, backfill: Any, states: Iterable[str], **values: Any) -> int:
+def _set_runs(session: Any, backfill: BackfillRecord, states: Iterable[str], **values: Any) -> int:
     """Update the backfill's runs in one of the states, and return their number."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -109,6 +114,6 @@ def _set_runs(session: Any, backfill: Any, states: Iterable[str], **values: Any)
     return count
 
 
-def _values(session: Any, statement: Any) -> List[Any]:
+def _values(session: Session, statement: Any) -> List[Any]:
     # MySQL changes no table that the statement reads from.
     return list(session.scalars(statement))

@@ -7,7 +7,10 @@ import tempfile
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
 
 #: The number of bytes to read from the end of a file. A response has 1 MiB of text, for which a structured log file of
 #: Airflow 3 has several times as much.
@@ -15,7 +18,7 @@ END_BYTES = 8 * 1024 * 1024
 
 
 @contextmanager
-def shortened(handler: Any, instance: Any, try_number: int) -> Iterator[Optional[Any]]:
+def shortened(handler: Any, instance: TaskInstance, try_number: int) -> Iterator[Optional[Any]]:
     """
     Give a handler like *handler* that finds only the ends of a try's files, or None where these are to be read whole.
 
@@ -35,7 +38,7 @@ def shortened(handler: Any, instance: Any, try_number: int) -> Iterator[Optional
         yield other
 
 
-def _files(handler: Any, instance: Any, try_number: int) -> List[Path]:
+def _files(handler: Any, instance: TaskInstance, try_number: int) -> List[Path]:
     """Return the files of a try that the handler reads on this host, none where it is of another kind."""
     from airflow.utils.log.file_task_handler import FileTaskHandler
 

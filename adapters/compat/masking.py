@@ -12,7 +12,7 @@ MASK = "***"
 IsSensitive = Callable[[Optional[str]], bool]
 
 
-def masked(value: Any, name: Optional[str], is_sensitive: IsSensitive, levels: int = DEPTH) -> Any:
+def masked(value: object, name: Optional[str], is_sensitive: IsSensitive, levels: int = DEPTH) -> Any:
     """
     Return *value* with ``***`` for what *is_sensitive* names; text that is JSON is looked into.
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from native_api.adapters.compat.interface.airflow import next_run
 
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
 
-def finish_run(dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+    from native_api.adapters.compat.objects import Dag
+
+
+def finish_run(dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
     """
     End a run, as :meth:`~native_api.adapters.compat.interface.airflow.Airflow.finish_run` says.
 
@@ -36,7 +43,7 @@ def finish_run(dag: Any, run: Any, state: str, session: Any) -> List[Any]:
     return changed
 
 
-def next_runs(dag: Any, interval: Any, run_after: Any, count: int) -> List[Dict[str, Any]]:
+def next_runs(dag: Dag, interval: Any, run_after: Any, count: int) -> List[Dict[str, Any]]:
     """
     Return the next runs of a schedule, from the first on, which has this data interval.
 
@@ -50,5 +57,5 @@ def next_runs(dag: Any, interval: Any, run_after: Any, count: int) -> List[Dict[
     return runs
 
 
-def _is_teardown(dag: Any, instance: Any) -> bool:
+def _is_teardown(dag: Dag, instance: TaskInstance) -> bool:
     return bool(getattr(dag.task_dict[instance.task_id], "is_teardown", False))

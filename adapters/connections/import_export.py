@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields
 
@@ -36,6 +36,9 @@ from native_api.errors import ConnectionsExist, Invalid
 from native_api.errors.groups import OF_A_SERVER_FILE, OF_SECRETS
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: The fields that `airflow connections export` writes.
 EXPORTED = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
@@ -203,7 +206,7 @@ def _entry(conn_id: Any, said: Any) -> Entry:
     return loaded
 
 
-def _present(session: Any) -> Any:
+def _present(session: Session) -> Any:
     from airflow.models.connection import Connection
     from sqlalchemy import select
 

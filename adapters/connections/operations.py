@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
@@ -19,6 +19,9 @@ from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid, Ref
 from native_api.errors.groups import OF_SECRETS
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 ID_LENGTH = texts.ID
 
@@ -69,7 +72,7 @@ class AddConnection(Schema):
     )
 
     @validates_schema
-    def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def _says_it_once(self, data: Mapping[str, Any], **kwargs: object) -> None:
         beside = [name for name in IN_A_URI if data.get(name) is not None]
         if "conn_uri" in data and beside:
             raise ValidationError(f"Send conn_uri or {', '.join(beside)}, not both.", "conn_uri")
@@ -252,12 +255,12 @@ def _table() -> Any:
     return AirflowConnection.__table__
 
 
-def _stored(session: Any, conn_id: str) -> Any:
+def _stored(session: Session, conn_id: str) -> Any:
     """Return the connection's row in the metadata database, or None."""
     return next(iter(stored_connections(session, [conn_id])), None)
 
 
-def _find(session: Any, conn_id: str) -> Any:
+def _find(session: Session, conn_id: str) -> Any:
     """Return the connection's row, or raise :class:`ConnectionNotFound`."""
     row = _stored(session, conn_id)
     if row is None:
@@ -265,7 +268,7 @@ def _find(session: Any, conn_id: str) -> Any:
     return row
 
 
-def stored_connections(session: Any, conn_ids: Optional[Collection[str]] = None) -> List[Any]:
+def stored_connections(session: Session, conn_ids: Optional[Collection[str]] = None) -> List[Any]:
     """Return the existing rows with those ids; None selects all."""
     from sqlalchemy import select
 
@@ -275,7 +278,7 @@ def stored_connections(session: Any, conn_ids: Optional[Collection[str]] = None)
     return list(session.execute(statement))
 
 
-def _delete(session: Any, rows: Iterable[Any]) -> None:
+def _delete(session: Session, rows: Iterable[Any]) -> None:
     from sqlalchemy import delete
 
     session.execute(delete(_table()).where(_table().c.id.in_([row.id for row in rows])))
@@ -327,7 +330,7 @@ def _require_room(row: Any) -> None:
             raise Invalid({name.lstrip("_"): [f"Too long: the maximum is {longest} characters."]})
 
 
-def put_in_place(session: Any, present: Iterable[Any], rows: Mapping[str, Any]) -> None:
+def put_in_place(session: Session, present: Iterable[Any], rows: Mapping[str, Any]) -> None:
     """Store new rows by id; one that replaces a *present* row keeps its primary key and team."""
     present = list(present)
     for old in present:

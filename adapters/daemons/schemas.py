@@ -94,7 +94,7 @@ class StartDaemon(Schema):
     )
 
     @validates_schema
-    def _its_own(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def _its_own(self, data: Mapping[str, Any], **kwargs: object) -> None:
         known = {"daemon", *commands.EVERY, *DAEMONS[data["daemon"]].flags}
         unknown = [name for name, value in data.items() if value is not False and name not in known]
         if unknown:

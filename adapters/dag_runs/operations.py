@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
@@ -32,6 +32,11 @@ from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 from native_api.suggestions import suggestion
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
 #: Values of order_by, in addition to the order of creation.
 ORDER = ("logical_date", "run_id", "dag_id", "start_date", "end_date")
 
@@ -47,7 +52,7 @@ class NewRunId(Text):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(texts.ID, shortest=1, **kwargs)
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
         run_id = super()._deserialize(value, attr, data, **kwargs)
         return with_pluses(run_id) if " " in run_id and not airflow().allows_run_id(run_id) else run_id
 
@@ -70,12 +75,12 @@ class TriggerDag(Subdir):
     note = Text(1000, metadata={"description": "The note of the DAG run."})
 
     @validates_schema
-    def _one_date(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def _one_date(self, data: Mapping[str, Any], **kwargs: object) -> None:
         if "logical_date" in data and "execution_date" in data:
             raise ValidationError("Is an alias of logical_date; send one of them.", "execution_date")
 
     @post_load
-    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
         return with_logical_date(data)
 
 
@@ -280,7 +285,7 @@ def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
     return as_response(named_run(context, **run))
 
 
-def _require_no_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Any) -> None:
+def _require_no_run(session: Session, dag_id: str, run_id: Optional[str], logical_date: datetime) -> None:
     for named in ((run_id, None), (None, logical_date)):
         row = None if named == (None, None) else run_of(session, dag_id, *named)
         if row is not None:

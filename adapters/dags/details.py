@@ -153,6 +153,6 @@ def _param(name: str, dumped: Dict[str, Any]) -> Dict[str, Any]:
     return {"value": airflow().masked(value, name), "description": dumped["description"], "schema": schema}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return a value as JSON; a value that JSON cannot represent, which older Airflow versions allow, as text."""
     return json.loads(json.dumps(strict_json.plain(value, MASK), default=str))

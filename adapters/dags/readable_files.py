@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os.path
-from typing import Any, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle
 from native_api.errors import Forbidden, Refused
 from native_api.permissions import EXECUTE_DAG, Access, Resource
 from native_api.registry import Context
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
+    from sqlalchemy.orm import Session
 
 #: The rights that parsing a file requires, on every DAG in it.
 READ_FILE = (Access(Resource.DAG, "GET"), *EXECUTE_DAG)
@@ -78,21 +82,21 @@ def lies_in(path: str, folder: str) -> bool:
     return os.path.commonpath([folder, path]) == folder
 
 
-def _dag_ids(session: Any) -> Set[str]:
+def _dag_ids(session: Session) -> Set[str]:
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 
     return set(session.scalars(select(DagModel.dag_id)))
 
 
-def _dag_models(session: Any) -> Any:
+def _dag_models(session: Session) -> Any:
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 
     return session.scalars(select(DagModel).where(DagModel.fileloc.is_not(None)))
 
 
-def _real_path(dag_model: Any, folders: Dict[Optional[str], str]) -> Optional[str]:
+def _real_path(dag_model: DagModel, folders: Dict[Optional[str], str]) -> Optional[str]:
     """Return the real path of a DAG file in its bundle, None if no bundle has it."""
     try:
         bundle, path = airflow().dag_files.place_of(dag_model)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta, timezone
-from typing import Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.errors import Refused
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 #: Some file systems keep the time of a change in steps of two seconds.
 _STEP = timedelta(seconds=2)
 
 
-def recorded_since(loaded: Loaded, session: Any) -> Optional[datetime]:
+def recorded_since(loaded: Loaded, session: Session) -> Optional[datetime]:
     """
     Return when Airflow recorded other code of the file's DAGs, if the file here was last changed before that.
 

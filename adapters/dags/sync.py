@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
 
 from native_api.adapters import private_files
 from native_api.adapters.compat import airflow
@@ -16,6 +16,9 @@ from native_api.adapters.dags import parsing, recorded
 from native_api.adapters.dags.readable_files import Rules, readable_files
 from native_api.errors import DagFileMissing, DagFileOutdated, DagsElsewhere, Refused
 from native_api.host import hostname
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class Refreshed(NamedTuple):
@@ -152,7 +155,7 @@ def _refresh_one(file: Refreshed) -> Dict[str, Any]:
     return {**parsing.summary(loaded), **outcome, **changes, "bundle_version": file.bundle.version}
 
 
-def _what_forbids(loaded: Loaded, session: Any) -> Dict[str, Any]:
+def _what_forbids(loaded: Loaded, session: Session) -> Dict[str, Any]:
     """Return the outcome of a file that another host is ahead of, so that nothing of it is written."""
     since = recorded.recorded_since(loaded, session)
     if since is not None:
@@ -169,7 +172,7 @@ def _alone(lock: str) -> Iterator[None]:
         yield
 
 
-def sync(loaded: Loaded, session: Any) -> Dict[str, Any]:
+def sync(loaded: Loaded, session: Session) -> Dict[str, Any]:
     """Write the DAGs of a file; return the new, the changed and the deactivated ones."""
     dag_files = airflow().dag_files
     before = dag_files.fingerprints(loaded.path, loaded.bundle, session)

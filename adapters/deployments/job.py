@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from typing import Any, Dict, Iterator, List, Optional, TypedDict
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TypedDict
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Loaded
@@ -17,6 +17,9 @@ from native_api.adapters.deployments.targets import Target
 from native_api.adapters.deployments.validation import require_nowhere_else, require_stored, tried_out
 from native_api.errors import DagFileExists, DagFileNotFound
 from native_api.host import hostname
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class How(TypedDict):
@@ -75,7 +78,7 @@ def delete(record: Record, metadata: bool, kept: int) -> Dict[str, Any]:
         return {**_as_response(done), **changes, "deleted_rows": deleted}
 
 
-def _delete_rows(dag_ids: List[str], session: Any) -> int:
+def _delete_rows(dag_ids: List[str], session: Session) -> int:
     from airflow.models.dag import DagModel
 
     # A SubDAG has gone with its parent.

@@ -15,10 +15,13 @@ import os
 import time
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Callable, ContextManager, Dict, Iterator, Optional
 
 from native_api.adapters import private_files
 from native_api.errors import NativeApiError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
 
 #: Takes the lock, and returns whether it has it.
 Take = Callable[[], bool]
@@ -49,7 +52,7 @@ def locked(*key: Optional[str], seconds: float, error: NativeApiError) -> Iterat
 
 
 @contextmanager
-def _of_postgresql(engine: Any, number: bytes) -> Iterator[Take]:
+def _of_postgresql(engine: Engine, number: bytes) -> Iterator[Take]:
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -66,7 +69,7 @@ def _of_postgresql(engine: Any, number: bytes) -> Iterator[Take]:
 
 
 @contextmanager
-def _of_mysql(engine: Any, number: bytes) -> Iterator[Take]:
+def _of_mysql(engine: Engine, number: bytes) -> Iterator[Take]:
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -80,7 +83,7 @@ def _of_mysql(engine: Any, number: bytes) -> Iterator[Take]:
 
 
 @contextmanager
-def _of_sqlite(engine: Any, number: bytes) -> Iterator[Take]:
+def _of_sqlite(engine: Engine, number: bytes) -> Iterator[Take]:
     if not engine.url.database or engine.url.database.startswith((":", "file:")):
         yield lambda: True
         return
@@ -101,7 +104,7 @@ def _is_locked_now(descriptor: int) -> bool:
 
 
 @contextmanager
-def _nothing(engine: Any, number: bytes) -> Iterator[Take]:
+def _nothing(engine: Engine, number: bytes) -> Iterator[Take]:
     yield lambda: True
 
 

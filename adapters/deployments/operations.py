@@ -90,7 +90,7 @@ class DeployDag(OneFile, HowToDeploy):
     force = switch("If true, replace an existing file.")
 
     @post_load
-    def _path(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+    def _path(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
         if not data.get("path"):
             name = data["dag_file"].filename
             if not name or "/" in name:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Loaded
 from native_api.adapters.deployments.staging import PauseStates
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 def states(loaded: Loaded) -> PauseStates:
@@ -29,7 +32,7 @@ def pause(loaded: Loaded, paused: Optional[bool], session: Any) -> None:
         _set(dict.fromkeys(loaded.dags, paused), loaded.path, session)
 
 
-def bring_back(before: PauseStates, path: str, session: Any) -> None:
+def bring_back(before: PauseStates, path: str, session: Session) -> None:
     """
     Restore pause states; a DAG that did not exist gets Airflow's default for new ones.
 

@@ -51,7 +51,7 @@ def forget(path: str) -> None:
 
 
 def _with(function: Callable[..., Any], path: str, content: str) -> Callable[..., Any]:
-    def look(file: Any, *args: Any, **kwargs: Any) -> Any:
+    def look(file: Any, *args: Any, **kwargs: object) -> Any:
         if isinstance(file, (str, os.PathLike)) and os.fspath(file) == path:
             file = content
         return function(file, *args, **kwargs)

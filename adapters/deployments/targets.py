@@ -6,13 +6,16 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.bundles import Bundle, has_files
 from native_api.adapters.server_files import complaint, folder_below
 from native_api.errors import DagFileMissing, DagFilesMissing, DagsFolderReadOnly, Invalid, OutsideFolders, Refused
 from native_api.host import hostname
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: Suffixes of files that Airflow loads DAGs from: modules, and zip archives of modules.
 SUFFIXES = (".py", ".zip")
@@ -111,7 +114,7 @@ def require_writable(target: Target) -> None:
         raise DagsFolderReadOnly(folder, target.bundle.name, hostname())
 
 
-def require_dags_folder(target: Target, session: Any) -> None:
+def require_dags_folder(target: Target, session: Session) -> None:
     """Raise :class:`DagFilesMissing` where the folder has no files and active DAGs: those are on another host."""
     if has_files(target.bundle.path):
         return
@@ -121,7 +124,7 @@ def require_dags_folder(target: Target, session: Any) -> None:
         raise DagFilesMissing(target.bundle.path, target.bundle.name, hostname(), count)
 
 
-def require_no_dags(target: Target, session: Any) -> None:
+def require_no_dags(target: Target, session: Session) -> None:
     """Raise :class:`DagFileMissing` where a file that is not here has active DAGs: it is on another host."""
     active = {} if target.mode() else airflow().dag_files.fingerprints(target.path, target.bundle, session)
     if active:

@@ -23,7 +23,7 @@ _FORGOTTEN_SECONDS = 86400
 class FileOfDags(fields.Raw):
     """The content of a file: an upload, or its text."""
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Upload:
+    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Upload:
         if isinstance(value, str):
             try:
                 value = value.encode()

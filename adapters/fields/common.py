@@ -34,7 +34,7 @@ class DateTime(fields.DateTime):
     A naive value is in Airflow's default timezone. Responses have the offset.
     """
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> datetime.datetime:
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: object) -> datetime.datetime:
         if isinstance(value, str) and len(value) > texts.NUMBER:
             raise ValidationError(f"Longer than maximum length {texts.NUMBER}.")
         if isinstance(value, datetime.datetime):
@@ -57,11 +57,11 @@ class DateTime(fields.DateTime):
             return pendulum.datetime(moment.year, moment.month, moment.day, tz=zone).in_timezone("UTC")
         raise ValueError(value)
 
-    def _serialize(self, value: Any, attr: Optional[str], obj: Any, **kwargs: Any) -> Optional[str]:
+    def _serialize(self, value: Any, attr: Optional[str], obj: object, **kwargs: object) -> Optional[str]:
         return None if value is None else value.isoformat()
 
 
-def is_day(value: Any) -> bool:
+def is_day(value: object) -> bool:
     """Return whether the value of a :class:`DateTime` is a date alone, which means its midnight."""
     if isinstance(value, str):
         return not set(value.strip().upper()) & set("T: ")
@@ -74,7 +74,7 @@ class Flag(fields.Boolean):
     truthy = {True, "true", "True", "1", "on", "yes", ""}
     falsy = {False, "false", "False", "0", "off", "no"}
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: object) -> Any:
         return super()._deserialize(value.strip().lower() if isinstance(value, str) else value, attr, data, **kwargs)
 
 
@@ -87,7 +87,7 @@ def switch(description: str, **versions: Version) -> Flag:
 class Whole(fields.Integer):
     """An integer, as a number or as text; a fraction is refused."""
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: object) -> Any:
         if isinstance(value, (bool, float)) or (isinstance(value, str) and len(value) > texts.NUMBER):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
@@ -100,7 +100,7 @@ _ENTRIES = 1000
 class JSONObject(fields.Dict):
     """A JSON object, or the text of one."""
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: object) -> Any:
         if isinstance(value, str):
             try:
                 value = strict_json.loads(value) if value.strip() else {}
@@ -118,11 +118,11 @@ class JSONObject(fields.Dict):
 class StoredObject(fields.Dict):
     """A stored JSON object; another stored value is returned as well, so that each row can be returned."""
 
-    def _serialize(self, value: Any, attr: Optional[str], obj: Any, **kwargs: Any) -> Any:
+    def _serialize(self, value: Any, attr: Optional[str], obj: object, **kwargs: object) -> Any:
         return strict_json.plain(value, MASK)
 
 
-def dag_id_field(**kwargs: Any) -> fields.String:
+def dag_id_field(**kwargs: object) -> fields.String:
     """Return the field of a DAG's id."""
     return Text(texts.ID, shortest=1, required=True, metadata={"description": "The dag_id of the DAG."}, **kwargs)
 
@@ -151,7 +151,7 @@ class OneRun(Subdir):
     execution_date = DateTime(metadata={"description": "Alias of logical_date."})
 
     @validates_schema
-    def _names_a_run(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def _names_a_run(self, data: Mapping[str, Any], **kwargs: object) -> None:
         given = [name for name in ("run_id", "logical_date", "execution_date") if data.get(name) is not None]
         if not given and self.needs_a_run:
             raise ValidationError("Identify the run by run_id or by logical_date.", "run_id")
@@ -159,7 +159,7 @@ class OneRun(Subdir):
             raise ValidationError(f"Identify the run once, not by {' and by '.join(given)}.", given[-1])
 
     @post_load
-    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
         return with_logical_date(data)
 
 
@@ -196,5 +196,5 @@ class RunDates(Schema):
     execution_date = DateTime(allow_none=True, metadata={"description": "Alias of logical_date."})
 
     @pre_dump
-    def _both_names(self, data: Mapping[str, Any], **kwargs: Any) -> Mapping[str, Any]:
+    def _both_names(self, data: Mapping[str, Any], **kwargs: object) -> Mapping[str, Any]:
         return {**data, "execution_date": data["logical_date"]}

@@ -27,7 +27,7 @@ Entries = Dict[str, Entry]
 ReadEntry = Callable[[Any, Any], Entry]
 
 
-def file_field(**kwargs: Any) -> Text:
+def file_field(**kwargs: object) -> Text:
     """Return the field of a file on the server."""
     return Text(
         texts.PATH,
@@ -46,7 +46,7 @@ class EntriesField(fields.Raw):
         self.read_entries = read_entries
         super().__init__(metadata={"description": description, "upload": True, "masked": names_logged})
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Entries:
+    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Entries:
         return self.read_entries(value)
 
 
@@ -70,12 +70,12 @@ class Import(Schema):
     )
 
     @pre_load
-    def _of_an_export(self, data: Mapping[str, Any], **kwargs: Any) -> Dict[str, Any]:
+    def _of_an_export(self, data: Mapping[str, Any], **kwargs: object) -> Dict[str, Any]:
         """Drop the warnings of an export, whose result is a valid import."""
         return {name: value for name, value in data.items() if name != "warnings"}
 
     @validates_schema
-    def _says_it_once(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def _says_it_once(self, data: Mapping[str, Any], **kwargs: object) -> None:
         if (self.entries in data) == ("file" in data):
             raise ValidationError(f"Send either '{self.entries}' or the name of a file on the server.", self.entries)
 
@@ -204,13 +204,13 @@ def omit(context: Context, nouns: str, broken: List[str], decrypted: int) -> Non
         context.warnings.append(f"Omitted these {nouns}, which cannot be decrypted: {named}.")
 
 
-def refuse_mask(value: Any) -> None:
+def refuse_mask(value: object) -> None:
     """Raise ValidationError if the value contains the mask."""
     if holds_mask(value):
         raise ValidationError(f"Contains {MASK}, the mask of a sensitive value; send the value itself.")
 
 
-def holds_mask(value: Any) -> bool:
+def holds_mask(value: object) -> bool:
     """Return whether a value, or the JSON in its text, contains the mask."""
     if isinstance(value, dict):
         return any(map(holds_mask, value.values()))

@@ -21,7 +21,7 @@ class Limit(Whole):
             metadata={"description": "Maximum number of entries to return, up to the option page_limit_maximum."},
         )
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
         limit = super()._deserialize(value, attr, data, **kwargs)
         maximum = settings.get("page_limit_maximum")
         if limit > maximum:

@@ -47,7 +47,7 @@ def is_too_deep(value: Any) -> bool:
     return True
 
 
-def plain(value: Any, too_deep: str) -> Any:
+def plain(value: object, too_deep: str) -> Any:
     """
     Return *value* with text keys and without NaN and Infinity, which become text.
 
@@ -56,7 +56,7 @@ def plain(value: Any, too_deep: str) -> Any:
     return _plain(value, too_deep, 2 * DEPTH)
 
 
-def _plain(value: Any, too_deep: str, levels: int) -> Any:
+def _plain(value: object, too_deep: str, levels: int) -> Any:
     if isinstance(value, (dict, list, tuple)) and not levels:
         return too_deep
     if isinstance(value, dict):

@@ -22,7 +22,7 @@ LIST = 100
 class OneOf(validate.OneOf):
     """One of several words; the error for another names the nearest."""
 
-    def _format_error(self, value: Any) -> str:
+    def _format_error(self, value: object) -> str:
         return super()._format_error(value).rstrip(".") + (suggestion(str(value), map(str, self.choices)) or ".")
 
 
@@ -39,7 +39,7 @@ class Text(fields.String):
         self.length = validate.Length(min=shortest, max=longest)
         super().__init__(validate=[self.length, *rules], **kwargs)
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
         # Before anything else is done with it: validators run after this, and all of them.
         return self.length(text)

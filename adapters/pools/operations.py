@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
 
@@ -15,6 +15,9 @@ from native_api.effects import Effect
 from native_api.errors import DefaultPool, PoolNotFound
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 NAME_LENGTH = 256
 
@@ -185,7 +188,7 @@ def delete_pool(context: Context, name: str) -> Dict[str, Any]:
     return {"name": name, "slots": row.slots, "description": row.description}
 
 
-def update_pool(session: Any, row: Any, *, name: str, **changes: Any) -> Any:
+def update_pool(session: Session, row: Any, *, name: str, **changes: Any) -> Any:
     """Set the given fields of a pool, of a new one if *row* is None, and return its row."""
     # Airflow's own create_or_update_pool commits before 3.3, and from 3.3 on takes the pool from its team.
     from airflow.models.pool import Pool as AirflowPool
@@ -216,7 +219,7 @@ def require_pool(context: Context, name: str) -> None:
     _find(context.session, name)
 
 
-def _stored(session: Any, name: str) -> Any:
+def _stored(session: Session, name: str) -> Any:
     """Return the pool's row, or None."""
     from airflow.models.pool import Pool as AirflowPool
     from sqlalchemy import select
@@ -224,7 +227,7 @@ def _stored(session: Any, name: str) -> Any:
     return session.scalars(select(AirflowPool).where(AirflowPool.pool == name)).first()
 
 
-def _find(session: Any, name: str) -> Any:
+def _find(session: Session, name: str) -> Any:
     """Return the pool's row, or raise :class:`PoolNotFound`."""
     row = _stored(session, name)
     if row is None:

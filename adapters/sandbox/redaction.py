@@ -57,7 +57,7 @@ def learn_secrets(descriptor: int) -> None:
     airflow().user_code.mask(_configured)
 
 
-def redacted(value: Any, name: Optional[str] = None) -> Any:
+def redacted(value: object, name: Optional[str] = None) -> Any:
     """
     Return *value* with each secret replaced by ``***``: what the secrets masker masks, and values of sensitive names.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 import pendulum
 from marshmallow import Schema, fields
@@ -20,6 +20,9 @@ from native_api.errors import DagRunNotFound, Invalid, Refused
 from native_api.errors.groups import OF_A_JOB, OF_A_LOADED_DAG, OF_A_TASK
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from native_api.adapters.compat.objects import Task
 
 
 class RenderTask(InBackground, OneTaskInstance):
@@ -108,7 +111,7 @@ def instance_to_test(context: Context, **instance: Any) -> Dict[str, Any]:
     return {**key, "logical_date": None if date is None else date.isoformat()}
 
 
-def _require_instance(task: Any, key: Dict[str, Any], session: Any) -> None:
+def _require_instance(task: Task, key: Dict[str, Any], session: Any) -> None:
     try:
         count = airflow().test_runs.map_count(task, key["run_id"], session)
     except LookupError as exc:

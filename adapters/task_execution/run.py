@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from marshmallow import fields
 
@@ -45,6 +45,11 @@ from native_api.errors.groups import OF_A_JOB, OF_A_LOADED_DAG, OF_A_TASK
 from native_api.host import new_id
 from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
 
 #: Arguments that ignore dependencies, and their flags of ``airflow tasks run``.
 IGNORED = {
@@ -200,7 +205,7 @@ def _ran(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
     return {**NOT_RUN_HERE, **as_dated(finished.result), "seconds": finished.seconds}
 
 
-def _key(context: Context, logical_date: Any, asked: Mapping[str, Any]) -> Tuple[Dict[str, Any], Any]:
+def _key(context: Context, logical_date: datetime, asked: Mapping[str, Any]) -> Tuple[Dict[str, Any], Any]:
     """Return the key of the task instance, with the run_id of the existing or of the new run."""
     try:
         return named_instance(context, logical_date=logical_date, **asked)[1], logical_date
@@ -211,7 +216,7 @@ def _key(context: Context, logical_date: Any, asked: Mapping[str, Any]) -> Tuple
     return {**key, "run_id": f"manual__{logical_date.isoformat()}"}, logical_date
 
 
-def _mark(single_run: SingleTaskRun, session: Any) -> Dict[str, Any]:
+def _mark(single_run: SingleTaskRun, session: Session) -> Dict[str, Any]:
     from airflow.utils.state import TaskInstanceState
 
     require_idle(single_run)
@@ -221,7 +226,7 @@ def _mark(single_run: SingleTaskRun, session: Any) -> Dict[str, Any]:
     return {**begun, **latest_try(single_run), **NOT_RUN_HERE, "how": "marked"}
 
 
-def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Any) -> Dict[str, Any]:
+def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Session) -> Dict[str, Any]:
     if is_paused(single_run.run.dag_id, session):
         raise DagPaused(single_run.run.dag_id)
     if has_ended(single_run.run) and not single_run.is_new:
@@ -232,7 +237,7 @@ def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Any) -> D
     return {**begun, **latest_try(single_run), **NOT_RUN_HERE, "how": "scheduler"}
 
 
-def _begun(single_run: SingleTaskRun, session: Any) -> Dict[str, Any]:
+def _begun(single_run: SingleTaskRun, session: Session) -> Dict[str, Any]:
     """Return the previous state, and skip the other tasks of a new run."""
     if single_run.is_new:
         skip_the_others(single_run, session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 import pendulum
 
@@ -21,6 +21,9 @@ from native_api.adapters.task_execution.single_task_run import (
 )
 from native_api.adapters.task_logs.operations import end_of_log
 from native_api.errors import NotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: Size of the returned log tail, in bytes.
 LOG_BYTES = 256 * 1024
@@ -118,7 +121,7 @@ def _tried(single_run: SingleTaskRun) -> Dict[str, Any]:
     return {**found, "logical_date": None if date is None else date.isoformat()}
 
 
-def _settle(single_run: SingleTaskRun, run_is_new: bool, session: Any) -> List[str]:
+def _settle(single_run: SingleTaskRun, run_is_new: bool, session: Session) -> List[str]:
     """Update the state of the run to that of the task; return warnings for the caller."""
     if not has_ended(single_run.run):
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.lookup import find_run, of_key
@@ -16,6 +16,15 @@ from native_api.errors import (
     TaskInstanceBusy,
     TaskInstanceNotFound,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 #: The arguments that ignore dependencies, the least first.
 _WAYS = (
@@ -51,12 +60,12 @@ class SingleTaskRun:
         return state_of(self.instance)
 
 
-def state_of(instance: Any) -> Optional[str]:
+def state_of(instance: TaskInstance) -> Optional[str]:
     """Return the state of a task instance as text, or None."""
     return text_of(instance.state)
 
 
-def lock(session: Any, key: Mapping[str, Any]) -> None:
+def lock(session: Session, key: Mapping[str, Any]) -> None:
     """
     Lock the task instance of that key until the session's transaction ends.
 
@@ -103,7 +112,7 @@ def load_single_task_run(session: Any, dag: Any, key: Mapping[str, Any], logical
     return SingleTaskRun(dag, run, instance, is_new)
 
 
-def _made(session: Any, dag: Any, run_id: str, logical_date: Any) -> Any:
+def _made(session: Session, dag: Dag, run_id: str, logical_date: datetime) -> Any:
     import pendulum
     from airflow.utils.state import DagRunState
 
@@ -115,7 +124,7 @@ def _made(session: Any, dag: Any, run_id: str, logical_date: Any) -> Any:
     return run
 
 
-def require_ready(single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Any) -> None:
+def require_ready(single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Session) -> None:
     """
     Raise unless the task instance can run now.
 
@@ -134,7 +143,7 @@ def require_ready(single_run: SingleTaskRun, options: Mapping[str, Any], waits: 
 
 
 def _ignoring_arguments(
-    single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Any
+    single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Session
 ) -> Optional[List[str]]:
     """Return the arguments that ignore the unmet dependencies and no others, None if one cannot be ignored."""
     for names in _WAYS:
@@ -156,14 +165,14 @@ def require_idle(single_run: SingleTaskRun) -> None:
         raise TaskInstanceBusy(**single_run.key, state=str(single_run.state))
 
 
-def has_ended(run: Any) -> bool:
+def has_ended(run: DagRun) -> bool:
     """Return whether the run has ended."""
     from airflow.utils.state import State
 
     return run.state in State.finished_dr_states
 
 
-def skip_the_others(single_run: SingleTaskRun, session: Any) -> None:
+def skip_the_others(single_run: SingleTaskRun, session: Session) -> None:
     """Skip the other task instances of a run that was created for this one."""
     from airflow.utils.state import TaskInstanceState
 
@@ -173,14 +182,14 @@ def skip_the_others(single_run: SingleTaskRun, session: Any) -> None:
     session.flush()
 
 
-def require_others_ended(single_run: SingleTaskRun, session: Any) -> None:
+def require_others_ended(single_run: SingleTaskRun, session: Session) -> None:
     """Raise :class:`OthersWouldStart` if the scheduler would start other tasks of the run together with this one."""
     waiting = tasks_to_start(single_run, session)
     if waiting:
         raise OthersWouldStart(single_run.run.dag_id, single_run.run.run_id, waiting)
 
 
-def tasks_to_start(single_run: SingleTaskRun, session: Any) -> List[str]:
+def tasks_to_start(single_run: SingleTaskRun, session: Session) -> List[str]:
     """Return the other tasks that the scheduler would start if an ended run continued."""
     from airflow.utils.state import State, TaskInstanceState
 
@@ -196,7 +205,7 @@ def tasks_to_start(single_run: SingleTaskRun, session: Any) -> List[str]:
     return sorted(open_ones | (set(single_run.dag.task_dict) - there))
 
 
-def go_on(single_run: SingleTaskRun, session: Any) -> List[str]:
+def go_on(single_run: SingleTaskRun, session: Session) -> List[str]:
     """
     Let the scheduler end the run if this is its only task that continues.
 
@@ -234,7 +243,7 @@ def latest_try(single_run: SingleTaskRun) -> Dict[str, Any]:
     }
 
 
-def _others(single_run: SingleTaskRun, session: Any) -> List[Any]:
+def _others(single_run: SingleTaskRun, session: Session) -> List[Any]:
     instances = single_run.run.get_task_instances(session=session)
     this = (single_run.instance.task_id, single_run.instance.map_index)
     return [instance for instance in instances if (instance.task_id, instance.map_index) != this]

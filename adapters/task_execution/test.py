@@ -41,7 +41,7 @@ class TestTask(InBackground, OneTaskInstance):
     )
 
     @post_load
-    def _at_present(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+    def _at_present(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
         if not {"run_id", "logical_date", "execution_date"} & {*data}:
             data["logical_date"] = pendulum.now("UTC")
         return data

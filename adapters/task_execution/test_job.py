@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict
+from typing import TYPE_CHECKING, Any, Dict
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.test_runs import Outcome
@@ -11,6 +11,9 @@ from native_api.adapters.sandbox.json_values import json_value
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.task_execution import render_job
 from native_api.errors import Invalid
+
+if TYPE_CHECKING:
+    from native_api.adapters.compat.objects import Task
 
 
 def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **key: Any) -> Dict[str, Any]:
@@ -52,7 +55,7 @@ def delete_leftovers(dag_id: str, temporary_run_id: str) -> None:
     airflow().test_runs.delete_leftovers(dag_id, temporary_run_id)
 
 
-def _give(task: Any, params: Dict[str, Any]) -> None:
+def _give(task: Task, params: Dict[str, Any]) -> None:
     """Set those params on the task, as if its file had them."""
     from airflow.exceptions import ParamValidationError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
@@ -28,6 +28,11 @@ from native_api.errors import TaskInstanceNotFound, TaskNotFound
 from native_api.errors.groups import OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from native_api.adapters.compat.objects import Dag
 
 
 class ClearTasks(Subdir):
@@ -67,7 +72,7 @@ class ClearTasks(Subdir):
     no_confirm = switch("Ignored: there is no confirmation prompt. Accepted since the command line has it.")
 
     @validates_schema
-    def _one_way(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def _one_way(self, data: Mapping[str, Any], **kwargs: object) -> None:
         run, tasks = (
             [name for name in names if data.get(name) is not None]
             for names in (("run_id", "logical_date", "execution_date"), ("task_id", "task_ids", "task_regex"))
@@ -86,7 +91,7 @@ class ClearTasks(Subdir):
             raise ValidationError("Must not be earlier than start_date.", "end_date")
 
     @post_load
-    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: Any) -> Dict[str, Any]:
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
         return with_logical_date(data)
 
 
@@ -150,7 +155,7 @@ def clear_tasks(
     dry_run: bool,
     no_confirm: bool,
     run_id: Optional[str] = None,
-    logical_date: Any = None,
+    logical_date: Optional[datetime] = None,
     task_id: Optional[str] = None,
     task_ids: Optional[List[str]] = None,
     map_index: Optional[int] = None,
@@ -198,7 +203,7 @@ def clear_tasks(
     return {"dag_id": dag_id, "dry_run": dry_run, "task_instances": ordered, "total_entries": len(ordered)}
 
 
-def _task_ids(dag: Any, names: Optional[List[str]], upstream: bool, downstream: bool) -> List[Any]:
+def _task_ids(dag: Dag, names: Optional[List[str]], upstream: bool, downstream: bool) -> List[Any]:
     if names is None:
         return sorted(dag.task_dict)
     for task_id in names:

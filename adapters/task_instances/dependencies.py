@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Dict, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping
 
 from marshmallow import Schema, fields
 
@@ -15,6 +15,13 @@ from native_api.errors import DagRunNotFound, Invalid, TaskInstanceNotFound
 from native_api.errors.groups import OF_A_LOADED_DAG, OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 
 class Dependency(Schema):
@@ -66,7 +73,7 @@ def task_failed_deps(context: Context, **instance: Any) -> Dict[str, Any]:
     return {**key, "dependencies": sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))}
 
 
-def _failed_without_run(session: Any, dag: Any, key: Mapping[str, Any], date: Any) -> List[Dict[str, str]]:
+def _failed_without_run(session: Session, dag: Dag, key: Mapping[str, Any], date: Any) -> List[Dict[str, str]]:
     run = airflow().make_run(dag, f"native_api__{uuid.uuid4().hex}", date, session)
     missing = {"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist: Unknown reason."}
     try:
@@ -77,7 +84,7 @@ def _failed_without_run(session: Any, dag: Any, key: Mapping[str, Any], date: An
         raise Invalid({"logical_date": [reason]}) from exc
 
 
-def _failed(session: Any, dag: Any, key: Mapping[str, Any], run: Any) -> List[Dict[str, str]]:
+def _failed(session: Session, dag: Any, key: Mapping[str, Any], run: DagRun) -> List[Dict[str, str]]:
     from airflow.models.taskinstance import TaskInstance
     from airflow.ti_deps.dep_context import DepContext
     from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
@@ -93,7 +100,7 @@ def _failed(session: Any, dag: Any, key: Mapping[str, Any], run: Any) -> List[Di
     return unmet(instance, DepContext(deps=SCHEDULER_QUEUED_DEPS), session)
 
 
-def unmet(instance: Any, dep_context: Any, session: Any) -> List[Dict[str, str]]:
+def unmet(instance: TaskInstance, dep_context: Any, session: Session) -> List[Dict[str, str]]:
     """Return the unmet dependencies of a task instance in Airflow's *dep_context*, by name."""
     statuses = instance.get_failed_dep_statuses(dep_context=dep_context, session=session)
     found = [{"name": status.dep_name, "reason": status.reason} for status in statuses]

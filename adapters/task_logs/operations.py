@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 from itertools import islice
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
@@ -21,6 +21,10 @@ from native_api.errors import Invalid, NotSupported, TaskInstanceNotFound, TryNo
 from native_api.errors.groups import OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
 
 
 class AskedLog(OneTaskInstance):
@@ -43,7 +47,7 @@ class AskedLog(OneTaskInstance):
     )
 
     @validates_schema
-    def _one_part(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+    def _one_part(self, data: Mapping[str, Any], **kwargs: object) -> None:
         given = [name for name in ("tail_lines", "tail_bytes", "continuation_token") if name in data]
         if len(given) > 1:
             raise ValidationError(
@@ -147,7 +151,7 @@ def task_log(
     }
 
 
-def _instance(session: Any, key: Mapping[str, Any]) -> Tuple[Any, int]:
+def _instance(session: Session, key: Mapping[str, Any]) -> Tuple[Any, int]:
     """Return a task instance and its latest try number."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
@@ -161,8 +165,8 @@ def _instance(session: Any, key: Mapping[str, Any]) -> Tuple[Any, int]:
 
 
 def _read(
-    session: Any,
-    instance: Any,
+    session: Session,
+    instance: TaskInstance,
     place: Place,
     latest: int,
     tail_lines: int,
@@ -201,7 +205,7 @@ def _read(
     return content, Place(place.try_number, part.metadata, 0)
 
 
-def end_of_log(session: Any, key: Mapping[str, Any], size: int) -> Tuple[str, bool]:
+def end_of_log(session: Session, key: Mapping[str, Any], size: int) -> Tuple[str, bool]:
     """Return the log tail of the latest try, at most *size* bytes, and whether there is more."""
     row, latest = _instance(session, key)
     content, _ = _read(session, row, Place(latest, {}, 0), latest, LARGEST, size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from marshmallow import Schema, ValidationError, fields
 
@@ -31,6 +31,9 @@ from native_api.errors import VariablesExist
 from native_api.errors.groups import OF_A_SERVER_FILE, OF_SECRETS
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: White space outside the strings of a JSON text.
 _SPACE = re.compile(r'("(?:\\.|[^"\\])*")|\s+')
@@ -125,7 +128,7 @@ def import_variables(
     )
 
 
-def _present(session: Any) -> Dict[str, Any]:
+def _present(session: Session) -> Dict[str, Any]:
     """Return the retained fields of the variables that exist, by key; no value is decrypted."""
     from airflow.models.variable import Variable
     from sqlalchemy import select
@@ -134,7 +137,7 @@ def _present(session: Any) -> Dict[str, Any]:
     return {row.key: row for row in session.execute(select(Variable.key, Variable.description, team))}
 
 
-def _set(session: Any, key: str, entry: Mapping[str, Any], present: Any) -> None:
+def _set(session: Session, key: str, entry: Mapping[str, Any], present: Any) -> None:
     from airflow.models.variable import Variable
 
     description = entry.get("description", present.description if present else None)

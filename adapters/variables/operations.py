@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields
 
@@ -18,6 +18,9 @@ from native_api.errors.groups import OF_SECRETS
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 KEY_LENGTH = texts.ID
 
 
@@ -28,7 +31,7 @@ def _key() -> Text:
 class Value(fields.Raw):
     """Any JSON value; text is stored verbatim, another value as its JSON."""
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> str:
+    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> str:
         if value is None:
             raise ValidationError("Must not be null; use delete_variable to delete a variable.")
         return value if isinstance(value, str) else json.dumps(value, indent=2)
@@ -246,7 +249,7 @@ def require_unmasked(context: Context, key: str, text: str) -> None:
         context.disclosed.append(key)
 
 
-def _stored(session: Any, key: str) -> Any:
+def _stored(session: Session, key: str) -> Any:
     """Return the variable's row in the metadata database, or None."""
     from airflow.models.variable import Variable as AirflowVariable
     from sqlalchemy import select

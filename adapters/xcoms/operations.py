@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
 
@@ -20,6 +20,9 @@ from native_api.errors import TaskInstanceNotFound, XComNotFound
 from native_api.errors.groups import OF_A_DAG, OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: Maximum length of a key in the table.
 KEY_LENGTH = 512
@@ -194,7 +197,7 @@ def _with_value(row: Mapping[str, Any]) -> Dict[str, Any]:
         return {**shown, "value": None, "is_json": False}
 
 
-def _missing(session: Any, names: Mapping[str, Any], key: str) -> Exception:
+def _missing(session: Session, names: Mapping[str, Any], key: str) -> Exception:
     """Return the error for an XCom that does not exist."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import func, select

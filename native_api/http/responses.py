@@ -33,7 +33,7 @@ def in_shape(shape: Callable[[NativeApiError], Response]) -> Callable[[View], Vi
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def handle(*args: Any, **kwargs: Any) -> Response:
+        def handle(*args: Any, **kwargs: object) -> Response:
             try:
                 with airflow().errors_as_ours():
                     request_reading.quote_query()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.compat import older_runs
 from native_api.adapters.compat.interface.airflow import Airflow
@@ -12,6 +12,12 @@ from native_api.errors import Invalid, NotSupported
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 
 class Airflow2(Airflow):
@@ -36,13 +42,13 @@ class Airflow2(Airflow):
             except ImportError:
                 continue
 
-    def is_active(self, dag_model: Any) -> Any:
+    def is_active(self, dag_model: Type[DagModel]) -> Any:
         return dag_model.is_active.is_(True)
 
-    def file_facts(self, dag_model: Any) -> Dict[str, Any]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, Any]:
         return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": None}
 
-    def details_of(self, dag_model: Any) -> Dict[str, Any]:
+    def details_of(self, dag_model: DagModel) -> Dict[str, Any]:
         # 3.0 renamed datasets.
         return {
             "dag_display_name": dag_model.dag_display_name,
@@ -51,7 +57,7 @@ class Airflow2(Airflow):
             "asset_expression": dag_model.dataset_expression,
         }
 
-    def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
+    def with_its_parts(self, dag_model: Type[DagModel], dag_id: str) -> Any:
         # SubDAGs, which 3.0 removed, are paused with their parent.
         from sqlalchemy import or_
 
@@ -64,7 +70,7 @@ class Airflow2(Airflow):
 
         return [DAGS_FOLDER, *example_dags.__path__]
 
-    def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
+    def stored_code(self, dag_model: DagModel, version_number: Optional[int], session: Session) -> Any:
         # DAG versions exist since 3.0 (AIP-66).
         from airflow.models.dagcode import DagCode
         from sqlalchemy import null, select
@@ -90,7 +96,7 @@ class Airflow2(Airflow):
             raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})
         return null()
 
-    def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
+    def of_the_file(self, dag_model: Type[DagModel], import_error: Any) -> Any:
         return dag_model.fileloc == import_error.filename
 
     def import_errors_command(self, bundle_name: Optional[str]) -> Optional[List[str]]:
@@ -103,7 +109,7 @@ class Airflow2(Airflow):
     def _stored_at(self, serialized_dag_model: Any) -> Any:
         return serialized_dag_model.last_updated
 
-    def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, Any]]:
+    def stored_tasks(self, dag_id: str, session: Session) -> List[Dict[str, Any]]:
         # A SubDAG is serialized within its parent DAG.
         from airflow.models.dag import DagModel
         from sqlalchemy import select
@@ -112,12 +118,12 @@ class Airflow2(Airflow):
         root = None if tasks else session.scalar(select(DagModel.root_dag_id).where(DagModel.dag_id == dag_id))
         return tasks if root is None else _tasks_of_part(super().stored_tasks(root, session), dag_id)
 
-    def stored_dag(self, dag_id: str, session: Any) -> Any:
+    def stored_dag(self, dag_id: str, session: Session) -> Any:
         # For a SubDAG, Airflow returns its parent DAG.
         dag = super().stored_dag(dag_id, session)
         return next(part for part in (dag, *dag.subdags) if part.dag_id == dag_id)
 
-    def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
+    def cleared(self, dag: Dag, run: Optional[DagRun], **which: Any) -> List[Any]:
         part, which = _among_subdags(dag, which)
         return super().cleared(part, run, **which)
 
@@ -154,7 +160,7 @@ class Airflow2(Airflow):
         conf: Optional[Dict[str, Any]],
         logical_date: datetime,
         user_name: str,
-        session: Any,
+        session: Session,
     ) -> str:
         # Airflow 2 commits the run in a transaction of its own. The session must not hold
         # SQLite's write lock meanwhile.
@@ -167,7 +173,7 @@ class Airflow2(Airflow):
         created: str = dag_run.run_id
         return created
 
-    def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
+    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> Any:
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunType
 
@@ -180,7 +186,7 @@ class Airflow2(Airflow):
             session=session,
         )
 
-    def _which_to_clear(self, run: Any, which: Dict[str, Any]) -> Dict[str, Any]:
+    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, Any]:
         which["include_subdags"] = not which.pop("exclude_subdags")
         which["include_parentdag"] = not which.pop("exclude_parentdag")
         if run is None:
@@ -199,13 +205,13 @@ class Airflow2(Airflow):
 
         return dict(get_airflow_health())
 
-    def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
+    def rendered_fields(self, key: Mapping[str, Any], session: Session) -> Any:
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from sqlalchemy import select
 
         return session.scalar(select(RenderedTaskInstanceFields.rendered_fields).filter_by(**key))
 
-    def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
         return older_runs.finish_run(dag, run, state, session)
 
     def team_column(self, model: Any) -> Any:
@@ -219,7 +225,7 @@ class Airflow2(Airflow):
     def keep_team(self, row: Any, old: Any) -> None:
         """There are no teams."""
 
-    def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
+    def next_runs(self, dag: Any, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
         interval = dag.get_next_data_interval(dag_model)
         return older_runs.next_runs(dag, interval, dag_model.next_dagrun_create_after, count)
 
@@ -227,7 +233,7 @@ class Airflow2(Airflow):
 class Airflow28(Airflow2):
     """Airflow 2.8."""
 
-    def details_of(self, dag_model: Any) -> Dict[str, Any]:
+    def details_of(self, dag_model: DagModel) -> Dict[str, Any]:
         # All of it exists since 2.9.
         return {
             "dag_display_name": dag_model.dag_id,
@@ -237,7 +243,7 @@ class Airflow28(Airflow2):
         }
 
     def set_task_state(
-        self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **relatives: bool
+        self, dag: Dag, run: DagRun, task_id: str, state: str, map_index: int, session: Session, **relatives: bool
     ) -> List[Any]:
         if state != "skipped":
             return super().set_task_state(dag, run, task_id, state, map_index, session, **relatives)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from native_api.adapters.compat.interface.backfills import BackfillRecord
 from native_api.errors import Invalid
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: The event of these rows.
 EVENT = "native_api_backfill"
@@ -23,7 +26,7 @@ def prefix(backfill_id: int) -> str:
     return f"native_api_backfill__{backfill_id}__"
 
 
-def listed(session: Any, dag_id: Optional[str]) -> List[Tuple[int, str]]:
+def listed(session: Session, dag_id: Optional[str]) -> List[Tuple[int, str]]:
     """Return the ids of the backfills, each with the id of its DAG."""
     from airflow.models.log import Log
     from sqlalchemy import select
@@ -31,14 +34,14 @@ def listed(session: Any, dag_id: Optional[str]) -> List[Tuple[int, str]]:
     return [(row.id, row.dag_id) for row in session.execute(select(Log.id, Log.dag_id).where(*_are_backfills(dag_id)))]
 
 
-def by_id(session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+def by_id(session: Session, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
     """Return the backfills of these ids, the oldest first."""
     from airflow.models.log import Log
 
     return _find(session, Log.id.in_(backfill_ids), *_are_backfills(None))
 
 
-def unfinished(session: Any, dag_id: Optional[str]) -> List[BackfillRecord]:
+def unfinished(session: Session, dag_id: Optional[str]) -> List[BackfillRecord]:
     """Return the backfills that are not over, the oldest first."""
     from airflow.models.log import Log
 
@@ -52,7 +55,7 @@ def _are_backfills(dag_id: Optional[str]) -> List[Any]:
     return [Log.event == EVENT] + ([] if dag_id is None else [Log.dag_id == dag_id])
 
 
-def _find(session: Any, *conditions: Any) -> List[BackfillRecord]:
+def _find(session: Session, *conditions: Any) -> List[BackfillRecord]:
     from airflow.models.log import Log
     from sqlalchemy import select
 
@@ -61,7 +64,7 @@ def _find(session: Any, *conditions: Any) -> List[BackfillRecord]:
     return [record_of(row, owners) for row in rows]
 
 
-def _owners(session: Any, rows: Sequence[Any]) -> Dict[Tuple[str, str], int]:
+def _owners(session: Session, rows: Sequence[Any]) -> Dict[Tuple[str, str], int]:
     """Return the last backfill that names a run, by DAG and run, of those that are younger than the first of these."""
     from airflow.models.log import Log
     from sqlalchemy import select

@@ -5,12 +5,19 @@ from __future__ import annotations
 import copy
 import json
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from native_api.adapters.compat.airflow2 import backfill_rows
 from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Refused
 from native_api.host import hostname
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.backfills.plan import Plan
+    from native_api.adapters.compat.objects import Dag
 
 _FLAGS = (
     "mark_success",
@@ -25,7 +32,7 @@ _FLAGS = (
 class Backfills2(Backfills):
     """Airflow 2."""
 
-    def warnings_about(self, plan: Any) -> List[str]:
+    def warnings_about(self, plan: Plan) -> List[str]:
         if plan.mark_success:
             return []
         warnings = self._warnings_about_past(plan)
@@ -35,7 +42,7 @@ class Backfills2(Backfills):
             )
         return warnings + self._warnings_about_runs_at_once(plan)
 
-    def missing_for_past(self, plan: Any) -> Dict[str, Any]:
+    def missing_for_past(self, plan: Plan) -> Dict[str, Any]:
         # With catchup a task waits for the previous run that is not manual, otherwise for the previous run.
         if plan.depends_on_past() is None or plan.mark_success or plan.local:
             return {}
@@ -45,7 +52,7 @@ class Backfills2(Backfills):
 
     _adapted = "a job on the web server's host runs the backfill (local), so that its runs wait for one another."
 
-    def _warnings_about_runs_at_once(self, plan: Any) -> List[str]:
+    def _warnings_about_runs_at_once(self, plan: Plan) -> List[str]:
         wanted, most = plan.max_active_runs, self.at_once(plan)
         if wanted is not None and wanted < most:
             raise ArgumentNotSupported(
@@ -56,10 +63,10 @@ class Backfills2(Backfills):
             return [f"No more than {most} runs run at once, the DAG's own max_active_runs."]
         return []
 
-    def at_once(self, plan: Any) -> int:
+    def at_once(self, plan: Plan) -> int:
         return int(plan.dag.max_active_runs)
 
-    def is_detached(self, plan: Any) -> bool:
+    def is_detached(self, plan: Plan) -> bool:
         return bool(plan.local) and not plan.mark_success
 
     def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
@@ -80,13 +87,13 @@ class Backfills2(Backfills):
 
     # Existing backfills
 
-    def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
+    def listed(self, session: Session, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
         return backfill_rows.listed(session, dag_id)
 
-    def by_id(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+    def by_id(self, session: Session, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
         return backfill_rows.by_id(session, backfill_ids)
 
-    def unfinished(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
+    def unfinished(self, session: Session, dag_id: Optional[str] = None) -> List[BackfillRecord]:
         return backfill_rows.unfinished(session, dag_id)
 
     def runs_of(self, backfill: BackfillRecord) -> Any:
@@ -101,13 +108,13 @@ class Backfills2(Backfills):
         made = DagRun.run_id.startswith(backfill_rows.prefix(backfill.backfill_id), autoescape=True)
         return and_(of_dag, or_(made, named), DagRun.run_id.not_in(backfill.given_up))
 
-    def ending(self, session: Any, backfill: BackfillRecord) -> Optional[str]:
+    def ending(self, session: Session, backfill: BackfillRecord) -> Optional[str]:
         return backfill.ended
 
-    def taken_over(self, session: Any, backfill: BackfillRecord) -> int:
+    def taken_over(self, session: Session, backfill: BackfillRecord) -> int:
         return backfill.taken_over
 
-    def has_live_job(self, session: Any, backfill: BackfillRecord) -> bool:
+    def has_live_job(self, session: Session, backfill: BackfillRecord) -> bool:
         from airflow.jobs.job import Job
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
@@ -122,7 +129,7 @@ class Backfills2(Backfills):
 
     # Changes
 
-    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
+    def create(self, session: Session, plan: Plan, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
         from airflow.models.log import Log
 
         record = {
@@ -148,7 +155,7 @@ class Backfills2(Backfills):
             self._add_runs(session, plan, row.id)
         return backfill_rows.record_of(row, {})
 
-    def _run_ids(self, plan: Any, job_id: Optional[str]) -> List[str]:
+    def _run_ids(self, plan: Plan, job_id: Optional[str]) -> List[str]:
         """Return the ids of the backfill's runs that do not bear its own id: those that exist, and those of a job."""
         from airflow.utils.types import DagRunType
 
@@ -163,7 +170,7 @@ class Backfills2(Backfills):
                 ids.append(plan.dag.timetable.generate_run_id(run_type=kind, logical_date=date, data_interval=interval))
         return ids
 
-    def _add_runs(self, session: Any, plan: Any, backfill_id: int) -> None:
+    def _add_runs(self, session: Session, plan: Plan, backfill_id: int) -> None:
         import pendulum
         from airflow.models.serialized_dag import SerializedDagModel
 
@@ -180,7 +187,7 @@ class Backfills2(Backfills):
             run.last_scheduling_decision = now + timedelta(microseconds=place)
         session.flush()
 
-    def _new_run(self, session: Any, plan: Any, info: Any, backfill_id: int, dag_hash: Any) -> Any:
+    def _new_run(self, session: Session, plan: Plan, info: Any, backfill_id: int, dag_hash: Any) -> Any:
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunType
 
@@ -201,7 +208,7 @@ class Backfills2(Backfills):
             session=session,
         )
 
-    def _old_run(self, session: Any, plan: Any, run: Any) -> Any:
+    def _old_run(self, session: Session, plan: Plan, run: DagRun) -> Any:
         from airflow.utils.types import DagRunType
 
         self._clear(session, plan.dag, run)
@@ -211,7 +218,7 @@ class Backfills2(Backfills):
             run.conf = plan.conf
         return run
 
-    def _clear(self, session: Any, dag: Any, run: Any) -> None:
+    def _clear(self, session: Session, dag: Dag, run: DagRun) -> None:
         from airflow.utils.state import DagRunState
 
         dag.clear(
@@ -225,7 +232,7 @@ class Backfills2(Backfills):
 
     # Local backfills
 
-    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
+    def take_over(self, session: Session, dag: Dag, run_ids: List[str]) -> Dict[datetime, Any]:
         from airflow.models.dagrun import DagRun
         from airflow.utils.types import DagRunType
         from sqlalchemy import select
@@ -252,17 +259,17 @@ class Backfills2(Backfills):
             return unfinished
         return None
 
-    def cancel(self, session: Any, backfill: BackfillRecord) -> None:
+    def cancel(self, session: Session, backfill: BackfillRecord) -> None:
         # The job continues until its tasks have ended.
         backfill_rows.record_end(session, backfill.backfill_id, "cancelled", is_over=not backfill.local)
 
-    def end(self, session: Any, backfill_id: int, state: str) -> None:
+    def end(self, session: Session, backfill_id: int, state: str) -> None:
         backfill_rows.record_end(session, backfill_id, state, is_over=True)
 
-    def fail_without_runs(self, session: Any, backfill_id: int) -> None:
+    def fail_without_runs(self, session: Session, backfill_id: int) -> None:
         backfill_rows.record_end(session, backfill_id, "failed", is_over=True, run_ids=[])
 
-    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, Any]]) -> None:
         # failures.py translates the error.
         params = copy.deepcopy(dag.params)
         params.update(conf or {})

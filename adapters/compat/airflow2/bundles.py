@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Type
 
 from native_api.adapters.compat.interface.bundles import Bundle, Bundles, has_files
 from native_api.errors import Invalid
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
 
 
 class Bundles2(Bundles):
@@ -34,16 +37,16 @@ class Bundles2(Bundles):
     def require_local(self, bundle: Bundle) -> None:
         """Everything is a local folder here."""
 
-    def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
+    def place_of(self, dag_model: DagModel) -> Tuple[Optional[str], str]:
         return None, self.file_of(dag_model)
 
     def is_shared(self, dag_model: Any) -> bool:
         return has_files(self.bundle().path)
 
-    def _place(self, dag_model: Any) -> Tuple[Any, ...]:
+    def _place(self, dag_model: Type[DagModel]) -> Tuple[Any, ...]:
         return dag_model.dag_id, dag_model.fileloc
 
-    def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
+    def _in_bundle(self, bundle: Bundle, dag_model: Type[DagModel]) -> Any:
         from sqlalchemy import and_, not_, true
 
         dags_folder, *examples = self.bundles()
@@ -53,5 +56,5 @@ class Bundles2(Bundles):
         return and_(true(), *(not_(_lies_in(other, dag_model)) for other in examples))
 
 
-def _lies_in(bundle: Bundle, dag_model: Any) -> Any:
+def _lies_in(bundle: Bundle, dag_model: Type[DagModel]) -> Any:
     return dag_model.fileloc.startswith(f"{bundle.path}{os.sep}", autoescape=True)

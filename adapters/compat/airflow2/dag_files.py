@@ -6,18 +6,22 @@ import hashlib
 import os
 from datetime import datetime, timezone
 from importlib import import_module
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.compat.airflow2.bundles import Bundles2
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.bundles import Bundle
 from native_api.adapters.compat.interface.dag_files import DagFiles, Loaded
 
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
+    from sqlalchemy.orm import Session
+
 
 class DagFiles2(Bundles2, DagFiles):
     """Airflow 2.10 and 2.11."""
 
-    def in_file(self, path: str, dag_model: Any, bundle: Optional[Bundle] = None) -> Any:
+    def in_file(self, path: str, dag_model: Type[DagModel], bundle: Optional[Bundle] = None) -> Any:
         return super().in_file(path, dag_model)
 
     def files(self, folder: str) -> List[str]:
@@ -49,7 +53,7 @@ class DagFiles2(Bundles2, DagFiles):
     def error_name(self, path: str, bundle: Bundle) -> str:
         return path
 
-    def write(self, loaded: Loaded, session: Any) -> None:
+    def write(self, loaded: Loaded, session: Session) -> None:
         from airflow.models.dagbag import DagBag
         from airflow.models.serialized_dag import SerializedDagModel
 
@@ -65,7 +69,7 @@ class DagFiles2(Bundles2, DagFiles):
         self.forget_errors(loaded.path, loaded.bundle, session)
         self._write_errors(loaded, session)
 
-    def _write_errors(self, loaded: Loaded, session: Any) -> None:
+    def _write_errors(self, loaded: Loaded, session: Session) -> None:
         # On Airflow 2 the DAG processor writes the table.
         from airflow.models.dag import DagModel
         from airflow.utils import timezone  # type: ignore[attr-defined]
@@ -90,7 +94,7 @@ class DagFiles2(Bundles2, DagFiles):
         in_file = session.execute(codes.where(DagModel.dag_id.in_(dag_ids)))
         return dict(map(tuple, session.execute(forms))), {dag_id: code_hash(code) for dag_id, code in in_file}
 
-    def recorded_code(self, dag_ids: Any, session: Any) -> List[Tuple[Any, ...]]:
+    def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[Any, ...]]:
         from airflow.models.dag import DagModel
         from airflow.models.dagcode import DagCode as Code
         from sqlalchemy import select
@@ -99,7 +103,7 @@ class DagFiles2(Bundles2, DagFiles):
         codes = select(*columns).join(Code, Code.fileloc == DagModel.fileloc).where(DagModel.dag_id.in_(dag_ids))
         return [tuple(row) for row in session.execute(codes)]
 
-    def deactivate(self, dag_ids: Any, session: Any) -> None:
+    def deactivate(self, dag_ids: Any, session: Session) -> None:
         from airflow.models.serialized_dag import SerializedDagModel
 
         super().deactivate(dag_ids, session)
@@ -109,7 +113,7 @@ class DagFiles2(Bundles2, DagFiles):
     def _gone(self) -> Dict[str, Any]:
         return {"is_active": False}
 
-    def forget_errors(self, path: str, bundle: Bundle, session: Any) -> None:
+    def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:
         from sqlalchemy import delete, or_
 
         row = airflow().import_error_model()
@@ -140,7 +144,7 @@ def code_hash(source: str) -> str:
     return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
 
 
-def _forget_other_code(dags: Mapping[str, Any], path: str, session: Any) -> None:
+def _forget_other_code(dags: Mapping[str, Any], path: str, session: Session) -> None:
     """
     Delete the stored code of a file that differs from the file and has a later time.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, Iterator, Mapping
 
 from native_api.adapters.compat.interface.logs import Logs, Part
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
 
 #: The variables of the template of a log file's name that need no task.
 _WITHOUT_TASK = {"ti", "ts", "try_number"}
@@ -27,7 +31,7 @@ class Logs2(Logs):
         self._bind_task(instance, session)
         return super().read(instance, try_number, metadata, session, end_only=end_only)
 
-    def _bind_task(self, instance: Any, session: Any) -> None:
+    def _bind_task(self, instance: TaskInstance, session: Session) -> None:
         """Give the instance its task where the template of the file's name needs it; a DAG takes time to load."""
         from airflow.models.serialized_dag import SerializedDagModel
         from jinja2 import Environment, meta
@@ -59,7 +63,7 @@ class Logs2(Logs):
 class Logs29(Logs2):
     """Airflow 2.7 to 2.9, which keep no earlier tries and count a try when it begins, not when it is scheduled."""
 
-    def latest_try(self, instance: Any, column: int) -> int:
+    def latest_try(self, instance: TaskInstance, column: int) -> int:
         from airflow.utils.state import TaskInstanceState as States
 
         # A deferred or rescheduled task has decremented it, and increments it again when it resumes.
@@ -72,7 +76,7 @@ class Logs29(Logs2):
 
         return super().open_states() - {States.SCHEDULED, States.QUEUED}
 
-    def _earlier(self, instance: Any, try_number: int, session: Any) -> Any:
+    def _earlier(self, instance: TaskInstance, try_number: int, session: Session) -> Any:
         return None
 
 

@@ -12,6 +12,8 @@ from native_api.permissions import Access, Caller, Resource
 if TYPE_CHECKING:
     from flask import Request, Response
 
+    from native_api.adapters.compat.objects import User as AirflowUser
+
 
 SIGN_IN = "No credentials were sent: the ways to send them are those of [api] auth_backends."
 
@@ -112,10 +114,10 @@ class Rights2(Rights):
             return self.may(user, Access(Resource.DAG, "GET" if access.method == "GET" else "PUT"), None)
         return super().may(user, access, identifier)
 
-    def dag_ids_among(self, user: Any, access: Access, dag_ids: Set[str]) -> Set[str]:
+    def dag_ids_among(self, user: AirflowUser, access: Access, dag_ids: Set[str]) -> Set[str]:
         return {dag_id for dag_id in dag_ids if self.may(user, access, dag_id)}
 
-    def may_new(self, user: Any, access: Access, bundle: Optional[str]) -> bool:
+    def may_new(self, user: AirflowUser, access: Access, bundle: Optional[str]) -> bool:
         return self.may(user, access, NO_DAG)
 
     def dag_ids(self, user: Any) -> Optional[Set[str]]:
@@ -132,7 +134,7 @@ class Rights2(Rights):
             return "anonymous"
         return str(getattr(user, "username", None) or user.get_name())
 
-    def id_of(self, user: Any) -> Any:
+    def id_of(self, user: AirflowUser) -> Any:
         return None if _is_nobody(user) else getattr(user, "id", None)
 
     # Airflow
@@ -193,7 +195,7 @@ class Rights27(Rights2):
             return None
         return set(self._security_manager().get_readable_dag_ids(user))
 
-    def _has_access_to_dag(self, user: Any, action: str, dag_id: Optional[str]) -> bool:
+    def _has_access_to_dag(self, user: AirflowUser, action: str, dag_id: Optional[str]) -> bool:
         manager = self._security_manager()
         if manager.has_access(action, "DAGs", user):
             return True
@@ -226,7 +228,7 @@ def _forget_login() -> None:
     current_app.login_manager._update_request_context_with_user()  # type: ignore[attr-defined]
 
 
-def _is_nobody(user: Any) -> bool:
+def _is_nobody(user: AirflowUser) -> bool:
     return user is None or bool(getattr(user, "is_anonymous", False))
 
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from native_api.adapters.compat.interface.running import MARK, Running, ignored, instance_of, session
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 #: Executors that run tasks on their own host, for which a process of this API can stand in.
 LOCAL = ("SequentialExecutor", "LocalExecutor", "DebugExecutor")
@@ -18,7 +24,7 @@ class Running2(Running):
     # 3.0 removed it.
     has_command = True
 
-    def way(self, instance: Any) -> str:
+    def way(self, instance: TaskInstance) -> str:
         from airflow.configuration import conf
 
         # Since 2.10 there can be several executors, with aliases, and a task can select one.
@@ -26,7 +32,7 @@ class Running2(Running):
         name = getattr(instance, "executor", None) or configured[0].strip()
         return "sandbox" if name.rpartition(":")[2].rpartition(".")[2] in LOCAL else "executor"
 
-    def run(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
+    def run(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
         from airflow.jobs.job import Job, run_job
 
         # Otherwise downstream tasks would be scheduled when the task ends.
@@ -47,14 +53,14 @@ class Running2(Running):
     def _runner(self) -> Any:
         return import_module("airflow.jobs.local_task_job_runner").LocalTaskJobRunner
 
-    def _instance(self, key: Mapping[str, Any], dag: Any, pool: Optional[str]) -> Any:
+    def _instance(self, key: Mapping[str, Any], dag: Dag, pool: Optional[str]) -> Any:
         with session() as opened:
             instance = instance_of(opened, key)
             opened.expunge_all()
         instance.refresh_from_task(dag.get_task(key["task_id"]), pool_override=pool)
         return instance
 
-    def send(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
+    def send(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
         from airflow.executors.executor_loader import ExecutorLoader
 
         with session() as opened:
@@ -74,13 +80,13 @@ class Running2(Running):
                 # A worker that has started the task has set its own id.
                 sent.external_executor_id = None
 
-    def _cleared(self, instance: Any, session: Any) -> Any:
+    def _cleared(self, instance: TaskInstance, session: Session) -> Any:
         from airflow.models.taskinstance import clear_task_instances
 
         clear_task_instances([instance], session, dag_run_state=False)
         return instance
 
-    def _count_try(self, instance: Any, only_one_try: bool) -> None:
+    def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None:
         if only_one_try:
             instance.max_tries = instance.try_number
         instance.try_number += 1
@@ -89,11 +95,11 @@ class Running2(Running):
 class Running29(Running2):
     """Airflow 2.9."""
 
-    def tries(self, instance: Any) -> int:
+    def tries(self, instance: TaskInstance) -> int:
         # Up to 2.9 the attribute is a property with the number of the next try; the column has that of the latest.
         return int(instance._try_number)
 
-    def _count_try(self, instance: Any, only_one_try: bool) -> None:
+    def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None:
         # Up to 2.9 a try is counted when it starts; until then try_number is that of the next one.
         if only_one_try:
             instance.max_tries = instance._try_number
@@ -124,7 +130,7 @@ def _scheduler(opened: Any) -> Optional[int]:
     return found
 
 
-def _set_queued_by(instance: Any, job_id: int) -> None:
+def _set_queued_by(instance: TaskInstance, job_id: int) -> None:
     names = ("dag_id", "run_id", "task_id", "map_index")
     with session() as opened:
         instance_of(opened, {name: getattr(instance, name) for name in names}).queued_by_job_id = job_id

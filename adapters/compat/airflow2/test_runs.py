@@ -7,10 +7,16 @@ import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.test_runs import Instance, Outcome, TestRuns
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Task
 
 #: The year of temporary runs, the last that MySQL supports: no real run has such a date, or a later one.
 _YEAR = datetime(2037, 1, 1, tzinfo=timezone.utc)
@@ -35,7 +41,7 @@ class TestRuns2(TestRuns):
 
     has_dry_run = True
 
-    def _is_mapped(self, task: Any) -> bool:
+    def _is_mapped(self, task: Task) -> bool:
         from airflow.models.mappedoperator import MappedOperator  # type: ignore[import-not-found]
 
         return isinstance(task, MappedOperator)
@@ -70,7 +76,7 @@ class TestRuns2(TestRuns):
                 session.expunge_all()
                 session.rollback()
 
-    def run(self, task: Any, instance: Instance, temporary_run_id: str) -> Outcome:
+    def run(self, task: Task, instance: Instance, temporary_run_id: str) -> Outcome:
         with airflow().session() as session:
             facts = _facts(task, instance, session)
             _make_run(task, instance, {**facts, "run_id": temporary_run_id}, session)
@@ -81,7 +87,7 @@ class TestRuns2(TestRuns):
         finally:
             self.delete_leftovers(instance.dag_id, temporary_run_id)
 
-    def _to_its_end(self, task: Any, instance: Instance, run_id: str) -> Outcome:
+    def _to_its_end(self, task: Task, instance: Instance, run_id: str) -> Outcome:
         while True:
             ti = _the_instance(task, instance, run_id)
             with Caught() as end:
@@ -93,10 +99,10 @@ class TestRuns2(TestRuns):
             if ended is not None:
                 return Outcome(ended, _returned(ti))
 
-    def _run_once(self, ti: Any) -> None:
+    def _run_once(self, ti: TaskInstance) -> None:
         ti.run(ignore_all_deps=True, ignore_ti_state=True, test_mode=True, raise_on_defer=True)
 
-    def _resume(self, ti: Any, deferral: Any) -> Optional[str]:
+    def _resume(self, ti: TaskInstance, deferral: Any) -> Optional[str]:
         """Wait for the trigger of a deferral, and prepare the task to resume, or return the state that it ends in."""
         from airflow.models.taskinstance import TaskInstance
 
@@ -134,16 +140,16 @@ class TestRuns2(TestRuns):
 class TestRuns28(TestRuns2):
     """Airflow 2.7 and 2.8."""
 
-    def _run_once(self, ti: Any) -> None:
+    def _run_once(self, ti: TaskInstance) -> None:
         # raise_on_defer exists since 2.9; before, the deferral is written to the database, where a triggerer takes it.
-        def raised(defer: BaseException, session: Any) -> None:
+        def raised(defer: BaseException, session: Session) -> None:
             raise defer
 
         ti._defer_task = raised
         ti.run(ignore_all_deps=True, ignore_ti_state=True, test_mode=True)
 
 
-def _facts(task: Any, instance: Instance, session: Any) -> Dict[str, Any]:
+def _facts(task: Task, instance: Instance, session: Session) -> Dict[str, Any]:
     """Return the columns of the instance's run, or of the one that there would be."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.types import DagRunType
@@ -168,7 +174,7 @@ def _facts(task: Any, instance: Instance, session: Any) -> Dict[str, Any]:
     }
 
 
-def _make_run(task: Any, instance: Instance, facts: Dict[str, Any], session: Any) -> None:
+def _make_run(task: Task, instance: Instance, facts: Dict[str, Any], session: Session) -> None:
     """Add the temporary run, with the one task instance and the XComs of the real run."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.state import DagRunState
@@ -188,14 +194,14 @@ def _make_run(task: Any, instance: Instance, facts: Dict[str, Any], session: Any
         _copy_xcoms(instance, dag_run, list(task.dag.task_dict), session)
 
 
-def _add_instance(task: Any, run_id: str, map_index: int, session: Any) -> None:
+def _add_instance(task: Any, run_id: str, map_index: int, session: Session) -> None:
     from airflow.models.taskinstance import TaskInstance
 
     session.add(TaskInstance(task, run_id=run_id, map_index=map_index))  # type: ignore[call-arg]
     session.flush()
 
 
-def _pushing(instance: Instance, session: Any) -> Set[Tuple[str, int]]:
+def _pushing(instance: Instance, session: Session) -> Set[Tuple[str, int]]:
     """Return the task instances of the real run that have XComs."""
     from airflow.models.xcom import BaseXCom
     from sqlalchemy import select
@@ -246,7 +252,7 @@ def _showing(run_id: str, shown: Dict[str, Any]) -> Iterator[None]:
         event.remove(DagRun, "refresh", show)
 
 
-def _the_instance(task: Any, instance: Instance, run_id: str) -> Any:
+def _the_instance(task: Task, instance: Instance, run_id: str) -> Any:
     """Return the task instance of the temporary run, ready to run."""
     from airflow.models.taskinstance import TaskInstance
 
@@ -271,7 +277,7 @@ def _failure(error: Optional[BaseException]) -> Optional[BaseException]:
     return None if isinstance(error, SystemExit) and error.code in (0, None) else error
 
 
-def _state(ti: Any, error: Optional[BaseException]) -> str:
+def _state(ti: TaskInstance, error: Optional[BaseException]) -> str:
     if error is not None:
         return "success" if _failure(error) is None else "failed"
     word = str(getattr(ti.state, "value", ti.state))
@@ -279,7 +285,7 @@ def _state(ti: Any, error: Optional[BaseException]) -> str:
     return "up_for_reschedule" if word in ("running", "None") else word
 
 
-def _returned(ti: Any) -> Any:
+def _returned(ti: TaskInstance) -> Any:
     from airflow.models.xcom import XCom
 
     with airflow().session() as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Type
 
 from native_api.adapters.compat import older_runs
 from native_api.adapters.compat.installed import text_of
@@ -11,6 +11,12 @@ from native_api.errors import Refused
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 
 class Airflow3(Airflow):
@@ -56,13 +62,13 @@ class Airflow3(Airflow):
 
     # DAGs
 
-    def is_active(self, dag_model: Any) -> Any:
+    def is_active(self, dag_model: Type[DagModel]) -> Any:
         return dag_model.is_stale.is_(False)
 
-    def file_facts(self, dag_model: Any) -> Dict[str, Any]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, Any]:
         return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": dag_model.bundle_name}
 
-    def details_of(self, dag_model: Any) -> Dict[str, Any]:
+    def details_of(self, dag_model: DagModel) -> Dict[str, Any]:
         return {
             "dag_display_name": dag_model.dag_display_name,
             "bundle_version": dag_model.bundle_version,
@@ -70,7 +76,7 @@ class Airflow3(Airflow):
             "asset_expression": dag_model.asset_expression,
         }
 
-    def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
+    def with_its_parts(self, dag_model: Type[DagModel], dag_id: str) -> Any:
         return dag_model.dag_id == dag_id
 
     def folders(self) -> List[str]:
@@ -78,7 +84,7 @@ class Airflow3(Airflow):
 
         return [str(bundle.path) for bundle in DagBundlesManager().get_all_dag_bundles()]
 
-    def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
+    def stored_code(self, dag_model: DagModel, version_number: Optional[int], session: Session) -> Any:
         from airflow.models.dag_version import DagVersion
         from airflow.models.dagcode import DagCode
         from sqlalchemy import select
@@ -89,7 +95,7 @@ class Airflow3(Airflow):
             statement = statement.where(DagVersion.version_number == version_number)
         return session.execute(statement.order_by(DagVersion.version_number.desc()).limit(1)).first()
 
-    def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
+    def next_runs(self, dag: Dag, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
         runs: List[Dict[str, Any]] = []
         info = dag.timetable.next_run_info_from_dag_model(dag_model=dag_model)
         while info is not None and len(runs) < count:
@@ -105,7 +111,7 @@ class Airflow3(Airflow):
     def bundle_of_errors(self, import_errors: Any, wanted: Optional[str]) -> Any:
         return import_errors.bundle_name
 
-    def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
+    def of_the_file(self, dag_model: Type[DagModel], import_error: Any) -> Any:
         same_path = dag_model.relative_fileloc == import_error.filename
         return same_path & (dag_model.bundle_name == import_error.bundle_name)
 
@@ -123,7 +129,7 @@ class Airflow3(Airflow):
 
         return XComModel.__table__
 
-    def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
+    def rendered_fields(self, key: Mapping[str, Any], session: Session) -> Any:
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import select
@@ -140,7 +146,7 @@ class Airflow3(Airflow):
     def xcom_value(self, stored: Any) -> Any:
         return stored
 
-    def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
+    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> Any:
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
@@ -155,7 +161,7 @@ class Airflow3(Airflow):
             session=session,
         )
 
-    def _which_to_clear(self, run: Any, which: Dict[str, Any]) -> Dict[str, Any]:
+    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, Any]:
         which.pop("exclude_subdags")
         which.pop("exclude_parentdag")
         if run is None:
@@ -166,7 +172,7 @@ class Airflow3(Airflow):
     def without_subdags(self) -> List[str]:
         return ["exclude_subdags", "exclude_parentdag"]
 
-    def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
         from airflow.api.common import mark_tasks
 
         finish = getattr(mark_tasks, f"set_dag_run_state_to_{state}")
@@ -181,7 +187,7 @@ class Airflow3(Airflow):
         conf: Optional[Dict[str, Any]],
         logical_date: datetime,
         user_name: str,
-        session: Any,
+        session: Session,
     ) -> str:
         from airflow.api.common.trigger_dag import trigger_dag
         from airflow.utils.types import DagRunTriggeredByType
@@ -218,7 +224,7 @@ class Airflow33(Airflow3):
 
         return dict(get_airflow_health())
 
-    def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
+    def rendered_fields(self, key: Mapping[str, Any], session: Session) -> Any:
         # They are stored for each try since 3.4.
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from sqlalchemy import select
@@ -229,7 +235,7 @@ class Airflow33(Airflow3):
 class Airflow32(Airflow33):
     """Airflow 3.2."""
 
-    def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
         return older_runs.finish_run(dag, run, state, session)
 
 
@@ -249,11 +255,11 @@ class Airflow31(Airflow32):
     def keep_team(self, row: Any, old: Any) -> None:
         """There are no teams."""
 
-    def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
+    def next_runs(self, dag: Dag, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
         interval, run_after = self._next_interval(dag, dag_model), dag_model.next_dagrun_create_after
         return older_runs.next_runs(dag, interval, run_after, count)
 
-    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
+    def _next_interval(self, dag: Any, dag_model: DagModel) -> Any:
         from airflow.models.dag import get_next_data_interval
 
         return get_next_data_interval(dag.timetable, dag_model)
@@ -265,14 +271,14 @@ class Airflow30(Airflow31):
     # The masker moved to the shared library in 3.1.
     secrets_masker = "airflow.sdk.execution_time.secrets_masker"
 
-    def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
+    def cleared(self, dag: Dag, run: Optional[DagRun], **which: Any) -> List[Any]:
         # Up to 3.0 clearing follows ExternalTaskMarkers, and 3.0 fails on one in a run that has not started.
         try:
             return super().cleared(dag, run, **which)
         except ValueError as exc:
             raise Refused("Airflow 3.0 cannot follow a marker to another DAG in a run that has not started.") from exc
 
-    def _next_interval(self, dag: Any, dag_model: Any) -> Any:
+    def _next_interval(self, dag: Any, dag_model: DagModel) -> Any:
         # It was a method of the DAG before 3.1.
         return dag.get_next_data_interval(dag_model)
 

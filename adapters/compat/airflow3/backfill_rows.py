@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: The events in the table ``log`` of a cancelled backfill: of Airflow's REST API, and of this one.
 _CANCELS = ("cancel_backfill", "native_api.cancel_backfill")
@@ -37,7 +40,7 @@ def taken_over(session: Any, backfill_id: int) -> int:
     return count
 
 
-def failures_were_taken_over(session: Any, backfill_id: int) -> bool:
+def failures_were_taken_over(session: Session, backfill_id: int) -> bool:
     """Return whether a later backfill took a run over that had failed in this one, and is not its run any more."""
     from airflow.models.backfill import Backfill, BackfillDagRun
     from sqlalchemy import exists, select

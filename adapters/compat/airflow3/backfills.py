@@ -5,11 +5,17 @@ from __future__ import annotations
 import copy
 import json
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from native_api.adapters.compat.airflow3 import backfill_rows
 from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Invalid, NotSupported, Refused
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.backfills.plan import Plan
+    from native_api.adapters.compat.objects import Dag
 
 #: The default maximum of active runs of a backfill.
 _AT_ONCE = 10
@@ -22,7 +28,7 @@ _MAKING = timedelta(minutes=2)
 class Backfills3(Backfills):
     """Airflow 3.2 to 3.4."""
 
-    def warnings_about(self, plan: Any) -> List[str]:
+    def warnings_about(self, plan: Plan) -> List[str]:
         self._require_allowed(plan)
         warnings = self._warnings_about_past(plan)
         if plan.pool and plan.mapped():
@@ -34,7 +40,7 @@ class Backfills3(Backfills):
             warnings.append("'local' has no effect on Airflow 3: the scheduler runs the backfill.")
         return warnings
 
-    def missing_for_past(self, plan: Any) -> Dict[str, Any]:
+    def missing_for_past(self, plan: Plan) -> Dict[str, Any]:
         if plan.depends_on_past() is None or plan.mark_success or plan.reprocess_behavior != "none":
             return {}
         return {"reprocess_behavior": "failed"}
@@ -43,21 +49,21 @@ class Backfills3(Backfills):
 
     _adapted = "reprocess_behavior is failed, so that runs which have failed run again, too."
 
-    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, Any]]) -> None:
         try:
             dag.params.deep_merge(conf or {}).validate()
         except ValueError as exc:
             raise Invalid({"conf": [str(exc)]}) from exc
 
-    def _require_allowed(self, plan: Any) -> None:
+    def _require_allowed(self, plan: Plan) -> None:
         allowed = getattr(plan.dag_model, "allowed_run_types", None)
         if allowed is not None and "backfill" not in [getattr(kind, "value", kind) for kind in allowed]:
             raise Refused(f"The DAG '{plan.dag_id}' does not allow backfills: see its allowed_run_types.")
 
-    def at_once(self, plan: Any) -> int:
+    def at_once(self, plan: Plan) -> int:
         return int(plan.max_active_runs or _AT_ONCE)
 
-    def is_detached(self, plan: Any) -> bool:
+    def is_detached(self, plan: Plan) -> bool:
         return False
 
     def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
@@ -77,7 +83,7 @@ class Backfills3(Backfills):
 
     # Existing backfills
 
-    def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
+    def listed(self, session: Session, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
@@ -86,14 +92,14 @@ class Backfills3(Backfills):
             statement = statement.where(Backfill.dag_id == dag_id)
         return [(row.id, row.dag_id) for row in session.execute(statement)]
 
-    def by_id(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+    def by_id(self, session: Session, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
         statement = select(Backfill).where(Backfill.id.in_(backfill_ids)).order_by(Backfill.id)
         return [self._find(row) for row in session.scalars(statement)]
 
-    def unfinished(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
+    def unfinished(self, session: Session, dag_id: Optional[str] = None) -> List[BackfillRecord]:
         from airflow.models.backfill import Backfill
         from sqlalchemy import select
 
@@ -129,22 +135,22 @@ class Backfills3(Backfills):
         # As Airflow selects them: the table backfill_dag_run also has runs that a later backfill has taken over.
         return DagRun.backfill_id == backfill.backfill_id
 
-    def ending(self, session: Any, backfill: BackfillRecord) -> Optional[str]:
+    def ending(self, session: Session, backfill: BackfillRecord) -> Optional[str]:
         if backfill.is_over and backfill.is_paused and backfill_rows.was_cancelled(session, backfill.backfill_id):
             return "cancelled"
         if backfill.is_over and backfill_rows.failures_were_taken_over(session, backfill.backfill_id):
             return "failed"
         return None
 
-    def taken_over(self, session: Any, backfill: BackfillRecord) -> int:
+    def taken_over(self, session: Session, backfill: BackfillRecord) -> int:
         return backfill_rows.taken_over(session, backfill.backfill_id)
 
-    def has_live_job(self, session: Any, backfill: BackfillRecord) -> bool:
+    def has_live_job(self, session: Session, backfill: BackfillRecord) -> bool:
         return False
 
     # Changes
 
-    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
+    def create(self, session: Session, plan: Plan, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
         from airflow.models.backfill import Backfill
 
         row = Backfill(
@@ -166,7 +172,7 @@ class Backfills3(Backfills):
     def _by(self, name: str) -> Dict[str, Any]:
         return {"triggering_user_name": name}
 
-    def _add_run(self, session: Any, plan: Any, row: Any, info: Any, place: int, created_by: str) -> None:
+    def _add_run(self, session: Session, plan: Plan, row: Any, info: Any, place: int, created_by: str) -> None:
         from airflow.models import backfill
 
         self._maker(backfill)(
@@ -186,22 +192,22 @@ class Backfills3(Backfills):
     def _on_newest(self, created_by: str) -> Dict[str, Any]:
         return {"triggering_user_name": created_by, "run_on_latest_version": True}
 
-    def end(self, session: Any, backfill_id: int, state: str) -> None:
+    def end(self, session: Session, backfill_id: int, state: str) -> None:
         self._end(session, backfill_id)
 
-    def fail_without_runs(self, session: Any, backfill_id: int) -> None:
+    def fail_without_runs(self, session: Session, backfill_id: int) -> None:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
-    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
+    def take_over(self, session: Session, dag: Dag, run_ids: List[str]) -> Dict[datetime, Any]:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
-    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
+    def run(self, dag: Dag, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
-    def cancel(self, session: Any, backfill: BackfillRecord) -> None:
+    def cancel(self, session: Session, backfill: BackfillRecord) -> None:
         self._end(session, backfill.backfill_id, is_paused=True)
 
-    def _end(self, session: Any, backfill_id: int, **values: Any) -> None:
+    def _end(self, session: Session, backfill_id: int, **values: Any) -> None:
         import pendulum
         from airflow.models.backfill import Backfill
         from sqlalchemy import update
@@ -214,13 +220,13 @@ class Backfills3(Backfills):
 class Backfills31(Backfills3):
     """Airflow 3.1."""
 
-    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, Any]]) -> None:
         # Serialized params have a class of their own since 3.2; failures.py translates the error.
         params = copy.deepcopy(dag.params)
         params.update(conf or {})
         params.validate()
 
-    def _add_run(self, session: Any, plan: Any, row: Any, info: Any, place: int, created_by: str) -> None:
+    def _add_run(self, session: Session, plan: Plan, row: Any, info: Any, place: int, created_by: str) -> None:
         super()._add_run(session, plan, row, info, place, created_by)
         # Before 3.2 a run that runs again keeps its conf.
         planned = plan.runs[place - 1]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from typing import Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Type
 
 from native_api.adapters.compat.interface.bundles import Bundle, Bundles, has_files
 from native_api.errors import Invalid, Refused
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
 
 
 class Bundles3(Bundles):
@@ -68,10 +71,10 @@ class Bundles3(Bundles):
         name = dag_model.bundle_name
         return any(has_files(bundle.path) for bundle in self.bundles() if name in (None, bundle.name))
 
-    def _place(self, dag_model: Any) -> Tuple[Any, ...]:
+    def _place(self, dag_model: Type[DagModel]) -> Tuple[Any, ...]:
         return dag_model.dag_id, dag_model.fileloc, dag_model.relative_fileloc
 
-    def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any:
+    def _in_bundle(self, bundle: Bundle, dag_model: Type[DagModel]) -> Any:
         return dag_model.bundle_name == bundle.name
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 from native_api.adapters.compat.airflow3.bundles import Bundles3
 from native_api.adapters.compat.interface.bundles import Bundle
 from native_api.adapters.compat.interface.dag_files import DagFiles, Loaded
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 class DagFiles3(Bundles3, DagFiles):
@@ -64,14 +67,14 @@ class DagFiles3(Bundles3, DagFiles):
 
     # The database
 
-    def write(self, loaded: Loaded, session: Any) -> None:
+    def write(self, loaded: Loaded, session: Session) -> None:
         self._require_row_of_bundle(loaded.bundle, session)
         if not loaded.import_errors:
             self.forget_errors(loaded.path, loaded.bundle, session)
         self._write_past_throttle(loaded, session)
         self._write(loaded, self._errors_as_stored(loaded), session)
 
-    def _require_row_of_bundle(self, bundle: Bundle, session: Any) -> None:
+    def _require_row_of_bundle(self, bundle: Bundle, session: Session) -> None:
         from airflow.dag_processing.bundles.manager import DagBundlesManager
         from airflow.models.dagbundle import DagBundleModel
 
@@ -82,7 +85,7 @@ class DagFiles3(Bundles3, DagFiles):
     def _bundles_of_others(self) -> Mapping[str, Any]:
         return {"deactivate_missing": False}
 
-    def _write_past_throttle(self, loaded: Loaded, session: Any) -> None:
+    def _write_past_throttle(self, loaded: Loaded, session: Session) -> None:
         # First of all: if Airflow considers a serialized DAG too recent to be replaced, it would store the new code
         # with the old version.
         from airflow.models.dag import DagModel
@@ -109,7 +112,7 @@ class DagFiles3(Bundles3, DagFiles):
         named = {self.error_name(path, loaded.bundle): text for path, text in loaded.import_errors.items()}
         return {(loaded.bundle.name, name): text for name, text in named.items()}
 
-    def _write(self, loaded: Loaded, import_errors: Dict[Any, str], session: Any) -> None:
+    def _write(self, loaded: Loaded, import_errors: Dict[Any, str], session: Session) -> None:
         from airflow.dag_processing.collection import update_dag_parsing_results_in_db
 
         bundle = loaded.bundle
@@ -135,7 +138,7 @@ class DagFiles3(Bundles3, DagFiles):
         codes = select(code.dag_id, code.source_code_hash).where(code.dag_id.in_(dag_ids)).order_by(code.last_updated)
         return (dict(map(tuple, session.execute(rows))) for rows in (forms, codes))
 
-    def recorded_code(self, dag_ids: Any, session: Any) -> List[Tuple[Any, ...]]:
+    def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[Any, ...]]:
         from airflow.models.dagcode import DagCode as Code
         from sqlalchemy import select
 
@@ -146,7 +149,7 @@ class DagFiles3(Bundles3, DagFiles):
     def _gone(self) -> Dict[str, Any]:
         return {"is_stale": True}
 
-    def forget_errors(self, path: str, bundle: Bundle, session: Any) -> None:
+    def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:
         from airflow.models.errors import ParseImportError as Row
         from sqlalchemy import delete, or_
 
@@ -211,7 +214,7 @@ class DagFiles30(DagFiles32):
     def _errors_as_stored(self, loaded: Loaded) -> Dict[Any, str]:
         return dict(loaded.import_errors)
 
-    def _write(self, loaded: Loaded, import_errors: Dict[Any, str], session: Any) -> None:
+    def _write(self, loaded: Loaded, import_errors: Dict[Any, str], session: Session) -> None:
         # 3.1 added the seconds and the files that were read.
         from airflow.dag_processing.collection import update_dag_parsing_results_in_db
 

@@ -15,6 +15,8 @@ from native_api.permissions import Access, Caller, Resource
 if TYPE_CHECKING:
     from flask import Request
 
+    from native_api.adapters.compat.objects import User as AirflowUser
+
 
 SIGN_IN = "No credentials were sent: send 'Authorization: Bearer <token>'; POST /auth/token gives a token."
 
@@ -83,7 +85,7 @@ class Rights3(Rights):
     def keep_no_session(self) -> None:
         """Keep this request from leaving a session behind; Airflow 3 leaves none."""
 
-    def dag_ids_among(self, user: Any, access: Access, dag_ids: Set[str]) -> Set[str]:
+    def dag_ids_among(self, user: AirflowUser, access: Access, dag_ids: Set[str]) -> Set[str]:
         allowed: Set[str] = set()
         for team, of_team in self._by_team(dag_ids).items():
             about = {} if team is None else {"team_name": team}
@@ -95,7 +97,7 @@ class Rights3(Rights):
                 allowed |= {dag_id for dag_id in of_team if self._may_dag(user, access, dag_id, **about)}
         return allowed
 
-    def may_new(self, user: Any, access: Access, bundle: Optional[str]) -> bool:
+    def may_new(self, user: AirflowUser, access: Access, bundle: Optional[str]) -> bool:
         teams = self._teams_of_bundle(bundle)
         return all(self._may_dag(user, access, NO_DAG, **({"team_name": team} if team else {})) for team in teams)
 
@@ -141,7 +143,7 @@ class Rights3(Rights):
     def name_of(self, user: Any) -> str:
         return str(user.get_name())
 
-    def id_of(self, user: Any) -> Any:
+    def id_of(self, user: AirflowUser) -> Any:
         return user.get_id()
 
     # Airflow

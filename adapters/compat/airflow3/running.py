@@ -6,10 +6,17 @@ import os
 import signal
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from native_api.adapters.compat.interface.running import Running, instance_of, session
 from native_api.errors import NotSupported
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 #: The interval at which the supervisor of a task checks whether its process has ended, in seconds.
 LOOK_SECONDS = 1
@@ -20,10 +27,10 @@ class Running3(Running):
 
     has_command = False
 
-    def way(self, instance: Any) -> str:
+    def way(self, instance: TaskInstance) -> str:
         return "scheduler"
 
-    def _cleared(self, instance: Any, session: Any) -> Any:
+    def _cleared(self, instance: TaskInstance, session: Session) -> Any:
         taskinstance: Any = import_module("airflow.models.taskinstance")
         task, run = instance.task, instance.dag_run
         (instance,) = taskinstance.clear_task_instances([instance], session, dag_run_state=False)
@@ -32,13 +39,13 @@ class Running3(Running):
         session.expire(run, ["task_instances"])
         return instance
 
-    def _count_try(self, instance: Any, only_one_try: bool) -> None:
+    def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None:
         # Clearing or a failed try has incremented it, except for the first try.
         instance.try_number = max(1, instance.try_number)
         if only_one_try:
             instance.max_tries = instance.try_number - 1
 
-    def run(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
+    def run(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
         from airflow.executors.workloads import ExecuteTask
         from airflow.sdk.execution_time import supervisor
 
@@ -69,25 +76,25 @@ class Running3(Running):
         supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
         supervisor.ActivitySubprocess.wait = _telling_the_task(supervisor.ActivitySubprocess.wait)
 
-    def _client(self, dag: Any) -> Any:
+    def _client(self, dag: Dag) -> Any:
         from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
         return InProcessTestSupervisor._api_client()
 
-    def send(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
+    def send(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
         raise NotSupported("run_task", "In Airflow 3 the scheduler sends task instances to the executor.")
 
 
 class Running33(Running3):
     """Airflow 3.3, where a try is no row of its own."""
 
-    def _cleared(self, instance: Any, session: Any) -> Any:
+    def _cleared(self, instance: TaskInstance, session: Session) -> Any:
         from airflow.models.taskinstance import clear_task_instances
 
         clear_task_instances([instance], session, dag_run_state=False)
         return instance
 
-    def _count_try(self, instance: Any, only_one_try: bool) -> None:
+    def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None:
         if only_one_try:
             instance.max_tries = instance.try_number
         instance.try_number += 1
@@ -109,11 +116,11 @@ class Running32(Running33):
 class Running31(Running32):
     """Airflow 3.1."""
 
-    def claim(self, instance: Any, job_id: str, only_one_try: bool, session: Any) -> None:
+    def claim(self, instance: TaskInstance, job_id: str, only_one_try: bool, session: Session) -> None:
         _have_begun(instance.dag_run)
         super().claim(instance, job_id, only_one_try, session)
 
-    def fail(self, dag: Any, instance: Any, reason: str, session: Any) -> None:
+    def fail(self, dag: Dag, instance: TaskInstance, reason: str, session: Session) -> None:
         _have_begun(instance.dag_run)
         super().fail(dag, instance, reason, session)
 
@@ -121,7 +128,7 @@ class Running31(Running32):
 class Running30(Running31):
     """Airflow 3.0."""
 
-    def _client(self, dag: Any) -> Any:
+    def _client(self, dag: Dag) -> Any:
         from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
         # The in-process API of 3.0 only has the DAGs that are passed to it.
@@ -145,7 +152,7 @@ def _telling_the_task(wait: Callable[[Any], int]) -> Callable[[Any], int]:
     return wait_and_tell
 
 
-def _have_begun(run: Any) -> None:
+def _have_begun(run: DagRun) -> None:
     """Set the start date of a run, without which up to 3.1 its tasks do not run; a run that was marked has none."""
     import pendulum
 

@@ -9,11 +9,16 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, Dict, Iterator
+from typing import TYPE_CHECKING, Any, Dict, Iterator
 
 from native_api.adapters.compat.airflow3.in_memory_supervisor import InMemorySupervisor, in_memory_supervisor
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.test_runs import Instance, Outcome, TestRuns
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag, Task
 
 
 class TestRuns3(TestRuns):
@@ -24,18 +29,18 @@ class TestRuns3(TestRuns):
     def _is_mapped(self, task: Any) -> bool:
         return bool(task.is_mapped)
 
-    def _ti_count(self, task: Any) -> Any:
+    def _ti_count(self, task: Task) -> Any:
         from airflow.serialization.definitions.mappedoperator import get_mapped_ti_count
 
         return get_mapped_ti_count
 
     @contextmanager
-    def _rendered(self, task: Any, instance: Instance) -> Iterator[Any]:
+    def _rendered(self, task: Task, instance: Instance) -> Iterator[Any]:
         with self._prepared(task, instance) as (runtime, context, _):
             runtime.render_templates(context)
             yield runtime.task
 
-    def run(self, task: Any, instance: Instance, temporary_run_id: str) -> Outcome:
+    def run(self, task: Task, instance: Instance, temporary_run_id: str) -> Outcome:
         resumed: Dict[str, Any] = {}
         while True:
             with self._prepared(task, instance, **resumed) as (runtime, context, supervisor):
@@ -54,7 +59,7 @@ class TestRuns3(TestRuns):
     # The task instance
 
     @contextmanager
-    def _prepared(self, task: Any, instance: Instance, **resumed: Any) -> Iterator[Any]:
+    def _prepared(self, task: Task, instance: Instance, **resumed: Any) -> Iterator[Any]:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         with airflow().session() as session:
@@ -79,7 +84,7 @@ class TestRuns3(TestRuns):
         with in_memory_supervisor(runtime, dag_run) as supervisor:
             yield runtime, runtime.get_template_context(), supervisor
 
-    def _more(self, task: Any, instance: Instance, session: Any) -> Dict[str, Any]:
+    def _more(self, task: Task, instance: Instance, session: Session) -> Dict[str, Any]:
         return {}
 
     def _context(self, dag_run: Any, **resumed: Any) -> Any:
@@ -89,14 +94,14 @@ class TestRuns3(TestRuns):
         empty: Dict[str, Any] = {"variables": [], "connections": [], "xcom_keys_to_clear": []}
         return TIRunContext(dag_run=dag_run, max_tries=0, should_retry=False, **empty, **resumed)
 
-    def _dag_run(self, instance: Instance, session: Any) -> Any:
+    def _dag_run(self, instance: Instance, session: Session) -> Any:
         from airflow.sdk.api.datamodels._generated import DagRun
 
         facts = self._run_that_would_be(instance, session) if instance.run_id is None else _facts(instance, session)
         facts["start_date"] = facts.get("start_date") or datetime.now(timezone.utc)
         return DagRun.model_validate({name: value for name, value in facts.items() if name in DagRun.model_fields})
 
-    def _run_that_would_be(self, instance: Instance, session: Any) -> Dict[str, Any]:
+    def _run_that_would_be(self, instance: Instance, session: Session) -> Dict[str, Any]:
         dag, date = airflow().stored_dag(instance.dag_id, session), instance.logical_date
         assert date is not None
         interval = dag.timetable.infer_manual_data_interval(run_after=date)
@@ -162,7 +167,7 @@ class TestRuns3(TestRuns):
 class TestRuns31(TestRuns3):
     """Airflow 3.1."""
 
-    def _ti_count(self, task: Any) -> Any:
+    def _ti_count(self, task: Task) -> Any:
         from airflow.models.mappedoperator import get_mapped_ti_count  # type: ignore[import-not-found]
 
         return get_mapped_ti_count
@@ -178,7 +183,7 @@ class TestRuns31(TestRuns3):
         happened = {} if event is None else {"event": event.payload}
         return BaseSerialization.serialize({**message.next_kwargs, **happened})
 
-    def _more(self, task: Any, instance: Instance, session: Any) -> Dict[str, Any]:
+    def _more(self, task: Task, instance: Instance, session: Session) -> Dict[str, Any]:
         # Before 3.2 the server determines which instances of a mapped task another task reads from.
         dag = airflow().stored_dag(instance.dag_id, session)
         if instance.map_index < 0 or instance.task_id not in dag.task_dict:
@@ -189,7 +194,7 @@ class TestRuns31(TestRuns3):
             # An upstream task has not run; the code that needs it raises its own error.
             return {}
 
-    def _upstream(self, dag: Any, instance: Instance, session: Any) -> Any:
+    def _upstream(self, dag: Dag, instance: Instance, session: Session) -> Any:
         from airflow.api_fastapi.execution_api.routes.task_instances import (  # type: ignore[attr-defined]
             _get_upstream_map_indexes,
         )
@@ -201,7 +206,7 @@ class TestRuns31(TestRuns3):
 class TestRuns30(TestRuns31):
     """Airflow 3.0."""
 
-    def _ti_count(self, task: Any) -> Any:
+    def _ti_count(self, task: Task) -> Any:
         from airflow.models.baseoperator import BaseOperator  # type: ignore[import-not-found]
 
         return BaseOperator.get_mapped_ti_count
@@ -224,7 +229,7 @@ class TestRuns30(TestRuns31):
         )
         return super()._act(runtime, context, supervisor)
 
-    def _upstream(self, dag: Any, instance: Instance, session: Any) -> Any:
+    def _upstream(self, dag: Dag, instance: Instance, session: Session) -> Any:
         from airflow.api_fastapi.execution_api.routes.task_instances import (  # type: ignore[attr-defined]
             _get_upstream_map_indexes,
         )
@@ -232,7 +237,7 @@ class TestRuns30(TestRuns31):
         return _get_upstream_map_indexes(dag.get_task(instance.task_id), instance.map_index, instance.run_id, session)
 
 
-def _facts(instance: Instance, session: Any) -> Dict[str, Any]:
+def _facts(instance: Instance, session: Session) -> Dict[str, Any]:
     """Return an existing run as a worker receives it."""
     from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun as RunOfWorker
     from airflow.models.dagrun import DagRun

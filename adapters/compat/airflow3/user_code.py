@@ -6,11 +6,14 @@ import os
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.user_code import SECRETS_OF_PROVIDERS, UserCode
 from native_api.errors import Refused
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
 
 
 class UserCode3(UserCode):
@@ -67,7 +70,7 @@ class UserCode3(UserCode):
         settings.engine.dispose(close=False)  # type: ignore[union-attr]
         settings.reconfigure_orm(disable_connection_pool=True)
 
-    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
+    def file_of(self, dag_model: DagModel, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
         from airflow.dag_processing.bundles.manager import DagBundlesManager
 
         name, relative = airflow().dag_files.place_of(dag_model)

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Type
 
 from native_api.adapters.compat import failures, masking
 from native_api.adapters.fields.strict_json import is_too_deep
@@ -14,6 +14,10 @@ from native_api.errors import DagNotFound, Invalid, Refused
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
+
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
 
     from native_api.adapters.compat.interface.backfills import Backfills
     from native_api.adapters.compat.interface.daemons import Daemons
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from native_api.adapters.compat.interface.running import Running
     from native_api.adapters.compat.interface.test_runs import TestRuns
     from native_api.adapters.compat.interface.user_code import UserCode
+    from native_api.adapters.compat.objects import Dag, Task
 
 
 class Airflow(ABC):
@@ -98,7 +103,7 @@ class Airflow(ABC):
 
         return bool(import_module(self.secrets_masker).should_hide_value_for_key(name))
 
-    def masked(self, value: Any, name: Optional[str] = None) -> Any:
+    def masked(self, value: object, name: Optional[str] = None) -> Any:
         """Return *value* with everything that Airflow calls sensitive replaced by ``***``, in JSON text as well."""
         return masking.MASK if is_too_deep(value) else masking.masked(value, name, self.is_sensitive)
 
@@ -128,18 +133,18 @@ class Airflow(ABC):
     # DAGs
 
     @abstractmethod
-    def is_active(self, dag_model: Any) -> Any:
+    def is_active(self, dag_model: Type[DagModel]) -> Any:
         """Return the condition that selects active DAGs."""
 
     @abstractmethod
-    def file_facts(self, dag_model: Any) -> Dict[str, Any]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, Any]:
         """Return the relative_fileloc and the bundle_name of a DAG."""
 
     @abstractmethod
-    def details_of(self, dag_model: Any) -> Dict[str, Any]:
+    def details_of(self, dag_model: DagModel) -> Dict[str, Any]:
         """Return the details of a DAG that differ between versions."""
 
-    def is_mapped(self, task: Any) -> bool:
+    def is_mapped(self, task: Task) -> bool:
         """Return whether a task is mapped; Airflow 2 does not serialize it."""
         return bool(getattr(task, "is_mapped", False))
 
@@ -149,7 +154,7 @@ class Airflow(ABC):
             params.validate()
 
     @abstractmethod
-    def with_its_parts(self, dag_model: Any, dag_id: str) -> Any:
+    def with_its_parts(self, dag_model: Type[DagModel], dag_id: str) -> Any:
         """Return the condition that selects the rows that are paused together with a DAG."""
 
     @abstractmethod
@@ -174,11 +179,11 @@ class Airflow(ABC):
         return [task.get("__var") or task for task in stored.data["dag"]["tasks"]]
 
     @abstractmethod
-    def stored_code(self, dag_model: Any, version_number: Optional[int], session: Any) -> Any:
+    def stored_code(self, dag_model: DagModel, version_number: Optional[int], session: Session) -> Any:
         """Return the row of a DAG's code and its version number, of that version or the latest, or None."""
 
     @abstractmethod
-    def next_runs(self, dag: Any, dag_model: Any, count: int) -> List[Dict[str, Any]]:
+    def next_runs(self, dag: Dag, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
         """Return the next scheduled runs of a DAG, as ``airflow dags next-execution`` computes them."""
 
     @abstractmethod
@@ -194,7 +199,7 @@ class Airflow(ABC):
         """
 
     @abstractmethod
-    def of_the_file(self, dag_model: Any, import_error: Any) -> Any:
+    def of_the_file(self, dag_model: Type[DagModel], import_error: Any) -> Any:
         """Return the condition that selects the DAGs of the file of an import error."""
 
     def import_errors_command(self, bundle_name: Optional[str]) -> Optional[List[str]]:
@@ -232,7 +237,7 @@ class Airflow(ABC):
         """Return the table of XComs; loading a row as an object can unpickle its value."""
 
     @abstractmethod
-    def rendered_fields(self, key: Mapping[str, Any], session: Any) -> Any:
+    def rendered_fields(self, key: Mapping[str, Any], session: Session) -> Any:
         """Return the recorded rendered template fields of a task instance, or None."""
 
     @abstractmethod
@@ -248,7 +253,7 @@ class Airflow(ABC):
         run = arguments.get("run_id") or arguments["logical_date"].isoformat()
         return ["dags", "state", arguments["dag_id"], run]
 
-    def stored_dag(self, dag_id: str, session: Any) -> Any:
+    def stored_dag(self, dag_id: str, session: Session) -> Any:
         """
         Deserialize a DAG, as the scheduler does.
 
@@ -261,7 +266,7 @@ class Airflow(ABC):
             raise DagNotFound(dag_id)
         return dag
 
-    def manual_interval(self, dag: Any, logical_date: datetime) -> Any:
+    def manual_interval(self, dag: Dag, logical_date: datetime) -> Any:
         """
         Return the data interval of a manual run.
 
@@ -273,10 +278,10 @@ class Airflow(ABC):
             raise Invalid({"logical_date": [f"The timetable has no data interval for it: {exc}."]}) from exc
 
     @abstractmethod
-    def make_run(self, dag: Any, run_id: str, logical_date: datetime, session: Any) -> Any:
+    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> Any:
         """Create a DAG run with its task instances in the session, without a commit."""
 
-    def cleared(self, dag: Any, run: Any, **which: Any) -> List[Any]:
+    def cleared(self, dag: Dag, run: Optional[DagRun], **which: Any) -> List[Any]:
         """
         Return the task instances that :meth:`clear` would clear.
 
@@ -290,13 +295,13 @@ class Airflow(ABC):
         dag.clear(**self._which_to_clear(run, which))
 
     @abstractmethod
-    def _which_to_clear(self, run: Any, which: Dict[str, Any]) -> Dict[str, Any]: ...
+    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, Any]: ...
 
     @abstractmethod
     def without_subdags(self) -> List[str]:
         """Return the arguments about SubDAGs that this Airflow, which has no SubDAGs, ignores."""
 
-    def delete_dag(self, dag_id: str, session: Any) -> int:
+    def delete_dag(self, dag_id: str, session: Session) -> int:
         """Delete all rows of a DAG but those of the audit log, and return their number.
 
         Source: ``airflow.api.common.delete_dag``.
@@ -312,7 +317,7 @@ class Airflow(ABC):
             raise Refused(str(exc)) from exc
 
     def set_task_state(
-        self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **relatives: bool
+        self, dag: Dag, run: DagRun, task_id: str, state: str, map_index: int, session: Session, **relatives: bool
     ) -> List[Any]:
         """
         Set the state of the instances of a task and of its *relatives*, and clear failed downstream tasks.
@@ -337,7 +342,7 @@ class Airflow(ABC):
         )
 
     def _marked(
-        self, dag: Any, run: Any, task_id: str, state: str, map_index: int, session: Any, **how: bool
+        self, dag: Dag, run: DagRun, task_id: str, state: str, map_index: int, session: Session, **how: bool
     ) -> List[Any]:
         """
         Return the task instances that have another state; with *commit*, set it. Nothing is cleared.
@@ -353,7 +358,7 @@ class Airflow(ABC):
         return list(set_state(tasks=tasks, run_id=run.run_id, state=TaskInstanceState(state), session=session, **how))
 
     @abstractmethod
-    def finish_run(self, dag: Any, run: Any, state: str, session: Any) -> List[Any]:
+    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
         """
         Finish a DAG run: running task instances get *state*, those that have not run are skipped, others keep theirs.
 
@@ -399,7 +404,7 @@ class Airflow(ABC):
         conf: Optional[Dict[str, Any]],
         logical_date: datetime,
         user_name: str,
-        session: Any,
+        session: Session,
     ) -> str: ...
 
     @abstractmethod
@@ -408,7 +413,7 @@ class Airflow(ABC):
 
     # The audit log
 
-    def add_log_row(self, session: Any, **facts: Any) -> None:
+    def add_log_row(self, session: Session, **facts: Any) -> None:
         """Add a row to Airflow's ``log`` table, with those *facts* for which this version has a column."""
         from airflow.models.log import Log
 

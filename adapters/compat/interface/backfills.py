@@ -5,9 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from native_api.errors import DependsOnPast
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.backfills.plan import Plan
+    from native_api.adapters.compat.objects import Dag
 
 
 @dataclass
@@ -53,7 +59,7 @@ class Backfills(ABC):
     """Backfills."""
 
     @abstractmethod
-    def warnings_about(self, plan: Any) -> List[str]:
+    def warnings_about(self, plan: Plan) -> List[str]:
         """
         Return the warnings about how Airflow carries a plan out.
 
@@ -63,10 +69,10 @@ class Backfills(ABC):
         """
 
     @abstractmethod
-    def missing_for_past(self, plan: Any) -> Dict[str, Any]:
+    def missing_for_past(self, plan: Plan) -> Dict[str, Any]:
         """Return the arguments that a plan needs because of depends_on_past, and does not have."""
 
-    def _warnings_about_past(self, plan: Any) -> List[str]:
+    def _warnings_about_past(self, plan: Plan) -> List[str]:
         """Return the warnings about tasks with depends_on_past, or raise :class:`DependsOnPast`."""
         waits = plan.depends_on_past()
         if waits is None or plan.mark_success:
@@ -82,15 +88,15 @@ class Backfills(ABC):
     _adapted: str
 
     @abstractmethod
-    def require_valid(self, dag: Any, conf: Optional[Mapping[str, Any]]) -> None:
+    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, Any]]) -> None:
         """Raise :class:`Invalid` if the DAG's params do not accept the configuration."""
 
     @abstractmethod
-    def at_once(self, plan: Any) -> int:
+    def at_once(self, plan: Plan) -> int:
         """Return the maximum number of runs that run at once."""
 
     @abstractmethod
-    def is_detached(self, plan: Any) -> bool:
+    def is_detached(self, plan: Plan) -> bool:
         """Return whether a job of this API runs the plan, not the scheduler."""
 
     @abstractmethod
@@ -100,15 +106,15 @@ class Backfills(ABC):
     # Existing backfills
 
     @abstractmethod
-    def listed(self, session: Any, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
+    def listed(self, session: Session, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
         """Return the id and the dag_id of each backfill."""
 
     @abstractmethod
-    def by_id(self, session: Any, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
+    def by_id(self, session: Session, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
         """Return the backfills with these ids, the oldest first."""
 
     @abstractmethod
-    def unfinished(self, session: Any, dag_id: Optional[str] = None) -> List[BackfillRecord]:
+    def unfinished(self, session: Session, dag_id: Optional[str] = None) -> List[BackfillRecord]:
         """Return the backfills that are not recorded as completed, the oldest first."""
 
     @abstractmethod
@@ -116,21 +122,21 @@ class Backfills(ABC):
         """Return the condition that selects the DAG runs of a backfill."""
 
     @abstractmethod
-    def ending(self, session: Any, backfill: BackfillRecord) -> Optional[str]:
+    def ending(self, session: Session, backfill: BackfillRecord) -> Optional[str]:
         """Return the state in which a backfill ended, if more than its runs tells it, or None."""
 
     @abstractmethod
-    def taken_over(self, session: Any, backfill: BackfillRecord) -> int:
+    def taken_over(self, session: Session, backfill: BackfillRecord) -> int:
         """Return the number of runs that later backfills have taken over."""
 
     @abstractmethod
-    def has_live_job(self, session: Any, backfill: BackfillRecord) -> bool:
+    def has_live_job(self, session: Session, backfill: BackfillRecord) -> bool:
         """Return whether Airflow's job of a local backfill sends heartbeats."""
 
     # Changes
 
     @abstractmethod
-    def create(self, session: Any, plan: Any, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
+    def create(self, session: Session, plan: Plan, created_by: str, job_id: Optional[str] = None) -> BackfillRecord:
         """
         Add a backfill and its runs to the session.
 
@@ -141,19 +147,19 @@ class Backfills(ABC):
         """
 
     @abstractmethod
-    def end(self, session: Any, backfill_id: int, state: str) -> None:
+    def end(self, session: Session, backfill_id: int, state: str) -> None:
         """Record that a backfill is completed, as the scheduler does periodically."""
 
     @abstractmethod
-    def fail_without_runs(self, session: Any, backfill_id: int) -> None:
+    def fail_without_runs(self, session: Session, backfill_id: int) -> None:
         """Record that a local backfill failed before it had a run."""
 
     @abstractmethod
-    def take_over(self, session: Any, dag: Any, run_ids: List[str]) -> Dict[datetime, Any]:
+    def take_over(self, session: Session, dag: Dag, run_ids: List[str]) -> Dict[datetime, Any]:
         """Clear existing runs, take them from the scheduler for a job of this API, and return each conf by date."""
 
     @abstractmethod
-    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
+    def run(self, dag: Dag, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
         """
         Run the dates from *first* to *last* in this process.
 
@@ -162,5 +168,5 @@ class Backfills(ABC):
         """
 
     @abstractmethod
-    def cancel(self, session: Any, backfill: BackfillRecord) -> None:
+    def cancel(self, session: Session, backfill: BackfillRecord) -> None:
         """Record that a backfill is cancelled, so that none of its queued runs starts."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Type
 
 from native_api.adapters.compat.installed import airflow
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Bundles(ABC):
         """Raise :class:`Refused` if the bundle is no local folder, or is part of an installed package."""
 
     @abstractmethod
-    def place_of(self, dag_model: Any) -> Tuple[Optional[str], str]:
+    def place_of(self, dag_model: DagModel) -> Tuple[Optional[str], str]:
         """
         Return the name of a DAG's bundle, and the path of its file relative to it.
 
@@ -85,14 +88,14 @@ class Bundles(ABC):
         """Return whether this host has DAG files of the bundle of a DAG."""
 
     @abstractmethod
-    def _place(self, dag_model: Any) -> Tuple[Any, ...]: ...
+    def _place(self, dag_model: Type[DagModel]) -> Tuple[Any, ...]: ...
 
     def _path_here(self, bundle: Bundle, fileloc: str, relative: Optional[str] = None) -> str:
         # fileloc is the path on the host of the DAG processor.
         return os.fspath(fileloc) if relative is None else os.path.join(bundle.path, relative)
 
     @abstractmethod
-    def _in_bundle(self, bundle: Bundle, dag_model: Any) -> Any: ...
+    def _in_bundle(self, bundle: Bundle, dag_model: Type[DagModel]) -> Any: ...
 
 
 def has_files(folder: str) -> bool:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.bundles import Bundle, Bundles
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 __all__ = ["Bundle", "DagFiles", "Fingerprints", "Loaded"]
 
@@ -70,7 +76,7 @@ class DagFiles(Bundles):
         """Import what writing to the database needs, so that forks need not."""
 
     @abstractmethod
-    def stored_form(self, dag: Any) -> Any:
+    def stored_form(self, dag: Dag) -> Any:
         """Serialize a DAG; a DAG that cannot be serialized raises Airflow's error."""
 
     @abstractmethod
@@ -80,14 +86,14 @@ class DagFiles(Bundles):
     # The database
 
     @abstractmethod
-    def write(self, loaded: Loaded, session: Any) -> None:
+    def write(self, loaded: Loaded, session: Session) -> None:
         """
         Write the DAGs and import errors of a file, even if Airflow did so within its minimum update interval.
 
         DAG warnings are not written: the DAG processor does so when it parses the file next.
         """
 
-    def in_file(self, path: str, dag_model: Any, bundle: Optional[Bundle] = None) -> Any:
+    def in_file(self, path: str, dag_model: Type[DagModel], bundle: Optional[Bundle] = None) -> Any:
         """
         Return the condition that selects the DAGs of a file, or of an archive.
 
@@ -118,10 +124,10 @@ class DagFiles(Bundles):
         """Return the newest hashes of the serialized forms and of the code, by dag_id."""
 
     @abstractmethod
-    def recorded_code(self, dag_ids: Any, session: Any) -> List[Tuple[Any, ...]]:
+    def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[Any, ...]]:
         """Return dag_id, fileloc, code and the time it was recorded, of the newest code of each of the DAGs."""
 
-    def deactivate(self, dag_ids: Any, session: Any) -> None:
+    def deactivate(self, dag_ids: Any, session: Session) -> None:
         """Deactivate DAGs, as Airflow does when their file no longer defines them."""
         from airflow.models.dag import DagModel
         from sqlalchemy import update
@@ -133,7 +139,7 @@ class DagFiles(Bundles):
     def _gone(self) -> Dict[str, Any]: ...
 
     @abstractmethod
-    def forget_errors(self, path: str, bundle: Bundle, session: Any) -> None:
+    def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:
         """Delete the import errors of a file, or of an archive."""
 
     def ask_processor(self, path: str, bundle: Bundle) -> bool:

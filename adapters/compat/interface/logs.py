@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, FrozenSet, Iterable, List, Mapping
+from typing import TYPE_CHECKING, Any, FrozenSet, Iterable, List, Mapping
 
 from native_api.adapters.compat import log_files
 from native_api.errors import NotSupported
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Logs(ABC):
     def signing_key(self) -> str:
         """Return the key that Airflow signs its continuation tokens with."""
 
-    def latest_try(self, instance: Any, column: int) -> int:
+    def latest_try(self, instance: TaskInstance, column: int) -> int:
         """Return the number of the latest try, 0 before the first.
 
         :param column: the value of the column try_number.
@@ -56,7 +60,7 @@ class Logs(ABC):
         run, trigger = joinedload(TaskInstance.dag_run), joinedload(TaskInstance.trigger)
         return [run, trigger.joinedload(Trigger.triggerer_job)]
 
-    def as_it_was(self, instance: Any, try_number: int, session: Any) -> Any:
+    def as_it_was(self, instance: TaskInstance, try_number: int, session: Session) -> Any:
         """Return the instance with the state and the hostname of an earlier try."""
         from airflow.utils.state import TaskInstanceState
 
@@ -67,7 +71,7 @@ class Logs(ABC):
         instance.state, instance.hostname = earlier
         return instance
 
-    def _earlier(self, instance: Any, try_number: int, session: Any) -> Any:
+    def _earlier(self, instance: TaskInstance, try_number: int, session: Session) -> Any:
         from sqlalchemy import select
 
         row = self._tries()
@@ -107,7 +111,7 @@ class Logs(ABC):
                     return self._end(reader, handler, instance, try_number)
         return self._part(*reader.read_log_chunks(instance, try_number, dict(metadata)))  # type: ignore[arg-type]
 
-    def _end(self, reader: Any, handler: Any, instance: Any, try_number: int) -> Part:
+    def _end(self, reader: Any, handler: Any, instance: TaskInstance, try_number: int) -> Part:
         """Read the ends of the files of a try with a handler that has them in a temporary folder."""
         folder, place = handler.local_base, reader.log_handler.local_base
         vars(reader)["log_handler"] = handler

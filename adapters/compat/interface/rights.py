@@ -12,6 +12,8 @@ from native_api.permissions import NON_USER_NAMES, Access, Caller, Resource
 if TYPE_CHECKING:
     from flask import Request
 
+    from native_api.adapters.compat.objects import User as AirflowUser
+
 
 class User(Caller):
     """A user of Airflow, whose rights the auth manager decides."""
@@ -124,7 +126,7 @@ class Rights(ABC):
 
     # Authorization
 
-    def is_administrator(self, user: Any) -> bool:
+    def is_administrator(self, user: AirflowUser) -> bool:
         """Return whether the user is an administrator."""
         has_the_role = self._administers(user)
         # By id: with some auth managers users choose their own display names.
@@ -149,7 +151,7 @@ class Rights(ABC):
             return self._may_thing(user, access, identifier)
         return self._may_dag(user, access, identifier, **self._team_of_dag(identifier))
 
-    def _may_dag(self, user: Any, access: Access, dag_id: Optional[str], **team: Any) -> bool:
+    def _may_dag(self, user: AirflowUser, access: Access, dag_id: Optional[str], **team: Any) -> bool:
         manager, details = self._auth_manager(), self._resource_details()
         name = _ENTITIES[access.resource]
         entity = getattr(details.DagAccessEntity, name) if name else None
@@ -159,11 +161,11 @@ class Rights(ABC):
         )
 
     @abstractmethod
-    def dag_ids_among(self, user: Any, access: Access, dag_ids: Set[str]) -> Set[str]:
+    def dag_ids_among(self, user: AirflowUser, access: Access, dag_ids: Set[str]) -> Set[str]:
         """Return those dag_ids to which a user has access."""
 
     @abstractmethod
-    def may_new(self, user: Any, access: Access, bundle: Optional[str]) -> bool:
+    def may_new(self, user: AirflowUser, access: Access, bundle: Optional[str]) -> bool:
         """
         Return whether the user has the right on a DAG of the bundle that nobody has heard of.
 
@@ -171,7 +173,7 @@ class Rights(ABC):
         AWS's and Keycloak's managers with that to list them.
         """
 
-    def _may_thing(self, user: Any, access: Access, identifier: Optional[str]) -> bool:
+    def _may_thing(self, user: AirflowUser, access: Access, identifier: Optional[str]) -> bool:
         """Return whether the user has the right on a thing of no DAG, whose class and field have the names of ours."""
         if access.resource is Resource.IMPORT_ERROR:
             view = self._resource_details().AccessView.IMPORT_ERRORS
@@ -195,7 +197,7 @@ class Rights(ABC):
         with create_session() as session:
             return set(session.scalars(select(DagModel.dag_id)))
 
-    def names(self, user: Any, resource: Resource) -> Optional[Set[str]]:
+    def names(self, user: AirflowUser, resource: Resource) -> Optional[Set[str]]:
         """Return what names the things that the user may read; None where the right is on all of them or none."""
         # FAB and Simple know teams at most; AWS's and Keycloak's managers may give the right on a single thing, and
         # have Airflow's lists ask for it since 3.2.
@@ -233,16 +235,16 @@ class Rights(ABC):
         return {"team_name": name} if name and self.multi_team() else {}
 
     @abstractmethod
-    def name_of(self, user: Any) -> str:
+    def name_of(self, user: AirflowUser) -> str:
         """Return the display name of a user."""
 
-    def identifier_of(self, user: Any) -> Optional[str]:
+    def identifier_of(self, user: AirflowUser) -> Optional[str]:
         """Return the unique id of a user in the auth manager; None for an anonymous user."""
         identifier = user.get_id()
         return None if identifier is None else str(identifier)
 
     @abstractmethod
-    def id_of(self, user: Any) -> Any:
+    def id_of(self, user: AirflowUser) -> Any:
         """Return the id of a user as Airflow's notes store it."""
 
     # Airflow

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Dag
 
 #: The external_executor_id of a task instance that a job of this API runs.
 MARK = "native_api:{}"
@@ -16,10 +23,10 @@ class Running(ABC):
     has_command: bool
 
     @abstractmethod
-    def way(self, instance: Any) -> str:
+    def way(self, instance: TaskInstance) -> str:
         """Return what runs an instance unless ``local`` is set: scheduler, executor or sandbox."""
 
-    def tries(self, instance: Any) -> int:
+    def tries(self, instance: TaskInstance) -> int:
         """Return the number of the latest try."""
         return int(instance.try_number)
 
@@ -34,7 +41,7 @@ class Running(ABC):
 
         return DepContext(deps=RUNNING_DEPS - REQUEUEABLE_DEPS if waits else RUNNING_DEPS, **ignored(options))
 
-    def begin_anew(self, instance: Any, pool: Optional[str], session: Any) -> Any:
+    def begin_anew(self, instance: TaskInstance, pool: Optional[str], session: Session) -> Any:
         """
         Record the previous try and delete its XComs, as clearing does; the DAG run keeps its state.
 
@@ -48,15 +55,15 @@ class Running(ABC):
         return instance
 
     @abstractmethod
-    def _cleared(self, instance: Any, session: Any) -> Any: ...
+    def _cleared(self, instance: TaskInstance, session: Session) -> Any: ...
 
-    def schedule(self, run: Any, instance: Any, session: Any) -> None:
+    def schedule(self, run: DagRun, instance: TaskInstance, session: Session) -> None:
         """Schedule an instance without checking its dependencies: the scheduler sends it to its executor."""
         run.schedule_tis([instance], session=session)
         self.go_on(run, session)
         session.refresh(instance, ["state", "try_number"])
 
-    def go_on(self, run: Any, session: Any) -> None:
+    def go_on(self, run: DagRun, session: Session) -> None:
         """Set a finished DAG run to running, so that the scheduler looks at it."""
         from airflow.utils.state import DagRunState
 
@@ -64,7 +71,7 @@ class Running(ABC):
             run.set_state(DagRunState.RUNNING)
         session.flush()
 
-    def claim(self, instance: Any, job_id: str, only_one_try: bool, session: Any) -> None:
+    def claim(self, instance: TaskInstance, job_id: str, only_one_try: bool, session: Session) -> None:
         """Start a try of an instance that only this job runs."""
         import pendulum
         from airflow.utils.state import TaskInstanceState
@@ -76,21 +83,21 @@ class Running(ABC):
         self._count_try(instance, only_one_try)
         session.flush()
 
-    def is_claimed(self, instance: Any, job_id: str) -> bool:
+    def is_claimed(self, instance: TaskInstance, job_id: str) -> bool:
         """Return whether the latest try belongs to a job."""
         return bool(instance.external_executor_id == MARK.format(job_id))
 
-    def is_open(self, instance: Any) -> bool:
+    def is_open(self, instance: TaskInstance) -> bool:
         """Return whether an instance is queued, running or restarting."""
         from airflow.utils.state import TaskInstanceState
 
         return instance.state in (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING, TaskInstanceState.RESTARTING)
 
     @abstractmethod
-    def _count_try(self, instance: Any, only_one_try: bool) -> None: ...
+    def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None: ...
 
     @abstractmethod
-    def run(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
+    def run(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
         """
         Run a claimed instance, as a worker does, until its try ends.
 
@@ -100,10 +107,10 @@ class Running(ABC):
         """
 
     @abstractmethod
-    def send(self, key: Mapping[str, Any], dag: Any, options: Mapping[str, Any], job_id: str) -> None:
+    def send(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
         """Send a claimed instance to Airflow's executor."""
 
-    def fail(self, dag: Any, instance: Any, reason: str, session: Any) -> None:
+    def fail(self, dag: Dag, instance: TaskInstance, reason: str, session: Session) -> None:
         """Fail the try of an instance whose process is gone, as Airflow does for one without heartbeats."""
         instance.task = dag.get_task(instance.task_id)
         instance.handle_failure(error=reason, session=session)
@@ -126,7 +133,7 @@ def session() -> Any:
     return create_session()
 
 
-def instance_of(session: Any, key: Mapping[str, Any]) -> Any:
+def instance_of(session: Session, key: Mapping[str, Any]) -> Any:
     """Return the instance with that key, with its DAG run and its DagModel loaded."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select

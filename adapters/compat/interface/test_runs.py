@@ -5,7 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ContextManager, Dict, Optional
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, Optional
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.objects import Task
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class TestRuns(ABC):
     #: Whether ``airflow tasks test`` has --dry-run, which 3.0 removed.
     has_dry_run: bool
 
-    def map_count(self, task: Any, run_id: Optional[str], session: Any) -> Optional[int]:
+    def map_count(self, task: Task, run_id: Optional[str], session: Session) -> Optional[int]:
         """
         Return the number of instances of a serialized task, or None if it is not mapped.
 
@@ -54,28 +59,28 @@ class TestRuns(ABC):
             raise LookupError(task.task_id) from exc
 
     @abstractmethod
-    def _is_mapped(self, task: Any) -> bool: ...
+    def _is_mapped(self, task: Task) -> bool: ...
 
     @abstractmethod
-    def _ti_count(self, task: Any) -> Any: ...
+    def _ti_count(self, task: Task) -> Any: ...
 
-    def render(self, task: Any, instance: Instance) -> Dict[str, Any]:
+    def render(self, task: Task, instance: Instance) -> Dict[str, Any]:
         """Return the rendered template fields of a task by name; nothing is recorded."""
         with self._rendered(task, instance) as rendered:
             return fields_of(rendered)
 
-    def dry_run(self, task: Any, instance: Instance) -> Dict[str, Any]:
+    def dry_run(self, task: Task, instance: Instance) -> Dict[str, Any]:
         """Call the task's ``dry_run`` and return its rendered template fields by name."""
         with self._rendered(task, instance) as rendered:
             rendered.dry_run()
             return fields_of(rendered)
 
     @abstractmethod
-    def _rendered(self, task: Any, instance: Instance) -> ContextManager[Any]:
+    def _rendered(self, task: Task, instance: Instance) -> ContextManager[Any]:
         """Return a context manager with the task, or the instance of a mapped one, with rendered template fields."""
 
     @abstractmethod
-    def run(self, task: Any, instance: Instance, temporary_run_id: str) -> Outcome:
+    def run(self, task: Task, instance: Instance, temporary_run_id: str) -> Outcome:
         """Run a task until it ends, deferrals included; nothing is recorded."""
 
     @abstractmethod
@@ -83,6 +88,6 @@ class TestRuns(ABC):
         """Delete the temporary run that a killed test run left behind."""
 
 
-def fields_of(task: Any) -> Dict[str, Any]:
+def fields_of(task: Task) -> Dict[str, Any]:
     """Return the template fields of a task by name."""
     return {name: getattr(task, name) for name in task.template_fields}

@@ -8,10 +8,13 @@ import sys
 from abc import ABC, abstractmethod
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable, FrozenSet, Iterable, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
 from native_api.errors import DagFileMissing, DagNotLoaded
 from native_api.host import hostname
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +110,7 @@ class UserCode(ABC):
         return _dag_in(bag, dag_model.dag_id, path)
 
     @abstractmethod
-    def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
+    def file_of(self, dag_model: DagModel, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
         """
         Return the absolute path of a DAG's file, and the path and the name of its bundle.
 
@@ -147,7 +150,7 @@ def _watch(masker: Any, report: Report) -> None:
     report(sorted(known))
     add_mask = masker.add_mask
 
-    def add_and_report(*args: Any, **kwargs: Any) -> None:
+    def add_and_report(*args: Any, **kwargs: object) -> None:
         add_mask(*args, **kwargs)
         new = masker.patterns - known
         known.update(new)

@@ -1,0 +1,67 @@
+"""What the objects of every Airflow have in common, whose classes differ between the versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Collection, List, Mapping, Optional, Protocol
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+
+
+class User(Protocol):
+    """A user of an auth manager."""
+
+    def get_id(self) -> Optional[str]:
+        """Return the unique id of the user, or None for an anonymous one."""
+
+
+class Task(Protocol):
+    """A task, as a DAG file defines it or as it is serialized."""
+
+    task_id: str
+    dag: Any
+    template_fields: Collection[str]
+    depends_on_past: bool
+    params: Any
+
+    def get_closest_mapped_task_group(self) -> object:
+        """Return the mapped task group of the task, or None."""
+
+    def get_parse_time_mapped_ti_count(self) -> int:
+        """Return the number of task instances that is known without a run."""
+
+
+class Dag(Protocol):
+    """A DAG, as a DAG file defines it or as it is serialized."""
+
+    dag_id: str
+    fileloc: str
+    params: Any
+    timetable: Any
+
+    @property
+    def task_dict(self) -> Mapping[str, Any]:
+        """The tasks by task_id."""
+
+    @property
+    def tasks(self) -> List[Any]:
+        """The tasks."""
+
+    def get_task(self, task_id: str) -> Any:
+        """Return a task."""
+
+    def clear(self, **which: Any) -> Any:
+        """Clear task instances."""
+
+    def create_dagrun(self, **facts: Any) -> DagRun:
+        """Create a DAG run with its task instances."""
+
+    def next_dagrun_info(self, *last: Any, **how: Any) -> Any:
+        """Return the next scheduled run."""
+
+    def partial_subset(self, task_ids: Any, **how: bool) -> Dag:
+        """Return the DAG with some of its tasks only."""
+
+    def set_task_instance_state(self, **what: Any) -> List[TaskInstance]:
+        """Set the state of task instances, and clear those that failed downstream of them."""
