@@ -11,6 +11,7 @@ from native_api.registry import Operation
 
 #: Errors of every operation.
 OF_EVERY = (
+    errors.BadRequest,
     errors.Unauthorized,
     errors.TokenRefused,
     errors.Forbidden,
@@ -22,7 +23,6 @@ OF_EVERY = (
 )
 #: Errors of every operation that changes something, which is a POST with a body.
 OF_CHANGES = (
-    errors.BadRequest,
     errors.BodyCutOff,
     errors.CrossSiteRequest,
     errors.BodyTooSlow,

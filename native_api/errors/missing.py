@@ -35,6 +35,8 @@ class PageNotFound(NotFound):
     path: str
 
     def __str__(self) -> str:
+        if "//" in self.path:
+            return f"There is nothing at '{self.path}': it has two slashes in a row."
         return f"There is nothing at '{self.path}'; the operations are listed in /native_api/openapi.json."
 
 

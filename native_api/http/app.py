@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+import re
+from typing import Any, Callable, Optional
 
 from flask import Blueprint, Flask, Response, g, request, session
 from flask.blueprints import BlueprintSetupState
 from flask.globals import request_ctx
 from flask.sessions import NullSession
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from native_api import credentials, settings
-from native_api.errors import MethodNotAllowed, NativeApiError, PageNotFound
+from native_api.errors import BadRequest, MethodNotAllowed, NativeApiError, PageNotFound
 from native_api.http import console, health, legacy, request_body, typed
 from native_api.http.openapi import document
 from native_api.http.responses import in_shape, json_response
@@ -50,7 +52,7 @@ def _add(routes: Blueprint, rule: str, view: Callable[..., Response], endpoint: 
 
     def add(state: BlueprintSetupState) -> None:
         name = f"{state.name}.{endpoint}"
-        state.app.url_map.add(Rule(rule, endpoint=name, strict_slashes=False))
+        state.app.url_map.add(Rule(rule, endpoint=name, strict_slashes=False, merge_slashes=False))
         state.app.view_functions[name] = view
 
     routes.record(add)
@@ -65,6 +67,30 @@ def _add_rest(routes: Blueprint, prefix: str, shape: Callable[[NativeApiError], 
         raise PageNotFound(f"{prefix}/{rest}")
 
     _add(routes, f"{prefix}/<path:rest>", nothing, f"nothing_at_{prefix.strip('/')}")
+    routes.before_app_request(_refusal(prefix, shape))
+
+
+def _refusal(prefix: str, shape: Callable[[NativeApiError], Response]) -> Callable[[], Optional[Response]]:
+    """
+    Return what refuses the requests below *prefix* that have no route, in the format of the API.
+
+    Flask would redirect a path with doubled slashes to an address with the ``Host`` header of the request, and return
+    HTML if that header is not valid.
+    """
+
+    @in_shape(shape)
+    def refuse() -> Response:
+        if isinstance(request.routing_exception, HTTPException) and request.routing_exception.code == 400:
+            raise BadRequest("The Host header is not a valid host name.")
+        credentials.identify(request)
+        raise PageNotFound(request.path)
+
+    def refuse_without_route() -> Optional[Response]:
+        path = re.sub("/{2,}", "/", request.path)
+        is_below = path == prefix or path.startswith(f"{prefix}/")
+        return _save_no_session(refuse()) if is_below and request.routing_exception is not None else None
+
+    return refuse_without_route
 
 
 @in_shape(typed.problem)

@@ -47,6 +47,30 @@ def test_a_slash_at_the_end_makes_no_difference(web: Any, path: str) -> None:
     assert web.request("GET", path).status == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/native_api//v1/version",
+        "/native_api/v1//version",
+        "/native_api//health",
+        "/native_api//openapi.json",
+        "/admin/rest_api//api",
+    ],
+)
+class TestTwoSlashes:
+    def test_are_an_error_of_ours(self, web: Any, method: str, path: str) -> None:
+        """And no redirect, which would lead to whatever the Host header names."""
+        answer = web.request(method, path, headers={"Host": "elsewhere.example"})
+        assert answer.status == 404, answer
+        assert answer.json["code"] == "page_not_found"
+        assert "two slashes in a row" in answer.json["output" if path.startswith("/admin") else "detail"]
+
+    def test_say_nothing_to_nobody(self, web: Any, method: str, path: str) -> None:
+        answer = web.request(method, path, login=None)
+        assert (answer.status, answer.json["code"]) == (401, "unauthorized")
+
+
 class TestJson:
     @pytest.mark.parametrize(
         "body, where",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers.client import LEGACY, TYPED, Client
 from tests.servers.deployment import BODY_BYTES, Server
-from tests.support.versions import on
+from tests.support.versions import AIRFLOW, on
 
 pytestmark = on("2.7", "2.11", "3.0", "3.3")
 
@@ -256,3 +256,34 @@ def test_odd_headers_do_no_harm(admin: Client, headers: Dict[str, str]) -> None:
 @pytest.mark.parametrize("name", ["nothing", "list_dags/more", "%2e%2e", LONG, "%FF", "."])
 def test_what_is_not_there_is_not_found(admin: Client, name: str) -> None:
     admin.get(f"{TYPED}{name}").refusal(404)
+
+
+# The Host header and the path
+
+
+@pytest.mark.parametrize("path", [f"{TYPED}version", f"{LEGACY}?api=version"])
+@pytest.mark.parametrize(
+    "host",
+    ["", "a..b", "a b", "[", "a:b", "localhost:99999", "a/b", "<a>", "-" * 70 + ".example", "gr\xf6\xdfe.example"],
+)
+def test_a_host_that_is_none_makes_no_page(admin: Client, host: str, path: str) -> None:
+    """The request succeeds, or the error is ours; what the server refuses itself does not reach Airflow."""
+    answer = admin.send("GET", path, headers={"Host": host})
+    if answer.text == "Invalid HTTP request received.":
+        return
+    assert answer.status in (200, 400), answer
+    assert answer.json().get("code") == ("bad_request" if answer.status == 400 else None)
+
+
+@pytest.mark.parametrize("path", ["/native_api//v1/version", "/admin/rest_api//api"])
+def test_two_slashes_lead_nowhere(admin: Client, path: str) -> None:
+    answer = admin.send("GET", path, headers={"Host": "elsewhere.example"})
+    assert (answer.status, answer.json()["code"]) == (404, "page_not_found")
+
+
+@pytest.mark.skipif(AIRFLOW >= (3, 0), reason="Airflow 3 itself responds to what is below no prefix of ours")
+def test_two_slashes_at_the_beginning_lead_to_no_other_host(admin: Client) -> None:
+    """Some servers make one slash of them."""
+    answer = admin.send("GET", "//native_api/v1/version", headers={"Host": "elsewhere.example"})
+    assert "Location" not in answer.headers
+    assert (answer.status, answer.json().get("code")) in ((200, None), (404, "page_not_found"))
