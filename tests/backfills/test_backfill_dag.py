@@ -1,4 +1,4 @@
-"""backfill_dag: what is planned, made and refused, the same on every Airflow; nothing runs here."""
+"""backfill_dag: the plan, the created runs and the errors are the same on every Airflow; no task runs here."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hourly(fresh: Any) -> Iterator[str]:
 
 
 class TestDryRun:
-    def test_it_tells_runs_and_tasks_and_makes_none(self, fresh: Any) -> None:
+    def test_it_returns_runs_and_tasks_and_creates_none(self, fresh: Any) -> None:
         told = backfill(dry_run=True)
         assert [run["logical_date"] for run in told["runs"]] == DATES
         assert [run["execution_date"] for run in told["runs"]] == DATES
@@ -55,16 +55,16 @@ class TestDryRun:
         assert runs() == []
         assert native_api.call("list_backfills")["backfills"] == []
 
-    def test_tasks_come_after_those_that_they_wait_for(self, fresh: Any) -> None:
+    def test_tasks_are_in_topological_order(self, fresh: Any) -> None:
         assert backfill("wire_dag", dry_run=True)["tasks"] == ["extract", "transform", "load"]
 
-    def test_backwards(self, fresh: Any) -> None:
+    def test_run_backwards_reverses_the_runs(self, fresh: Any) -> None:
         told = backfill(dry_run=True, run_backwards=True)
         assert [run["logical_date"] for run in told["runs"]] == DATES[::-1]
 
     @pytest.mark.parametrize("behavior", ["none", "completed"])
-    def test_a_run_that_exists_has_its_own_interval(self, fresh: Any, behavior: str) -> None:
-        """A manual run has another than the schedule, and keeps it when it runs again."""
+    def test_an_existing_run_keeps_its_data_interval(self, fresh: Any, behavior: str) -> None:
+        """The interval of a manual run differs from that of the schedule."""
         from airflow.models.dagrun import DagRun
         from sqlalchemy import update
 
@@ -89,35 +89,35 @@ class TestDryRun:
             ({"from_date": "2024-01-01", "to_date": "20240102"}, "to_date"),
         ],
     )
-    def test_runs_later_on_the_last_day(self, hourly: str, dates: Any, named: str) -> None:
-        """A date without a time is its midnight, as for Airflow; whoever means the day is warned."""
+    def test_a_warning_names_runs_later_on_the_day_of_to_date(self, hourly: str, dates: Any, named: str) -> None:
+        """A date without a time is midnight, as in Airflow."""
         told = native_api.call("backfill_dag", dag_id=hourly, dry_run=True, **dates)
         assert told["runs"][-1]["logical_date"] == DATES[1]
         (warning,) = told["warnings"]
         assert f"'{named}' has no time" in warning
         assert "2024-01-02T06:00:00+00:00" in warning
 
-    def test_runs_later_on_the_last_day_in_the_old_protocol(self, web: Any, hourly: str) -> None:
+    def test_the_warning_names_the_argument_of_the_old_protocol(self, web: Any, hourly: str) -> None:
         how = {"start_date": "2024-01-01", "end_date": "2024-01-02", "dryrun": "on"}
         assert "'end_date' has no time" in web.legacy("backfill", dag_id=hourly, **how).json["warning"]
 
     @pytest.mark.parametrize("last", ["2024-01-02T00:00:00", "2024-01-02 12:00", "2024-01-02T23:59:59+00:00"])
-    def test_a_last_date_with_a_time(self, hourly: str, last: str) -> None:
+    def test_a_to_date_with_a_time_gets_no_warning(self, hourly: str, last: str) -> None:
         assert "warnings" not in native_api.call(
             "backfill_dag", dag_id=hourly, dry_run=True, from_date="2024-01-01", to_date=last
         )
 
-    def test_a_last_day_without_later_runs(self, fresh: Any) -> None:
+    def test_a_last_day_without_later_runs_gets_no_warning(self, fresh: Any) -> None:
         assert "warnings" not in backfill(dry_run=True)
         assert "warnings" not in backfill(dry_run=True, to_date="9999-12-31", from_date="2026-11-01")
 
     @pytest.mark.parametrize("names", [("from_date", "to_date"), ("start_date", "end_date")])
     @pytest.mark.parametrize("given", [0, 1])
-    def test_one_date_alone(self, fresh: Any, names: Any, given: int) -> None:
+    def test_one_date_alone_is_a_backfill_of_that_date(self, fresh: Any, names: Any, given: int) -> None:
         told = native_api.call("backfill_dag", dag_id="daily", dry_run=True, **{names[given]: "2024-01-02"})
         assert [run["logical_date"] for run in told["runs"]] == [DATES[1]]
 
-    def test_an_interval_that_has_not_ended_is_left_out(self, fresh: Any) -> None:
+    def test_a_data_interval_that_has_not_ended_is_omitted(self, fresh: Any) -> None:
         import pendulum
 
         today = pendulum.today("UTC")
@@ -134,7 +134,9 @@ class TestDryRun:
             ("completed", ["reprocess", "reprocess", "skip"]),
         ],
     )
-    def test_runs_that_exist(self, fresh: Any, behavior: str, actions: List[str]) -> None:
+    def test_reprocess_behavior_decides_about_existing_runs(
+        self, fresh: Any, behavior: str, actions: List[str]
+    ) -> None:
         ids = [trigger(date) for date in DATES]
         set_state("success", DATES[0])
         set_state("failed", DATES[1])
@@ -151,12 +153,12 @@ class TestDryRun:
             ({"task_regex": "^sum_left", "ignore_dependencies": True}, ["sum_left"]),
         ],
     )
-    def test_some_tasks(self, fresh: Any, arguments: Any, chosen: List[str]) -> None:
+    def test_task_regex_selects_tasks(self, fresh: Any, arguments: Any, chosen: List[str]) -> None:
         assert backfill(dry_run=True, **arguments)["tasks"] == chosen
 
 
-class TestMakingRuns:
-    def test_the_runs_wait_for_the_scheduler(self, fresh: Any) -> None:
+class TestCreatedRuns:
+    def test_the_runs_are_queued_for_the_scheduler(self, fresh: Any) -> None:
         made = backfill()
         assert [run["state"] for run in runs()] == ["queued"] * 3
         assert [run["logical_date"] for run in runs()] == DATES
@@ -166,17 +168,17 @@ class TestMakingRuns:
         if ON_2:
             assert runs()[0]["run_id"] == f"native_api_backfill__{made['backfill_id']}__{DATES[0]}"
 
-    def test_the_configuration(self, fresh: Any) -> None:
+    def test_the_runs_have_the_conf(self, fresh: Any) -> None:
         backfill("daily_with_params", conf={"count": 3})
         assert [run["conf"] for run in runs("daily_with_params")] == [{"count": 3}] * 3
 
-    def test_a_configuration_that_the_params_refuse(self, fresh: Any) -> None:
+    def test_a_conf_that_the_params_refuse_is_invalid(self, fresh: Any) -> None:
         with pytest.raises(errors.Invalid) as caught:
             backfill("daily_with_params", conf={"count": 0})
         assert list(caught.value.errors) == ["conf"]
         assert runs("daily_with_params") == []
 
-    def test_runs_that_exist_stay_as_they_are(self, fresh: Any) -> None:
+    def test_existing_runs_are_unchanged_by_default(self, fresh: Any) -> None:
         run_id = trigger(DATES[1])
         set_state("failed", DATES[1])
         made = backfill()
@@ -185,7 +187,7 @@ class TestMakingRuns:
         assert (kept["state"], kept["run_type"]) == ("failed", "manual")
         assert native_api.call("backfill_state", backfill_id=made["backfill_id"])["total_runs"] == 2
 
-    def test_runs_that_exist_run_again(self, fresh: Any) -> None:
+    def test_existing_runs_are_reprocessed_with_reprocess_behavior(self, fresh: Any) -> None:
         run_id = trigger(DATES[1])
         set_state("failed", DATES[1])
         made = backfill(reprocess_behavior="failed", conf={"why": "again"})
@@ -195,7 +197,7 @@ class TestMakingRuns:
         told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
         assert (told["total_runs"], told["runs"]) == (3, {"queued": 3})
 
-    def test_nothing_to_do(self, fresh: Any) -> None:
+    def test_a_backfill_without_runs_succeeds_with_a_warning(self, fresh: Any) -> None:
         for date in DATES:
             trigger(date)
             set_state("success", date)
@@ -204,7 +206,7 @@ class TestMakingRuns:
         told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
         assert (told["state"], told["total_runs"], told["fraction_done"]) == ("success", 0, 1.0)
 
-    def test_a_paused_dag_gets_its_runs_and_a_warning(self, fresh: Any) -> None:
+    def test_a_paused_dag_gets_queued_runs_and_a_warning(self, fresh: Any) -> None:
         made = backfill()
         assert made["warnings"] == ["The DAG 'daily' is paused: the runs wait until it is unpaused."]
         told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
@@ -212,8 +214,8 @@ class TestMakingRuns:
         native_api.call("unpause_dag", dag_id="daily")
         assert "warnings" not in native_api.call("backfill_state", backfill_id=made["backfill_id"])
 
-    def test_the_scheduler_starts_them_in_their_order(self, fresh: Any) -> None:
-        """The scheduler's own query gives them so, and the DAG's other runs first."""
+    def test_the_scheduler_starts_the_runs_in_order(self, fresh: Any) -> None:
+        """Other runs of the DAG come first."""
         native_api.call("unpause_dag", dag_id="daily")
         backfill(run_backwards=True)
         other = trigger("2024-03-01")
@@ -222,14 +224,14 @@ class TestMakingRuns:
         assert order[0] == other
         assert [dates[run_id] for run_id in order[1:]] == DATES[::-1]
 
-    def test_next_dagrun_stays(self, fresh: Any) -> None:
+    def test_next_dagrun_is_unchanged(self, fresh: Any) -> None:
         before = next_dagrun()
         backfill()
         assert next_dagrun() == before
 
 
 def queued_for_the_scheduler() -> List[Any]:
-    """Return the queued runs as the scheduler asks for them."""
+    """Return the queued runs in the order in which the scheduler selects them."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.state import DagRunState
 
@@ -251,8 +253,8 @@ def next_dagrun() -> Any:
         return session.execute(select(*columns).where(DagModel.dag_id == "daily")).one()
 
 
-class TestSomeTasks:
-    def test_what_comes_after_is_skipped(self, fresh: Any) -> None:
+class TestTaskRegex:
+    def test_downstream_tasks_are_skipped(self, fresh: Any) -> None:
         backfill(task_regex="^sum_left")
         assert tasks(logical_date_gte=DATES[0], logical_date_lte=DATES[0]) == {
             "get_left": None,
@@ -261,12 +263,12 @@ class TestSomeTasks:
             **{f"{what}_right": "skipped" for what in ("get", "sum", "put")},
         }
 
-    def test_what_comes_before_counts_as_done_without_dependencies(self, fresh: Any) -> None:
+    def test_upstream_tasks_are_success_with_ignore_dependencies(self, fresh: Any) -> None:
         backfill(task_regex="^sum_left", ignore_dependencies=True)
         states = tasks(logical_date_gte=DATES[0], logical_date_lte=DATES[0])
         assert (states["get_left"], states["sum_left"], states["put_left"]) == ("success", None, "skipped")
 
-    def test_runs_that_would_forget_their_other_tasks(self, fresh: Any) -> None:
+    def test_reprocessing_with_a_task_regex_is_refused(self, fresh: Any) -> None:
         trigger(DATES[0])
         set_state("failed")
         with pytest.raises(errors.ArgumentNotSupported, match="clear_tasks") as caught:
@@ -274,16 +276,16 @@ class TestSomeTasks:
         assert caught.value.argument == "task_regex"
         assert len(runs()) == 1
 
-    def test_a_chosen_task_that_fails_is_a_failure(self, fresh: Any) -> None:
-        """Though to Airflow the run has succeeded, since its last tasks were left out."""
+    def test_the_backfill_fails_if_a_selected_task_fails(self, fresh: Any) -> None:
+        """In Airflow the run has succeeded, since its last tasks are excluded."""
         made = backfill(task_regex="^sum_left", from_date=DATES[0], to_date=DATES[0])
         finish("daily", "success", failed="sum_left")
         told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
         assert (told["state"], told["runs"]) == ("failed", {"failed": 1})
         assert [(task["task_id"], task["logical_date"]) for task in told["failed_tasks"]] == [("sum_left", DATES[0])]
 
-    def test_a_task_that_airflow_did_not_start_is_none_that_was_left_out(self, fresh: Any) -> None:
-        """One mapped over nothing is skipped without a start; the run has succeeded though a task before has failed."""
+    def test_a_task_that_airflow_skipped_does_not_count_as_excluded(self, fresh: Any) -> None:
+        """A task mapped over nothing is skipped without a start date."""
         from airflow.models.taskinstance import TaskInstance
 
         made = backfill(from_date=DATES[0], to_date=DATES[0])
@@ -295,7 +297,7 @@ class TestSomeTasks:
         assert (told["state"], told["runs"]) == ("success", {"success": 1})
         assert told["tasks"] == {"failed": 1, "skipped": 1, "success": 4}
 
-    def test_mark_success(self, fresh: Any) -> None:
+    def test_mark_success_marks_the_runs_and_the_selected_tasks_as_success(self, fresh: Any) -> None:
         made = backfill(mark_success=True, task_regex="^sum_left")
         assert {run["state"] for run in runs()} == {"success"}
         assert all(run["start_date"] and run["end_date"] for run in runs())
@@ -306,7 +308,7 @@ class TestSomeTasks:
 
 
 @pytest.mark.skipif(ON_2, reason="Airflow 2 puts a task back into its own pool when it starts")
-def test_a_pool(fresh: Any) -> None:
+def test_pool_overrides_the_pool_of_the_tasks(fresh: Any) -> None:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
@@ -318,8 +320,7 @@ def test_a_pool(fresh: Any) -> None:
 
 
 @pytest.mark.skipif(ON_2, reason="Airflow 2 loads no DAG without a start_date")
-def test_a_dag_without_any_start_date(fresh: Any) -> None:
-    """Its schedule has dates all the same, as many as are asked for."""
+def test_a_dag_without_a_start_date_can_be_backfilled(fresh: Any) -> None:
     text = """
 from airflow.sdk import DAG
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -343,7 +344,7 @@ with DAG("deployed_without_start", schedule=CronDataIntervalTimetable("@daily", 
 
 
 @pytest.mark.skipif(ON_2, reason="Airflow 2 has no backfills of its own")
-def test_it_is_one_of_airflows_own(fresh: Any) -> None:
+def test_it_is_a_backfill_of_airflow(fresh: Any) -> None:
     from airflow.models.backfill import Backfill, BackfillDagRun
     from sqlalchemy import select
 

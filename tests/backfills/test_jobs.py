@@ -1,4 +1,4 @@
-"""Backfills that a job on this machine runs: Airflow 2 with local."""
+"""Local backfills, which a job on this host runs: Airflow 2 only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rows_of_runs() -> List[Any]:
 
 
 @pytest.mark.skipif(ON_2, reason="Airflow 2 can")
-def test_it_means_nothing_on_airflow_3(fresh: Any) -> None:
+def test_local_has_no_effect_on_airflow_3(fresh: Any) -> None:
     made = backfill(local=True)
     assert "'local' has no effect on Airflow 3" in made["warnings"][0]
     told = state_of(made["backfill_id"])
@@ -57,8 +57,7 @@ def test_a_job_runs_tasks_that_depend_on_the_past(fresh: Any) -> None:
 
 
 @only_on_2
-def test_what_is_left_by_a_job_that_was_killed(fresh: Any) -> None:
-    """No run stays running for ever, and the DAG can be backfilled again."""
+def test_the_runs_of_a_killed_job_fail_and_the_dag_can_be_backfilled_again(fresh: Any) -> None:
     told = started("daily_sleeping", to_date=DATES[2])
     process_of_the_job().kill()
     jobs_under_test.wait(told["job_id"], "crashed", seconds=SECONDS)
@@ -73,7 +72,7 @@ def test_what_is_left_by_a_job_that_was_killed(fresh: Any) -> None:
 
 
 @only_on_2
-def test_what_is_left_by_a_job_that_took_too_long(fresh: Any, monkeypatch: Any) -> None:
+def test_the_backfill_of_a_timed_out_job_fails(fresh: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "1")
     told = started("daily_sleeping", to_date=DATES[2])
     jobs_under_test.wait(told["job_id"], "timeout", seconds=SECONDS)
@@ -82,7 +81,7 @@ def test_what_is_left_by_a_job_that_took_too_long(fresh: Any, monkeypatch: Any) 
 
 
 def process_of_the_job() -> psutil.Process:
-    """Return the process that runs Airflow's backfill job, as soon as that runs a task."""
+    """Wait until Airflow's backfill job runs a task, and return its process."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         for process in psutil.Process().children(recursive=True):
@@ -94,7 +93,7 @@ def process_of_the_job() -> psutil.Process:
 
 
 @only_on_2
-def test_cancelling_ends_the_job(fresh: Any) -> None:
+def test_cancel_backfill_cancels_the_job(fresh: Any) -> None:
     told = started("daily_sleeping", to_date=DATES[2])
     process_of_the_job()
     answer = native_api.call("cancel_backfill", backfill_id=told["backfill_id"])
@@ -105,8 +104,8 @@ def test_cancelling_ends_the_job(fresh: Any) -> None:
 
 
 @only_on_2
-def test_runs_that_exist_are_left_or_taken_over(fresh: Any) -> None:
-    """The dates of those that are left are no part of it."""
+def test_existing_runs_are_skipped_or_taken_over(fresh: Any) -> None:
+    """The dates of skipped runs are not part of the backfill."""
     from native_api.adapters.compat import airflow
 
     kept = trigger(DATES[1], "daily_with_past")
@@ -122,14 +121,14 @@ def test_runs_that_exist_are_left_or_taken_over(fresh: Any) -> None:
 
 
 @only_on_2
-def test_a_pool_that_only_a_job_can_use(fresh: Any) -> None:
+def test_pool_is_possible_for_tasks_that_depend_on_the_past(fresh: Any) -> None:
     native_api.call("set_pool", name="narrow", slots=1)
     told = started(pool="narrow", dag_id="daily_with_past")
     assert native_api.call("job_state", job_id=told["job_id"])["arguments"]["pool"] == "narrow"
 
 
 @only_on_2
-def test_nothing_runs_where_no_job_can_begin(fresh: Any, mocker: Any) -> None:
+def test_the_backfill_fails_if_no_job_can_start(fresh: Any, mocker: Any) -> None:
     mocker.patch("native_api.adapters.sandbox.client.begin", side_effect=errors.SandboxUnavailable("it is broken."))
     with pytest.raises(errors.SandboxUnavailable):
         backfill("daily_with_past", local=True)

@@ -1,4 +1,4 @@
-"""Local backfills of Airflow 2: what one that is cancelled, lost, or on another machine leaves to the next."""
+"""Local backfills of Airflow 2: what a cancelled or lost one, or one of another host, leaves for the next."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RECORDS: List[Record] = []
 
 
 class StartedJob:
-    """What a job that waits for its place says."""
+    """The channel to a job that is queued."""
 
     def next(self) -> Dict[str, Any]:
         return {"state": "queued"}
@@ -35,7 +35,7 @@ class StartedJob:
 
 @pytest.fixture
 def unbegun(fresh: Any, mocker: Any) -> Iterator[None]:
-    """No job begins; a test does what one would do."""
+    """Start no job; the test does what the job would do."""
     from airflow.jobs.job import Job
     from sqlalchemy import delete
 
@@ -53,14 +53,14 @@ def begun(**arguments: Any) -> int:
 
 
 def record_of(backfill_id: int) -> Record:
-    """Make the record of the backfill's job, which lives until it is let go."""
+    """Create the record of the backfill's job, locked until it is released."""
     facts = {"operation": "backfill_dag", "owner": "this process", "arguments": {}, "created_at": 0, "cleanup": None}
     _RECORDS.append(Record.create(sandbox.jobs_folder(), {"job_id": state_of(backfill_id)["job_id"], **facts}))
     return _RECORDS[-1]
 
 
 def make_run(date: str, job_id: Optional[int] = None) -> None:
-    """Have the run of a date run, as Airflow's own job makes it."""
+    """Set the run of a date to running, as Airflow's own job does."""
     import pendulum
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
@@ -91,7 +91,7 @@ def set_row(backfill_id: int, **values: Any) -> None:
 
 
 def make_older(backfill_id: int) -> None:
-    """Have the backfill be one whose job had time enough to begin."""
+    """Make the backfill old enough that its job must have started."""
     from datetime import timedelta
 
     from airflow.models.log import Log
@@ -102,14 +102,14 @@ def make_older(backfill_id: int) -> None:
 
 
 def end_run(date: str, state: str, dag_id: str = "daily", **arguments: Any) -> str:
-    """Have a run of that date be over, and return its id."""
+    """Create a run of that date in a final state, and return its id."""
     run_id: str = native_api.call("trigger_dag", dag_id=dag_id, logical_date=date, **arguments)["run_id"]
     set_state(state, date, dag_id)
     return run_id
 
 
 class TestCancelled:
-    def test_it_holds_until_its_job_has_ended_what_it_runs(self, unbegun: None) -> None:
+    def test_it_blocks_other_backfills_until_its_job_has_ended(self, unbegun: None) -> None:
         first = begun()
         record = record_of(first)
         make_run(DATES[0])
@@ -125,7 +125,7 @@ class TestCancelled:
         assert (states(), state_of(first)["state"]) == (["failed"], "cancelled")
         assert begun(reprocess_behavior="failed") != first
 
-    def test_a_late_clean_up_leaves_the_next_one(self, unbegun: None) -> None:
+    def test_a_late_cleanup_does_not_change_the_runs_of_the_next_backfill(self, unbegun: None) -> None:
         first = begun()
         native_api.call("cancel_backfill", backfill_id=first)
         second = begun()
@@ -134,7 +134,7 @@ class TestCancelled:
         assert states() == ["running"]
         assert (state_of(first)["total_runs"], state_of(second)["runs"]) == (0, {"running": 1})
 
-    def test_a_job_that_has_not_begun_runs_nothing(self, unbegun: None, mocker: Any) -> None:
+    def test_a_job_that_starts_after_cancellation_runs_nothing(self, unbegun: None, mocker: Any) -> None:
         begins = mocker.patch("native_api.adapters.compat.airflow2.backfills.Backfills2.run")
         first = begun()
         native_api.call("cancel_backfill", backfill_id=first)
@@ -142,8 +142,8 @@ class TestCancelled:
         assert begins.call_args_list == []
         assert state_of(first)["state"] == "cancelled"
 
-    def test_no_stretch_begins_after_it(self, unbegun: None, mocker: Any) -> None:
-        """Though the job was told by the database alone."""
+    def test_no_date_range_starts_after_cancellation(self, unbegun: None, mocker: Any) -> None:
+        """The job reads the cancellation from the database."""
         end_run(DATES[1], "success")
         first = begun()
 
@@ -159,7 +159,7 @@ class TestCancelled:
 
 
 class TestLost:
-    def test_what_it_left_is_run_again(self, unbegun: None) -> None:
+    def test_its_running_runs_are_reprocessed_by_the_next_backfill(self, unbegun: None) -> None:
         first = begun()
         record_of(first).release()
         make_run(DATES[0])
@@ -172,7 +172,7 @@ class TestLost:
         work.give_up(first)
         assert states() == ["queued"]
 
-    def test_one_that_never_had_a_record(self, unbegun: None) -> None:
+    def test_a_backfill_whose_job_never_started_fails_after_a_while(self, unbegun: None) -> None:
         first = begun()
         assert state_of(first)["state"] == "running"
         with pytest.raises(errors.BackfillIsActive):
@@ -181,7 +181,7 @@ class TestLost:
         assert state_of(first)["state"] == "failed"
         assert begun() != first
 
-    def test_nothing_of_it_is_taken_down_where_the_next_one_is_refused(self, unbegun: None) -> None:
+    def test_its_runs_are_unchanged_if_the_next_backfill_is_invalid(self, unbegun: None) -> None:
         first = begun()
         record_of(first).release()
         make_run(DATES[0])
@@ -190,10 +190,10 @@ class TestLost:
         assert states() == ["running"]
 
 
-class TestElsewhere:
+class TestOnAnotherHost:
     @pytest.fixture
     def elsewhere(self, unbegun: None) -> int:
-        """Return a backfill that another machine runs, whose job Airflow hears of."""
+        """Return a backfill of another host, whose job sends heartbeats to Airflow."""
         import pendulum
         from airflow.jobs.job import Job
 
@@ -207,7 +207,7 @@ class TestElsewhere:
         make_run(DATES[0], job_id)
         return made
 
-    def test_the_machine_is_named(self, elsewhere: int) -> None:
+    def test_cancel_backfill_is_409_with_the_hostname(self, elsewhere: int) -> None:
         with pytest.raises(errors.Conflict, match=r"'other\.example'") as caught:
             native_api.call("cancel_backfill", backfill_id=elsewhere)
         assert (caught.value.status, vars(caught.value)) == (
@@ -218,7 +218,7 @@ class TestElsewhere:
         make_older(elsewhere)
         assert state_of(elsewhere)["state"] == "running"
 
-    def test_one_whose_machine_is_gone(self, elsewhere: int) -> None:
+    def test_it_can_be_cancelled_if_its_job_sends_no_heartbeats(self, elsewhere: int) -> None:
         import pendulum
         from airflow.jobs.job import Job
         from sqlalchemy import update
@@ -232,9 +232,8 @@ class TestElsewhere:
         assert begun() != elsewhere
 
 
-class TestWhatRunsAgain:
-    def test_runs_keep_their_configuration(self, fresh: Any) -> None:
-        """Each as it is, where the backfill has none of its own."""
+class TestReprocessedRuns:
+    def test_reprocessed_runs_keep_their_conf_if_the_backfill_has_none(self, fresh: Any) -> None:
         dag_id, confs = "daily_with_past", [{"n": 1}, {}, {"n": 1}]
         for date, conf in zip(DATES, confs):
             end_run(date, "success", dag_id, conf=conf)
@@ -247,10 +246,10 @@ class TestWhatRunsAgain:
         assert [run["run_type"] for run in runs(dag_id)] == ["backfill", "backfill", "manual"]
 
     @pytest.mark.parametrize("given, date_ranges", [(None, [DATES[:1], DATES[1:2], DATES[2:]]), ({"m": 2}, [DATES])])
-    def test_a_date_range_has_one_configuration(
+    def test_each_date_range_has_one_conf(
         self, unbegun: None, mocker: Any, given: Any, date_ranges: List[List[str]]
     ) -> None:
-        """One that fails does not keep the others from running, and only the first date of all ignores the past."""
+        """A date range that fails does not prevent the others. Only the first date ignores depends_on_past."""
         from airflow.exceptions import BackfillUnfinished
 
         runs_before = [end_run(date, "failed", conf={"n": n}) for n, date in enumerate(DATES)]
@@ -268,7 +267,7 @@ class TestWhatRunsAgain:
             (dates[0], dates[-1], given or {"n": number}, number == 0) for number, dates in enumerate(date_ranges)
         ]
 
-    def test_a_local_one_takes_the_runs_of_another_kind_over(self, unbegun: None) -> None:
+    def test_a_local_backfill_takes_over_runs_of_the_scheduler(self, unbegun: None) -> None:
         first = backfill()["backfill_id"]
         finish("daily", "failed", failed="get_left")
         second = begun(reprocess_behavior="failed")

@@ -1,4 +1,4 @@
-"""backfill_dag: what is refused before anything is made, by one error for all Airflows, and what means nothing."""
+"""backfill_dag: errors are raised before anything is created, with the same codes on every Airflow."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.support.dag_files import dag_file
 
 @pytest.mark.skipif(not ON_2, reason="Airflow 3 has a table of backfills")
 class TestARowOfTheAuditLog:
-    """It holds the ids of a backfill's runs."""
+    """On Airflow 2 a row of the audit log has the ids of a backfill's runs."""
 
-    def test_mysql_has_no_room_for_more(self) -> None:
-        """Cut, it would break every list of backfills."""
+    def test_a_backfill_that_exceeds_the_column_of_mysql_is_invalid(self) -> None:
+        """A truncated row would break every list of backfills."""
         with pytest.raises(errors.Invalid):
             backfill_rows.require_room("x" * 65_536, "mysql")
         backfill_rows.require_room("x" * 65_536, "postgresql")
 
-    def test_every_row_is_looked_at(self, fresh: Any, mocker: Any) -> None:
+    def test_the_size_of_every_row_is_checked(self, fresh: Any, mocker: Any) -> None:
         looked = mocker.spy(backfill_rows, "require_room")
         backfill()
         (text, _), _ = looked.call_args
@@ -45,7 +45,9 @@ class TestRefused:
         ],
     )
     @pytest.mark.parametrize("dry_run", [True, False])
-    def test_what_is_not_there(self, fresh: Any, arguments: Any, error: Any, dry_run: bool) -> None:
+    def test_a_missing_dag_pool_or_file_is_an_error(
+        self, fresh: Any, arguments: Any, error: Any, dry_run: bool
+    ) -> None:
         with pytest.raises(error):
             backfill(**{"dry_run": dry_run, **arguments})
 
@@ -65,17 +67,17 @@ class TestRefused:
         ],
     )
     @pytest.mark.parametrize("dry_run", [True, False])
-    def test_what_is_not_valid(self, fresh: Any, arguments: Any, fields: Any, dry_run: bool) -> None:
+    def test_an_invalid_argument_creates_no_runs(self, fresh: Any, arguments: Any, fields: Any, dry_run: bool) -> None:
         with pytest.raises(errors.Invalid) as caught:
             backfill(**{"dry_run": dry_run, **arguments})
         assert set(caught.value.errors) == fields
         assert runs() == []
 
-    def test_no_date(self, fresh: Any) -> None:
+    def test_a_date_is_required(self, fresh: Any) -> None:
         with pytest.raises(errors.Invalid, match="from_date, to_date or both"):
             native_api.call("backfill_dag", dag_id="daily")
 
-    def test_a_second_one(self, fresh: Any) -> None:
+    def test_a_dag_has_one_active_backfill(self, fresh: Any) -> None:
         first = backfill()["backfill_id"]
         with pytest.raises(errors.BackfillIsActive, match="cancel_backfill") as caught:
             backfill(from_date="2024-02-01", to_date="2024-02-01")
@@ -84,12 +86,12 @@ class TestRefused:
         assert backfill("wire_dag")["backfill_id"] != first
         assert backfill(from_date="2024-02-01", to_date="2024-02-01", dry_run=True)["total_entries"] == 1
 
-    def test_a_second_one_when_the_first_is_done(self, fresh: Any) -> None:
+    def test_a_dag_can_be_backfilled_again_when_the_first_has_ended(self, fresh: Any) -> None:
         first = backfill()["backfill_id"]
         finish("daily", "success")
         assert backfill(from_date="2024-02-01", to_date="2024-02-01")["backfill_id"] != first
 
-    def test_tasks_that_depend_on_the_past(self, fresh: Any) -> None:
+    def test_tasks_with_depends_on_past_are_refused(self, fresh: Any) -> None:
         with pytest.raises(errors.DependsOnPast, match="local makes a job" if ON_2 else "reprocess_behavior"):
             backfill("daily_with_past")
         with pytest.raises(errors.DependsOnPast, match="backwards"):
@@ -97,8 +99,7 @@ class TestRefused:
         assert runs("daily_with_past") == []
         assert backfill("daily_with_past", mark_success=True)["total_entries"] == 3
 
-    def test_what_no_scheduler_can_do(self, fresh: Any) -> None:
-        """Named, and with a way out."""
+    def test_arguments_that_the_scheduler_ignores_are_refused_with_advice(self, fresh: Any) -> None:
         native_api.call("set_pool", name="narrow", slots=1)
         refused = {"pool": "narrow", "max_active_runs": 2} if ON_2 else {}
         for name, value in refused.items():
@@ -111,8 +112,7 @@ class TestRefused:
             assert caught.value.argument == "pool"
         assert runs() == []
 
-    def test_a_dry_run_of_what_is_refused(self, web: Any) -> None:
-        """It is what shows the caller what would be done, and says why it is not."""
+    def test_a_dry_run_warns_of_what_would_be_refused(self, web: Any) -> None:
         ways: List[Any] = [("daily_with_past", {})]
         ways += [("daily", {"max_active_runs": 2})] if ON_2 else [("daily_with_past", {"run_backwards": True})]
         for dag_id, how in ways:
@@ -125,8 +125,8 @@ class TestRefused:
         assert runs() == []
 
     @pytest.mark.skipif(ON_2, reason="Airflow 2 has local for that")
-    def test_the_first_run_of_a_backfill_never_waits(self, fresh: Any) -> None:
-        """On Airflow 3, as if ignore_first_depends_on_past were always set; so that it is no error to say so."""
+    def test_the_first_run_never_waits_for_the_past_on_airflow_3(self, fresh: Any) -> None:
+        """ignore_first_depends_on_past has no effect there and is accepted."""
         trigger("2023-12-31", "daily_with_past")
         backfill("daily_with_past", ignore_first_depends_on_past=True, reprocess_behavior="failed")
         waits = [waits_for_past("daily_with_past", date) for date in DATES]
@@ -134,13 +134,13 @@ class TestRefused:
 
 
 def waits_for_past(dag_id: str, date: str) -> bool:
-    """Return whether a task waits for that of the run before, by Airflow's own rules."""
+    """Return whether a task waits for the previous run, by Airflow's own rules."""
     told = native_api.call("task_failed_deps", dag_id=dag_id, task_id="count", logical_date=date)
     return "Previous Dagrun State" in {dependency["name"] for dependency in told["dependencies"]}
 
 
 class TestDependsOnPast:
-    """Tasks that wait for those of the run before."""
+    """Tasks with depends_on_past."""
 
     @pytest.fixture
     def without_catchup(self, fresh: Any) -> Iterator[str]:
@@ -157,20 +157,19 @@ class TestDependsOnPast:
 
     @pytest.mark.skipif(not ON_2, reason="on Airflow 3 they wait in every backfill")
     def test_manual_runs_wait_for_one_another_without_catchup(self, without_catchup: str) -> None:
-        """So that the scheduler can run them on Airflow 2, too; but the first waits for what was before."""
+        """The first one waits for the run before the backfill."""
         backfill(without_catchup)
         assert [waits_for_past(without_catchup, date) for date in DATES] == [False, True, True]
         set_state("success", DATES[0], without_catchup)
         assert [waits_for_past(without_catchup, date) for date in DATES[1:]] == [False, True]
 
     @pytest.mark.skipif(not ON_2, reason="Airflow 3 never has the first run wait")
-    def test_the_first_one_waits_without_catchup(self, without_catchup: str) -> None:
+    def test_ignore_first_depends_on_past_is_refused_without_catchup(self, without_catchup: str) -> None:
         with pytest.raises(errors.DependsOnPast, match="local"):
             backfill(without_catchup, ignore_first_depends_on_past=True)
 
     @pytest.mark.skipif(not ON_2, reason="Airflow 3 has its own backfills only")
-    def test_a_local_one_without_the_file(self, without_catchup: str) -> None:
-        """It is refused before anything is made: the job could not run it."""
+    def test_a_local_backfill_is_refused_if_the_dag_file_is_missing(self, without_catchup: str) -> None:
         path = DAGS / f"{without_catchup}.py"
         text = path.read_text(encoding="utf-8")
         path.unlink()
@@ -185,14 +184,14 @@ class TestDependsOnPast:
 
     @pytest.mark.skipif(not ON_2, reason="on Airflow 3 they wait in every backfill")
     def test_manual_runs_do_not_wait_with_catchup(self, fresh: Any) -> None:
-        """Which is why that is refused."""
+        """So such a backfill is refused."""
         for date in DATES:
             trigger(date, "daily_with_past")
         assert [waits_for_past("daily_with_past", date) for date in DATES] == [False] * 3
 
     @pytest.mark.parametrize("face", ["old protocol", "typed"])
-    def test_it_is_adapted(self, web: Any, face: str, mocker: Any) -> None:
-        """As the old plugin ran it; what is done otherwise is named."""
+    def test_adapt_changes_the_backfill_and_warns(self, web: Any, face: str, mocker: Any) -> None:
+        """As the old plugin ran it."""
         job = mocker.patch("native_api.adapters.sandbox.run")
         if face == "typed":
             answer = web.typed("backfill_dag", dag_id="daily_with_past", **DAYS, on_depends_on_past="adapt")
@@ -212,32 +211,31 @@ class TestDependsOnPast:
         if not ON_2:
             assert [waits_for_past("daily_with_past", date) for date in DATES] == [False, True, True]
 
-    def test_a_dry_run_of_it_in_the_old_protocol(self, web: Any) -> None:
+    def test_a_dry_run_in_the_old_protocol_is_adapted(self, web: Any) -> None:
         how = {"start_date": "2024-01-01", "end_date": "2024-01-03", "dry_run": "on"}
         answer = web.legacy("backfill", dag_id="daily_with_past", **how)
         assert answer.status == 200
         lines = answer.json["output"]["stdout"].splitlines()
         assert lines[:2] == [f"Dry run of DAG daily_with_past on {DATES[0]}", "Task count"]
 
-    def test_backwards_it_is_refused_all_the_same(self, web: Any) -> None:
-        """As the old command did."""
+    def test_run_backwards_is_refused_in_the_old_protocol_too(self, web: Any) -> None:
+        """The old command refused it."""
         how = {"start_date": "2024-01-01", "end_date": "2024-01-03", "run_backwards": "on"}
         assert web.legacy("backfill", dag_id="daily_with_past", **how).status == 409
 
-    def test_an_adapted_one_runs_failed_runs_again(self, fresh: Any) -> None:
-        """On Airflow 3, and says so in the plan; Airflow 2's own job leaves them, and fails."""
+    def test_an_adapted_backfill_reprocesses_failed_runs_on_airflow_3(self, fresh: Any) -> None:
+        """Airflow 2's own job skips them, and fails."""
         trigger(DATES[0], "daily_with_past")
         set_state("failed", DATES[0], "daily_with_past")
         told = backfill("daily_with_past", on_depends_on_past="adapt", dry_run=True)
         assert told["runs"][0]["action"] == ("skip" if ON_2 else "reprocess")
 
-    def test_what_means_nothing(self, fresh: Any) -> None:
+    def test_arguments_without_effect_get_a_warning(self, fresh: Any) -> None:
         told = backfill(dry_run=True, ignore_dependencies=True, ignore_first_depends_on_past=True, max_active_runs=9)
         assert sum("has no effect" in warning for warning in told["warnings"]) == 2
         assert len(told["warnings"]) == (3 if ON_2 else 2)
 
-    def test_two_at_once(self, fresh: Any) -> None:
-        """One of them is made, the other is told so."""
+    def test_of_two_simultaneous_backfills_one_is_refused(self, fresh: Any) -> None:
         both, told = threading.Barrier(2), []
 
         def call() -> None:

@@ -1,4 +1,4 @@
-"""backfill_state, list_backfills, cancel_backfill, and who may."""
+"""backfill_state, list_backfills, cancel_backfill, and their permissions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.problems import assert_problem
 
 
 class TestState:
-    def test_how_it_is_asked(self, fresh: Any) -> None:
+    def test_it_returns_the_arguments_of_the_backfill(self, fresh: Any) -> None:
         made = backfill(reprocess_behavior="failed")
         told = state_of(made["backfill_id"])
         expected = {
@@ -39,21 +39,21 @@ class TestState:
         assert told["created_at"]
         assert told["created_by"] == (None if airflow_under_test.version() == (3, 0) else "this process")
 
-    def test_part_of_it_is_done(self, fresh: Any) -> None:
+    def test_it_returns_the_completed_fraction(self, fresh: Any) -> None:
         made = backfill()
         finish("daily", "success", only=run_of(DATES[0]))
         told = state_of(made["backfill_id"])
         assert (told["state"], told["runs"]) == ("running", {"success": 1, "queued": 2})
         assert told["fraction_done"] == 0.3333
 
-    def test_it_succeeds(self, fresh: Any) -> None:
+    def test_it_is_success_when_all_runs_have_succeeded(self, fresh: Any) -> None:
         made = backfill()
         finish("daily", "success")
         told = state_of(made["backfill_id"])
         assert (told["state"], told["runs"], told["fraction_done"]) == ("success", {"success": 3}, 1.0)
         assert (told["tasks"], told["failed_runs"], told["failed_tasks"]) == ({"success": 18}, [], [])
 
-    def test_it_fails(self, fresh: Any) -> None:
+    def test_it_is_failed_when_a_run_has_failed(self, fresh: Any) -> None:
         made = backfill()
         finish("daily", "failed", failed="get_left", only=run_of(DATES[1]))
         finish("daily", "success")
@@ -63,8 +63,7 @@ class TestState:
         assert {task["task_id"] for task in told["failed_tasks"]} == {"get_left"}
         assert all(task["logical_date"] == task["execution_date"] for task in told["failed_tasks"])
 
-    def test_it_is_read_in_other_processes(self, web: Any) -> None:
-        """What there is to know lies in the database."""
+    def test_other_processes_can_read_it(self, web: Any) -> None:
         made = web.typed("backfill_dag", login="admin", dag_id="daily", from_date=DATES[0])
         assert made.status == 202
         location = made.headers.get("Location", made.headers.get("location"))
@@ -72,20 +71,20 @@ class TestState:
         assert location.endswith(f"/native_api/v1/backfill_state?backfill_id={made.json['backfill_id']}")
         assert state_of(made.json["backfill_id"])["created_by"] in ("admin", None)
 
-    def test_none_of_that_id(self, fresh: Any) -> None:
+    def test_an_unknown_backfill_id_is_not_found(self, fresh: Any) -> None:
         for name in ("backfill_state", "cancel_backfill"):
             with pytest.raises(errors.BackfillNotFound, match="99999"):
                 native_api.call(name, backfill_id=99999)
 
-    def test_another_row_of_the_audit_log_is_none(self, fresh: Any) -> None:
-        """On Airflow 2 a backfill is a row of that table; others are not."""
+    def test_another_row_of_the_audit_log_is_not_a_backfill(self, fresh: Any) -> None:
+        """On Airflow 2 a backfill is a row of that table."""
         native_api.call("set_variable", key="k", value="v")
         with pytest.raises(errors.BackfillNotFound):
             state_of(airflow_under_test.audit_rows()[0].id)
 
 
 class TestList:
-    def test_which_there_are(self, fresh: Any) -> None:
+    def test_it_filters_by_dag_and_state(self, fresh: Any) -> None:
         first = backfill("wire_dag")["backfill_id"]
         second = backfill()["backfill_id"]
         finish("wire_dag", "success")
@@ -102,7 +101,7 @@ class TestList:
         assert listed(state=["success", "failed"]) == [(first, "success")]
         assert listed(state=["cancelled"]) == []
 
-    def test_what_it_is_not_asked(self, fresh: Any) -> None:
+    def test_an_unknown_dag_or_state_is_an_error(self, fresh: Any) -> None:
         with pytest.raises(errors.DagNotFound):
             native_api.call("list_backfills", dag_id="nope")
         with pytest.raises(errors.Invalid, match="queued"):
@@ -110,7 +109,7 @@ class TestList:
 
 
 class TestCancel:
-    def test_runs_that_have_not_begun_fail(self, fresh: Any) -> None:
+    def test_queued_runs_fail(self, fresh: Any) -> None:
         made = backfill()
         set_run(DATES[0], "running")
         set_run(DATES[1], "success")
@@ -135,7 +134,7 @@ class TestCancel:
         assert state_of(first)["state"] == "cancelled"
 
     @pytest.mark.parametrize("how", ["success", "cancelled"])
-    def test_one_that_has_ended(self, fresh: Any, how: str) -> None:
+    def test_an_ended_backfill_cannot_be_cancelled(self, fresh: Any, how: str) -> None:
         made = backfill()
         if how == "success":
             finish("daily", "success")
@@ -147,7 +146,7 @@ class TestCancel:
         assert caught.value.state == how
         assert runs() == before
 
-    def test_other_runs_stay(self, fresh: Any) -> None:
+    def test_other_runs_are_unchanged(self, fresh: Any) -> None:
         native_api.call("trigger_dag", dag_id="daily", run_id="mine", logical_date="2024-05-05")
         made = backfill()
         native_api.call("cancel_backfill", backfill_id=made["backfill_id"])
@@ -155,7 +154,7 @@ class TestCancel:
 
 
 class TestRights:
-    """A caller who may do all with one DAG, and nothing with others."""
+    """A caller with all permissions on one DAG and none on others."""
 
     @pytest.fixture
     def restricted(self, web: Any, mocker: Any) -> Any:
@@ -166,7 +165,7 @@ class TestRights:
         mocker.patch(f"{USER}.dag_ids", lambda self, access: {"wire_dag"})
         return web
 
-    def test_only_what_they_may(self, restricted: Any) -> None:
+    def test_the_caller_reads_and_cancels_backfills_of_that_dag_only(self, restricted: Any) -> None:
         theirs, others = backfill("wire_dag")["backfill_id"], backfill()["backfill_id"]
         listed = restricted.typed("list_backfills", login="user").json
         assert [one["backfill_id"] for one in listed["backfills"]] == [theirs]
@@ -178,13 +177,13 @@ class TestRights:
         assert state_of(others)["state"] == "running"
         assert restricted.typed("cancel_backfill", login="user", backfill_id=theirs).status == 200
 
-    def test_who_may_read_is_told_what_ending_takes(self, web: Any) -> None:
+    def test_a_reader_gets_the_permission_that_cancelling_requires(self, web: Any) -> None:
         answer = web.typed("cancel_backfill", login="viewer", backfill_id=backfill()["backfill_id"])
         assert_problem(answer, 403)
         assert answer.json["permission"] == "edit the DAG run of the DAG 'daily'"
 
-    def test_it_takes_the_right_to_read_the_pool(self, web: Any, mocker: Any) -> None:
-        """Whether there is one is for those who may."""
+    def test_pool_requires_permission_to_read_the_pool(self, web: Any, mocker: Any) -> None:
+        """Otherwise an error would show whether a pool exists."""
         mocker.patch(
             f"{USER}.may",
             lambda self, access, identifier=None: access.resource is not Resource.POOL,
@@ -198,7 +197,7 @@ class TestRights:
             assert answer.json["permission"] == f"read the pool '{pool}'"
 
     @pytest.mark.parametrize("resource, method", [("DAG", "PUT"), ("DAG_RUN", "POST")])
-    def test_it_takes_both_rights(self, web: Any, mocker: Any, resource: str, method: str) -> None:
+    def test_backfill_dag_requires_both_permissions(self, web: Any, mocker: Any, resource: str, method: str) -> None:
         """To edit the DAG, and to create its runs."""
 
         def may(self: Any, access: Any, dag_id: Any = None) -> bool:
@@ -208,8 +207,8 @@ class TestRights:
         assert_problem(web.typed("backfill_dag", login="user", dag_id="daily", from_date=DATES[0]), 403)
         assert runs() == []
 
-    def test_the_switch(self, web: Any, monkeypatch: Any) -> None:
-        """It ends what has begun before, too."""
+    def test_allow_execute_disables_it(self, web: Any, monkeypatch: Any) -> None:
+        """A backfill that has started is cancelled, too."""
         made = backfill()
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ALLOW_EXECUTE", "False")
         assert_problem(web.typed("backfill_dag", login="admin", dag_id="wire_dag", from_date=DATES[0]), 403)
@@ -217,13 +216,13 @@ class TestRights:
 
 
 class TestTheOldProtocol:
-    def test_a_dry_run_of_some_days(self, web: Any) -> None:
+    def test_a_dry_run_prints_the_dates_and_the_tasks(self, web: Any) -> None:
         answer = web.legacy("backfill", dag_id="wire_dag", start_date="2024-01-01", end_date="2024-01-02", dry_run="on")
         day = "Dry run of DAG wire_dag on 2024-01-0{}T00:00:00+00:00\nTask extract\nTask transform\nTask load\n"
         assert answer.json["output"]["stdout"] == day.format(1) + day.format(2)
         assert "warning" not in answer.json
 
-    def test_one_that_goes_on(self, web: Any) -> None:
+    def test_the_response_is_immediate_with_an_empty_output(self, web: Any) -> None:
         answer = web.legacy(
             "backfill", dag_id="wire_dag", start_date="2024-01-01", task_regex="extract", donot_pickle="on"
         )
@@ -244,7 +243,9 @@ class TestTheOldProtocol:
             ({"start_date": "2024-01-02"}, 400, "dag_id"),
         ],
     )
-    def test_what_is_refused(self, web: Any, arguments: Any, status: int, said: str) -> None:
+    def test_an_error_has_the_status_and_message_of_the_old_protocol(
+        self, web: Any, arguments: Any, status: int, said: str
+    ) -> None:
         answer = web.legacy("backfill", **arguments)
         assert (answer.status, answer.json["status"]) == (status, "ERROR")
         assert said in answer.json["output"]

@@ -1,4 +1,4 @@
-"""Backfills of one DAG after one another: whose runs are whose, and what one that has ended leaves to the next."""
+"""Successive backfills of one DAG: which runs belong to which, and what an ended one leaves for the next."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def listed(**which: Any) -> Dict[str, Any]:
     return answer
 
 
-class TestRunsThatWereTakenOver:
-    def test_they_are_those_of_the_next_one(self, fresh: Any) -> None:
+class TestTakenOverRuns:
+    def test_they_belong_to_the_next_backfill(self, fresh: Any) -> None:
         first = backfill()["backfill_id"]
         finish("daily", "failed", failed="get_left")
         second = backfill(reprocess_behavior="failed")["backfill_id"]
@@ -41,7 +41,7 @@ class TestRunsThatWereTakenOver:
         assert caught.value.backfill_id == second
         assert cancel(second)["failed_runs"] == 3
 
-    def test_the_others_stay(self, fresh: Any) -> None:
+    def test_other_runs_remain_with_the_first_backfill(self, fresh: Any) -> None:
         first = backfill()["backfill_id"]
         finish("daily", "failed", failed="get_left", only=run_of(DATES[1]))
         finish("daily", "success")
@@ -53,7 +53,7 @@ class TestRunsThatWereTakenOver:
         finish("daily", "success")
         assert (state_of(first)["state"], state_of(second)["state"]) == ("failed", "success")
 
-    def test_more_than_once(self, fresh: Any) -> None:
+    def test_a_run_can_be_taken_over_more_than_once(self, fresh: Any) -> None:
         ids = [backfill()["backfill_id"]]
         for _ in range(2):
             finish("daily", "success")
@@ -64,8 +64,8 @@ class TestRunsThatWereTakenOver:
             with pytest.raises(errors.BackfillHasEnded, match="success"):
                 cancel(backfill_id)
 
-    def test_one_that_has_ended_does_not_begin_again_with_a_run_of_it(self, fresh: Any) -> None:
-        """As Airflow has it once a backfill is complete."""
+    def test_an_ended_backfill_stays_ended_when_its_run_runs_again(self, fresh: Any) -> None:
+        """As in Airflow once a backfill is completed."""
         first = backfill()["backfill_id"]
         finish("daily", "success")
         second = backfill(from_date="2024-02-01", to_date="2024-02-01")["backfill_id"]
@@ -75,9 +75,9 @@ class TestRunsThatWereTakenOver:
             cancel(first)
 
 
-class TestThoseThatArePast:
+class TestManyPastBackfills:
     def past(self, first: int, last: int) -> None:
-        """Have a backfill be made, and end, for each of these days."""
+        """Create a backfill for each of these days and let it end."""
         for day in range(first, last + 1):
             self.one(day)
             finish("daily", "success")
@@ -85,8 +85,7 @@ class TestThoseThatArePast:
     def one(self, day: int) -> None:
         backfill(from_date=f"2024-03-{day:02}", to_date=f"2024-03-{day:02}")
 
-    def test_what_they_cost_the_next_one(self, fresh: Any) -> None:
-        """No statement more, however many there are."""
+    def test_they_add_no_query_to_the_next_backfill(self, fresh: Any) -> None:
         self.past(1, 2)
         with statements() as with_few:
             self.one(3)
@@ -96,7 +95,7 @@ class TestThoseThatArePast:
             self.one(9)
         assert len(with_many) == len(with_few)
 
-    def test_what_they_cost_who_asks_for_those_that_run(self, fresh: Any) -> None:
+    def test_they_add_no_query_to_the_list_of_running_backfills(self, fresh: Any) -> None:
         self.past(1, 2)
         self.one(3)
         with statements() as with_few:
@@ -108,7 +107,7 @@ class TestThoseThatArePast:
             told = listed(state=["running"])
         assert (told["total_entries"], len(with_many)) == (1, len(with_few))
 
-    def test_only_a_page_of_them_is_looked_at(self, fresh: Any) -> None:
+    def test_only_a_page_of_them_is_read(self, fresh: Any) -> None:
         self.past(1, 5)
         told = listed(limit=2, offset=1, order_by="-backfill_id")
         ids = [one["backfill_id"] for one in told["backfills"]]
@@ -118,20 +117,20 @@ class TestThoseThatArePast:
 
 @only_on_3
 class TestPaused:
-    """What Airflow's own pages do with a backfill."""
+    """Backfills that are paused or cancelled in Airflow's own UI."""
 
     def ask_airflow(self, web: Any, backfill_id: int, verb: str) -> None:
         answer = web.request("PUT", f"/api/v2/backfills/{backfill_id}/{verb}", login="admin")
         assert answer.status == 200, answer.text
 
     def complete(self) -> None:
-        """Have the scheduler take down what is complete."""
+        """Let the scheduler mark completed backfills."""
         from airflow.jobs.job import Job
         from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 
         SchedulerJobRunner(job=Job())._mark_backfills_complete()
 
-    def test_it_is_told(self, web: Any) -> None:
+    def test_backfill_state_warns_that_it_is_paused(self, web: Any) -> None:
         made = backfill()["backfill_id"]
         self.ask_airflow(web, made, "pause")
         told = state_of(made)
@@ -144,7 +143,7 @@ class TestPaused:
         assert "warnings" not in listed()
 
     @pytest.mark.parametrize("state", ["success", "failed"])
-    def test_one_that_ran_to_its_end(self, web: Any, state: str) -> None:
+    def test_a_paused_backfill_can_end(self, web: Any, state: str) -> None:
         made = backfill()["backfill_id"]
         set_run(DATES[0], "running")
         self.ask_airflow(web, made, "pause")
@@ -159,7 +158,7 @@ class TestPaused:
         backfill(reprocess_behavior="failed" if state == "failed" else "completed")
         assert state_of(made)["state"] == state
 
-    def test_one_that_was_cancelled_there(self, web: Any) -> None:
+    def test_a_backfill_cancelled_in_airflow_is_cancelled(self, web: Any) -> None:
         others = backfill("wire_dag", from_date="2024-05-01", to_date="2024-05-01")["backfill_id"]
         made = backfill()["backfill_id"]
         set_run(DATES[0], "running")
@@ -174,7 +173,7 @@ class TestPaused:
         )
         assert state_of(others)["state"] == "success"
 
-    def test_one_that_was_paused_and_cancelled_here(self, web: Any) -> None:
+    def test_a_paused_backfill_can_be_cancelled(self, web: Any) -> None:
         made = backfill()["backfill_id"]
         self.ask_airflow(web, made, "pause")
         assert cancel(made)["failed_runs"] == 3

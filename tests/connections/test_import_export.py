@@ -37,18 +37,18 @@ def export() -> Dict[str, Any]:
     return exported
 
 
-class TestThereAndBack:
+class TestRoundTrip:
     @pytest.fixture(autouse=True)
     def some(self, web: Any) -> None:
         bring({"warehouse": WAREHOUSE, "bare": BARE})
 
-    def test_the_form_is_that_of_airflow(self) -> None:
+    def test_an_export_has_the_format_of_airflow(self) -> None:
         assert export() == {"bare": BARE, "warehouse": WAREHOUSE}
 
     @pytest.mark.parametrize("wrapped", [True, False], ids=["the answer", "the file of the command line"])
     @pytest.mark.parametrize("way", ["json", "form", "upload", "file"])
-    def test_nothing_is_lost_on_the_way(self, web: Any, folder: Path, way: str, wrapped: bool) -> None:
-        """In every way of sending what was exported, whole or only what is in it."""
+    def test_an_import_restores_an_export(self, web: Any, folder: Path, way: str, wrapped: bool) -> None:
+        """However it is sent, with the field that wraps it or without."""
         exported = web.typed("export_connections").json
         content = exported if wrapped else exported["connections"]
         for conn_id in ("warehouse", "bare"):
@@ -58,19 +58,19 @@ class TestThereAndBack:
         assert answer.json["created"] == ["bare", "warehouse"]
         assert export() == exported["connections"]
 
-    def test_overwriting_leaves_nothing_of_the_old_one(self) -> None:
+    def test_overwrite_replaces_all_fields(self) -> None:
         done = bring({"warehouse": "http://example.com"})
         assert (done["created"], done["updated"]) == ([], ["warehouse"])
         left = {name: value for name, value in export()["warehouse"].items() if value}
         assert left == {"conn_type": "http", "host": "example.com"}
 
-    def test_a_new_one_beside_one_that_is_overwritten(self) -> None:
-        """The new one comes first by name, and does not take the primary key of the other one."""
+    def test_a_new_connection_does_not_take_the_primary_key_of_an_overwritten_one(self) -> None:
+        """The new one comes first by name."""
         done = bring({"a_new": "fs://", "bare": "fs://", "warehouse": "fs://"})
         assert (done["created"], done["updated"]) == (["a_new"], ["bare", "warehouse"])
         assert {entry["conn_type"] for entry in export().values()} == {"fs"}
 
-    def test_skip_and_fail(self, web: Any) -> None:
+    def test_on_conflict_can_skip_or_fail(self, web: Any) -> None:
         wanted = {"warehouse": "http://example.com", "new": "fs://"}
         answer = web.typed("import_connections", connections=wanted, on_conflict="fail")
         assert_problem(answer, 409)
@@ -80,11 +80,11 @@ class TestThereAndBack:
         assert (done["created"], done["skipped"], export()["warehouse"]) == (["new"], ["warehouse"], WAREHOUSE)
 
     @pytest.mark.parametrize("login, status", [("admin", 200), ("op", 200), ("user", 403), ("viewer", 403)])
-    def test_who_may_edit_sees_them_unmasked(self, web: Any, login: str, status: int) -> None:
+    def test_an_export_is_unmasked_and_requires_permission_to_edit(self, web: Any, login: str, status: int) -> None:
         answer = web.typed("export_connections", login=login)
         assert (answer.status, "p@ss" in answer.text) == (status, status == 200)
 
-    def test_who_may_read_but_not_edit(self, web: Any, mocker: Any) -> None:
+    def test_a_caller_without_permission_to_edit_cannot_export(self, web: Any, mocker: Any) -> None:
         mocker.patch(
             f"{USER}.may",
             lambda self, access, identifier=None: access.method == "GET",
@@ -95,12 +95,12 @@ class TestThereAndBack:
         native_api.call("delete_connection", conn_id="warehouse")
         assert web.typed("export_connections", login="viewer").json == {"connections": {"bare": BARE}}
 
-    def test_the_token_needs_the_effect(self, web: Any, monkeypatch: Any) -> None:
+    def test_the_static_token_needs_the_effect_write(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read")
         assert_problem(web.typed("export_connections"), 403)
 
     def test_an_export_is_in_the_audit_log(self, web: Any) -> None:
-        """It names those whose secrets were returned, and no secret."""
+        """The row names the connections, and no secret."""
         web.typed("export_connections", login="admin")
         row = audit_rows()[-1]
         assert (row.event, row.owner) == ("native_api.export_connections", "admin")
@@ -126,14 +126,14 @@ class TestThereAndBack:
         ({"conn_id": "c", "conn_type": "http", "port": "80"}, {"port": 80}),
     ],
 )
-def test_what_the_command_line_reads(fresh: Any, said: Any, expected: Any) -> None:
+def test_every_format_of_airflow_connections_import_is_accepted(fresh: Any, said: Any, expected: Any) -> None:
     bring({"c": said})
     assert expected.items() <= export()["c"].items()
 
 
 @pytest.mark.parametrize("said", [{"conn_type": "http"}, {"conn_type": "http", "extra": {"a": 1}}])
-def test_one_whose_id_is_that_of_the_field(fresh: Any, said: Any) -> None:
-    """It is a connection, and not what an export returned."""
+def test_a_connection_with_the_id_connections_can_be_imported(fresh: Any, said: Any) -> None:
+    """It is not taken for an export."""
     bring({"connections": said})
     assert list(export()) == ["connections"]
 
@@ -159,8 +159,8 @@ def test_one_whose_id_is_that_of_the_field(fresh: Any, said: Any) -> None:
         ({"c": {"conn_type": "fs", "extra": "no JSON"}}, "c"),
     ],
 )
-def test_what_is_refused(fresh: Any, connections: Any, wrong: str) -> None:
-    """All of it, and the id is named."""
+def test_one_invalid_connection_refuses_the_import(fresh: Any, connections: Any, wrong: str) -> None:
+    """The error names its id."""
     with pytest.raises(errors.Invalid) as caught:
         bring({"good": "fs://", **connections})
     assert list(caught.value.errors["connections"]) == [wrong]
@@ -168,12 +168,12 @@ def test_what_is_refused(fresh: Any, connections: Any, wrong: str) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "x", "[1]", "1", "null", '{"a": NaN}', '{"a": "\\ud800"}', "[" * 100000])
-def test_what_is_no_object(fresh: Any, content: str) -> None:
+def test_an_import_must_be_an_object(fresh: Any, content: str) -> None:
     with pytest.raises(errors.Invalid):
         bring(content)
 
 
-def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
+def test_overwriting_requires_permission_to_edit(web: Any, mocker: Any) -> None:
     bring({"old": "fs://"})
     mocker.patch(
         f"{USER}.may",
@@ -186,7 +186,7 @@ def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
     assert {conn_id: entry["conn_type"] for conn_id, entry in export().items()} == {"new": "fs", "old": "fs"}
 
 
-def test_the_audit_row_names_the_ids_and_no_value(web: Any) -> None:
+def test_the_audit_log_has_the_ids_and_no_values(web: Any) -> None:
     answer = web.typed("import_connections", login="admin", connections={"warehouse": WAREHOUSE})
     assert "wörd" not in answer.text
     (row,) = audit_rows()
@@ -194,7 +194,7 @@ def test_the_audit_row_names_the_ids_and_no_value(web: Any) -> None:
 
 
 @pytest.mark.parametrize("on_conflict, flags", [("overwrite", ["--overwrite"]), ("skip", []), ("fail", None)])
-def test_the_command(folder: Path, on_conflict: str, flags: Any) -> None:
+def test_the_command_is_one_of_this_airflow_or_none(folder: Path, on_conflict: str, flags: Any) -> None:
     from airflow.cli.cli_parser import get_parser
 
     operation = registry.get("import_connections")
@@ -205,8 +205,8 @@ def test_the_command(folder: Path, on_conflict: str, flags: Any) -> None:
 
 
 @pytest.mark.skipif(version() >= (3, 0), reason="Airflow 3 stores no extra that is no JSON.")
-def test_an_extra_that_an_older_airflow_stored(fresh: Any) -> None:
-    """It is exported verbatim, and an import names it."""
+def test_an_extra_that_is_not_json_is_exported_and_named_by_an_import(fresh: Any) -> None:
+    """Older versions of Airflow stored such extras."""
     from airflow.models.connection import Connection
     from sqlalchemy import update
 

@@ -13,8 +13,8 @@ from tests.support.wire import EXCHANGES
 
 
 class TestLegacy:
-    def test_the_list_is_the_recorded_table(self, airflow: Any) -> None:
-        """Box, widths, and texts that are cut in their middle."""
+    def test_the_list_equals_the_recorded_table(self, airflow: Any) -> None:
+        """With borders, widths and truncated texts."""
         from native_api.http.legacy.names.connections import COLUMNS, _table
 
         recorded = EXCHANGES[17]["stdout"].replace("'<path>   ", "'/tmp/sqlite_default.db'  ".ljust(27))
@@ -24,14 +24,14 @@ class TestLegacy:
         given = [dict(zip(COLUMNS, map(ast.literal_eval, row))) for row in rows]
         assert _table({"connections": given}) == recorded
 
-    def test_a_connection_with_an_extra(self, web: Any) -> None:
+    def test_add_stores_the_extra_and_list_masks_it(self, web: Any) -> None:
         web.legacy("connections", add="on", conn_id="h", conn_uri="http://h", conn_extra='{"token": "hunter2"}')
         assert json.loads(get("h")["extra"]) == {"token": "hunter2"}
         answer = web.legacy("connections", list="on")
         assert '│ \'{"token": "***"}\' │' in answer.json["output"]["stdout"]
 
-    def test_no_secret_is_shown(self, web: Any) -> None:
-        """In the text, the command, the arguments and the result, whether it works or not."""
+    def test_secrets_are_masked_everywhere(self, web: Any) -> None:
+        """In the output, the command, the arguments and the result, of success and of failure."""
         said = {"conn_id": "c", "conn_uri": "http://u:hunter2@h", "conn_extra": '{"token": "hunter2"}'}
         answers = [web.legacy("connections", add="on", **said) for _ in range(2)]
         answers += [
@@ -52,16 +52,15 @@ class TestLegacy:
             ({"delete": "on"}, "conn_id"),
         ],
     )
-    def test_missing_arguments(self, web: Any, arguments: Any, missing: str) -> None:
+    def test_a_missing_argument_is_an_error_of_the_old_plugin(self, web: Any, arguments: Any, missing: str) -> None:
         answer = web.legacy("connections", **arguments)
         assert (answer.status, answer.json["output"]) == (400, f"The argument(s) ['{missing}'] are required")
 
-    def test_off_is_off(self, web: Any) -> None:
+    def test_a_checkbox_can_be_off(self, web: Any) -> None:
         assert web.legacy("connections", list="off").json["output"]["stdout"] == ""
 
 
-def test_the_command_is_one_that_this_airflow_has(airflow: Any) -> None:
-    """Whatever the arguments are."""
+def test_the_command_is_valid_in_this_airflow(airflow: Any) -> None:
     from airflow.cli.cli_parser import get_parser
 
     from native_api import registry

@@ -16,7 +16,7 @@ from tests.support.problems import assert_problem
 
 
 def wrong(**said: Any) -> Dict[str, Any]:
-    """Return what is wrong with each field, and assert that nothing was stored."""
+    """Return the errors by field, and assert that nothing was stored."""
     with pytest.raises(errors.Invalid) as caught:
         add(**{"conn_id": "c", **said})
     assert "hunter2" not in str(caught.value)
@@ -25,11 +25,11 @@ def wrong(**said: Any) -> Dict[str, Any]:
 
 
 class TestAdd:
-    def test_fields_survive_the_round_trip(self, fresh: Any) -> None:
+    def test_get_connection_returns_what_add_connection_stored(self, fresh: Any) -> None:
         add(**FIELDS)
         assert {name: get()[name] for name in FIELDS} == FIELDS
 
-    def test_the_type_is_enough(self, fresh: Any) -> None:
+    def test_only_conn_id_and_conn_type_are_required(self, fresh: Any) -> None:
         add(conn_type="http")
         assert get() == {
             "conn_id": "c",
@@ -39,7 +39,7 @@ class TestAdd:
             "is_extra_encrypted": False,
         }
 
-    def test_a_uri_is_read_as_airflow_reads_it(self, fresh: Any) -> None:
+    def test_a_uri_is_parsed_as_by_airflow(self, fresh: Any) -> None:
         add(conn_uri="postgresql://ada:p%40ss@db:5432/main?sslmode=require", description="d")
         connection = get()
         assert (connection["conn_type"], connection["host"], connection["port"]) == ("postgres", "db", 5432)
@@ -56,30 +56,30 @@ class TestAdd:
             ("aws://key:secret@/?region=x", ""),
         ],
     )
-    def test_uris_of_all_kinds(self, fresh: Any, uri: str, host: str) -> None:
+    def test_any_uri_that_airflow_parses_is_accepted(self, fresh: Any, uri: str, host: str) -> None:
         assert add(conn_uri=uri)["host"] == host
 
     @pytest.mark.parametrize("extra", [{"a": {"b": [1, None]}}, '{"a": {"b": [1, null]}}'])
-    def test_extra_as_object_or_text(self, web: Any, extra: Any) -> None:
+    def test_extra_can_be_an_object_or_text(self, web: Any, extra: Any) -> None:
         assert web.typed("add_connection", conn_id="c", conn_type="http", extra=extra).status == 201
         assert json.loads(get()["extra"]) == {"a": {"b": [1, None]}}
 
     @pytest.mark.parametrize("extra", ["", " ", None])
-    def test_no_extra(self, fresh: Any, extra: Any) -> None:
+    def test_an_empty_extra_is_null(self, fresh: Any, extra: Any) -> None:
         assert add(conn_type="http", extra=extra)["extra"] is None
 
-    def test_extra_beside_a_uri(self, fresh: Any) -> None:
-        """As ``airflow connections add`` takes it."""
+    def test_extra_with_a_uri_replaces_that_of_the_uri(self, fresh: Any) -> None:
+        """As in ``airflow connections add``."""
         add(conn_uri="http://h/?a=1", extra={"b": 2})
         assert json.loads(get()["extra"]) == {"b": 2}
 
     @pytest.mark.parametrize("conn_id", ["a", "A.b-c_1", "x" * 250])
-    def test_ids(self, web: Any, conn_id: str) -> None:
+    def test_a_valid_conn_id_is_accepted(self, web: Any, conn_id: str) -> None:
         assert web.typed("add_connection", conn_id=conn_id, conn_type="http").status == 201
         assert web.typed("get_connection", conn_id=conn_id).json["conn_id"] == conn_id
 
     @pytest.mark.parametrize("conn_id", ["", " ", "a b", "a/b", "ключ", "a\n", "a'", "x" * 251, None, 3])
-    def test_bad_ids(self, fresh: Any, conn_id: Any) -> None:
+    def test_an_invalid_conn_id_is_an_error(self, fresh: Any, conn_id: Any) -> None:
         assert list(wrong(conn_id=conn_id, conn_type="http")) == ["conn_id"]
 
     @pytest.mark.parametrize(
@@ -104,47 +104,47 @@ class TestAdd:
             3,
         ],
     )
-    def test_bad_uris(self, fresh: Any, uri: Any) -> None:
-        """They are 422 on every Airflow, and no part of one is said again."""
+    def test_an_invalid_uri_is_an_error(self, fresh: Any, uri: Any) -> None:
+        """422 on every Airflow, and the message does not repeat a part of it."""
         assert list(wrong(conn_uri=uri)) == ["conn_uri"]
 
     @pytest.mark.parametrize(
         "extra", ["hunter2", "[1]", "1", "null", '{"a": NaN}', "{'a': 1}", "[" * 100000, [1], 1, True]
     )
-    def test_bad_extras(self, fresh: Any, extra: Any) -> None:
+    def test_an_invalid_extra_is_an_error(self, fresh: Any, extra: Any) -> None:
         assert list(wrong(conn_type="http", extra=extra)) == ["extra"]
 
     @pytest.mark.parametrize("port", [-1, 65536, "x", 1.5, True])
-    def test_bad_ports(self, fresh: Any, port: Any) -> None:
+    def test_an_invalid_port_is_an_error(self, fresh: Any, port: Any) -> None:
         assert list(wrong(conn_type="http", port=port)) == ["port"]
 
     @pytest.mark.parametrize("name", ["conn_type", "host", "schema"])
-    def test_what_does_not_fit(self, fresh: Any, name: str) -> None:
+    def test_a_field_longer_than_its_column_is_an_error(self, fresh: Any, name: str) -> None:
         assert list(wrong(**{"conn_type": "http", name: "x" * 501})) == [name]
 
-    def test_what_does_not_fit_in_a_uri(self, fresh: Any) -> None:
+    def test_a_part_of_a_uri_longer_than_its_column_is_an_error(self, fresh: Any) -> None:
         assert list(wrong(conn_uri=f"http://{'h' * 501}")) == ["host"]
 
     @pytest.mark.parametrize("name", ["conn_type", "host", "login", "password", "schema", "port"])
-    def test_a_uri_and_a_field(self, fresh: Any, name: str) -> None:
+    def test_a_uri_excludes_other_fields(self, fresh: Any, name: str) -> None:
         assert list(wrong(conn_uri="http://h", **{name: FIELDS[name]})) == ["conn_uri"]
 
     @pytest.mark.parametrize("said", [{}, {"host": "h"}, {"conn_type": ""}, {"conn_type": None}])
-    def test_neither_a_uri_nor_a_type(self, fresh: Any, said: Any) -> None:
+    def test_a_uri_or_a_conn_type_is_required(self, fresh: Any, said: Any) -> None:
         assert list(wrong(**said)) == ["conn_type"]
 
 
 class TestReplace:
-    def test_an_id_that_is_there(self, web: Any) -> None:
-        """409, and the old one stays as it was."""
+    def test_an_existing_conn_id_is_409(self, web: Any) -> None:
+        """The stored connection is unchanged."""
         add(**FIELDS)
         answer = web.typed("add_connection", conn_id="c", conn_type="http")
         assert_problem(answer, 409)
         assert answer.json["conn_id"] == "c"
         assert {name: get()[name] for name in FIELDS} == FIELDS
 
-    def test_nothing_of_the_old_one_stays(self, web: Any) -> None:
-        """Neither the password nor the extra, which Airflow's own setters leave where the new one has none."""
+    def test_replace_replaces_all_fields(self, web: Any) -> None:
+        """Airflow's own setters leave the password and the extra if the new one has none."""
         add("before", conn_type="a")
         add(**FIELDS)
         add("after", conn_type="z")
@@ -155,11 +155,10 @@ class TestReplace:
         assert (left["is_encrypted"], left["is_extra_encrypted"]) == (False, False)
         assert [c["conn_id"] for c in listed(order_by="id")] == ["before", "c", "after"]
 
-    def test_replace_of_one_that_is_not_there_adds_it(self, web: Any) -> None:
+    def test_replace_adds_a_missing_connection(self, web: Any) -> None:
         assert web.typed("add_connection", conn_id="c", conn_type="http", replace=True).status == 201
 
-    def test_wholly_or_not_at_all(self, fresh: Any, mocker: Any) -> None:
-        """What goes wrong on the way leaves the old one."""
+    def test_a_failed_replace_leaves_the_stored_connection(self, fresh: Any, mocker: Any) -> None:
         add(**FIELDS)
         record = mocker.patch("native_api.audit.record", side_effect=RuntimeError("no audit"))
         with pytest.raises(RuntimeError):
@@ -169,7 +168,7 @@ class TestReplace:
             add(conn_uri="nothing", replace=True)
         assert {name: get()[name] for name in FIELDS} == FIELDS
 
-    def test_who_may_create_and_not_edit(self, web: Any, mocker: Any) -> None:
+    def test_replace_requires_permission_to_edit(self, web: Any, mocker: Any) -> None:
         add(**FIELDS)
         mocker.patch(
             f"{USER}.may",
@@ -183,7 +182,7 @@ class TestReplace:
 
 
 class TestList:
-    def test_pages_order_and_filters(self, fresh: Any) -> None:
+    def test_it_has_pages_an_order_and_filters(self, fresh: Any) -> None:
         for conn_id, conn_type in (("b", "http"), ("a", "postgres"), ("c_1", "http")):
             add(conn_id, conn_type=conn_type)
 
@@ -208,14 +207,14 @@ class TestList:
 
 
 class TestDelete:
-    def test_it_is_gone(self, web: Any) -> None:
+    def test_a_deleted_connection_is_not_found(self, web: Any) -> None:
         add(conn_type="http")
         assert native_api.call("delete_connection", conn_id="c") == {"conn_id": "c"}
         assert_problem(web.typed("delete_connection", conn_id="c"), 404)
         assert_problem(web.typed("get_connection", conn_id="c"), 404)
 
-    def test_one_with_an_id_that_we_would_not_take(self, fresh: Any) -> None:
-        """Airflow has had other rules."""
+    def test_a_connection_with_an_invalid_id_can_be_deleted(self, fresh: Any) -> None:
+        """Older versions of Airflow accepted other ids."""
         from airflow.models.connection import Connection
 
         with fresh.session() as session:
@@ -226,7 +225,7 @@ class TestDelete:
 
 
 @pytest.mark.skipif(version() < (3, 2), reason="Teams came with Airflow 3.2.")
-def test_a_replaced_connection_stays_with_its_team(fresh: Any) -> None:
+def test_a_replaced_connection_keeps_its_team(fresh: Any) -> None:
     from airflow.models.connection import Connection
     from airflow.models.team import Team
     from sqlalchemy import delete, select, update

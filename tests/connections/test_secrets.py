@@ -1,4 +1,4 @@
-"""Connections: who sees their secrets, and where they are masked."""
+"""The secrets of connections: who can read them, and where they are masked."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.problems import assert_problem
 
 
 class TestSecrets:
-    def test_answers_and_lists_mask_them(self, fresh: Any) -> None:
+    def test_responses_and_lists_mask_them(self, fresh: Any) -> None:
         for shown in (add(**FIELDS), listed()[0]):
             assert shown["password"] == "***"
             assert json.loads(shown["extra"]) == {"sslmode": "require", "api_key": "***"}
             assert shown["login"] == "ada"
 
-    def test_an_extra_that_is_no_json_is_masked_wholly(self, fresh: Any) -> None:
-        """An older Airflow may have stored one."""
+    def test_an_extra_that_is_not_json_is_masked_completely(self, fresh: Any) -> None:
+        """Older versions of Airflow stored such extras."""
         from airflow.models.connection import Connection
         from sqlalchemy import update
 
@@ -33,7 +33,9 @@ class TestSecrets:
         assert get()["extra"] == "hunter2"
 
     @pytest.mark.parametrize("login, status", [("admin", 200), ("op", 200), ("user", 403), ("viewer", 403)])
-    def test_who_may_edit_sees_them(self, web: Any, login: str, status: int) -> None:
+    def test_get_connection_is_unmasked_and_requires_permission_to_edit(
+        self, web: Any, login: str, status: int
+    ) -> None:
         add(**FIELDS)
         answer = web.typed("get_connection", login=login, conn_id="c")
         assert answer.status == status
@@ -48,8 +50,9 @@ class TestSecrets:
             ({"extra": {"a": {"token": "hunter2"}}}, 403),
         ],
     )
-    def test_who_may_read_but_not_edit(self, web: Any, mocker: Any, said: Any, status: int) -> None:
-        """Such a caller reads connections without secrets only."""
+    def test_a_caller_without_permission_to_edit_reads_connections_without_secrets_only(
+        self, web: Any, mocker: Any, said: Any, status: int
+    ) -> None:
         add(conn_type="http", **said)
         mocker.patch(
             f"{USER}.may",
@@ -60,7 +63,7 @@ class TestSecrets:
         if status == 403:
             assert answer.json["permission"] == "edit the connection 'c'"
 
-    def test_the_audit_row_shows_none(self, web: Any) -> None:
+    def test_the_audit_log_masks_them(self, web: Any) -> None:
         web.request("POST", "/native_api/v1/add_connection", login="admin", json={"conn_id": "a", **FIELDS})
         web.typed("add_connection", login="admin", conn_id="b", conn_uri="http://u:hunter2@h/?token=hunter2&a=1")
         rows = [json.loads(row.extra) for row in audit_rows()]
@@ -87,17 +90,17 @@ class TestSecrets:
             ("", ""),
         ],
     )
-    def test_a_uri_as_it_is_shown(self, airflow: Any, uri: str, shown: str) -> None:
+    def test_a_uri_is_masked(self, airflow: Any, uri: str, shown: str) -> None:
         assert masked_uri(uri) == shown
 
     @pytest.mark.parametrize(
         "text, shown", [(None, None), ("", ""), ('{"a":1}', '{"a":1}'), ("p", "***"), ("[1]", "***")]
     )
-    def test_an_extra_as_it_is_shown(self, airflow: Any, text: Any, shown: Any) -> None:
+    def test_an_extra_is_masked(self, airflow: Any, text: Any, shown: Any) -> None:
         assert masked_extra(text) == shown
 
-    def test_a_lost_key_is_said(self, web: Any, monkeypatch: Any) -> None:
-        """Airflow cannot read what it stored with another key."""
+    def test_a_changed_fernet_key_is_an_error(self, web: Any, monkeypatch: Any) -> None:
+        """Airflow cannot decrypt what it stored with another key."""
         from airflow.models import crypto
 
         add(**FIELDS)

@@ -1,4 +1,4 @@
-"""Who is given secrets unmasked, where they are looked for, and that the audit log says so."""
+"""Unmasked secrets: who can read them, where they are looked up, and their rows in the audit log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READS = [
 
 @pytest.fixture
 def secrets(web: Any) -> Any:
-    """Return the web application with a variable and a connection that are sensitive, and one of each that is not."""
+    """Return the web application with a sensitive variable and connection, and one of each that is not sensitive."""
     native_api.call("set_variable", key="db_password", value=SECRET)
     native_api.call("set_variable", key="plain", value="p")
     native_api.call("add_connection", conn_id="bank", conn_type="http", password=SECRET)
@@ -33,21 +33,21 @@ def secrets(web: Any) -> Any:
 
 
 def unmasking_rows() -> List[Tuple[str, str, Dict[str, Any]]]:
-    """Return the operations and texts of the audit rows that name what was disclosed."""
+    """Return the operations and texts of the audit log's rows that name disclosed secrets."""
     rows = [(row.event, row.owner, json.loads(row.extra)) for row in airflow_under_test.audit_rows()]
     return [row for row in rows if "disclosed" in row[2]]
 
 
 @pytest.mark.parametrize("operation, arguments, name", READS)
 class TestReading:
-    def test_leaves_an_audit_row(self, secrets: Any, operation: str, arguments: Any, name: str) -> None:
-        """Which names what was disclosed, and nothing of it."""
+    def test_it_writes_the_audit_log(self, secrets: Any, operation: str, arguments: Any, name: str) -> None:
+        """The row names the variable or connection, and not its value."""
         assert secrets.typed(operation, login="admin", **arguments).status == 200
         ((event, owner, extra),) = unmasking_rows()
         assert (event, owner, extra["disclosed"]) == (f"native_api.{operation}", "admin", [name])
         assert SECRET not in json.dumps(extra)
 
-    def test_needs_write_in_the_effects_of_the_token(
+    def test_it_requires_write_in_token_effects(
         self, secrets: Any, monkeypatch: Any, operation: str, arguments: Any, name: str
     ) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,execute,deploy,daemon")
@@ -57,7 +57,7 @@ class TestReading:
         assert SECRET not in answer.text
         assert unmasking_rows() == []
 
-    def test_is_for_a_token_that_may_write(
+    def test_it_is_allowed_with_write_in_token_effects(
         self, secrets: Any, monkeypatch: Any, operation: str, arguments: Any, name: str
     ) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write")
@@ -68,8 +68,9 @@ class TestReading:
     "operation, arguments",
     [("get_variable", {"key": "plain"}), ("get_connection", {"conn_id": "open"}), ("list_variables", {})],
 )
-def test_what_is_no_secret(secrets: Any, monkeypatch: Any, operation: str, arguments: Any) -> None:
-    """Is for a token that may only read, and leaves no row."""
+def test_a_value_without_secrets_requires_only_read_and_is_not_logged(
+    secrets: Any, monkeypatch: Any, operation: str, arguments: Any
+) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read")
     assert secrets.typed(operation, **arguments).status == 200
     assert unmasking_rows() == []
@@ -81,36 +82,36 @@ class TestSecretsBackends:
         monkeypatch.setenv("AIRFLOW_VAR_ONLY_THERE", "v")
         monkeypatch.setenv("AIRFLOW_CONN_ONLY_THERE", "http://:p4ss@h")
 
-    def test_over_http_they_are_not_asked(self, web: Any) -> None:
+    def test_they_are_not_searched_over_http(self, web: Any) -> None:
         assert_problem(web.typed("get_variable", login="admin", key="only_there"), 404)
         assert_problem(web.typed("get_connection", login="admin", conn_id="only_there"), 404)
         assert web.typed("get_variable", key="only_there", default="d").json["value"] == "d"
 
-    def test_the_database_is_read_though_they_have_the_name(self, web: Any) -> None:
+    def test_the_database_is_read_even_if_they_have_the_name(self, web: Any) -> None:
         native_api.call("set_variable", key="only_there", value="stored")
         assert web.typed("get_variable", key="only_there").json["value"] == "stored"
 
-    def test_an_option_lets_them_be_asked(self, web: Any, monkeypatch: Any) -> None:
+    def test_read_secrets_backends_enables_them(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__READ_SECRETS_BACKENDS", "True")
         assert web.typed("get_variable", login="admin", key="only_there").json["value"] == "v"
         assert web.typed("get_connection", login="admin", conn_id="only_there").json["password"] == "p4ss"
         assert [extra["disclosed"] for _, _, extra in unmasking_rows()] == [["only_there"]]
 
-    def test_the_rights_are_the_same(self, web: Any, monkeypatch: Any) -> None:
+    def test_they_require_the_same_permissions(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__READ_SECRETS_BACKENDS", "True")
         assert_problem(web.typed("get_variable", login="viewer", key="only_there"), 403)
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read")
         assert_problem(web.typed("get_connection", conn_id="only_there"), 403)
 
-    def test_the_python_face_reads_as_airflow_does(self) -> None:
+    def test_the_python_api_searches_them(self) -> None:
         assert native_api.call("get_variable", key="only_there")["value"] == "v"
         assert native_api.call("get_connection", conn_id="only_there")["password"] == "p4ss"
 
     @pytest.mark.parametrize(
         "name", ["../x", "a/../../x", "..", "./x", "a//x", "/x", "a/", "%2e%2e/x", "..\\x", "x?version=1", "x\n", "x#y"]
     )
-    def test_no_name_leads_out_of_a_backend_that_makes_paths(self, web: Any, monkeypatch: Any, name: str) -> None:
-        """As Vault's does: beside its variables lies what is none."""
+    def test_a_name_that_is_unsafe_in_a_path_is_not_searched(self, web: Any, monkeypatch: Any, name: str) -> None:
+        """Such as Vault's backend builds."""
         asked: List[str] = []
         backend = "airflow.secrets.environment_variables.EnvironmentVariablesBackend"
         monkeypatch.setenv("AIRFLOW__NATIVE_API__READ_SECRETS_BACKENDS", "True")
@@ -120,13 +121,13 @@ class TestSecretsBackends:
         assert asked == []
 
     @pytest.mark.parametrize("name", ["x", "team/x", "a.b-c:d@e", "x..y", "..x", "ünï"])
-    def test_plain_names_are_asked_for(self, web: Any, monkeypatch: Any, name: str) -> None:
+    def test_a_name_that_is_safe_in_a_path_is_searched(self, web: Any, monkeypatch: Any, name: str) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__READ_SECRETS_BACKENDS", "True")
         monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}", "found")
         assert web.typed("get_variable", login="admin", key=name).json["value"] == "found"
 
 
-def test_a_value_that_cannot_be_decrypted_is_not_told_as_missing(secrets: Any, monkeypatch: Any) -> None:
+def test_a_value_that_cannot_be_decrypted_is_not_reported_as_missing(secrets: Any, monkeypatch: Any) -> None:
     from airflow.models import crypto
     from cryptography.fernet import Fernet
 

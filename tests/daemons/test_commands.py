@@ -1,4 +1,4 @@
-"""The words that a daemon is started with."""
+"""The commands of daemons."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support import airflow_under_test
 from tests.support.problems import assert_problem
 
 
-class TestWords:
-    """The words on the command line: an argument list, each argument with the flag that this Airflow has."""
+class TestCommands:
+    """The command is a list of arguments, with the flags of this version of Airflow."""
 
     #: (daemon, arguments, words after airflow, the arguments that this Airflow no longer has)
     OLD = airflow_under_test.version() < (3, 0)
@@ -48,22 +48,23 @@ class TestWords:
     ]
 
     @pytest.mark.parametrize("daemon, arguments, words, lost", CASES)
-    def test_a_daemon(self, fresh: Any, daemon: str, arguments: Dict[str, Any], words: List[str], lost: Any) -> None:
+    def test_the_command_has_the_flags_of_this_airflow(
+        self, fresh: Any, daemon: str, arguments: Dict[str, Any], words: List[str], lost: Any
+    ) -> None:
         answer = start(daemon, **arguments)
         assert answer["command"] == [sys.executable, "-m", "airflow", *words]
         warnings = answer.get("warnings", [])
         assert {warning.split("'")[1] for warning in warnings} == lost
         assert all("Ignored the argument" in warning and " has no --" in warning for warning in warnings)
 
-    def test_serve_logs_is_no_command(self, fresh: Any, web: Any) -> None:
+    def test_serve_logs_is_a_function_of_airflow(self, fresh: Any, web: Any) -> None:
         answer = start("serve_logs", port=8790)
         assert answer["command"][1:] == [
             "-c",
             "from airflow.utils.serve_logs import serve_logs; serve_logs(port=8790)",
         ]
 
-    def test_without_celery(self, fresh: Any, web: Any) -> None:
-        """501 with the package that is missing."""
+    def test_a_missing_package_is_501_with_its_name(self, fresh: Any, web: Any) -> None:
         answer = web.typed("start_daemon", daemon="worker")
         assert_problem(answer, 501)
         assert "apache-airflow-providers-celery" in answer.json["detail"]
@@ -88,20 +89,20 @@ class TestWords:
             {"daemon": "scheduler", "wait_seconds": 61},
         ],
     )
-    def test_refused(self, web: Any, arguments: Dict[str, Any]) -> None:
+    def test_an_invalid_argument_is_422(self, web: Any, arguments: Dict[str, Any]) -> None:
         assert_problem(web.typed("start_daemon", **arguments), 422)
         assert native_api.call("list_daemons")["total_entries"] == 0
 
-    def test_no_shell_reads_them(self, stand_in: Any, fresh: Any, mocker: Any) -> None:
+    def test_no_shell_interprets_the_arguments(self, stand_in: Any, fresh: Any, mocker: Any) -> None:
         told = "import sys; print(sys.argv[1], 'begun', flush=True); import time; time.sleep(600)"
         stand_in(told, "$(id); `id` && id > x | 'y\" *")
         assert read_log("kerberos") == "$(id); `id` && id > x | 'y\" * begun\n"
 
-    def test_another_daemons_dags(self, web: Any) -> None:
+    def test_a_subdir_outside_of_the_dag_folders_is_403(self, web: Any) -> None:
         assert_problem(web.typed("start_daemon", daemon="scheduler", subdir="/etc"), 403)
 
     def test_the_brokers_password_is_masked(self, web: Any, mocker: Any) -> None:
-        """In the answer, in the record, in the audit log and in the old protocol's command."""
+        """In the response, the record, the audit log and the command of the old protocol."""
         seam = type(airflow().daemons)
         mocker.patch.object(seam, "flags", return_value=["--broker-api"])
         mocker.patch.object(seam, "missing_package", return_value=None)

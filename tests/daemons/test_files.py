@@ -1,4 +1,4 @@
-"""Where the pid files and logs of daemons lie, and what is read of them."""
+"""The pid files and logs of daemons."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ class TestPaths:
     ]
 
     @pytest.mark.parametrize("path", OUTSIDE)
-    def test_a_pid_file_elsewhere(self, web: Any, path: str) -> None:
+    def test_a_pid_file_outside_of_daemons_dir_is_403(self, web: Any, path: str) -> None:
         assert_problem(web.typed("start_daemon", daemon="scheduler", pid=path), 403)
         assert native_api.call("list_daemons")["total_entries"] == 0
 
-    def test_a_path_with_nul(self, web: Any) -> None:
+    def test_a_path_with_nul_is_422(self, web: Any) -> None:
         answer = web.typed("start_daemon", daemon="scheduler", pid="\0.pid")
         assert_problem(answer, 422)
         assert list(answer.json["errors"]) == ["pid"]
 
     @pytest.mark.parametrize("stream", ["log_file", "stdout", "stderr"])
     @pytest.mark.parametrize("path", ["/tmp/x.log", "../x.log", "x.pid", ".records/x.log"])
-    def test_a_log_elsewhere(self, web: Any, stream: str, path: str) -> None:
+    def test_a_log_file_outside_of_daemons_dir_is_403(self, web: Any, stream: str, path: str) -> None:
         assert_problem(web.typed("start_daemon", daemon="scheduler", **{stream: path}), 403)
         assert native_api.call("list_daemons")["total_entries"] == 0
 
     @pytest.mark.parametrize("suffix, argument", [("pid", "pid"), ("log", "log_file")])
-    def test_a_link(self, web: Any, tmp_path: Path, suffix: str, argument: str) -> None:
+    def test_a_symlink_or_a_pipe_is_refused(self, web: Any, tmp_path: Path, suffix: str, argument: str) -> None:
         folder.create()
         os.symlink(tmp_path / "target", Path(settings.get("daemons_dir"), f"link.{suffix}"))
         os.symlink(tmp_path, Path(settings.get("daemons_dir"), "out"))
@@ -57,7 +57,7 @@ class TestPaths:
             assert_problem(web.typed("start_daemon", daemon="scheduler", **{argument: path}), 403)
         assert list(tmp_path.iterdir()) == []
 
-    def test_below_and_whole(self, stand_in: Any) -> None:
+    def test_relative_and_absolute_paths_below_daemons_dir_are_accepted(self, stand_in: Any) -> None:
         root = settings.get("daemons_dir")
         folder.create()
         Path(root, "sub").mkdir()
@@ -67,7 +67,7 @@ class TestPaths:
         assert "begun" in native_api.call("daemon_log", name="kerberos", stream="stdout")["content"]
         assert native_api.call("daemon_log", name="kerberos", stream="stderr")["content"] == ""
 
-    def test_only_the_owner_looks_into_them(self, stand_in: Any) -> None:
+    def test_only_the_user_of_airflow_can_read_the_files(self, stand_in: Any) -> None:
         answer = stand_in(SLEEPS)
         root = Path(settings.get("daemons_dir"))
         assert root.stat().st_mode & 0o777 == 0o700
@@ -85,12 +85,14 @@ class TestLogs:
             ({"tail_lines": 1, "tail_bytes": 100}, "last\n", True),
         ],
     )
-    def test_the_end(self, fresh: Any, asked: Dict[str, int], content: str, truncated: bool) -> None:
+    def test_daemon_log_returns_the_log_tail(
+        self, fresh: Any, asked: Dict[str, int], content: str, truncated: bool
+    ) -> None:
         fresh.store_daemon("scheduler")
         answer = native_api.call("daemon_log", name="scheduler", **asked)
         assert (answer["content"], answer["truncated"], answer["size_bytes"]) == (content, truncated, 11)
 
-    def test_one_that_is_large_or_not_text(self, fresh: Any, monkeypatch: Any) -> None:
+    def test_a_large_log_is_truncated_and_other_bytes_are_replaced(self, fresh: Any, monkeypatch: Any) -> None:
         fresh.store_daemon("scheduler")
         monkeypatch.setattr(log_files, "MOST", 4)
         path = Path(native_api.call("daemon_state", name="scheduler")["log_file"])
@@ -98,8 +100,7 @@ class TestLogs:
         answer = native_api.call("daemon_log", name="scheduler")
         assert (answer["content"], answer["truncated"]) == ("45\ufffd\n", True)
 
-    def test_a_link_in_its_place(self, web: Any, tmp_path: Path) -> None:
-        """Is not followed."""
+    def test_a_symlink_in_place_of_the_log_is_not_read(self, web: Any, tmp_path: Path) -> None:
         airflow_under_test.store_daemon("scheduler")
         path = Path(native_api.call("daemon_state", name="scheduler")["log_file"])
         (tmp_path / "secret").write_text("hush")

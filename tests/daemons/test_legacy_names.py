@@ -15,8 +15,7 @@ from tests.daemons.stand_ins import SLEEPS
 
 class TestLegacy:
     @pytest.mark.parametrize("name", ["kerberos", "scheduler", "serve_logs", "triggerer", "dag_processor"])
-    def test_a_name(self, web: Any, mocker: Any, name: str) -> None:
-        """The shape of a command's answer, with the pid and the log in stdout."""
+    def test_the_output_has_the_pid_and_the_log_file(self, web: Any, mocker: Any, name: str) -> None:
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
         mocker.patch("native_api.adapters.daemons.operations.monotonic", side_effect=[0, 100])
         answer = web.legacy(name, daemon="on", pid=f"{name}.pid", **{"log-file": f"my_{name}.log"})
@@ -31,7 +30,7 @@ class TestLegacy:
         assert body["airflow_cmd"] == (None if name == "serve_logs" else f"airflow {name.replace('_', '-')}")
         assert "warning" not in body
 
-    def test_what_is_gone_is_named(self, web: Any, mocker: Any) -> None:
+    def test_arguments_that_airflow_no_longer_has_get_a_warning(self, web: Any, mocker: Any) -> None:
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
         mocker.patch("native_api.adapters.daemons.operations.monotonic", side_effect=[0, 100])
         answer = web.legacy("scheduler", **{"run-duration": "9", "dag_id": "d", "do_pickle": "off", "x": "y"})
@@ -40,6 +39,6 @@ class TestLegacy:
         assert "do_pickle" not in answer.json["warning"]
         assert "['x']" in answer.json["warning"]
 
-    def test_a_path_elsewhere(self, web: Any) -> None:
+    def test_a_path_outside_of_daemons_dir_is_403(self, web: Any) -> None:
         assert web.legacy("scheduler", pid="/var/run/airflow.pid").status == 403
         assert native_api.call("list_daemons")["total_entries"] == 0

@@ -1,4 +1,4 @@
-"""How daemons live: apart from the web worker, once each, found again, and ended."""
+"""The processes of daemons: detached from the web server, started once, found again, and stopped."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tests.support.versions import by_default_on
 pytestmark = [pytest.mark.slow, by_default_on("2.7", "2.11", "3.0", "3.3")]
 
 
-class TestApart:
-    """A daemon is no child of the web worker and has nothing of it."""
+class TestDetached:
+    """A daemon is not a child of the web worker and inherits nothing from it."""
 
-    def test_its_session_and_its_files(self, stand_in: Any) -> None:
+    def test_it_has_its_own_session_and_no_open_files_of_the_web_worker(self, stand_in: Any) -> None:
         with open(settings.__file__, "rb") as ours:
             os.set_inheritable(ours.fileno(), True)
             process = psutil.Process(stand_in(SLEEPS)["pid"])
@@ -41,8 +41,8 @@ class TestApart:
             log = os.path.realpath(folder.path_of("kerberos.log", "", ".log"))
             assert descriptors == {0: "/dev/null", 1: log, 2: log}
 
-    def test_its_signals(self, stand_in: Any) -> None:
-        """Python's web servers ignore some, and what is ignored stays so in a new program."""
+    def test_it_has_the_default_signal_handlers(self, stand_in: Any) -> None:
+        """Ignored signals would be inherited."""
         asks = "import signal; print([int(n) for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN])"
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
@@ -52,8 +52,8 @@ class TestApart:
         # Python itself ignores these two.
         assert ast.literal_eval(read_log("kerberos").splitlines()[0]) == [signal.SIGPIPE, signal.SIGXFSZ]
 
-    def test_its_environment(self, stand_in: Any, monkeypatch: Any) -> None:
-        """The web server's own, but for what the web server has set for itself."""
+    def test_it_has_the_environment_of_the_web_server(self, stand_in: Any, monkeypatch: Any) -> None:
+        """Without the variables that the web server has set itself."""
         monkeypatch.setenv("OF_THE_DEPLOYER", "é")
         monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
         stand_in(
@@ -62,8 +62,8 @@ class TestApart:
         )
         assert read_log("kerberos").splitlines()[0] == "'\\xe9' False"
 
-    def test_it_outlives_the_web_worker(self, fresh: Any) -> None:
-        """Even where that is killed with its whole group the moment it has answered."""
+    def test_it_continues_when_the_web_worker_is_killed(self, fresh: Any) -> None:
+        """Also with its process group, immediately after the response."""
         program = (
             "import sys, os, signal\n"
             "from native_api.adapters.daemons import folder, processes\n"
@@ -83,7 +83,7 @@ class TestApart:
 
 
 class TestOnce:
-    def test_a_second_start_is_refused(self, web: Any, stand_in: Any) -> None:
+    def test_a_running_daemon_is_409_with_its_pid(self, web: Any, stand_in: Any) -> None:
         pid = stand_in(SLEEPS)["pid"]
         answer = web.typed("start_daemon", daemon="kerberos")
         assert_problem(answer, 409)
@@ -100,7 +100,7 @@ class TestOnce:
         ]
 
     def test_a_pid_file_in_use_is_refused(self, web: Any, stand_in: Any) -> None:
-        """A daemon's pid file goes on saying its own pid; one that has ended gives it up."""
+        """That of an ended daemon can be used again."""
         first = stand_in(SLEEPS, name="one")
         answer = web.typed("start_daemon", daemon="kerberos", name="two", pid="one.pid")
         assert_problem(answer, 409)
@@ -110,8 +110,7 @@ class TestOnce:
         eventually(lambda: state("one") == "ended")
         assert stand_in(SLEEPS, name="two", pid="one.pid")["pid_file"] == first["pid_file"]
 
-    def test_two_at_once(self, web: Any, mocker: Any) -> None:
-        """One wins."""
+    def test_of_two_simultaneous_starts_one_is_refused(self, web: Any, mocker: Any) -> None:
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
 
         def attempt(_: int) -> Any:
@@ -125,7 +124,7 @@ class TestOnce:
         (pid,) = [outcome for outcome in outcomes if isinstance(outcome, int)]
         assert [exc.pid for exc in outcomes if isinstance(exc, errors.DaemonRuns)] == [pid] * 3
 
-    def test_one_that_has_ended_is_started_again(self, stand_in: Any) -> None:
+    def test_an_ended_daemon_can_be_started_again(self, stand_in: Any) -> None:
         first = stand_in(SLEEPS)["pid"]
         os.kill(first, signal.SIGKILL)
         eventually(lambda: state("kerberos") == "ended")
@@ -135,8 +134,7 @@ class TestOnce:
 
 
 class TestFinding:
-    def test_another_process_has_the_pid(self, fresh: Any, web: Any) -> None:
-        """It is neither taken for the daemon nor stopped."""
+    def test_another_process_with_the_pid_is_not_stopped(self, fresh: Any, web: Any) -> None:
         other = subprocess.Popen([sys.executable, "-c", SLEEPS], stdout=subprocess.DEVNULL)
         try:
             fresh.store_daemon("scheduler")
@@ -150,7 +148,7 @@ class TestFinding:
             other.kill()
             other.wait()
 
-    def test_one_of_another_machine(self, fresh: Any) -> None:
+    def test_a_daemon_of_another_host_is_unknown_and_cannot_be_stopped(self, fresh: Any) -> None:
         fresh.store_daemon("scheduler")
         folder.write_record({**(folder.read_record("scheduler") or {}), "hostname": "elsewhere"})
         assert state("scheduler") == "unknown"
@@ -158,13 +156,13 @@ class TestFinding:
             native_api.call("stop_daemon", name="scheduler")
 
     @pytest.mark.parametrize("operation", ["daemon_state", "daemon_log", "stop_daemon"])
-    def test_one_that_was_never_started(self, web: Any, operation: str) -> None:
-        """Nothing but what this API has started is known, a scheduler of another hand neither."""
+    def test_a_daemon_that_this_api_has_not_started_is_404(self, web: Any, operation: str) -> None:
+        """Also a scheduler that was started in another way."""
         assert_problem(web.typed(operation, name="scheduler"), 404)
         assert_problem(web.typed(operation, name="../../etc/passwd"), 422)
 
-    def test_its_heartbeat(self, fresh: Any, stand_in: Any) -> None:
-        """Airflow's own row is found by the machine and the start; an older one is another's."""
+    def test_it_has_the_latest_heartbeat(self, fresh: Any, stand_in: Any) -> None:
+        """Airflow's row is found by the hostname and the start date."""
         from airflow.jobs.job import Job
         from sqlalchemy import delete
 
@@ -181,16 +179,16 @@ class TestFinding:
             session.execute(delete(Job))
 
 
-class TestEnding:
-    def test_by_itself(self, stand_in: Any) -> None:
+class TestStopping:
+    def test_a_daemon_stops_on_sigterm(self, stand_in: Any) -> None:
         pid = stand_in(SLEEPS)["pid"]
         answer = native_api.call("stop_daemon", name="kerberos")
         assert (answer["state"], answer["killed"], bool(answer["stopped_at"])) == ("stopped", [], True)
         assert not Path(answer["pid_file"]).exists()
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
-    def test_by_force(self, stand_in: Any) -> None:
-        """What it has started is killed with it, sessions of its own included."""
+    def test_a_daemon_that_ignores_sigterm_is_killed_with_its_descendants(self, stand_in: Any) -> None:
+        """Also those in other sessions."""
         pid = stand_in(WITH_A_CHILD, DEAF)["pid"]
         child = int(read_log("kerberos").split("child ")[1].split()[0])
         answer = native_api.call("stop_daemon", name="kerberos", grace_seconds=0.2)
@@ -199,8 +197,8 @@ class TestEnding:
         for killed in (pid, child):
             assert not psutil.pid_exists(killed) or psutil.Process(killed).status() == psutil.STATUS_ZOMBIE
 
-    def test_to_it_alone(self, stand_in: Any) -> None:
-        """SIGTERM goes to the daemon, which tells its children itself."""
+    def test_sigterm_is_sent_to_the_daemon_only(self, stand_in: Any) -> None:
+        """It stops its children itself."""
         quits = WITH_A_CHILD.replace("signal.SIG_IGN", "lambda *_: sys.exit()")
         stand_in(quits, SLEEPS)
         child = psutil.Process(int(read_log("kerberos").split("child ")[1].split()[0]))
@@ -209,7 +207,7 @@ class TestEnding:
         child.kill()
 
 
-class TestDyingAtOnce:
+class TestFailedStarts:
     #: What a program says last, and what the answer makes of it.
     SENTENCES = [
         ("raise ModuleNotFoundError(\"No module named 'redis'\")", "the Python module redis is not installed."),
@@ -221,7 +219,7 @@ class TestDyingAtOnce:
     ]
 
     @pytest.mark.parametrize("program, sentence", SENTENCES)
-    def test_the_answer_says_why(self, web: Any, mocker: Any, program: str, sentence: str) -> None:
+    def test_the_error_has_the_reason(self, web: Any, mocker: Any, program: str, sentence: str) -> None:
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", program])
         answer = web.typed("start_daemon", daemon="kerberos", wait_seconds=DEADLINE_SECONDS)
         assert_problem(answer, 409)
@@ -231,7 +229,7 @@ class TestDyingAtOnce:
         assert state("kerberos") == "ended"
         assert not Path(settings.get("daemons_dir"), "kerberos.pid").exists()
 
-    def test_what_cannot_be_started_leaves_nothing(self, web: Any, mocker: Any) -> None:
+    def test_a_command_that_cannot_be_executed_leaves_nothing(self, web: Any, mocker: Any) -> None:
         mocker.patch.object(commands, "command_of", return_value=["/no/such/program"])
         answer = web.typed("start_daemon", daemon="kerberos")
         assert_problem(answer, 409)
@@ -239,22 +237,21 @@ class TestDyingAtOnce:
         assert native_api.call("list_daemons")["daemons"] == []
         assert not Path(settings.get("daemons_dir"), "kerberos.pid").exists()
 
-    def test_what_an_earlier_one_said_does_not_count(self, web: Any, mocker: Any) -> None:
+    def test_the_log_of_an_earlier_start_is_not_the_reason(self, web: Any, mocker: Any) -> None:
         for program in ("raise OSError(98, 'Address already in use')", "raise SystemExit(1)"):
             mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", program])
             answer = web.typed("start_daemon", daemon="kerberos", wait_seconds=DEADLINE_SECONDS)
         assert answer.json["log_tail"] == ""
         assert "in use" not in answer.json["detail"]
 
-    def test_a_program_that_is_not_there(self, web: Any, mocker: Any) -> None:
+    def test_a_missing_program_is_409(self, web: Any, mocker: Any) -> None:
         mocker.patch.object(commands, "command_of", return_value=["/no/such/program"])
         answer = web.typed("start_daemon", daemon="kerberos")
         assert_problem(answer, 409)
         assert "No such file" in answer.json["detail"]
         assert native_api.call("list_daemons")["total_entries"] == 0
 
-    def test_of_airflow_itself(self, web: Any) -> None:
-        """The renewer without a keytab ends at once, on every Airflow."""
+    def test_the_kerberos_renewer_without_a_keytab_fails(self, web: Any) -> None:
         answer = web.typed("start_daemon", daemon="kerberos", principal="x", keytab="/no/keytab", wait_seconds=60)
         assert_problem(answer, 409)
         assert "kinit" in answer.json["detail"]

@@ -16,7 +16,7 @@ from tests.support.queries import statements
 
 @pytest.fixture
 def runs(fresh: Any) -> Any:
-    """Make three runs of one DAG and one of another."""
+    """Create three runs of one DAG and one of another."""
     for day in (1, 2, 3):
         native_api.call("trigger_dag", dag_id="wire_dag", run_id=f"r{day}", logical_date=f"2026-11-0{day}", note="why")
     native_api.call("trigger_dag", dag_id="mapped", run_id="m", logical_date="2026-11-02")
@@ -56,16 +56,16 @@ class TestRuns:
             pytest.param({"subdir": "no_such_folder"}, [], id="a folder without DAGs"),
         ],
     )
-    def test_a_filter(self, runs: Any, arguments: Any, expected: List[str]) -> None:
+    def test_a_filter_selects_runs(self, runs: Any, arguments: Any, expected: List[str]) -> None:
         assert run_ids(**arguments) == expected
 
-    def test_a_run_is_as_dag_state_shows_it(self, runs: Any) -> None:
+    def test_a_run_has_the_fields_of_dag_state(self, runs: Any) -> None:
         listed = native_api.call("list_dag_runs", dag_id="wire_dag", limit=1)
         assert listed["dag_runs"] == [native_api.call("dag_state", dag_id="wire_dag", run_id="r1")]
         assert listed["total_entries"] == 3
 
     def test_the_number_of_queries_is_fixed(self, runs: Any) -> None:
-        """Notes come with the runs."""
+        """Notes are read with the runs."""
         counts = []
         for limit in (1, 100):
             with statements() as seen:
@@ -74,22 +74,22 @@ class TestRuns:
         assert counts == [2, 2]
 
     @pytest.mark.parametrize("arguments", [{"state": ["nope"]}, {"run_type": ["nope"]}, {"order_by": "conf"}])
-    def test_bad_arguments(self, runs: Any, arguments: Any) -> None:
+    def test_an_invalid_argument_is_an_error(self, runs: Any, arguments: Any) -> None:
         with pytest.raises(errors.Invalid):
             run_ids(**arguments)
 
-    def test_an_unknown_dag(self, runs: Any) -> None:
+    def test_an_unknown_dag_is_not_found(self, runs: Any) -> None:
         with pytest.raises(errors.DagNotFound):
             run_ids(dag_id="nope")
 
     @pytest.mark.parametrize("dag_id", [{}, {"dag_id": "wire_dag"}], ids=["all", "one"])
     @pytest.mark.parametrize("operation", ["list_dag_runs", "list_task_instances"])
-    def test_a_subdir_elsewhere(self, runs: Any, operation: str, dag_id: Any) -> None:
+    def test_a_subdir_outside_of_the_dag_folders_is_forbidden(self, runs: Any, operation: str, dag_id: Any) -> None:
         with pytest.raises(errors.OutsideFolders):
             native_api.call(operation, subdir="/etc", **dag_id)
 
-    def test_a_run_without_a_date(self, runs: Any, airflow: Any) -> None:
-        """On Airflow 3 a run may have none: it is listed, and in no range of dates."""
+    def test_a_run_without_a_date_is_listed_and_in_no_range_of_dates(self, runs: Any, airflow: Any) -> None:
+        """Airflow 3 has such runs."""
         if airflow.version() < (3, 0):
             pytest.skip("every run has a date on Airflow 2")
         from airflow.models.dagrun import DagRun
@@ -102,8 +102,9 @@ class TestRuns:
         state = native_api.call("task_state", dag_id="wire_dag", run_id="r2", task_id="extract")
         assert state["logical_date"] is state["execution_date"] is None
 
-    def test_a_caller_with_some_dags(self, runs: Any, site: Any, mocker: Any) -> None:
-        """Lists of runs and of task instances show those DAGs only."""
+    def test_a_caller_sees_runs_and_task_instances_of_readable_dags_only(
+        self, runs: Any, site: Any, mocker: Any
+    ) -> None:
         mocker.patch(f"{USER}.may", lambda self, access, dag_id=None: dag_id == "mapped")
         mocker.patch(f"{USER}.dag_ids", lambda self, access: {"mapped"})
         answer = site.typed("list_dag_runs", login="viewer").json
@@ -132,10 +133,10 @@ class TestTaskInstances:
             pytest.param({"logical_date_lte": "2026-11-01", "task_id": "load"}, ["r1.load.-1"], id="to a date"),
         ],
     )
-    def test_a_filter(self, runs: Any, arguments: Any, expected: List[str]) -> None:
+    def test_a_filter_selects_task_instances(self, runs: Any, arguments: Any, expected: List[str]) -> None:
         assert instances(**arguments) == expected
 
-    def test_an_instance_is_as_task_state_shows_it(self, runs: Any) -> None:
+    def test_a_task_instance_has_the_fields_of_task_state(self, runs: Any) -> None:
         listed = native_api.call("list_task_instances", dag_id="wire_dag", run_id="r1", limit=1)
         assert listed["task_instances"] == [
             native_api.call("task_state", dag_id="wire_dag", run_id="r1", task_id="extract")
@@ -147,20 +148,20 @@ class TestTaskInstances:
             assert len(instances()) == 12
         assert len(seen) == 2
 
-    def test_bad_arguments(self, runs: Any) -> None:
+    def test_an_invalid_argument_is_an_error(self, runs: Any) -> None:
         with pytest.raises(errors.Invalid):
             instances(state=["nope"])
 
 
 class TestRenderedFields:
-    def test_what_is_stored(self, runs: Any) -> None:
-        """The configuration, with sensitive values masked."""
+    def test_it_returns_the_stored_fields(self, runs: Any) -> None:
+        """conf and other objects are included; sensitive values are masked."""
         store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo 1", "env": {"password": "hunter2"}})
         answer = native_api.call("rendered_fields", dag_id="wire_dag", run_id="r1", task_id="extract")
         assert answer["rendered_fields"] == {"bash_command": "echo 1", "env": {"password": "***"}}
         by_date = native_api.call("rendered_fields", dag_id="wire_dag", logical_date="2026-11-01", task_id="extract")
         assert by_date == answer
 
-    def test_a_task_that_did_not_run(self, runs: Any) -> None:
+    def test_a_task_that_has_not_run_is_404(self, runs: Any) -> None:
         with pytest.raises(errors.NothingRendered):
             native_api.call("rendered_fields", dag_id="wire_dag", run_id="r2", task_id="extract")

@@ -15,7 +15,7 @@ def trigger(**arguments: Any) -> Any:
 
 
 def run_ids() -> Any:
-    """Return the ids of all runs there are."""
+    """Return the ids of all runs."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
@@ -26,8 +26,7 @@ def run_ids() -> Any:
 
 
 class TestTrigger:
-    def test_a_run(self, fresh: Any) -> None:
-        """It is queued, of type manual, and has its task instances."""
+    def test_it_creates_a_queued_manual_run_with_task_instances(self, fresh: Any) -> None:
         run = trigger(run_id="r", conf={"k": [1]}, logical_date="2026-11-01T00:00:00", note="why")
         assert {name: run[name] for name in ("dag_id", "run_id", "state", "run_type", "conf", "note")} == {
             "dag_id": "wire_dag",
@@ -42,21 +41,21 @@ class TestTrigger:
         for task_id in ("extract", "transform", "load"):
             assert native_api.call("task_state", dag_id="wire_dag", run_id="r", task_id=task_id)["state"] is None
 
-    def test_the_data_interval_follows_the_date(self, fresh: Any) -> None:
-        """On every Airflow: it lies at the date that is asked for, not at the present one."""
+    def test_the_data_interval_follows_the_logical_date(self, fresh: Any) -> None:
+        """On every Airflow, and not the present time."""
         run = trigger(logical_date="2024-05-06T07:08:09")
         assert run["data_interval_start"][:10] in ("2024-05-05", "2024-05-06")
         assert run["data_interval_end"][:10] == "2024-05-06"
 
-    def test_left_out_date(self, fresh: Any) -> None:
-        """The run has a date on Airflow 3 too, so that templates have their ds."""
+    def test_a_run_without_a_given_date_has_one(self, fresh: Any) -> None:
+        """Also on Airflow 3, so that templates have ds."""
         assert trigger()["logical_date"] is not None
 
-    def test_two_at_once_get_two_runs(self, fresh: Any) -> None:
-        """The microseconds of the present tell them apart."""
+    def test_two_calls_at_once_create_two_runs(self, fresh: Any) -> None:
+        """Their dates differ by microseconds."""
         assert trigger()["run_id"] != trigger()["run_id"]
 
-    def test_an_id_of_its_date(self, fresh: Any) -> None:
+    def test_the_default_run_id_has_the_logical_date(self, fresh: Any) -> None:
         assert trigger(logical_date="2026-11-01")["run_id"].startswith("manual__2026-11-01T00:00:00+00:00")
 
     @pytest.mark.parametrize(
@@ -68,8 +67,8 @@ class TestTrigger:
             pytest.param({"run_id": "r2", "logical_date": "2026-11-01"}, id="another id, same date"),
         ],
     )
-    def test_a_run_that_exists(self, fresh: Any, again: Any) -> None:
-        """409 names the run that is there, and no run comes to it."""
+    def test_an_existing_run_is_409(self, fresh: Any, again: Any) -> None:
+        """The error names the run, and no run is created."""
         trigger(run_id="r", logical_date="2026-11-01")
         with pytest.raises(errors.DagRunExists) as caught:
             trigger(**again)
@@ -77,41 +76,40 @@ class TestTrigger:
         assert caught.value.problem()["logical_date"] == "2026-11-01T00:00:00+00:00"
         assert run_ids() == ["r"]
 
-    def test_the_same_id_in_another_dag(self, fresh: Any) -> None:
+    def test_another_dag_can_have_the_same_run_id(self, fresh: Any) -> None:
         trigger(run_id="r")
         assert trigger(run_id="r", dag_id="failing")["dag_id"] == "failing"
 
     @pytest.mark.parametrize("conf", [None, {}, "{}", "", '{"a": {"b": null}}', {"ü": "世"}])
-    def test_conf(self, fresh: Any, conf: Any) -> None:
-        """As an object or as text."""
+    def test_conf_can_be_an_object_or_text(self, fresh: Any, conf: Any) -> None:
         import json
 
         expected = (json.loads(conf) if conf else {}) if isinstance(conf, str) else conf or {}
         assert (trigger(conf=conf)["conf"] or {}) == expected
 
     @pytest.mark.parametrize("conf", ["notjson", "[1]", "1", '"x"', [1], 1, True])
-    def test_conf_that_is_no_object(self, fresh: Any, conf: Any) -> None:
+    def test_conf_must_be_an_object(self, fresh: Any, conf: Any) -> None:
         with pytest.raises(errors.Invalid) as caught:
             trigger(conf=conf)
         assert list(caught.value.errors) == ["conf"]
         assert run_ids() == []
 
     @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31T23:59:59.999999+00:00"])
-    def test_a_date_at_the_end_of_time(self, fresh: Any, date: str) -> None:
-        """Not every schedule has a data interval for it."""
+    def test_an_extreme_date_is_accepted_or_invalid(self, fresh: Any, date: str) -> None:
+        """Not every timetable has a data interval for it."""
         try:
             assert trigger(dag_id="daily", logical_date=date)["logical_date"].startswith(date[:10])
         except errors.Invalid:
             assert run_ids() == []
 
     @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31T23:59:59.999999+00:00"])
-    def test_dependencies_at_the_end_of_time(self, fresh: Any, date: str) -> None:
+    def test_the_dependencies_for_an_extreme_date_are_invalid(self, fresh: Any, date: str) -> None:
         (task, *_) = native_api.call("list_tasks", dag_id="daily")["tasks"]
         with pytest.raises(errors.Invalid, match="timetable"):
             native_api.call("task_failed_deps", dag_id="daily", task_id=task["task_id"], logical_date=date)
 
     def test_conf_is_validated_by_the_params(self, fresh: Any) -> None:
-        """As Airflow does, and no run is left behind."""
+        """As in Airflow; no run is created."""
         with pytest.raises(errors.Invalid) as caught:
             trigger(dag_id="needs_params", conf={"count": "many"})
         assert list(caught.value.errors) == ["conf"]
@@ -119,29 +117,29 @@ class TestTrigger:
         assert trigger(dag_id="needs_params", conf={"count": 3})["conf"] == {"count": 3}
 
     @pytest.mark.parametrize("run_id", ["scheduled__x", "backfill__x", "a..b", "a/b", "a%", "ü"])
-    def test_an_id_that_airflow_does_not_accept(self, fresh: Any, run_id: str) -> None:
-        """The same ones on every Airflow."""
+    def test_an_invalid_run_id_is_an_error(self, fresh: Any, run_id: str) -> None:
+        """The same ids on every Airflow."""
         with pytest.raises(errors.Invalid) as caught:
             trigger(run_id=run_id)
         assert list(caught.value.errors) == ["run_id"]
         assert run_ids() == []
 
-    def test_a_date_before_the_start(self, fresh: Any) -> None:
-        """Airflow refuses it for a start_date among the default arguments."""
+    def test_a_date_before_the_start_date_is_invalid(self, fresh: Any) -> None:
+        """Airflow refuses it for a start_date in default_args."""
         with pytest.raises(errors.Invalid, match="start_date"):
             trigger(dag_id="late_start", logical_date="2026-11-01")
         assert run_ids() == []
 
-    def test_an_unknown_dag(self, fresh: Any) -> None:
+    def test_an_unknown_dag_is_not_found(self, fresh: Any) -> None:
         with pytest.raises(errors.DagNotFound):
             trigger(dag_id="nope")
 
-    def test_both_names_of_the_date(self, fresh: Any) -> None:
+    def test_logical_date_and_execution_date_exclude_each_other(self, fresh: Any) -> None:
         with pytest.raises(errors.Invalid, match="execution_date"):
             trigger(logical_date="2026-11-01", execution_date="2026-11-01")
 
-    def test_a_paused_dag(self, fresh: Any) -> None:
-        """It triggers, as in Airflow, and the answer says that the run waits."""
+    def test_a_paused_dag_is_triggered_with_a_warning(self, fresh: Any) -> None:
+        """As in Airflow; the run waits."""
         run = trigger()
         assert run["is_paused"] is True
         assert "paused" in run["warnings"][0]
@@ -150,7 +148,7 @@ class TestTrigger:
         assert run["is_paused"] is False
         assert "warnings" not in run
 
-    def test_import_errors(self, fresh: Any) -> None:
+    def test_a_dag_with_import_errors_is_refused(self, fresh: Any) -> None:
         from tests.support.dag_files import set_import_error
 
         set_import_error("failing")
@@ -160,7 +158,7 @@ class TestTrigger:
         finally:
             set_import_error("")
 
-    def test_secrets_in_conf_are_masked_in_answers_only(self, fresh: Any) -> None:
+    def test_secrets_in_conf_are_masked_in_responses_only(self, fresh: Any) -> None:
         run = trigger(run_id="r", conf={"password": "hunter2", "k": {"api_key": "x", "n": 1}})
         assert run["conf"] == {"password": "***", "k": {"api_key": "***", "n": 1}}
         with fresh.session() as session:
@@ -170,13 +168,12 @@ class TestTrigger:
             assert session.scalars(select(DagRun.conf)).first()["password"] == "hunter2"
         assert "hunter2" not in str([row.extra for row in fresh.audit_rows()])
 
-    def test_it_was_created(self, web: Any) -> None:
-        """201."""
+    def test_a_created_run_is_201(self, web: Any) -> None:
         answer = web.typed("trigger_dag", dag_id="unicodé_dåg", login="admin", note="ü")
         assert answer.status == 201, answer.text
         assert answer.json["dag_id"] == "unicodé_dåg"
 
-    def test_the_audit_row_names_the_run(self, web: Any) -> None:
+    def test_the_audit_log_names_the_run(self, web: Any) -> None:
         web.typed("trigger_dag", login="admin", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")
         (row,) = web_rows()
         assert (row.event, row.owner, row.dag_id) == ("native_api.trigger_dag", "admin", "wire_dag")
@@ -193,21 +190,21 @@ def web_rows() -> Any:
 
 class TestState:
     @pytest.mark.parametrize("name", ["logical_date", "execution_date"])
-    def test_by_date(self, fresh: Any, name: str) -> None:
+    def test_a_run_is_found_by_its_date(self, fresh: Any, name: str) -> None:
         trigger(run_id="r", logical_date="2026-11-01T00:00:00+00:00")
         assert native_api.call("dag_state", dag_id="wire_dag", **{name: "2026-11-01"})["run_id"] == "r"
 
-    def test_by_run_id(self, fresh: Any) -> None:
+    def test_a_run_is_found_by_its_run_id(self, fresh: Any) -> None:
         trigger(run_id="r")
         assert native_api.call("dag_state", dag_id="wire_dag", run_id="r")["state"] == "queued"
 
     @pytest.mark.parametrize("named", [{"run_id": "nope"}, {"logical_date": "2020-01-01"}])
-    def test_no_such_run(self, fresh: Any, named: Any) -> None:
+    def test_an_unknown_run_is_404(self, fresh: Any, named: Any) -> None:
         with pytest.raises(errors.DagRunNotFound) as caught:
             native_api.call("dag_state", dag_id="wire_dag", **named)
         assert caught.value.problem()["status"] == 404
 
-    def test_a_run_of_another_dag(self, fresh: Any) -> None:
+    def test_a_run_of_another_dag_is_not_found(self, fresh: Any) -> None:
         trigger(run_id="r")
         with pytest.raises(errors.DagRunNotFound):
             native_api.call("dag_state", dag_id="failing", run_id="r")
@@ -215,6 +212,6 @@ class TestState:
     @pytest.mark.parametrize(
         "named", [{}, {"run_id": "r", "logical_date": "2020-01-01"}, {"logical_date": "not a date"}, {"run_id": 3}]
     )
-    def test_bad_arguments(self, fresh: Any, named: Any) -> None:
+    def test_an_invalid_argument_is_an_error(self, fresh: Any, named: Any) -> None:
         with pytest.raises(errors.Invalid):
             native_api.call("dag_state", dag_id="wire_dag", **named)

@@ -15,7 +15,7 @@ from tests.task_instances.states import states
 
 
 class TestDelete:
-    def test_a_run(self, runs: Any) -> None:
+    def test_delete_dag_run_deletes_the_run_and_its_task_instances(self, runs: Any) -> None:
         assert native_api.call("delete_dag_run", dag_id="wire_dag", run_id="r2") == {
             "dag_id": "wire_dag",
             "run_id": "r2",
@@ -25,8 +25,8 @@ class TestDelete:
         with pytest.raises(errors.DagRunNotFound):
             native_api.call("delete_dag_run", dag_id="wire_dag", run_id="r2")
 
-    def test_a_run_that_is_running(self, runs: Any, web: Any) -> None:
-        """409, and it is there still; in any other state it goes."""
+    def test_a_running_run_is_409(self, runs: Any, web: Any) -> None:
+        """In any other state it is deleted."""
         set_run_state("wire_dag", "r2", "running")
         set_state("wire_dag", "r2", "transform", "running")
         before = states("r2")
@@ -39,16 +39,16 @@ class TestDelete:
             native_api.call("delete_dag_run", dag_id="wire_dag", run_id=run_id)
         assert native_api.call("list_dag_runs", dag_id="wire_dag")["dag_runs"] == []
 
-    def test_a_dag_that_its_file_defines(self, runs: Any) -> None:
-        """Refused, and all of it is there still."""
+    def test_a_dag_that_is_still_defined_is_409(self, runs: Any) -> None:
+        """Nothing is deleted."""
         with pytest.raises(errors.DagIsDefined) as caught:
             native_api.call("delete_dag", dag_id="wire_dag")
         assert caught.value.problem()["status"] == 409
         assert len(native_api.call("list_dag_runs", dag_id="wire_dag")["dag_runs"]) == 3
 
     @pytest.mark.parametrize("forced", [True, False])
-    def test_a_dag(self, fresh: Any, forced: bool, tmp_path: Any) -> None:
-        """Its rows are gone, the audit log's are not; one whose file has gone needs no force."""
+    def test_delete_dag_deletes_all_rows_but_the_audit_log(self, fresh: Any, forced: bool, tmp_path: Any) -> None:
+        """force is not required if the file is gone."""
         from airflow.models.dag import DagModel
         from sqlalchemy import update
 

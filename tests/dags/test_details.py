@@ -17,13 +17,13 @@ def details(dag_id: str = "wire_dag", **arguments: Any) -> Any:
     return native_api.call("dag_details", dag_id=dag_id, **arguments)
 
 
-def test_what_a_list_says_is_in_it(fresh: Any) -> None:
+def test_it_has_the_fields_of_list_dags(fresh: Any) -> None:
     listed = {dag["dag_id"]: dag for dag in native_api.call("list_dags", limit=1000)["dags"]}
     for dag_id in ("wire_dag", "needs_params", "unicodé_dåg", "team.reports"):
         assert listed[dag_id].items() <= details(dag_id).items()
 
 
-def test_the_schedule_and_the_limits(fresh: Any) -> None:
+def test_it_has_the_schedule_and_the_limits(fresh: Any) -> None:
     answer = details()
     expected = {
         "dag_display_name": "wire_dag",
@@ -43,13 +43,13 @@ def test_the_schedule_and_the_limits(fresh: Any) -> None:
 
 
 @pytest.mark.skipif(version() < (2, 9), reason="Airflow 2.9 began to store it.")
-def test_what_assets_start_it(fresh: Any) -> None:
+def test_it_has_the_asset_expression(fresh: Any) -> None:
     dag_id = "asset_consumes_1" if version() >= (3, 0) else "dataset_consumes_1"
     assert "output_1.txt" in str(details(dag_id)["asset_expression"])
     assert details()["asset_expression"] is None
 
 
-def test_params_with_their_schema(fresh: Any) -> None:
+def test_params_have_their_schema(fresh: Any) -> None:
     expected = {"count": {"value": 1, "description": None, "schema": {"type": "integer", "minimum": 1}}}
     assert details("needs_params")["params"] == expected
     required = details("example_params_ui_tutorial")["params"]["required_field"]
@@ -68,25 +68,25 @@ def test_params_are_masked_by_their_names(web: Any, mocker: Any) -> None:
 
 class TestNextRuns:
     @pytest.mark.parametrize("count", [1, 3, 100])
-    def test_as_many_as_are_asked_for(self, fresh: Any, count: int) -> None:
+    def test_num_executions_is_their_number(self, fresh: Any, count: int) -> None:
         runs = details(num_executions=count)["next_runs"]
         dates = [run["logical_date"] for run in runs]
         assert len(dates) == count
         assert dates == sorted(dates)
         assert all(run["run_after"] >= run["data_interval_end"] for run in runs)
 
-    def test_none_without_a_schedule(self, fresh: Any) -> None:
+    def test_a_dag_without_a_schedule_has_none(self, fresh: Any) -> None:
         answer = details("mapped", num_executions=3)
         assert (answer["next_runs"], answer["next_dagrun"]) == ([], None)
 
     @pytest.mark.parametrize("count", [0, 101, -1, 1.5, "x"])
-    def test_a_wrong_number(self, fresh: Any, count: Any) -> None:
+    def test_an_invalid_number_is_an_error(self, fresh: Any, count: Any) -> None:
         with pytest.raises(errors.Invalid) as caught:
             details(num_executions=count)
         assert list(caught.value.errors) == ["num_executions"]
 
-    def test_the_first_is_the_one_that_is_stored(self, fresh: Any) -> None:
-        """And where Airflow has none, as for a DAG that has reached its last run, there is none."""
+    def test_the_first_is_next_dagrun(self, fresh: Any) -> None:
+        """If next_dagrun is null, as after the last run, there is none."""
         from airflow.models.dag import DagModel
         from sqlalchemy import select, update
 
@@ -108,17 +108,17 @@ class TestNextRuns:
                 opened.execute(update(DagModel).where(DagModel.dag_id == "wire_dag").values(**again))
 
 
-def test_subdir(fresh: Any) -> None:
+def test_the_dag_must_be_in_subdir(fresh: Any) -> None:
     assert details(subdir="DAGS_FOLDER/wire_dag.py")["dag_id"] == "wire_dag"
     with pytest.raises(errors.DagNotBelow):
         details(subdir="DAGS_FOLDER/shapes.py")
 
 
-def test_a_dag_that_is_not_there(web: Any) -> None:
+def test_an_unknown_dag_is_404(web: Any) -> None:
     assert_problem(web.typed("dag_details", dag_id="nope"), 404)
 
 
-def test_nothing_is_parsed_and_the_number_of_queries_is_fixed(fresh: Any, mocker: Any) -> None:
+def test_no_file_is_parsed_and_the_number_of_queries_is_fixed(fresh: Any, mocker: Any) -> None:
     dagbag = "airflow.dag_processing.dagbag" if version() >= (3, 2) else "airflow.models.dagbag"
     mocker.patch(f"{dagbag}.DagBag.process_file", side_effect=AssertionError("parsed"))
     with statements() as few:

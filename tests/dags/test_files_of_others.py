@@ -1,4 +1,4 @@
-"""Reading DAG files executes them: a caller has those read whose every DAG is theirs, and no others."""
+"""Parsing a DAG file executes it, so it requires permissions on every DAG in it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ DEFINES = {
 
 
 def write(folder: Path, name: str) -> None:
-    """Write a file that leaves a mark when it is executed."""
+    """Write a file that creates another file when it is executed."""
     made = [f"made_{dag_id} = DAG('{dag_id}')" for dag_id in DEFINES[name]]
     mark = f"open({str(folder / 'marks')!r}, 'a').write('{name}\\n')"
     (folder / name).write_text("\n".join(["from airflow import DAG", mark, *made, ""]), encoding="utf-8")
 
 
 def executed(folder: Path) -> List[str]:
-    """Return which files were executed since this was last asked."""
+    """Return the files that were executed since the last call."""
     marks = folder / "marks"
     names = sorted(set(marks.read_text().split())) if marks.exists() else []
     marks.unlink(missing_ok=True)
@@ -42,7 +42,7 @@ def executed(folder: Path) -> List[str]:
 
 @pytest.fixture
 def folder(web: Any) -> Iterator[Path]:
-    """A folder with files that Airflow has read, and one that it has not."""
+    """A folder with files that Airflow has parsed, and one that it has not."""
     made = DAGS / "others"
     made.mkdir()
     for name in ("mine.py", "shared.py", "theirs.py"):
@@ -56,7 +56,7 @@ def folder(web: Any) -> Iterator[Path]:
 
 
 def forget() -> None:
-    """Delete what Airflow knows of the DAGs of these tests."""
+    """Delete the DAGs of these tests from the database."""
     from airflow.models.dag import DagModel
 
     for dag_id in sum(DEFINES.values(), []):
@@ -72,9 +72,11 @@ def read_files(answer: Any) -> List[str]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 class TestRightsOnSomeDags:
-    """An auth manager may give them on single DAGs, and besides that to list DAGs."""
+    """An auth manager can grant permissions on single DAGs, and the permission to list DAGs."""
 
-    def test_files_of_others_are_not_executed(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
+    def test_files_without_permission_are_not_executed(
+        self, web: Any, folder: Path, mocker: Any, operation: str
+    ) -> None:
         stand_in(mocker, with_rights_on("others_mine", "others_mine_too"))
         answer = web.typed(operation, login="viewer", subdir=str(folder))
         assert read_files(answer) == ["mine.py"]
@@ -82,24 +84,27 @@ class TestRightsOnSomeDags:
         assert "theirs" not in answer.text
         assert answer.json["total_entries"] == 1
 
-    def test_all_dags_of_a_file(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
+    def test_permissions_on_all_dags_of_a_file_are_required(
+        self, web: Any, folder: Path, mocker: Any, operation: str
+    ) -> None:
         stand_in(mocker, with_rights_on("others_mine_too", "others_shared"))
         assert read_files(web.typed(operation, login="viewer", subdir=str(folder))) == ["shared.py"]
 
-    def test_a_right_on_every_dag_is_one_on_new_ones(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
-        """But for a DAG that it is refused on."""
+    def test_a_permission_on_all_dags_includes_new_ones(
+        self, web: Any, folder: Path, mocker: Any, operation: str
+    ) -> None:
+        """But not a DAG on which it is denied."""
         stand_in(mocker, lambda method, dag_id, team: dag_id != "others_shared")
         files = read_files(web.typed(operation, login="viewer", subdir=str(folder)))
         assert files == ["mine.py", "new.py", "theirs.py"]
 
-    def test_it_takes_the_right_to_execute(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
+    def test_the_permission_to_read_is_not_enough(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
         stand_in(mocker, lambda method, dag_id, team: method == "GET")
         assert_problem(web.typed(operation, login="viewer", subdir=str(folder)), 403)
         assert executed(folder) == []
 
 
-def test_files_of_others_that_are_gone_stay_in_the_database(web: Any, folder: Path, mocker: Any) -> None:
-    """Deactivating their DAGs is for those who may execute them."""
+def test_dags_of_missing_files_stay_active_without_permission_on_them(web: Any, folder: Path, mocker: Any) -> None:
     for name in ("mine.py", "theirs.py"):
         (folder / name).unlink()
     stand_in(mocker, with_rights_on("others_mine"))
@@ -110,7 +115,7 @@ def test_files_of_others_that_are_gone_stay_in_the_database(web: Any, folder: Pa
     assert native_api.call("list_dags", dag_id_pattern="others_theirs")["total_entries"] == 1
 
 
-def test_a_right_to_list_dags_shows_those_that_may_be_read(web: Any, mocker: Any) -> None:
+def test_the_permission_to_list_dags_shows_readable_dags_only(web: Any, mocker: Any) -> None:
     stand_in(mocker, with_rights_on("wire_dag"))
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="theirs")
     native_api.call("trigger_dag", dag_id="mapped", run_id="others")
@@ -122,8 +127,10 @@ def test_a_right_to_list_dags_shows_those_that_may_be_read(web: Any, mocker: Any
 
 @pytest.mark.skipif(airflow_under_test.version() < (3, 2), reason="Airflow's own lists ask for each since 3.2.")
 @pytest.mark.parametrize("kind, name", [("variable", "key"), ("connection", "conn_id"), ("pool", "name")])
-def test_a_right_to_list_things_shows_those_that_may_be_read(web: Any, mocker: Any, kind: str, name: str) -> None:
-    """Without teams, too."""
+def test_the_permission_to_list_other_resources_shows_readable_ones_only(
+    web: Any, mocker: Any, kind: str, name: str
+) -> None:
+    """Also without teams."""
     from airflow.api_fastapi.app import get_auth_manager
 
     for one in ("mine", "theirs"):
@@ -143,11 +150,11 @@ LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 @pytest.mark.skipif(airflow_under_test.version() < (3, 2), reason="Teams came with Airflow 3.2.")
 @pytest.mark.skipif(airflow_under_test.has_fab(), reason="FAB knows no teams.")
 class TestTeams:
-    """The bundle ``blue`` is a team's that ``op`` is not in, and ``common`` is nobody's."""
+    """The bundle ``blue`` belongs to a team without ``op``, and ``common`` to no team."""
 
     @pytest.fixture(scope="class")
     def folders(self, airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[str, Path]]:
-        """Where the bundles are, which are configured for all tests of this class."""
+        """The folders of the bundles, which are configured for all tests of this class."""
         place = tmp_path_factory.mktemp("bundles")
         folders = {name: place / name for name in ("common", "blue")}
         with pytest.MonkeyPatch.context() as patch:
@@ -198,7 +205,7 @@ class TestTeams:
         monkeypatch.setenv(BUNDLES, json.dumps(listed))
 
     def test_files_of_another_team_are_not_executed(self, web: Any, bundles: Any) -> None:
-        """Their bundle looks as one that does not exist."""
+        """The bundle of another team seems not to exist."""
         for operation in OPERATIONS:
             answer = web.typed(operation, login="op")
             assert read_files(answer) == read_files(web.typed(operation, login="op", bundle="common")) == ["mine.py"]
@@ -212,8 +219,8 @@ class TestTeams:
         assert executed(bundles["blue"]) == []
         assert read_files(web.typed("dag_report", login="admin")) == ["mine.py", "new.py", "theirs.py"]
 
-    def test_files_that_airflow_does_not_know_yet(self, web: Any, bundles: Any, monkeypatch: Any) -> None:
-        """Also where the bundle's team is configured and not stored yet, and where another bundle has the folder."""
+    def test_new_files_of_another_team_are_not_executed(self, web: Any, bundles: Any, monkeypatch: Any) -> None:
+        """Also if the team of the bundle is configured but not stored, and if another bundle has the folder."""
         from airflow.models.team import dag_bundle_team_association_table as table
         from sqlalchemy import delete
 

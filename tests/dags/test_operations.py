@@ -29,8 +29,7 @@ def import_error(fresh: Any) -> Any:
 
 
 class TestList:
-    def test_a_dag(self, fresh: Any) -> None:
-        """Every field says what Airflow's table says."""
+    def test_a_dag_has_the_fields_of_its_row(self, fresh: Any) -> None:
         (dag,) = native_api.call("list_dags", dag_id_pattern="wire_dag")["dags"]
         assert dag["fileloc"] == str(DAGS / "wire_dag.py")
         assert dag["owners"] == ["ada"]
@@ -40,19 +39,18 @@ class TestList:
         assert dag["has_import_errors"] is False
         assert dag["next_dagrun"].endswith("+00:00")
 
-    def test_unicode(self, fresh: Any) -> None:
+    def test_dags_can_have_unicode_ids_and_tags(self, fresh: Any) -> None:
         (dag,) = native_api.call("list_dags", tags=["ümläut"])["dags"]
         assert (dag["dag_id"], dag["description"]) == ("unicodé_dåg", "Grüße, 世界")
 
-    def test_pages_are_the_whole(self, fresh: Any) -> None:
-        """Pages one after another give every DAG once, in order."""
+    def test_the_pages_contain_every_dag_once_and_in_order(self, fresh: Any) -> None:
         whole = ids(limit=1000)
         total = native_api.call("list_dags", limit=1)["total_entries"]
         pages = [dag_id for offset in range(0, total, 7) for dag_id in ids(limit=7, offset=offset)]
         assert pages == whole == sorted(whole)
         assert len(whole) == total
 
-    def test_a_turned_order(self, fresh: Any) -> None:
+    def test_order_by_can_be_descending(self, fresh: Any) -> None:
         assert ids(order_by="-dag_id", limit=1000) == sorted(ids(limit=1000), reverse=True)
 
     @pytest.mark.parametrize(
@@ -75,29 +73,29 @@ class TestList:
             pytest.param({"subdir": str(DAGS / "wire")}, [], id="subdir is no prefix of names"),
         ],
     )
-    def test_a_filter(self, fresh: Any, arguments: Any, expected: List[str]) -> None:
+    def test_a_filter_selects_dags(self, fresh: Any, arguments: Any, expected: List[str]) -> None:
         assert ids(**arguments) == expected
 
-    def test_paused(self, fresh: Any) -> None:
+    def test_paused_selects_by_the_pause_state(self, fresh: Any) -> None:
         native_api.call("unpause_dag", dag_id="wire_dag")
         assert ids(paused=False) == ["wire_dag"]
         assert "wire_dag" not in ids(paused=True, limit=1000)
 
-    def test_import_errors(self, import_error: Any) -> None:
+    def test_has_import_errors_selects_by_import_errors(self, import_error: Any) -> None:
         assert ids(has_import_errors=True) == ["failing"]
         assert "failing" not in ids(has_import_errors=False, limit=1000)
 
-    def test_a_stale_dag_is_not_there(self, fresh: Any, stale: str) -> None:
+    def test_a_stale_dag_is_not_found(self, fresh: Any, stale: str) -> None:
         assert stale not in ids(limit=1000)
         with pytest.raises(errors.DagNotFound):
             native_api.call("pause_dag", dag_id=stale)
 
     @pytest.mark.parametrize("subdir", ["/etc", "..", "DAGS_FOLDER/../..", "/"])
-    def test_a_subdir_outside(self, fresh: Any, subdir: str) -> None:
+    def test_a_subdir_outside_of_the_dag_folders_is_forbidden(self, fresh: Any, subdir: str) -> None:
         with pytest.raises(errors.OutsideFolders):
             native_api.call("list_dags", subdir=subdir)
 
-    def test_a_link_that_leads_outside(self, fresh: Any) -> None:
+    def test_a_symlink_out_of_the_dag_folders_is_forbidden(self, fresh: Any) -> None:
         link = DAGS / "leads_outside"
         os.symlink("/etc", link)
         try:
@@ -116,30 +114,30 @@ class TestList:
             ({"paused": "maybe"}, "paused"),
         ],
     )
-    def test_bad_arguments(self, fresh: Any, arguments: Any, field: str) -> None:
+    def test_an_invalid_argument_is_an_error(self, fresh: Any, arguments: Any, field: str) -> None:
         with pytest.raises(errors.Invalid) as caught:
             native_api.call("list_dags", **arguments)
         assert list(caught.value.errors) == [field]
 
-    def test_the_limits_are_the_configured_ones(self, fresh: Any, monkeypatch: Any) -> None:
+    def test_page_limit_and_page_limit_maximum_apply(self, fresh: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__PAGE_LIMIT", "3")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__PAGE_LIMIT_MAXIMUM", "5")
         assert (len(ids()), len(ids(limit=4)), len(ids(limit=5))) == (3, 4, 5)
         with pytest.raises(errors.Invalid, match=r"at most 5, .*page_limit_maximum"):
             ids(limit=6)
 
-    def test_a_limit_above_the_maximum(self, web: Any) -> None:
-        """It is refused, with the maximum named; a list of the old protocol stays whole."""
+    def test_a_limit_above_the_maximum_is_invalid(self, web: Any) -> None:
+        """The error has the maximum. A list of the old protocol is complete."""
         answer = web.typed("list_dags", limit=99999)
         assert_problem(answer, 422)
         assert "1000" in answer.json["errors"]["limit"][0]
 
-    def test_a_list_of_the_old_protocol(self, web: Any, monkeypatch: Any) -> None:
+    def test_a_list_of_the_old_protocol_is_complete(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__PAGE_LIMIT_MAXIMUM", "2")
         assert len(web.legacy("list_dags").json["result"]["dags"]) > 2
 
     def test_the_number_of_queries_is_fixed(self, fresh: Any) -> None:
-        """However many DAGs there are: the rows, their tags, their number; and no DAG is deserialised."""
+        """The rows, their tags and their number are read, and no DAG is deserialized."""
         counts = []
         for limit in (1, 1000):
             with statements() as seen:
@@ -148,14 +146,14 @@ class TestList:
             assert not any("serialized_dag" in statement for statement in seen)
         assert counts == [3, 3]
 
-    def test_repeated_tags_of_a_query_string(self, web: Any) -> None:
+    def test_tags_can_be_repeated_in_a_query_string(self, web: Any) -> None:
         answer = web.request("GET", "/native_api/v1/list_dags", query="tags=shapes&tags=etl&paused=on")
         assert [dag["dag_id"] for dag in answer.json["dags"]] == ["grouped", "mapped", "wire_dag"]
 
 
 @pytest.fixture
 def stale(fresh: Any) -> Any:
-    """Return the id of a DAG that has gone from its file."""
+    """Return the id of a DAG that is no longer in its file."""
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
@@ -176,28 +174,28 @@ def stale(fresh: Any) -> Any:
 
 class TestPause:
     @pytest.mark.parametrize("operation, is_paused", [("pause_dag", True), ("unpause_dag", False)])
-    def test_it_is_so_afterwards(self, fresh: Any, operation: str, is_paused: bool) -> None:
-        """Twice is once."""
+    def test_it_sets_the_pause_state(self, fresh: Any, operation: str, is_paused: bool) -> None:
+        """Also if it is set already."""
         for _ in range(2):
             assert native_api.call(operation, dag_id="unicodé_dåg") == {"dag_id": "unicodé_dåg", "is_paused": is_paused}
             assert ids(paused=is_paused, dag_id_pattern="unicod") == ["unicodé_dåg"]
 
-    def test_other_dags_stay_as_they_are(self, fresh: Any) -> None:
+    def test_other_dags_are_unchanged(self, fresh: Any) -> None:
         native_api.call("unpause_dag", dag_id="wire_dag")
         assert ids(paused=False, limit=1000) == ["wire_dag"]
 
-    def test_an_unknown_dag(self, fresh: Any) -> None:
+    def test_an_unknown_dag_is_not_found(self, fresh: Any) -> None:
         with pytest.raises(errors.DagNotFound) as caught:
             native_api.call("pause_dag", dag_id="nope")
         assert caught.value.problem()["dag_id"] == "nope"
 
-    def test_a_subdir_that_is_not_the_dags(self, fresh: Any) -> None:
+    def test_the_dag_must_be_in_subdir(self, fresh: Any) -> None:
         assert native_api.call("pause_dag", dag_id="wire_dag", subdir="wire_dag.py")
         with pytest.raises(errors.DagNotBelow):
             native_api.call("pause_dag", dag_id="wire_dag", subdir="shapes.py")
 
-    def test_parts_of_a_dag(self, fresh: Any, airflow: Any) -> None:
-        """On Airflow 2 a SubDAG is paused with its parent."""
+    def test_a_subdag_is_paused_with_its_parent(self, fresh: Any, airflow: Any) -> None:
+        """On Airflow 2."""
         if airflow.version() >= (3, 0):
             pytest.skip("SubDAGs went with Airflow 3.0")
         native_api.call("unpause_dag", dag_id="example_subdag_operator")

@@ -1,4 +1,4 @@
-"""refresh_dag and refresh_all_dags: what is in the files now is in the database when they return."""
+"""refresh_dag and refresh_all_dags: when they return, the database has what the files define."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def paused(dag_id: str) -> bool:
 
 
 def remove_missing() -> Dict[str, Any]:
-    """Have the DAGs go whose files have gone."""
+    """Deactivate the DAGs of missing files."""
     answer: Dict[str, Any] = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER", remove_missing=True)
     return answer
 
 
 @pytest.fixture
 def file(fresh: Any) -> Iterator[Path]:
-    """A file with two DAGs, as Airflow knows it."""
+    """A file with two DAGs, which Airflow has parsed."""
     path = DAGS / "refreshed.py"
     path.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
     native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
@@ -54,8 +54,8 @@ def changes(answer: Dict[str, Any]) -> Dict[str, Any]:
     return {name: answer[name] for name in ("added", "changed", "removed")}
 
 
-def test_a_change_is_there_at_once(file: Path) -> None:
-    """Though Airflow itself writes a DAG no more often than every 30 seconds."""
+def test_a_change_is_stored_immediately(file: Path) -> None:
+    """Airflow itself writes a DAG every 30 seconds at most."""
     for task_id in ("second", "third"):
         file.write_text(text_of("refreshed_one", "refreshed_two", task_id=task_id), encoding="utf-8")
         answer = native_api.call("refresh_dag", dag_id="refreshed_one")
@@ -66,7 +66,7 @@ def test_a_change_is_there_at_once(file: Path) -> None:
     assert native_api.call("task_state", dag_id="refreshed_two", run_id="r", task_id="third")
 
 
-def test_nothing_changed(file: Path) -> None:
+def test_an_unchanged_file_is_reported_without_changes(file: Path) -> None:
     answer = native_api.call("refresh_dag", dag_id="refreshed_one")
     assert changes(answer) == {"added": [], "changed": [], "removed": []}
     (entry,) = answer["files"]
@@ -79,8 +79,8 @@ def test_nothing_changed(file: Path) -> None:
     assert answer["asked_dag_processor"] is ASKS_PROCESSOR
 
 
-def test_dags_come_and_go(file: Path) -> None:
-    """One that has vanished from its file is listed no longer; one that is new has Airflow's own pause state."""
+def test_new_dags_are_added_and_removed_ones_deactivated(file: Path) -> None:
+    """A new DAG gets Airflow's default pause state."""
     file.write_text(text_of("refreshed_one", "refreshed_three"), encoding="utf-8")
     answer = native_api.call("refresh_dag", dag_id="refreshed_one")
     assert changes(answer) == {"added": ["refreshed_three"], "changed": ["refreshed_one"], "removed": ["refreshed_two"]}
@@ -92,15 +92,15 @@ def test_dags_come_and_go(file: Path) -> None:
     assert (answer["added"], answer["removed"]) == (["refreshed_two"], ["refreshed_three"])
 
 
-def test_a_pause_state_is_kept(file: Path) -> None:
+def test_the_pause_state_is_unchanged(file: Path) -> None:
     native_api.call("unpause_dag", dag_id="refreshed_one")
     file.write_text(text_of("refreshed_one", task_id="other"), encoding="utf-8")
     native_api.call("refresh_dag", dag_id="refreshed_one")
     assert paused("refreshed_one") is False
 
 
-def test_a_file_that_does_not_load(web: Any, file: Path) -> None:
-    """It is no error of the call; the import error is in the answer, a warning, and Airflow's own table."""
+def test_an_import_error_is_a_warning_and_stored(web: Any, file: Path) -> None:
+    """The call succeeds."""
     file.write_text("from airflow import DAG\nraise RuntimeError('not today')\n", encoding="utf-8")
     answer = web.typed("refresh_dag", dag_id="refreshed_one")
     assert answer.status == 200
@@ -120,8 +120,8 @@ def test_a_file_that_does_not_load(web: Any, file: Path) -> None:
     assert task_ids("refreshed_one") == ["first"]
 
 
-def test_a_dag_that_cannot_be_stored(file: Path) -> None:
-    """It is an import error, and the file's other DAGs are there all the same."""
+def test_a_dag_that_cannot_be_serialized_is_an_import_error(file: Path) -> None:
+    """The other DAGs of the file are stored."""
     unstored = (
         "from airflow.timetables.simple import NullTimetable\n"
         "class NotRegistered(NullTimetable):\n    pass\n"
@@ -134,16 +134,15 @@ def test_a_dag_that_cannot_be_stored(file: Path) -> None:
     assert answer["files"][0]["outcome"] == "import_error"
 
 
-def test_a_file_that_ends_its_process(file: Path) -> None:
-    """What was known of it stays."""
+def test_a_file_that_crashes_changes_nothing_in_the_database(file: Path) -> None:
     file.write_text("import os\nfrom airflow import DAG\nos._exit(7)\n", encoding="utf-8")
     answer = native_api.call("refresh_dag", dag_id="refreshed_one")
     assert (answer["files"][0]["outcome"], answer["files"][0]["exit_code"]) == ("crashed", 7)
     assert task_ids("refreshed_one") == ["first"]
 
 
-def test_a_file_that_is_not_on_this_host(web: Any, file: Path) -> None:
-    """409, with the file and the host; another machine may have it, so that its DAGs stay."""
+def test_a_missing_file_is_409_with_the_file_and_the_hostname(web: Any, file: Path) -> None:
+    """Another host can have it, so its DAGs stay active."""
     file.unlink()
     answer = web.typed("refresh_dag", dag_id="refreshed_one")
     assert_problem(answer, 409)
@@ -158,8 +157,8 @@ def test_a_file_that_is_not_on_this_host(web: Any, file: Path) -> None:
     ("operation", "how"),
     [("render_task", {}), ("test_task", {}), ("test_task", {"dry_run": True}), ("run_task", {"local": True})],
 )
-def test_a_task_whose_file_is_not_on_this_host(web: Any, file: Path, operation: str, how: Dict[str, Any]) -> None:
-    """The same, and nothing is left of it: no run that was made for the task."""
+def test_a_task_of_a_missing_file_is_409(web: Any, file: Path, operation: str, how: Dict[str, Any]) -> None:
+    """No run is created for the task."""
     file.unlink()
     instance = {"dag_id": "refreshed_one", "task_id": "first", "logical_date": "2024-01-01"}
     answer = web.typed(operation, **instance, **how)
@@ -169,8 +168,8 @@ def test_a_task_whose_file_is_not_on_this_host(web: Any, file: Path, operation: 
     assert native_api.call("list_dag_runs", dag_id="refreshed_one")["dag_runs"] == []
 
 
-def test_files_that_are_not_on_this_host(web: Any, file: Path) -> None:
-    """All others are read; the DAGs of these stay as they are, and are listed, until the caller has them removed."""
+def test_dags_of_missing_files_stay_active_until_remove_missing(web: Any, file: Path) -> None:
+    """All other files are parsed."""
     file.unlink()
     missing = {
         "file": str(file),
@@ -191,7 +190,7 @@ def test_files_that_are_not_on_this_host(web: Any, file: Path) -> None:
 
 
 def make_older(path: Path) -> None:
-    """Have a file be one that was last changed before Airflow recorded its code."""
+    """Set the modification time of a file to before Airflow has recorded its code."""
     os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
@@ -204,8 +203,8 @@ OLDER = [
 
 
 @pytest.mark.parametrize("text", OLDER)
-def test_a_file_that_is_older_than_what_airflow_has_recorded(web: Any, file: Path, text: str) -> None:
-    """Another host is ahead: 409 with the file and the host, and nothing of it is written."""
+def test_a_file_older_than_the_recorded_code_is_409(web: Any, file: Path, text: str) -> None:
+    """Another host has a newer file; nothing is stored."""
     file.write_text(text, encoding="utf-8")
     make_older(file)
     answer = web.typed("refresh_dag", dag_id="refreshed_one")
@@ -225,14 +224,13 @@ def test_a_file_that_is_older_than_what_airflow_has_recorded(web: Any, file: Pat
     assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["outcome"] in ("loaded", "import_error")
 
 
-def test_an_old_file_that_airflow_has_read(file: Path) -> None:
-    """It is what Airflow has recorded, whenever it was last changed."""
+def test_an_old_file_that_equals_the_recorded_code_is_parsed(file: Path) -> None:
     make_older(file)
     assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["outcome"] == "loaded"
 
 
-def test_an_archive_that_is_older_than_what_airflow_has_recorded(fresh: Any) -> None:
-    """The same, module by module."""
+def test_an_archive_older_than_the_recorded_code_is_409(fresh: Any) -> None:
+    """Each module is compared."""
     path = DAGS / "refreshed.zip"
     try:
         for dag_ids in (("refreshed_one", "refreshed_two"), ("refreshed_one",)):
@@ -250,8 +248,8 @@ def test_an_archive_that_is_older_than_what_airflow_has_recorded(fresh: Any) -> 
             native_api.call("delete_dag", dag_id=dag["dag_id"], force=True)
 
 
-def test_a_dag_that_another_host_has_moved(web: Any, file: Path) -> None:
-    """Here is the file that it was in; Airflow reads it from one that only the other host has."""
+def test_a_file_whose_dag_another_host_has_moved_changes_nothing(web: Any, file: Path) -> None:
+    """The new file is on the other host only."""
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
@@ -273,8 +271,8 @@ def test_a_dag_that_another_host_has_moved(web: Any, file: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [{}, {"remove_missing": True}])
-def test_a_file_that_was_renamed(file: Path, how: Dict[str, Any]) -> None:
-    """Its DAGs are there by the new name: none of them is missing, or gone."""
+def test_the_dags_of_a_renamed_file_get_its_new_path(file: Path, how: Dict[str, Any]) -> None:
+    """None of them is deactivated."""
     moved = file.with_name("refreshed_anew.py")
     file.rename(moved)
     try:
@@ -290,7 +288,7 @@ def test_a_file_that_was_renamed(file: Path, how: Dict[str, Any]) -> None:
 
 @by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
 class TestAHostWithoutFiles:
-    """As Airflow's Helm chart has its web servers: an empty DAGs folder beside a database full of DAGs."""
+    """A host without DAG files, like a web server of Airflow's Helm chart: its DAGs folder is empty."""
 
     @pytest.fixture
     def active(self, fresh: Any) -> List[str]:
@@ -298,7 +296,7 @@ class TestAHostWithoutFiles:
 
     @pytest.fixture(scope="class")
     def empty(self, airflow: Any, tmp_path_factory: Any) -> Iterator[Path]:
-        """The DAGs folder of another machine: empty, and at another path."""
+        """An empty DAGs folder with another path."""
         from airflow import settings
 
         folder: Path = tmp_path_factory.mktemp("dags")
@@ -318,8 +316,10 @@ class TestAHostWithoutFiles:
             pytest.param("dag_report", {}, id="report"),
         ],
     )
-    def test_is_told_so(self, web: Any, active: List[str], empty: Path, operation: str, how: Dict[str, Any]) -> None:
-        """409 with the folder and the host, and every DAG is there still."""
+    def test_refresh_is_409_with_the_folder_and_the_hostname(
+        self, web: Any, active: List[str], empty: Path, operation: str, how: Dict[str, Any]
+    ) -> None:
+        """Every DAG stays active."""
         if "subdir" in how and airflow_under_test.version() < (3, 0):
             pytest.skip("Airflow 2 records whole paths: nothing in this folder is active")
         answer = web.typed(operation, **how)
@@ -328,7 +328,7 @@ class TestAHostWithoutFiles:
         assert answer.json["active_dags"] > 0
         assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
 
-    def test_one_that_lags_behind(self, active: List[str], empty: Path) -> None:
+    def test_a_new_file_is_parsed_and_other_dags_stay_active(self, active: List[str], empty: Path) -> None:
         """It has one new file: that is read, and all others are left alone."""
         (empty / "refreshed.py").write_text(text_of("refreshed_one"), encoding="utf-8")
         answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
@@ -339,8 +339,7 @@ class TestAHostWithoutFiles:
         native_api.call("delete_dag", dag_id="refreshed_one", force=True)
         assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
 
-    def test_knows_what_it_lacks(self, empty: Path) -> None:
-        """Also where the path that is recorded is that of another machine."""
+    def test_missing_files_are_found_though_the_recorded_path_differs(self, empty: Path) -> None:
         from native_api.adapters.compat import airflow
 
         with airflow_under_test.session() as session:
@@ -349,8 +348,8 @@ class TestAHostWithoutFiles:
         assert path == str((DAGS if airflow_under_test.version() < (3, 0) else empty) / "wire_dag.py")
         assert not [path for path in lacking if "example_dags" in path]
 
-    def test_takes_no_dag_for_gone(self, fresh: Any, empty: Path) -> None:
-        """delete_dag needs force there: where there are no files, none has gone."""
+    def test_delete_dag_needs_force(self, fresh: Any, empty: Path) -> None:
+        """Without files, no DAG counts as removed."""
         from airflow.models.dag import DagModel
         from sqlalchemy import update
 
@@ -363,7 +362,7 @@ class TestAHostWithoutFiles:
 
     @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 records whole paths")
     @pytest.mark.parametrize("operation", ["refresh_dag", "render_task", "test_task"])
-    def test_has_no_file_of_a_dag(self, web: Any, empty: Path, operation: str) -> None:
+    def test_an_operation_that_parses_the_file_is_409(self, web: Any, empty: Path, operation: str) -> None:
         instance = {"task_id": "extract", "logical_date": "2024-01-01"} if operation != "refresh_dag" else {}
         answer = web.typed(operation, dag_id="wire_dag", **instance)
         assert_problem(answer, 409)
@@ -371,8 +370,8 @@ class TestAHostWithoutFiles:
         assert f"is not on the host '{hostname()}'" in answer.json["detail"]
 
 
-def test_a_file_at_another_path(file: Path) -> None:
-    """On Airflow 3 a bundle has a path of its own on each machine: its DAGs are the same."""
+def test_a_bundle_can_have_another_path_on_each_host(file: Path) -> None:
+    """On Airflow 3 its DAGs are the same."""
     if airflow_under_test.version() < (3, 0):
         pytest.skip("Airflow 2 records whole paths")
     from airflow.models.dag import DagModel
@@ -386,8 +385,8 @@ def test_a_file_at_another_path(file: Path) -> None:
     assert (answer["added"], answer["removed"]) == ([], ["refreshed_two"])
 
 
-def test_all_files(file: Path) -> None:
-    """New files are found, those that are gone take their DAGs with them, broken ones hinder no other."""
+def test_refresh_all_dags_adds_changes_and_removes_dags(file: Path) -> None:
+    """A file with an import error does not affect others."""
     moved = file.with_name("refreshed_moved.py")
     moved.write_text(text_of("refreshed_three"), encoding="utf-8")
     file.unlink()
@@ -402,7 +401,7 @@ def test_all_files(file: Path) -> None:
         moved.unlink()
 
 
-def test_in_the_background(web: Any, file: Path) -> None:
+def test_async_returns_202_and_a_job(web: Any, file: Path) -> None:
     file.write_text(text_of("refreshed_one", task_id="later"), encoding="utf-8")
     answer = web.request("POST", "/native_api/v1/refresh_dag", json={"dag_id": "refreshed_one", "async": True})
     assert answer.status == 202
@@ -411,14 +410,14 @@ def test_in_the_background(web: Any, file: Path) -> None:
     assert task_ids("refreshed_one") == ["later"]
 
 
-def test_an_unknown_dag(fresh: Any) -> None:
+def test_an_unknown_dag_is_not_found(fresh: Any) -> None:
     with pytest.raises(errors.DagNotFound):
         native_api.call("refresh_dag", dag_id="no_such_dag")
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_the_rights_on_every_dag_of_the_file(web: Any, file: Path, mocker: Any, reads: bool) -> None:
-    """Reading a file runs the code of all its DAGs; another is named to those who may read it."""
+def test_permissions_on_every_dag_of_the_file_are_required(web: Any, file: Path, mocker: Any, reads: bool) -> None:
+    """The error names another DAG only to a caller who can read it."""
     mocker.patch(
         f"{USER}.may",
         lambda self, access, dag_id=None: dag_id == "refreshed_one" or (reads and access.method == "GET"),
@@ -429,8 +428,8 @@ def test_the_rights_on_every_dag_of_the_file(web: Any, file: Path, mocker: Any, 
     assert answer.json["permission"] == expected
 
 
-def test_the_rights_on_every_dag_of_an_archive(web: Any, fresh: Any, mocker: Any) -> None:
-    """Each module in it is a file of its own to Airflow, and all of them are read."""
+def test_permissions_on_every_dag_of_an_archive_are_required(web: Any, fresh: Any, mocker: Any) -> None:
+    """Airflow stores each module as a file, and all of them are parsed."""
     path = DAGS / "refreshed.zip"
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("mine.py", text_of("refreshed_one"))
@@ -456,8 +455,8 @@ def test_the_rights_on_every_dag_of_an_archive(web: Any, fresh: Any, mocker: Any
 
 
 @pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="Airflow 3 has bundles in its place")
-def test_a_dags_folder_with_a_slash_at_its_end(file: Path, monkeypatch: Any) -> None:
-    """The DAGs of files that are gone are found all the same."""
+def test_dags_folder_can_end_with_a_slash(file: Path, monkeypatch: Any) -> None:
+    """DAGs of missing files are found."""
     file.unlink()
     with monkeypatch.context() as patch:
         patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", f"{DAGS}/")
@@ -471,8 +470,8 @@ def test_a_dags_folder_with_a_slash_at_its_end(file: Path, monkeypatch: Any) -> 
 
 
 @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
-class TestPlaces:
-    """Where the file of a DAG is, as Airflow 3 has it."""
+class TestPaths:
+    """The path of a DAG's file on Airflow 3."""
 
     def place(self, **columns: Any) -> None:
         from airflow.models.dag import DagModel
@@ -484,7 +483,7 @@ class TestPlaces:
 
     @pytest.fixture
     def gone(self, file: Path) -> Iterator[str]:
-        """A bundle that Airflow knows, and that is not in the configuration any longer."""
+        """A bundle that Airflow has stored, and that is no longer configured."""
         from airflow.models.dagbundle import DagBundleModel
 
         with airflow_under_test.session() as session:
@@ -501,18 +500,18 @@ class TestPlaces:
             (None, "No bundle that is configured has the file .*refreshed.py in it"),
         ],
     )
-    def test_a_bundle_that_is_configured_no_longer(self, gone: str, relative: Any, says: str) -> None:
+    def test_a_bundle_that_is_not_configured_is_409(self, gone: str, relative: Any, says: str) -> None:
         self.place(bundle_name=gone, relative_fileloc=relative)
         with pytest.raises(errors.Refused, match=says):
             native_api.call("refresh_dag", dag_id="refreshed_one")
 
-    def test_a_file_that_nothing_says_the_place_of(self, file: Path) -> None:
-        """As an upgrade from Airflow 2 leaves it."""
+    def test_a_dag_without_a_relative_path_is_refreshed(self, file: Path) -> None:
+        """As after an upgrade from Airflow 2."""
         self.place(relative_fileloc=None)
         assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["file"] == str(file)
 
 
-def test_the_old_protocol(web: Any, file: Path) -> None:
+def test_refresh_dag_of_the_old_protocol_has_the_old_text(web: Any, file: Path) -> None:
     answer = web.legacy("refresh_dag", dag_id="refreshed_one")
     assert answer.json["output"] == "DAG [refreshed_one] is now fresh as a daisy"
     assert web.legacy("refresh_dag", dag_id="no_such_dag").status == 400

@@ -1,4 +1,4 @@
-"""dag_report: how the DAG files load, whatever they do."""
+"""dag_report: how the DAG files load."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HARD = {
 
 @pytest.fixture(scope="module")
 def folder(airflow: Any) -> Iterator[Path]:
-    """A folder with a file for whatever can go wrong."""
+    """A folder with a file for each possible outcome."""
     made = DAGS / "hard"
     made.mkdir()
     for name, text in HARD.items():
@@ -64,14 +64,14 @@ def entry(reported: Dict[str, Any], name: str) -> Dict[str, Any]:
     return dict(found)
 
 
-def test_the_files_are_those_that_airflow_reads(reported: Dict[str, Any]) -> None:
-    """Neither what .airflowignore names, nor what has no word of Airflow in it."""
+def test_the_files_are_those_that_airflow_parses(reported: Dict[str, Any]) -> None:
+    """Not those that .airflowignore excludes, nor those without the words dag and airflow."""
     names = {Path(file["file"]).name for file in reported["files"]}
     assert names == set(HARD) - {"ignored.py", "no_dag.py", ".airflowignore"}
     assert reported["total_entries"] == len(names)
 
 
-def test_a_file_that_loads(reported: Dict[str, Any]) -> None:
+def test_a_loaded_file_has_its_dags_and_its_duration(reported: Dict[str, Any]) -> None:
     good = entry(reported, "good.py")
     assert (good["outcome"], good["dag_ids"], good["task_count"]) == ("loaded", ["report_first", "report_second"], 0)
     assert (good["import_errors"], good["exit_code"]) == ([], None)
@@ -89,8 +89,8 @@ def test_a_file_that_loads(reported: Dict[str, Any]) -> None:
         ("cycle.py", r"[Cc]ycle"),
     ],
 )
-def test_an_import_error(reported: Dict[str, Any], name: str, says: str) -> None:
-    """The same on every Airflow, of which the older ones let sys.exit end a whole parse."""
+def test_a_file_with_an_import_error_has_its_stack_trace(reported: Dict[str, Any], name: str, says: str) -> None:
+    """On every Airflow; in older ones sys.exit ends the whole parsing."""
     broken = entry(reported, name)
     assert (broken["outcome"], broken["dag_ids"]) == ("import_error", [])
     (error,) = broken["import_errors"]
@@ -106,7 +106,7 @@ def test_an_import_error(reported: Dict[str, Any], name: str, says: str) -> None
         ("hangs.py", "timeout", -9, "did not load within its timeout of 3 s"),
     ],
 )
-def test_a_file_that_ends_its_process(
+def test_a_crash_or_a_timeout_is_an_outcome_of_the_file(
     reported: Dict[str, Any], name: str, outcome: str, exit_code: int, says: str
 ) -> None:
     broken = entry(reported, name)
@@ -114,12 +114,12 @@ def test_a_file_that_ends_its_process(
     assert says in broken["import_errors"][0]["stacktrace"]
 
 
-def test_nothing_is_written(reported: Dict[str, Any]) -> None:
+def test_nothing_is_stored(reported: Dict[str, Any]) -> None:
     ids = [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]]
     assert not [dag_id for dag_id in ids if dag_id.startswith("report_")]
 
 
-def test_one_file(fresh: Any) -> None:
+def test_subdir_can_be_one_file(fresh: Any) -> None:
     reported = native_api.call("dag_report", subdir="DAGS_FOLDER/wire_dag.py")
     assert [file["file"] for file in reported["files"]] == [str(DAGS / "wire_dag.py")]
     assert (reported["dag_count"], reported["task_count"], reported["import_error_count"]) == (1, 3, 0)
@@ -136,7 +136,7 @@ raise ValueError("cannot log in with " + password)
 
 @contextmanager
 def files(**texts: str) -> Iterator[Path]:
-    """A folder of the DAGs folder with those files."""
+    """A folder in the DAGs folder with those files."""
     made = DAGS / "more"
     made.mkdir()
     for name, text in texts.items():
@@ -152,8 +152,8 @@ def files(**texts: str) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("operation", ["dag_report", "refresh_all_dags"])
-def test_files_that_hang_do_not_take_the_others_with_them(operation: str, monkeypatch: Any, fresh: Any) -> None:
-    """All that the job has is not enough for them; those that load are reported though their turn comes last."""
+def test_files_that_hang_do_not_affect_the_others(operation: str, monkeypatch: Any, fresh: Any) -> None:
+    """Also if they need all of the job's time."""
     with files(a=HANGS, b=HANGS, c=HANGS, d=HARD["good.py"]) as folder, monkeypatch.context() as context:
         context.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "8")
         told = native_api.call(operation, subdir=str(folder))
@@ -166,7 +166,7 @@ def test_files_that_hang_do_not_take_the_others_with_them(operation: str, monkey
 
 @pytest.mark.parametrize("operation", ["dag_report", "refresh_all_dags"])
 def test_secrets_are_masked(operation: str, fresh: Any) -> None:
-    """What a file has read while it was parsed, in its own process, and raised."""
+    """Also those that the file has read."""
     native_api.call("set_variable", key="db_password", value="hunter2hunter2")
     with files(secret=SECRET) as folder:
         told = native_api.call(operation, subdir=str(folder))
@@ -185,19 +185,19 @@ def test_secrets_are_masked(operation: str, fresh: Any) -> None:
         ({"file_seconds": 0}, errors.Invalid),
     ],
 )
-def test_refusals(fresh: Any, arguments: Dict[str, Any], error: Any) -> None:
+def test_an_invalid_argument_is_an_error(fresh: Any, arguments: Dict[str, Any], error: Any) -> None:
     with pytest.raises(error):
         native_api.call("dag_report", **arguments)
 
 
 @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
-def test_a_bundle(fresh: Any) -> None:
+def test_a_report_can_be_limited_to_a_bundle(fresh: Any) -> None:
     reported = native_api.call("dag_report", bundle="dags-folder", subdir="wire_dag.py")
     assert [file["bundle_name"] for file in reported["files"]] == ["dags-folder"]
     assert native_api.call("dag_report", bundle="example_dags", subdir="wire_dag.py")["files"] == []
 
 
-def test_in_the_background(web: Any) -> None:
+def test_async_returns_202_and_a_job(web: Any) -> None:
     answer = web.request("POST", "/native_api/v1/dag_report", json={"subdir": str(DAGS / "wire_dag.py"), "async": True})
     assert answer.status == 202
     assert answer.json["operation"] == "job_state"
@@ -208,8 +208,7 @@ def test_in_the_background(web: Any) -> None:
     assert job_state["result"]["dag_count"] == 1
 
 
-def test_the_legacy_text(web: Any) -> None:
-    """The list, and a table as Airflow 1.10 drew it."""
+def test_the_legacy_output_is_a_table_like_airflow_1_10(web: Any) -> None:
     answer = web.legacy("list_dags", report="on", subdir=str(DAGS / "wire_dag.py"))
     lines: List[str] = answer.json["output"]["stdout"].split("\n")
     rule = "-" * 67

@@ -20,7 +20,7 @@ def source(**arguments: Any) -> Any:
     return native_api.call("dag_source", **{"dag_id": "wire_dag", **arguments})
 
 
-def test_the_stored_code(fresh: Any) -> None:
+def test_it_returns_the_stored_code(fresh: Any) -> None:
     answer = source()
     assert answer["source"] == WIRE_DAG.read_text(encoding="utf-8")
     assert (answer["dag_id"], answer["fileloc"]) == ("wire_dag", str(WIRE_DAG))
@@ -29,7 +29,7 @@ def test_the_stored_code(fresh: Any) -> None:
 
 
 def test_the_file_is_not_read(fresh: Any, mocker: Any) -> None:
-    """What Airflow has not stored yet is not shown, and a file that is gone is no matter."""
+    """Code that Airflow has not stored yet is not returned, and the file can be missing."""
     opened = mocker.patch("builtins.open", side_effect=AssertionError)
     assert "wire_dag" in source()["source"]
     assert not opened.called
@@ -51,24 +51,23 @@ class TestVersions:
         with fresh.session() as session:
             session.delete(session.get(DagVersion, version.id))
 
-    def test_the_newest_or_the_one_that_is_named(self, second: Any) -> None:
+    def test_the_default_version_is_the_newest(self, second: Any) -> None:
         assert (source()["version_number"], source()["source"]) == (2, "# the second")
         first = source(version_number=1)
         assert (first["version_number"], first["source"]) == (1, WIRE_DAG.read_text(encoding="utf-8"))
 
-    def test_one_that_is_not_there(self, second: Any) -> None:
+    def test_an_unknown_version_is_not_found(self, second: Any) -> None:
         with pytest.raises(errors.CodeNotStored, match="in the version 3"):
             source(version_number=3)
 
 
 @pytest.mark.skipif(HAS_VERSIONS, reason="Airflow 3 keeps versions of a DAG")
-def test_airflow_2_refuses_a_version(fresh: Any) -> None:
-    """And says what to do."""
+def test_airflow_2_refuses_a_version_with_advice(fresh: Any) -> None:
     with pytest.raises(errors.NotSupported, match="leave version_number out"):
         source(version_number=1)
 
 
-def test_a_dag_without_code(fresh: Any) -> None:
+def test_a_dag_without_stored_code_is_not_found(fresh: Any) -> None:
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
@@ -81,18 +80,18 @@ def test_a_dag_without_code(fresh: Any) -> None:
 
 
 @pytest.mark.parametrize("version", [0, -1, 1.5, "x", 2**31])
-def test_no_number(fresh: Any, version: Any) -> None:
+def test_an_invalid_version_is_an_error(fresh: Any, version: Any) -> None:
     with pytest.raises(errors.Invalid):
         source(version_number=version)
 
 
-def test_an_unknown_dag(fresh: Any) -> None:
+def test_an_unknown_dag_is_not_found(fresh: Any) -> None:
     with pytest.raises(errors.DagNotFound):
         source(dag_id="nope")
 
 
 class Reader(Caller):
-    """Whoever may read some DAGs, and all that belongs to these."""
+    """A caller with all permissions on some DAGs."""
 
     name = "reader"
 
@@ -106,8 +105,8 @@ class Reader(Caller):
         return self._dag_ids
 
 
-def test_a_file_with_a_dag_that_is_hidden(fresh: Any) -> None:
-    """The code is that of all DAGs in the file; the refusal does not name them."""
+def test_permission_on_all_dags_of_the_file_is_required(fresh: Any) -> None:
+    """The error does not name the other DAGs."""
     wire = call("dag_source", {"dag_id": "wire_dag"}, caller=Reader("wire_dag"))
     assert "wire_dag" in wire.result["source"]
     with pytest.raises(errors.Forbidden, match="read all DAGs of the file") as refused:

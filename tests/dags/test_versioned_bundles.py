@@ -1,4 +1,4 @@
-"""Refreshing a bundle whose files come from elsewhere: they are fetched first, and their version is passed on."""
+"""Refreshing a versioned bundle: its files are fetched first, and its version is stored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 
 @pytest.fixture(scope="module")
 def configured(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A bundle that is configured beside the DAGs folder."""
+    """A bundle that is configured besides the DAGs folder."""
     folder = tmp_path_factory.mktemp("bundle")
     local = {"name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {}}
     kwargs = {"source": str(folder / "source"), "copy": str(folder / "copy")}
@@ -44,7 +44,7 @@ def configured(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def source(fresh: Any, configured: Path) -> Iterator[Path]:
-    """Where the files of the bundle come from."""
+    """The folder that the files of the bundle are fetched from."""
     (configured / "source").mkdir()
     yield configured / "source"
     shutil.rmtree(configured / "source")
@@ -64,7 +64,7 @@ def publish(source: Path, version: str) -> None:
 
 
 def refreshed(path: Optional[str] = None) -> Dict[str, Any]:
-    """Refresh in the sandbox, whose warm process has been started with the configuration of this test."""
+    """Refresh in the sandbox, whose warm process starts with the configuration of this test."""
     which = {"path": path, "dag_id": "deployed_one"} if path else {"subdir": None, "file_seconds": 30}
     with airflow_under_test.session() as session:
         function, how = ("refresh_file", {}) if path else ("refresh", {"remove_missing": False})
@@ -82,8 +82,8 @@ def stored_version() -> str:
         return str(session.scalar(select(DagModel.bundle_version).where(DagModel.dag_id == "deployed_one")))
 
 
-def test_its_new_version_is_fetched_and_passed_on(source: Path) -> None:
-    """By one DAG's file, and by all."""
+def test_the_newest_version_is_fetched_and_stored(source: Path) -> None:
+    """With refresh_dag and with refresh_all_dags."""
     publish(source, "v1")
     answer = refreshed()
     assert answer["added"] == ["deployed_one"]
@@ -96,7 +96,7 @@ def test_its_new_version_is_fetched_and_passed_on(source: Path) -> None:
 
 
 def test_a_deployment_to_it_is_refused(source: Path) -> None:
-    """Its files are to be changed where they come from."""
+    """Its files are changed at their origin."""
     import native_api
     from native_api import errors
 

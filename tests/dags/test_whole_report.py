@@ -1,4 +1,4 @@
-"""dag_report, of the whole DAGs folder."""
+"""dag_report of the whole DAGs folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from tests.support.airflow_under_test import DAGS
 pytestmark = pytest.mark.slow
 
 
-def test_the_whole_folder(fresh: Any) -> None:
-    """Its DAGs are those that Airflow knows from there, and its errors are those that Airflow finds."""
+def test_it_has_the_dags_and_the_import_errors_that_airflow_has(fresh: Any) -> None:
     reported = native_api.call("dag_report", file_seconds=60)
     files = {file["file"]: file for file in reported["files"]}
     assert {path for path in files if is_ours(path)} == set(map(str, DAGS.rglob("*.py")))
@@ -29,23 +28,23 @@ def test_the_whole_folder(fresh: Any) -> None:
 
 
 def is_ours(path: str) -> bool:
-    """Return whether the file is in the DAGs folder; Airflow's examples are elsewhere."""
+    """Return whether a file is in the DAGs folder; Airflow's examples are not."""
     return path.startswith(f"{DAGS}{os.sep}")
 
 
 def dags_of(files: Dict[str, Any]) -> Set[Any]:
-    """Return the DAGs that were reported, with their files."""
+    """Return the reported DAGs and their files."""
     return {(dag_id, path) for path, file in files.items() if is_ours(path) for dag_id in file["dag_ids"]}
 
 
 def known_dags() -> Set[Any]:
-    """Return the DAGs that Airflow has read, with their files."""
+    """Return the DAGs that Airflow has stored, and their files."""
     known = native_api.call("list_dags", limit=1000)["dags"]
     return {(dag["dag_id"], dag["fileloc"]) for dag in known if is_ours(dag["fileloc"])}
 
 
 def known_errors() -> Set[str]:
-    """Return the files that Airflow's own command finds not to load."""
+    """Return the files for which Airflow's own command reports import errors."""
     from airflow.cli.cli_parser import get_parser
 
     printed = io.StringIO()

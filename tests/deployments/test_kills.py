@@ -1,4 +1,4 @@
-"""A deployment that is killed, at every step: the file is the old one or the new one, whole, and the next one works."""
+"""A deployment that is killed at any step: the file is either the old or the new one, and the next deployment works."""
 
 from __future__ import annotations
 
@@ -52,9 +52,8 @@ def clean(fresh: Any) -> Iterator[None]:
 
 def killed_at(step: int, work: Callable[[], Any]) -> Tuple[bool, str]:
     """
-    Do the work in a process that is killed right before its *step*-th change; say whether it was, and where.
-
-    Writing to the database is a change, too: each commit is one.
+    Run work in a process that is killed before its *step*-th change; return whether it was, and where. A change is one
+    to a file, or a commit.
     """
     told, tell = os.pipe()
     pid = os.fork()
@@ -94,7 +93,7 @@ def _count(step: int, tell: int) -> None:
 
 
 def redeploy(text: str, path: str = "deployed.py", paused: Optional[bool] = None) -> Callable[[], Any]:
-    """Return a deployment as the sandbox does it, of a file that has been received."""
+    """Return a deployment of a received file, as it runs in the sandbox."""
     target = targets.target(path)
     upload = HOME / f"upload-{uuid.uuid4().hex}"
     upload.write_text(text)
@@ -104,7 +103,7 @@ def redeploy(text: str, path: str = "deployed.py", paused: Optional[bool] = None
 
 
 def rolled_back(path: str = "deployed.py") -> Callable[[], Any]:
-    """Return a rollback to the first version, as the sandbox does it."""
+    """Return a rollback to the first version, as it runs in the sandbox."""
     target = targets.target(path)
     record = history.new_record(target, uuid.uuid4().hex, "rollback", "ada", 0)
     how: Any = {"dry_run": False, "allow_empty": False, "paused": False, "kept": 5}
@@ -113,13 +112,13 @@ def rolled_back(path: str = "deployed.py") -> Callable[[], Any]:
 
 
 def deleted(path: str = "deployed.py") -> Callable[[], Any]:
-    """Return the deletion of a file, as the sandbox does it."""
+    """Return the deletion of a file, as it runs in the sandbox."""
     record = history.new_record(targets.target(path), uuid.uuid4().hex, "delete", "ada", 0)
     return lambda: job.delete(record, False, 5)
 
 
 def recover(path: str = "deployed.py") -> None:
-    """Do what the sandbox does after a job that did not come to its end."""
+    """Run the cleanup of a job that did not end by itself."""
     target = targets.target(path)
     job.recover(history.new_record(target, "0" * 32, "deploy", "ada", 0))
 
@@ -142,11 +141,10 @@ def steps_of(work: Callable[[], Any]) -> List[str]:
     return done
 
 
-def test_killed_at_every_step(record_property: Any) -> None:
+def test_a_deployment_can_be_killed_at_every_step(record_property: Any) -> None:
     """
-    Whenever it is killed the file is whole; recovering brings the old one back, or finds the new one done.
-
-    Its DAG is paused as it was, though the deployment unpauses it. After each the next deployment works.
+    Recovery restores the old file or keeps the new one. The pause state of its DAG is restored, though the deployment
+    unpauses it. The next deployment works.
     """
     outcomes: List[str] = []
     deploy(one("old"))
@@ -183,8 +181,8 @@ def test_killed_at_every_step(record_property: Any) -> None:
 
 
 @pytest.mark.parametrize("step", [6, 12, 18, 20])
-def test_a_new_file(step: int) -> None:
-    """In folders that are not there: they are gone again."""
+def test_a_killed_deployment_of_a_new_file_leaves_nothing(step: int) -> None:
+    """Nor the folders that it created."""
     path = "deployed_by/team/dags.py"
     was_killed, where = killed_at(step, redeploy(one(), path))
     assert was_killed
@@ -195,7 +193,7 @@ def test_a_new_file(step: int) -> None:
 
 
 def test_the_next_deployment_recovers() -> None:
-    """Also where the machine went down, so that nothing could."""
+    """Also after a crash of the host, when no cleanup ran."""
     deploy(one("old"))
     steps = steps_of(redeploy(one("new")))
     deploy(one("old"), force=True)
@@ -215,7 +213,7 @@ CUT_SHORT = (
 
 
 def step_of(steps: List[str], moment: str) -> int:
-    """Return the number of the step that comes right after the file is swapped in, or what it defines is written."""
+    """Return the number of the step after the file is replaced, or after its DAGs are stored."""
     if moment == "before the database":
         return (
             next(number for number, step in enumerate(steps, 1) if step.startswith("replace /") and CONTENT in step) + 1
@@ -228,8 +226,8 @@ def step_of(steps: List[str], moment: str) -> int:
 
 
 @pytest.mark.parametrize(("moment", "in_database"), CUT_SHORT)
-def test_recovering_is_killed_at_every_step(moment: str, in_database: List[str]) -> None:
-    """It begins again where it was cut short, until the old is back, on disk and in the database, paused as it was."""
+def test_a_recovery_can_be_killed_at_every_step(moment: str, in_database: List[str]) -> None:
+    """It continues until the old file, its DAGs and their pause states are restored."""
     deploy(one("old"))
     step = step_of(steps_of(redeploy(one("new"), paused=False)), moment)
     deploy(one("old"), force=True, pause=True)
@@ -250,8 +248,8 @@ def test_recovering_is_killed_at_every_step(moment: str, in_database: List[str])
     raise AssertionError(f"Recovering has more than {MOST} steps")
 
 
-def test_what_others_did_meanwhile_stays() -> None:
-    """A DAG that the killed deployment would have defined, and that another file does when it is undone."""
+def test_recovery_keeps_changes_of_others() -> None:
+    """A DAG of the killed deployment that another file defines by then."""
     deploy(one("old"))
     step = step_of(steps_of(redeploy(one("new"))), "before the database")
     assert killed_at(step, redeploy(text_of("deployed_one", "deployed_two"), paused=True))[0]
@@ -263,8 +261,8 @@ def test_what_others_did_meanwhile_stays() -> None:
 
 @pytest.mark.parametrize("part", [0.3, 0.5, 0.7, 0.9, 1])
 @pytest.mark.parametrize("work", [pytest.param(rolled_back, id="rollback"), pytest.param(deleted, id="deletion")])
-def test_other_changes_are_killed(work: Callable[[], Callable[[], Any]], part: float) -> None:
-    """At some of their steps: what is on disk is whole, and recovering brings the file and its DAG back."""
+def test_a_rollback_and_a_deletion_can_be_killed(work: Callable[[], Callable[[], Any]], part: float) -> None:
+    """At some of their steps: recovery restores the file and its DAG."""
     deploy(one("first"))
     deploy(one("second"), force=True)
     steps = steps_of(work())

@@ -1,4 +1,4 @@
-"""deploy_dag, list_deployments, rollback_dag, delete_dag_file: all of it or nothing."""
+"""deploy_dag, list_deployments, rollback_dag, delete_dag_file: complete or without effect."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("no_loose_ends")
 
 
 class TestDeploying:
-    def test_a_new_file(self) -> None:
-        """When the call returns its DAGs are listed and triggerable, and the answer says what was done."""
+    def test_a_new_file_is_deployed(self) -> None:
+        """When the call returns its DAGs are listed and can be triggered."""
         answer = deploy(text_of("deployed_one", "deployed_two"))
         assert on_disk() == {"deployed.py": text_of("deployed_one", "deployed_two")}
         assert listed() == ["deployed_one", "deployed_two"]
@@ -49,8 +49,8 @@ class TestDeploying:
         if airflow_under_test.version() >= (3, 0):
             assert (dag["relative_fileloc"], dag["bundle_name"]) == ("deployed.py", "dags-folder")
 
-    def test_a_change(self) -> None:
-        """Past the seconds in which Airflow itself would not write it again, twice over."""
+    def test_a_changed_file_is_deployed(self) -> None:
+        """Also within the seconds in which Airflow itself would not write it again."""
         deploy(text_of("deployed_one", "deployed_two"))
         answer = deploy(text_of("deployed_one", "deployed_three", task_id="second"), force=True)
         assert (answer["added"], answer["changed"]) == (["deployed_three"], ["deployed_one"])
@@ -69,13 +69,12 @@ class TestDeploying:
         deploy(one("fourth"))
         assert native_api.call("dag_source", dag_id="deployed_one")["source"] == one("fourth")
 
-    def test_below_a_folder(self) -> None:
+    def test_a_path_can_have_folders(self) -> None:
         deploy(one(), path="deployed_by/team/dags.py")
         assert on_disk()["deployed_by/team/dags.py"] == one()
         assert listed() == ["deployed_one"]
 
-    def test_the_file_knows_its_own_place(self) -> None:
-        """While it is tried out it has the name, and the neighbours, that it is to have."""
+    def test_the_file_is_validated_with_its_path_and_its_neighbours(self) -> None:
         (DAGS / "deployed_neighbour.py").write_text("NAME = 'deployed_from_neighbour'\n")
         (DAGS / "deployed_data.txt").write_text("data")
         text = (
@@ -89,8 +88,8 @@ class TestDeploying:
         answer = deploy(text, path="deployed_itself.py")
         assert answer["dag_ids"] == ["deployed_from_neighbour", "deployed_itself"]
 
-    def test_a_packaged_dag(self) -> None:
-        """An archive with a module that another in it imports."""
+    def test_a_packaged_dag_is_deployed(self) -> None:
+        """A zip archive with a module that another in it imports."""
         content = archive(
             {
                 "main.py": "from airflow import DAG\nfrom inner.parts import NAME\ndag = DAG(NAME)\n",
@@ -106,8 +105,7 @@ class TestDeploying:
         assert native_api.call("delete_dag_file", path="deployed.zip")["removed"] == ["deployed_other"]
         assert listed() == []
 
-    def test_a_module_that_dags_import(self) -> None:
-        """It needs to be said: a file without DAGs is refused otherwise."""
+    def test_a_module_without_dags_requires_allow_empty(self) -> None:
         with pytest.raises(errors.NoDagInFile):
             deploy("RATE = 1\n", path="deployed_rates.py")
         assert on_disk() == {}
@@ -124,14 +122,13 @@ class TestDeploying:
             pytest.param("deployed_rates.py", "import sys\nRATE = sys.modules[__name__]\n", id="that looks for itself"),
         ],
     )
-    def test_a_module_finds_its_package(self, path: str, text: str) -> None:
-        """It is loaded by the name that DAGs import it by."""
+    def test_a_module_is_validated_with_the_name_that_dags_import(self, path: str, text: str) -> None:
         (DAGS / "deployed_by").mkdir()
         (DAGS / "deployed_by" / "deployed_base.py").write_text("BASE = 1\n")
         assert deploy(text, path=path, allow_empty=True)["dag_ids"] == []
         assert on_disk()[path] == text
 
-    def test_a_dry_run(self) -> None:
+    def test_a_dry_run_returns_the_changes_and_makes_none(self) -> None:
         deploy(text_of("deployed_one", "deployed_two"))
         answer = deploy(text_of("deployed_one", "deployed_three"), force=True, dry_run=True)
         assert (answer["added"], answer["changed"]) == (["deployed_three"], ["deployed_one"])
@@ -140,8 +137,8 @@ class TestDeploying:
         assert listed() == ["deployed_one", "deployed_two"]
         assert len(kept()) == 1
 
-    def test_pause_states(self) -> None:
-        """Of every DAG of the file, whatever its variable is called, and of those seen for the first time."""
+    def test_pause_and_unpause_apply_to_all_dags_of_the_file(self) -> None:
+        """Whatever their variables are called, and also to new ones."""
         deploy(text_of("deployed_one", "deployed_two"), unpause=True)
         assert (paused("deployed_one"), paused("deployed_two")) == (False, False)
         deploy(text_of("deployed_one", "deployed_three"), force=True)
@@ -149,12 +146,12 @@ class TestDeploying:
         deploy(one(), force=True, pause=True)
         assert paused("deployed_one") is True
 
-    def test_both_pause_states(self) -> None:
+    def test_pause_and_unpause_together_have_no_effect(self) -> None:
         answer = deploy(one(), pause=True, unpause=True)
         assert answer["warnings"] == ["Both options pause and unpause were given. Skipping"]
         assert paused("deployed_one") is True
 
-    def test_the_rights_of_the_file_are_kept(self) -> None:
+    def test_the_mode_of_the_file_is_unchanged(self) -> None:
         deploy(one())
         path_of().chmod(0o640)
         before = path_of().stat()
@@ -162,7 +159,7 @@ class TestDeploying:
         assert path_of().stat().st_mode & 0o777 == 0o640
         assert int(path_of().stat().st_mtime) > int(before.st_mtime)
 
-    def test_what_airflow_passes_over_is_said(self) -> None:
+    def test_a_file_that_airflowignore_excludes_gets_a_warning(self) -> None:
         (DAGS / "deployed_by").mkdir()
         (DAGS / "deployed_by" / ".airflowignore").write_text("dags.py\n")
         (warning,) = deploy(one(), path="deployed_by/dags.py")["warnings"]
@@ -170,7 +167,7 @@ class TestDeploying:
 
 
 class TestVersions:
-    def test_a_rollback(self) -> None:
+    def test_rollback_dag_deploys_the_previous_version(self) -> None:
         for task_id in ("first", "second"):
             deploy(one(task_id), force=True)
         answer = native_api.call("rollback_dag", path="deployed.py")
@@ -180,21 +177,21 @@ class TestVersions:
         assert answer["restored"] == kept()[0]["deployment_id"]
         assert native_api.call("rollback_dag", path="deployed.py")["checksum"] == checksum(one("second"))
 
-    def test_to_a_certain_one(self) -> None:
+    def test_rollback_dag_deploys_a_version_by_its_id(self) -> None:
         for task_id in ("first", "second", "third"):
             deploy(one(task_id), force=True)
         native_api.call("rollback_dag", path="deployed.py", deployment_id=kept()[0]["deployment_id"])
         assert task_ids() == ["first"]
 
-    def test_to_a_file_that_was_there_before(self) -> None:
-        """What somebody else had put there is kept, too."""
+    def test_rollback_dag_restores_a_file_that_was_not_deployed(self) -> None:
+        """A file that existed before is stored, too."""
         path_of().write_text(one("theirs"))
         deploy(one("ours"), force=True)
         assert [(entry["operation"], entry["is_newest"]) for entry in kept()] == [("found", False), ("deploy", True)]
         native_api.call("rollback_dag", path="deployed.py")
         assert on_disk() == {"deployed.py": one("theirs")}
 
-    def test_a_version_that_is_not_there(self) -> None:
+    def test_an_unknown_version_is_not_found(self) -> None:
         with pytest.raises(errors.DeploymentNotFound):
             native_api.call("rollback_dag", path="deployed.py")
         deploy(one())
@@ -202,7 +199,7 @@ class TestVersions:
             with pytest.raises(errors.DeploymentNotFound):
                 native_api.call("rollback_dag", path="deployed.py", **which)
 
-    def test_a_version_that_does_not_load_any_longer(self) -> None:
+    def test_a_rollback_to_a_version_with_an_import_error_is_refused(self) -> None:
         (DAGS / "deployed_needed.py").write_text("NAME = 'deployed_one'\n")
         deploy("from airflow import DAG\nfrom deployed_needed import NAME\ndag = DAG(NAME)\n")
         deploy(one(), force=True)
@@ -211,15 +208,15 @@ class TestVersions:
             native_api.call("rollback_dag", path="deployed.py")
         assert on_disk() == {"deployed.py": one()}
 
-    def test_how_many_are_kept(self, monkeypatch: Any) -> None:
+    def test_deployments_kept_limits_the_stored_versions(self, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__DEPLOYMENTS_KEPT", "1")
         for task_id in ("first", "second", "third"):
             deploy(one(task_id), force=True)
         assert [entry["number"] for entry in kept()] == [2, 3]
         assert len(list(history.root().glob("*/*.content"))) == 2
 
-    def test_a_version_that_is_forgotten_while_others_are_listed(self) -> None:
-        """As a deployment does, which no list waits for: here a record that is gone as soon as it has been found."""
+    def test_a_version_that_is_deleted_during_a_list_is_omitted(self) -> None:
+        """A list does not lock the versions."""
         deploy(one())
         (folder,) = history.root().iterdir()
         gone = folder / f"{'f' * 32}.json"
@@ -229,7 +226,7 @@ class TestVersions:
         finally:
             gone.unlink()
 
-    def test_the_list(self) -> None:
+    def test_list_deployments_has_an_order_and_filters(self) -> None:
         deploy(one())
         deploy(text_of("deployed_two"), path="deployed_two.py")
         (entry,) = native_api.call("list_deployments", path="deployed_two.py")["deployments"]
@@ -241,7 +238,7 @@ class TestVersions:
 
 
 class TestDeleting:
-    def test_a_file(self) -> None:
+    def test_delete_dag_file_deactivates_its_dags(self) -> None:
         deploy(text_of("deployed_one", "deployed_two"))
         native_api.call("trigger_dag", dag_id="deployed_one", run_id="r")
         answer = native_api.call("delete_dag_file", path="deployed.py")
@@ -251,7 +248,7 @@ class TestDeleting:
         assert listed() == ["deployed_one", "deployed_two"]
         assert native_api.call("dag_state", dag_id="deployed_one", run_id="r")["state"] == "queued"
 
-    def test_with_its_metadata(self) -> None:
+    def test_delete_metadata_deletes_the_rows_of_its_dags(self) -> None:
         deploy(one())
         native_api.call("trigger_dag", dag_id="deployed_one", run_id="r")
         answer = native_api.call("delete_dag_file", path="deployed.py", delete_metadata=True)
@@ -260,8 +257,8 @@ class TestDeleting:
         with pytest.raises(errors.DagRunNotFound):
             native_api.call("dag_state", dag_id="deployed_one", run_id="r")
 
-    def test_while_a_task_runs(self) -> None:
-        """Deleting its metadata is refused, and all is as it was."""
+    def test_delete_metadata_is_refused_while_a_task_runs(self) -> None:
+        """Nothing is changed."""
         deploy(text_of("deployed_one", "deployed_two"), unpause=True)
         path_of().chmod(0o640)
         native_api.call("trigger_dag", dag_id="deployed_two", run_id="r")
@@ -276,8 +273,7 @@ class TestDeleting:
         assert len(kept()) == 1
 
     @pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="3.0 removed SubDAGs")
-    def test_a_dag_with_a_part(self) -> None:
-        """A SubDAG goes with its parent."""
+    def test_a_subdag_is_deactivated_with_its_parent(self) -> None:
         text = TASK + (
             "from airflow.operators.subdag import SubDagOperator\n"
             "with DAG('deployed_one.part', start_date=START, schedule=None) as part:\n"
@@ -290,7 +286,7 @@ class TestDeleting:
         assert answer["removed"] == ["deployed_one", "deployed_one.part"]
         assert (on_disk(), dag_rows()) == ({}, [])
 
-    def test_one_that_is_not_there(self) -> None:
+    def test_a_missing_file_is_not_found(self) -> None:
         with pytest.raises(errors.DagFileNotFound):
             native_api.call("delete_dag_file", path="deployed.py")
 
@@ -303,12 +299,12 @@ def multipart(fields: Dict[str, str], name: str, content: bytes) -> Dict[str, An
     return {"body": body, "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
 
 
-def told_of(operation: str) -> List[Dict[str, Any]]:
-    """Return what the audit log has of an operation's arguments."""
+def audit_rows_of(operation: str) -> List[Dict[str, Any]]:
+    """Return the arguments of an operation in the audit log."""
     return [json.loads(row.extra) for row in airflow_under_test.audit_rows() if row.event == f"native_api.{operation}"]
 
 
-class TestTheFaces:
+class TestInterfaces:
     def upload(self, web: Any, name: str, text: str, **fields: str) -> Any:
         return web.request("POST", "/native_api/v1/deploy_dag", **multipart(fields, name, text.encode()))
 
@@ -316,8 +312,8 @@ class TestTheFaces:
         sent = multipart(fields, name, text.encode())
         return web.request("POST", "/admin/rest_api/api", query={"api": "deploy_dag"}, **sent)
 
-    def test_an_upload(self, web: Any) -> None:
-        """Its own name is where it goes, and is checked as any other; the audit log has the checksum, not the text."""
+    def test_the_file_name_of_an_upload_is_the_path(self, web: Any) -> None:
+        """It is validated; the audit log has the checksum and not the content."""
         answer = self.upload(web, "deployed.py", one(), unpause="on")
         assert (answer.status, answer.json["fileloc"]) == (201, str(path_of()))
         assert paused("deployed_one") is False
@@ -328,23 +324,22 @@ class TestTheFaces:
         assert self.upload(web, "any.py", one("other"), path="deployed.py", force="true").status == 200
 
     @pytest.mark.parametrize("name", ["../deployed.py", "deployed_by/deployed.py", ".deployed.py", "", "deployed.txt"])
-    def test_the_name_of_an_upload(self, web: Any, name: str) -> None:
+    def test_an_invalid_file_name_is_refused(self, web: Any, name: str) -> None:
         answer = self.upload(web, name, one())
         assert answer.status in (403, 422)
         assert on_disk() == {}
 
-    def test_an_upload_that_is_too_large(self, web: Any, monkeypatch: Any) -> None:
+    def test_upload_bytes_limits_an_upload(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__UPLOAD_BYTES", "1000")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "1000")
         assert_problem(self.upload(web, "deployed.py", one() + "#" * 1000), 422)
         assert_problem(self.upload(web, "deployed.py", one() + "#" * 100_000), 413)
 
-    def test_an_upload_may_be_larger_than_other_bodies(self, web: Any, monkeypatch: Any) -> None:
+    def test_an_upload_can_be_larger_than_body_bytes(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "1000")
         assert self.upload(web, "deployed.py", one() + "#" * 5000).status == 201
 
-    def test_the_old_protocol(self, web: Any) -> None:
-        """The peer's texts, and its 400s."""
+    def test_the_old_protocol_has_the_old_texts_and_statuses(self, web: Any) -> None:
         answer = self.old(web, "deployed.py", one(), unpause="")
         assert answer.status == 200
         assert answer.json["output"] == f"DAG File [{path_of()}] has been uploaded"
@@ -358,13 +353,13 @@ class TestTheFaces:
         assert answer.json["warning"] == "Both options pause and unpause were given. Skipping"
         assert task_ids() == ["other"]
 
-    def test_a_dry_run_in_the_old_protocol(self, web: Any) -> None:
-        """It did not have one; whoever asks for one must not deploy."""
+    def test_dry_run_is_possible_in_the_old_protocol(self, web: Any) -> None:
+        """The old plugin did not have it."""
         answer = self.old(web, "deployed.py", one(), dryrun="on")
         assert answer.json["output"] == f"DAG File [{path_of()}] would be uploaded"
         assert (answer.json["result"]["added"], on_disk()) == (["deployed_one"], {})
 
-    def test_the_old_protocol_refuses(self, web: Any) -> None:
+    def test_the_old_protocol_refuses_with_the_old_messages(self, web: Any) -> None:
         assert web.legacy("deploy_dag").json["output"] == "dag_file should be provided"
         assert self.old(web, "", one()).json["output"] == "dag_file should be provided"
         answer = self.old(web, "deployed.txt", one())
@@ -374,28 +369,27 @@ class TestTheFaces:
         assert answer.json["output"] == "The file does not load: ZeroDivisionError: division by zero"
         assert on_disk() == {}
 
-    def test_the_audit_log(self, web: Any) -> None:
-        """It says which version a rollback went to, though the caller did not, and what was deleted."""
+    def test_the_audit_log_has_the_version_of_a_rollback_and_of_a_deletion(self, web: Any) -> None:
         for task_id in ("first", "second"):
             self.upload(web, "deployed.py", one(task_id), force="true")
         first = kept()[0]
         assert web.typed("rollback_dag", path="deployed.py").status == 200
-        (told,) = told_of("rollback_dag")
+        (told,) = audit_rows_of("rollback_dag")
         assert (told["deployment_id"], told["sha256"]) == (first["deployment_id"], checksum(one("first")))
         assert web.typed("delete_dag_file", path="deployed.py").status == 200
-        (told,) = told_of("delete_dag_file")
+        (told,) = audit_rows_of("delete_dag_file")
         assert (told["deployment_id"], told["sha256"]) == (kept()[2]["deployment_id"], checksum(one("first")))
         path_of().write_text(one("theirs"))
         web.typed("delete_dag_file", path="deployed.py")
-        assert told_of("delete_dag_file")[1]["sha256"] == checksum(one("theirs"))
-        assert told_of("delete_dag_file")[1]["deployment_id"] is None
+        assert audit_rows_of("delete_dag_file")[1]["sha256"] == checksum(one("theirs"))
+        assert audit_rows_of("delete_dag_file")[1]["deployment_id"] is None
 
-    def test_the_audit_log_has_what_was_refused(self, web: Any) -> None:
+    def test_the_audit_log_has_refused_calls(self, web: Any) -> None:
         for operation in ("rollback_dag", "delete_dag_file"):
             assert web.typed(operation, path="deployed.py").status == 404
-            assert [told["path"] for told in told_of(operation)] == ["deployed.py"]
+            assert [told["path"] for told in audit_rows_of(operation)] == ["deployed.py"]
 
-    def test_only_administrators(self, web: Any) -> None:
+    def test_only_administrators_can_deploy(self, web: Any) -> None:
         answer = web.request(
             "POST", "/native_api/v1/deploy_dag", login="op", **multipart({}, "deployed.py", one().encode())
         )

@@ -1,4 +1,4 @@
-"""What is not deployed, and leaves nothing behind."""
+"""Deployments that are refused and leave nothing."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _run = sandbox.run
 
 
 def run_as_its_owner(context: Any, job: Any) -> Any:
-    """Run a job with the rights that the file modes give, also where the tests are root's."""
+    """Run a job with the permissions of the file modes, also if the tests run as root."""
     arguments = {"function": f"{job.function.__module__}:{job.function.__name__}", "arguments": job.arguments}
     return _run(context, sandbox.Job(work.as_its_owner, arguments, job.cleanup, job.job_id))
 
 
 def waiting(loading: Path, go_on: Path) -> str:
-    """Return the beginning of a file that, while it is being loaded, says so and waits."""
+    """Return the beginning of a file that signals that it is being loaded, and waits."""
     return (
         f"from pathlib import Path\nfrom time import sleep\nPath({str(loading)!r}).touch()\n"
         f"while not Path({str(go_on)!r}).exists():\n    sleep(0.01)\n"
@@ -63,13 +63,13 @@ def waiting(loading: Path, go_on: Path) -> str:
 
 
 def hold(versions: history.History) -> bool:
-    """Keep others from changing a file, and let go at once; say whether it worked."""
+    """Try to lock a file for a deployment; return whether it worked."""
     with versions.locked_history("deployed.py"):
         return True
 
 
 class TestRefusals:
-    """Each leaves the file that was there, its DAGs, and nothing else."""
+    """The file that existed, and its DAGs, are unchanged."""
 
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -79,7 +79,7 @@ class TestRefusals:
             pytest.param("import sys\nfrom airflow import DAG\nsys.exit(3)\n", "SystemExit", id="exits"),
         ],
     )
-    def test_a_file_that_does_not_load(self, text: str, says: str) -> None:
+    def test_a_file_with_an_import_error_is_refused(self, text: str, says: str) -> None:
         deploy(one())
         with pytest.raises(errors.DagFileBroken) as caught:
             deploy(text, force=True)
@@ -97,7 +97,7 @@ class TestRefusals:
             pytest.param("os.replace = lambda *a, **k: os._exit(7)\ndag = DAG('deployed_one')", id="at the swap"),
         ],
     )
-    def test_a_file_that_ends_its_process(self, line: str) -> None:
+    def test_a_file_that_crashes_is_refused(self, line: str) -> None:
         deploy(one())
         with pytest.raises(errors.UserCodeCrashed):
             deploy(f"import os, signal\nfrom airflow import DAG\n{line}\n", force=True)
@@ -112,8 +112,8 @@ class TestRefusals:
             pytest.param("import sys\nsys.exit(3)\n", "SystemExit", id="exits"),
         ],
     )
-    def test_a_module_that_does_not_load(self, text: str, says: str) -> None:
-        """Airflow itself does not look into one without its words; DAGs that import it would."""
+    def test_a_module_with_an_import_error_is_refused(self, text: str, says: str) -> None:
+        """Airflow itself does not parse a module without its words, but DAGs import it."""
         with pytest.raises(errors.DagFileBroken) as caught:
             deploy(text, path="deployed_by/rates.py", allow_empty=True)
         (error,) = caught.value.import_errors
@@ -121,8 +121,8 @@ class TestRefusals:
         assert error["file"] == str(path_of("deployed_by/rates.py"))
         assert on_disk() == {}
 
-    def test_what_fails_after_the_database_is_written(self) -> None:
-        """It is all undone: the file, its DAGs, and their pause states; a new DAG is gone."""
+    def test_a_failure_after_the_database_is_written_is_undone(self) -> None:
+        """The file, its DAGs and their pause states are restored."""
         deploy(one(), pause=True)
         with pytest.raises(errors.UserCodeFailed, match="no space left"):
             deploy(FAILS + text_of("deployed_one", "deployed_two", task_id="other"), force=True, unpause=True)
@@ -131,8 +131,8 @@ class TestRefusals:
         deploy(text_of("deployed_one", "deployed_two"), force=True)
         assert (paused("deployed_one"), paused("deployed_two")) == (True, True)
 
-    def test_what_fails_in_the_place_of_a_file_that_ends_its_process(self) -> None:
-        """That is put back without being its own end: the next deployment works."""
+    def test_a_file_that_crashes_is_restored_without_being_parsed(self) -> None:
+        """The next deployment works."""
         theirs = "import os\nfrom airflow import DAG\nos._exit(7)\n"
         path_of().write_text(theirs)
         with pytest.raises(errors.UserCodeFailed, match="no space left"):
@@ -143,8 +143,8 @@ class TestRefusals:
         assert import_errors("deployed.py") == []
 
     @pytest.mark.parametrize("kept_versions", ["5", "0"])
-    def test_a_processor_that_cannot_be_asked(self, monkeypatch: Any, kept_versions: str) -> None:
-        """What is done by then stays done, and the answer says what is not."""
+    def test_a_failed_request_to_the_dag_processor_is_a_warning(self, monkeypatch: Any, kept_versions: str) -> None:
+        """The deployment is complete."""
         monkeypatch.setenv("AIRFLOW__NATIVE_API__DEPLOYMENTS_KEPT", kept_versions)
         deploy(one("old"))
         locked = (
@@ -159,20 +159,19 @@ class TestRefusals:
         assert paused("deployed_one") is False
         assert kept()[-1]["deployment_id"] == answer["deployment_id"]
 
-    def test_a_new_file_that_ends_its_process(self) -> None:
+    def test_a_new_file_that_crashes_leaves_no_file_or_folder(self) -> None:
         with pytest.raises(errors.UserCodeCrashed):
             deploy("import os\nfrom airflow import DAG\nos._exit(7)\n", path="deployed_by/dags.py")
         assert on_disk() == {}
 
-    def test_a_dag_of_another_file(self) -> None:
+    def test_a_dag_that_another_file_defines_is_refused(self) -> None:
         deploy(one())
         with pytest.raises(errors.DagsElsewhere) as caught:
             deploy(text_of("deployed_two", "deployed_one"), path="deployed_twice.py")
         assert caught.value.dags == {"deployed_one": str(path_of())}
         assert (list(on_disk()), listed()) == (["deployed.py"], ["deployed_one"])
 
-    def test_a_dag_of_a_file_of_another_host(self) -> None:
-        """It is not here, and Airflow has read it all the same."""
+    def test_a_dag_that_a_file_of_another_host_defines_is_refused(self) -> None:
         deploy(one())
         path_of().unlink()
         with pytest.raises(errors.DagsElsewhere, match="is not on the host") as caught:
@@ -180,8 +179,8 @@ class TestRefusals:
         assert caught.value.dags == {"deployed_one": str(path_of())}
         assert (on_disk(), listed()) == ({}, ["deployed_one"])
 
-    def test_a_file_of_another_host(self, web: Any) -> None:
-        """The same for the very file; force puts the new one here, and a version that was deployed here comes back."""
+    def test_a_file_that_only_another_host_has_requires_force(self, web: Any) -> None:
+        """A rollback to a version that was deployed here is possible."""
         deploy(one())
         path_of().unlink()
         with pytest.raises(errors.DagFileMissing):
@@ -195,7 +194,7 @@ class TestRefusals:
         native_api.call("rollback_dag", path="deployed.py")
         assert on_disk() == {"deployed.py": one()}
 
-    def test_an_existing_file(self) -> None:
+    def test_an_existing_file_requires_force(self) -> None:
         deploy(one())
         with pytest.raises(errors.DagFileExists, match="already exists on host"):
             deploy(one("other"))
@@ -226,13 +225,13 @@ class TestRefusals:
         ],
     )
     @pytest.mark.parametrize("operation", ["deploy_dag", "rollback_dag", "delete_dag_file"])
-    def test_a_name(self, operation: str, path: str, error: Any) -> None:
+    def test_an_invalid_path_is_refused(self, operation: str, path: str, error: Any) -> None:
         content = {"dag_file": one()} if operation == "deploy_dag" else {}
         with pytest.raises(error):
             native_api.call(operation, path=path, **content)
 
-    def test_links(self, tmp_path: Any) -> None:
-        """Neither a folder on the way nor the file itself may be one."""
+    def test_a_symlink_is_refused(self, tmp_path: Any) -> None:
+        """As the file or as a folder of its path."""
         (tmp_path / "target.py").write_text("mine\n")
         (DAGS / "deployed_link").symlink_to(tmp_path)
         (DAGS / "deployed_link.py").symlink_to(tmp_path / "target.py")
@@ -242,17 +241,17 @@ class TestRefusals:
         assert [path.name for path in tmp_path.iterdir()] == ["target.py"]
         assert (tmp_path / "target.py").read_text() == "mine\n"
 
-    def test_a_folder_in_its_place(self) -> None:
+    def test_an_existing_folder_is_refused(self) -> None:
         (DAGS / "deployed.py").mkdir()
         with pytest.raises(errors.Refused, match="is not a file"):
             deploy(one(), force=True)
 
-    def test_a_bound(self, monkeypatch: Any) -> None:
+    def test_upload_bytes_limits_the_file(self, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__UPLOAD_BYTES", "100")
         with pytest.raises(errors.Invalid, match="larger than 100 bytes"):
             deploy(one() + "#" * 200)
 
-    def test_a_missing_folder(self, mocker: Any) -> None:
+    def test_a_missing_dags_folder_is_refused(self, mocker: Any) -> None:
         """As on a web server that does not share the DAGs folder."""
         from native_api.adapters import compat
         from native_api.adapters.compat.interface.dag_files import Bundle
@@ -265,7 +264,7 @@ class TestRefusals:
             deploy(one())
 
     @pytest.mark.parametrize("path", ["deployed_by/dags.py", "deployed_by/new/dags.py", "deployed_by/very/new/dags.py"])
-    def test_a_read_only_folder(self, mocker: Any, path: str) -> None:
+    def test_a_folder_that_cannot_be_written_is_refused(self, mocker: Any, path: str) -> None:
         """As one that the web server may read only; nothing of the file, and none of its DAGs, is there."""
         (DAGS / "deployed_by").mkdir(mode=0o500)
         mocker.patch("native_api.adapters.sandbox.run", side_effect=run_as_its_owner)
@@ -281,12 +280,10 @@ class TestRefusals:
             pytest.param("2", False, id="in the sandbox"),
         ],
     )
-    def test_two_at_once(self, tmp_path: Any, monkeypatch: Any, mocker: Any, slots: str, is_seen: bool) -> None:
-        """
-        The second comes while the first one's file is being loaded: one wins, and the other is told.
-
-        It is told before it asks for a place in the sandbox, where it is seen by then, and there otherwise.
-        """
+    def test_of_two_simultaneous_deployments_of_a_file_one_is_refused(
+        self, tmp_path: Any, monkeypatch: Any, mocker: Any, slots: str, is_seen: bool
+    ) -> None:
+        """Before it gets a slot if the first has been noticed by then, otherwise in the sandbox."""
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", slots)
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
         if not is_seen:
@@ -306,8 +303,8 @@ class TestRefusals:
         assert first.result()["added"] == ["deployed_one"]
         assert (task_ids(), on_disk()) == (["first"], {"deployed.py": waits + one("first")})
 
-    def test_one_of_another_host(self) -> None:
-        """Which has no folder in common with this one: the lock is in the database."""
+    def test_a_simultaneous_deployment_of_another_host_is_refused(self) -> None:
+        """The lock is in the database."""
         bundle = None if airflow_under_test.version() < (3, 0) else "dags-folder"
         with locks.locked("file", bundle, "deployed.py", seconds=0, error=errors.DeploymentRuns("")):
             with pytest.raises(errors.DeploymentRuns):
@@ -320,16 +317,15 @@ class TestRefusals:
         deploy(one())
         assert sorted(on_disk()) == ["deployed.py", "deployed_other.py"]
 
-    def test_a_folder_that_is_read_only(self, web: Any, mocker: Any) -> None:
-        """409 with the folder and the host, before anything is tried."""
+    def test_a_read_only_folder_is_409_with_the_folder_and_the_hostname(self, web: Any, mocker: Any) -> None:
+        """Before the file is parsed."""
         mocker.patch("native_api.adapters.deployments.targets.os.access", return_value=False)
         answer = web.typed("deploy_dag", dag_file=one(), path="deployed_by/new.py", dry_run=True)
         assert_problem(answer, 409)
         assert (answer.json["code"], answer.json["folder"]) == ("dags_folder_read_only", str(DAGS))
         assert f"on the host '{hostname()}'" in answer.json["detail"]
 
-    def test_whoever_only_looks_hinders_no_deployment(self) -> None:
-        """Looking whether a file is being changed takes its lock for a moment."""
+    def test_testing_the_lock_does_not_block_a_deployment(self) -> None:
         deploy(one())
         (folder,) = history.root().iterdir()
         with (folder / "lock").open() as looking:
@@ -341,8 +337,8 @@ class TestRefusals:
                 fcntl.flock(looking, fcntl.LOCK_UN)
                 assert taken.result() is True
 
-    def test_two_files_with_one_dag_at_once(self, tmp_path: Any, monkeypatch: Any) -> None:
-        """Both are being loaded when neither is there yet: one wins, and of the other nothing is left."""
+    def test_of_two_simultaneous_files_with_one_dag_one_is_refused(self, tmp_path: Any, monkeypatch: Any) -> None:
+        """Both are validated before either exists."""
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
         go_on, paths = tmp_path / "go_on", ["deployed.py", "deployed_twice.py"]
@@ -363,18 +359,18 @@ class TestRefusals:
         assert [entry["path"] for entry in kept()] == [winner]
 
     @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
-    def test_a_bundle_of_an_installed_package(self) -> None:
-        """As the examples are: whoever may deploy DAGs may not replace modules of Airflow."""
+    def test_a_bundle_in_an_installed_package_is_refused(self) -> None:
+        """As that of the example DAGs."""
         with pytest.raises(errors.Refused, match="part of an installed package"):
             deploy(one(), bundle="example_dags")
 
     @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 has no bundles")
-    def test_a_bundle_that_is_not_there(self) -> None:
+    def test_an_unknown_bundle_is_invalid(self) -> None:
         with pytest.raises(errors.Invalid, match="no bundle"):
             deploy(one(), bundle="no_such_bundle")
 
     @pytest.mark.skipif(airflow_under_test.version() >= (3, 0), reason="Airflow 3 has bundles")
-    def test_a_bundle_on_airflow_2(self) -> None:
+    def test_bundle_is_invalid_on_airflow_2(self) -> None:
         with pytest.raises(errors.Invalid, match="no bundles"):
             deploy(one(), bundle="dags-folder")
 
@@ -395,19 +391,19 @@ class TestArchives:
         return buffer.getvalue()
 
     @pytest.mark.parametrize("name", ["../out.py", "/out.py", "a/../../out.py", "..\\out.py", "C:out.py"])
-    def test_members_that_lead_out(self, name: str) -> None:
+    def test_a_member_outside_of_the_archive_is_refused(self, name: str) -> None:
         assert "leads out of the archive" in self.refused(self.made(name))
 
-    def test_a_link_in_it(self) -> None:
+    def test_a_symlink_in_an_archive_is_refused(self) -> None:
         assert "leads out" in self.refused(self.made("link.py", b"/etc/passwd", 0o120777 << 16))
 
-    def test_a_bomb(self, monkeypatch: Any) -> None:
+    def test_an_archive_that_is_too_large_unpacked_is_refused(self, monkeypatch: Any) -> None:
         monkeypatch.setattr(archives, "UNPACKED_BYTES", 1000)
         with pytest.raises(errors.Invalid, match="larger than 1000 bytes"):
             archives.require_sound(archive({"main.py": "x" * 5000}), is_archive=True)
 
-    def test_a_bomb_that_lies_about_its_size(self, monkeypatch: Any) -> None:
-        """Python reads a module of an archive whole, whatever size the archive claims for it."""
+    def test_an_archive_with_a_wrong_size_is_refused(self, monkeypatch: Any) -> None:
+        """Python reads a module completely, whatever the size in the archive."""
         import struct
 
         monkeypatch.setattr(archives, "UNPACKED_BYTES", 10_000_000)
@@ -419,11 +415,11 @@ class TestArchives:
         with pytest.raises(errors.Invalid, match="larger than"):
             archives.require_sound(bytes(content), is_archive=True)
 
-    def test_what_is_no_archive(self) -> None:
+    def test_the_content_must_match_the_file_extension(self) -> None:
         assert "Not a zip archive" in self.refused(one().encode())
         assert "must end in .zip" in self.refused(archive({"main.py": one()}), path="deployed.py")
 
-    def test_a_broken_one(self) -> None:
+    def test_a_corrupt_archive_is_refused(self) -> None:
         content = bytearray(archive({"main.py": one() * 50}))
         content[60:70] = b"0123456789"
         assert "zip archive" in self.refused(bytes(content))

@@ -1,4 +1,4 @@
-"""The words that all schemas share."""
+"""The fields that schemas share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def load(**values: Any) -> Any:
         (datetime.datetime(2017, 1, 2, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=2))), (2017, 1, 2, 1)),
     ],
 )
-def test_a_date(airflow: Any, text: Any, expected: Any) -> None:
+def test_a_date_is_loaded_as_utc(airflow: Any, text: Any, expected: Any) -> None:
     assert load(date=text) == datetime.datetime(*expected, tzinfo=UTC)
     assert load(date=text).utcoffset() == datetime.timedelta(0)
 
@@ -53,7 +53,7 @@ def test_a_date(airflow: Any, text: Any, expected: Any) -> None:
     "text",
     ["", "not a date", "10", "03:04:05", "P1D", "2017-13-01", "2017-01-02/2017-01-03", "now", 3, None, [], "9" * 99],
 )
-def test_no_date(airflow: Any, text: Any) -> None:
+def test_an_invalid_date_is_an_error(airflow: Any, text: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         load(date=text)
     assert list(caught.value.normalized_messages()) == ["date"]
@@ -82,34 +82,34 @@ def test_naive_dates_are_read_in_airflows_timezone(airflow: Any, mocker: Any) ->
         (False, False),
     ],
 )
-def test_a_flag(text: Any, expected: bool) -> None:
+def test_a_flag_accepts_the_usual_words(text: Any, expected: bool) -> None:
     assert load(flag=text) is expected
 
 
 @pytest.mark.parametrize("text", ["maybe", "2", None, []])
-def test_no_flag(text: Any) -> None:
+def test_another_word_is_not_a_flag(text: Any) -> None:
     with pytest.raises(ValidationError):
         load(flag=text)
 
 
 @pytest.mark.parametrize("value, expected", [("3", 3), (3, 3), ("-1", -1)])
-def test_a_number(value: Any, expected: int) -> None:
+def test_a_number_is_an_integer(value: Any, expected: int) -> None:
     assert load(number=value) == expected
 
 
 @pytest.mark.parametrize("value", ["x", 1.5, True, "1.5", None])
-def test_no_number(value: Any) -> None:
+def test_another_value_is_not_a_number(value: Any) -> None:
     with pytest.raises(ValidationError):
         load(number=value)
 
 
 @pytest.mark.parametrize("value", ['{"a": [1]}', {"a": [1]}])
-def test_an_object(value: Any) -> None:
+def test_an_object_can_be_json_text(value: Any) -> None:
     assert load(object=value) == {"a": [1]}
 
 
-def test_a_configuration_has_bounded_entries(airflow: Any) -> None:
-    """Airflow makes a param of each; what is below one of them it does not look at."""
+def test_a_conf_has_a_maximum_number_of_entries(airflow: Any) -> None:
+    """Airflow creates a param for each."""
     many = {str(number): number for number in range(1000)}
     assert load(object=many) == many
     assert load(object={"nested": {**many, "more": 1}})

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about versions of Airflow is what the operations do on each of them."""
+"""The versions of Airflow in the OpenAPI document are those on which an argument or a field has an effect."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def named_schema(schema: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def arguments_of(operation: str) -> Dict[str, Dict[str, Any]]:
-    """Return the schemas of the operation's arguments."""
+    """Return the schemas of an operation's arguments."""
     (described,) = DOCUMENT["paths"][f"/{operation}"].values()
     if "requestBody" not in described:
         return {parameter["name"]: parameter["schema"] for parameter in described.get("parameters", ())}
@@ -68,13 +68,13 @@ MARKED = {
 }
 
 
-def test_each_marked_argument_is_called() -> None:
+def test_every_argument_with_versions_is_tested() -> None:
     assert {key for key in MARKED if key[0] != "start_daemon"} == set(CALLS)
 
 
 @pytest.mark.parametrize("operation, argument", [pytest.param(*key, id=" ".join(key)) for key in CALLS])
-def test_an_argument_has_an_effect_on_its_versions_alone(web: Any, operation: str, argument: str) -> None:
-    """On the others it is refused by its name, or a warning says that it is ignored."""
+def test_an_argument_has_an_effect_on_its_versions_only(web: Any, operation: str, argument: str) -> None:
+    """On others it is refused, or ignored with a warning."""
     answer = web.typed(operation, **CALLS[operation, argument])
     body = answer.json
     named = (
@@ -87,8 +87,8 @@ def test_an_argument_has_an_effect_on_its_versions_alone(web: Any, operation: st
 
 
 @pytest.mark.parametrize("argument", sorted({name for daemon in DAEMONS.values() for name in daemon.flags}))
-def test_an_argument_of_a_daemon_is_a_flag_of_its_versions_alone(argument: str) -> None:
-    """Of one of Airflow's commands at least; those of Celery's provider do not follow Airflow's versions."""
+def test_an_argument_of_a_daemon_is_a_flag_on_its_versions_only(argument: str) -> None:
+    """Of at least one command of Airflow; those of the Celery provider do not depend on Airflow's version."""
     known = {name: this_airflow().daemons.flags(daemon.words) for name, daemon in DAEMONS.items() if daemon.words}
     of_airflow = {
         name: flags for name, flags in known.items() if flags is not None and DAEMONS[name].words[0] != "celery"
@@ -103,7 +103,7 @@ def test_an_argument_of_a_daemon_is_a_flag_of_its_versions_alone(argument: str) 
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_a_field_has_a_value_on_its_versions_alone(operation: registry.Operation, world: Any) -> None:
+def test_a_field_has_a_value_on_its_versions_only(operation: registry.Operation, world: Any) -> None:
     body = world.typed(operation.name, **example(operation)).json
     (described,) = DOCUMENT["paths"][f"/{operation.name}"].values()
     schema = described["responses"]["200"]["content"]["application/json"]["schema"]
@@ -114,7 +114,7 @@ def test_a_field_has_a_value_on_its_versions_alone(operation: registry.Operation
 
 
 def marked_values(schema: Dict[str, Any], value: Any) -> Iterator[Tuple[str, Any, str]]:
-    """Yield the marked fields in a response: the name, the value and the versions."""
+    """Yield the fields with versions in a response: the name, the value and the versions."""
     schema = named_schema(schema)
     for part in schema.get("anyOf", ()):
         yield from marked_values(part, value)
@@ -128,7 +128,7 @@ def marked_values(schema: Dict[str, Any], value: Any) -> Iterator[Tuple[str, Any
             yield from marked_values(of_name, value.get(name))
 
 
-def test_the_files_of_a_bundle_have_its_name(web: Any) -> None:
-    """A mark that were always empty would be no mark."""
+def test_a_dag_has_the_name_of_its_bundle_on_airflow_3(web: Any) -> None:
+    """So the field is not always null."""
     (found,) = web.typed("list_dags", dag_id_pattern="wire_dag").json["dags"]
     assert (found["bundle_name"] is not None) == includes_this_airflow(">=3.0")

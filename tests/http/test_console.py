@@ -1,4 +1,4 @@
-"""The console: who sees the page, what it is sent with, and what it is told to offer."""
+"""The console: who can open the page, its headers, and the operations that it offers."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def assets(page: str) -> Any:
 
 class TestThePage:
     @pytest.mark.parametrize("path", PAGES)
-    def test_is_for_those_who_are_known(self, web: Any, path: str) -> None:
+    def test_requires_authentication(self, web: Any, path: str) -> None:
         answer = web.request("GET", path, login="viewer", headers=BROWSER)
         assert answer.status == 200 and header(answer, "Content-Type") == "text/html; charset=utf-8"
         assert re.search("<title>.*Native API</title>", answer.text)
 
     @pytest.mark.parametrize("path", PAGES)
-    def test_sends_browsers_to_the_login_page_and_back(self, web: Any, airflow: Any, path: str) -> None:
+    def test_redirects_browsers_to_the_login_page_and_back(self, web: Any, airflow: Any, path: str) -> None:
         answer = web.request("GET", path, login=None, headers=BROWSER)
         if (3, 0) <= airflow.version() < (3, 1):
             # Its pages have the session in their storage, where only the page itself can look.
@@ -49,15 +49,15 @@ class TestThePage:
         assert "login" in location.path and parse_qs(location.query)["next"] == [path]
 
     @pytest.mark.parametrize("path", PAGES)
-    def test_refuses_programs_as_the_api_does(self, web: Any, path: str) -> None:
+    def test_returns_401_to_other_clients(self, web: Any, path: str) -> None:
         answer = web.request("GET", path, login=None)
         assert answer.status == 401 and answer.json["code"] == "unauthorized"
 
-    def test_knows_one_method(self, web: Any) -> None:
+    def test_allows_get_only(self, web: Any) -> None:
         answer = web.request("POST", "/native_api/", json={})
         assert answer.status == 405 and header(answer, "Allow") == "GET"
 
-    def test_runs_nothing_but_its_own_assets(self, web: Any) -> None:
+    def test_loads_its_own_assets_only(self, web: Any) -> None:
         answer = web.request("GET", "/native_api/", login="admin", headers=BROWSER)
         policy = dict(part.split(" ", 1) for part in header(answer, "Content-Security-Policy").split("; "))
         assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'self'"
@@ -67,14 +67,14 @@ class TestThePage:
         assert header(answer, "Cache-Control") == "no-store"
         assert header(answer, "X-Content-Type-Options") == "nosniff"
 
-    def test_of_the_reference_runs_nothing_else_either(self, web: Any) -> None:
-        """RapiDoc has styles in its elements, and would load fonts and the document itself."""
+    def test_of_the_reference_loads_its_own_assets_only(self, web: Any) -> None:
+        """RapiDoc has inline styles, and would load fonts and the document itself."""
         answer = web.request("GET", "/native_api/docs", login="admin", headers=BROWSER)
         policy = dict(part.split(" ", 1) for part in header(answer, "Content-Security-Policy").split("; "))
         assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == ("'none'", "'self'", "'self'")
         assert 'load-fonts="false"' in answer.text and "spec-url=" not in answer.text
 
-    def test_comes_with_less_than_100_kb(self, web: Any) -> None:
+    def test_transfers_less_than_100_kb(self, web: Any) -> None:
         page = web.request("GET", "/native_api/", login="admin", headers=BROWSER).text
         modules = [path.read_text() for path in STATIC.glob("*.js") if path.name not in OF_DOCS]
         styles = (STATIC / "console.css").read_text()
@@ -83,7 +83,7 @@ class TestThePage:
 
 
 class TestAssets:
-    def test_are_kept_by_browsers_and_need_no_login(self, web: Any) -> None:
+    def test_are_cached_and_need_no_authentication(self, web: Any) -> None:
         page = web.request("GET", "/native_api/", login="admin", headers=BROWSER).text
         found = assets(page)
         assert len(found) >= 4
@@ -93,7 +93,7 @@ class TestAssets:
             assert header(answer, "X-Content-Type-Options") == "nosniff"
             assert header(answer, "Content-Type").split(";")[0] in ("text/css", "text/javascript", "image/svg+xml")
 
-    def test_of_a_page_before_an_upgrade_are_not_kept(self, web: Any) -> None:
+    def test_of_another_version_are_not_cached(self, web: Any) -> None:
         answer = web.request("GET", "/native_api/static/older/console.js", login=None)
         assert answer.status == 200 and header(answer, "Cache-Control") == "no-store"
 
@@ -110,12 +110,12 @@ class TestAssets:
             "x.js",
         ],
     )
-    def test_are_all_there_is(self, web: Any, name: str) -> None:
+    def test_other_files_are_not_found(self, web: Any, name: str) -> None:
         answer = web.request("GET", f"/native_api/static/x/{name}", login="viewer")
         assert answer.status in (400, 404), answer.text
         assert "import" not in answer.text
 
-    def test_import_what_there_is_and_no_other_host(self) -> None:
+    def test_import_existing_modules_and_nothing_of_another_host(self) -> None:
         for path in STATIC.iterdir():
             if path.name.startswith("rapidoc"):
                 continue
@@ -127,13 +127,13 @@ class TestAssets:
 
 
 class TestOffers:
-    def test_are_what_a_role_may_call(self, web: Any) -> None:
+    def test_are_the_operations_that_a_role_can_call(self, web: Any) -> None:
         by_role = {name: {operation["name"] for operation in offers(web, name)["operations"]} for name in ROLES}
         assert by_role["viewer"] < by_role["user"] < by_role["op"] <= by_role["admin"]
         assert "list_dags" in by_role["viewer"] and "trigger_dag" not in by_role["viewer"]
         assert "trigger_dag" in by_role["user"] and "set_variable" not in by_role["user"]
 
-    def test_and_refusals_are_all_operations_and_say_why(self, web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_and_refusals_are_all_operations_with_reasons(self, web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         from native_api import registry
 
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ALLOW_DEPLOY", "False")
@@ -143,7 +143,7 @@ class TestOffers:
         assert every == {operation.name for operation in registry.every()}
         assert "allow_deploy" in refused["deploy_dag"]
 
-    def test_name_what_is_secret_and_the_old_protocol(self, web: Any) -> None:
+    def test_have_the_secret_arguments_and_the_legacy_names(self, web: Any) -> None:
         operations: Dict[str, Any] = {operation["name"]: operation for operation in offers(web, "admin")["operations"]}
         assert {"password", "extra", "conn_uri"} <= set(operations["add_connection"]["secret"])
         assert "value" in operations["set_variable"]["secret"]
@@ -151,32 +151,32 @@ class TestOffers:
             "connections"
         ]
 
-    def test_are_for_those_who_are_known(self, web: Any) -> None:
+    def test_require_authentication(self, web: Any) -> None:
         assert web.request("GET", "/native_api/console.json", login=None).status == 401
 
 
 ROLES = ("viewer", "user", "op", "admin")
 
 
-class TestTheCommandLine:
+class TestCommand:
     def command(self, web: Any, **body: Any) -> Any:
         answer = web.request("POST", "/native_api/console/command", login="viewer", json=body)
         assert answer.status == 200, answer.text
         return answer.json["command"]
 
-    def test_does_the_same_as_a_call(self, web: Any) -> None:
+    def test_is_equivalent_to_a_call(self, web: Any) -> None:
         command = self.command(web, operation="trigger_dag", arguments={"dag_id": "a b"})
         assert command == "airflow dags trigger 'a b'"
 
     @pytest.mark.parametrize("operation, arguments", [("trigger_dag", {}), ("health", {}), ("version", {"no": 1})])
-    def test_is_none_where_there_is_none(self, web: Any, operation: str, arguments: Dict[str, Any]) -> None:
+    def test_is_null_if_there_is_none(self, web: Any, operation: str, arguments: Dict[str, Any]) -> None:
         assert self.command(web, operation=operation, arguments=arguments) is None
 
     def test_masks_secrets(self, web: Any) -> None:
         arguments = {"conn_id": "c", "conn_uri": "http://user:hunter2@host"}
         assert "hunter2" not in self.command(web, operation="add_connection", arguments=arguments)
 
-    def test_refuses_what_it_cannot_read(self, web: Any) -> None:
+    def test_refuses_an_invalid_request(self, web: Any) -> None:
         for body, status in (
             ({}, 422),
             ({"operation": 1, "arguments": {}}, 422),
@@ -188,8 +188,8 @@ class TestTheCommandLine:
         assert web.request("GET", "/native_api/console/command", login="viewer").status == 405
 
 
-def test_every_field_of_every_operation_has_a_kind_of_input() -> None:
-    """What the form makes of a schema is known for all that the document has."""
+def test_every_argument_has_an_input_element() -> None:
+    """For each schema in the OpenAPI document."""
     document = json.loads((STATIC.parents[3] / "docs/openapi.json").read_text())
     known = {"string", "boolean", "integer", "number", "object", "array", None}
     for path, methods in document["paths"].items():
@@ -204,5 +204,5 @@ def test_every_field_of_every_operation_has_a_kind_of_input() -> None:
 
 
 def header(answer: Any, name: str) -> str:
-    """Return a header of the response, whatever the case of its name."""
+    """Return a header of a response, whatever the case of its name."""
     return str({key.lower(): value for key, value in answer.headers.items()}[name.lower()])

@@ -27,28 +27,28 @@ def golden() -> Dict[str, Any]:
 
 
 def nodes(node: Any) -> Iterator[Dict[str, Any]]:
-    """Give every object in the document."""
+    """Yield every object in the document."""
     if isinstance(node, dict):
         yield node
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         yield from nodes(child)
 
 
-def test_it_is_the_one_in_docs_on_every_airflow(web: Any, golden: Dict[str, Any]) -> None:
-    """``python docs/tables.py`` writes that."""
+def test_it_equals_docs_openapi_json_on_every_airflow(web: Any, golden: Dict[str, Any]) -> None:
+    """``python docs/tables.py`` writes that file."""
     assert web.request("GET", "/native_api/openapi.json").json == golden
     assert GOLDEN.read_text(encoding="utf-8") == json.dumps(golden, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
 
 
-def test_its_patterns_are_of_ecma_262(golden: Dict[str, Any]) -> None:
+def test_its_patterns_are_ecma_262_regular_expressions(golden: Dict[str, Any]) -> None:
     patterns = {node["pattern"] for node in nodes(golden) if isinstance(node.get("pattern"), str)}
     assert patterns
     for pattern in patterns:
         assert pattern.startswith("^") and not re.search(r"\\[AZ]|\(\?<|\(\?P|\\0|\\ud", pattern), pattern
 
 
-def test_requests_alone_are_closed(golden: Dict[str, Any]) -> None:
-    """A client that is older than its server reads responses with more in them."""
+def test_only_requests_forbid_additional_properties(golden: Dict[str, Any]) -> None:
+    """Later versions can extend responses."""
     bodies = {
         content["schema"]["$ref"].rpartition("/")[2]
         for path in golden["paths"].values()
@@ -85,7 +85,7 @@ class TestEveryOperation:
         assert [name for name, each in given.items() if not each.get("description")] == []
 
     def test_each_argument_has_an_example(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
-        """Which its schema accepts, in the body too."""
+        """The schema of the argument accepts it, in the body, too."""
         (described,) = golden["paths"][f"/{operation.name}"].values()
         for content in described.get("requestBody", {"content": {}})["content"].values():
             schema = golden["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
@@ -94,8 +94,10 @@ class TestEveryOperation:
                     assert "example" in of_name, name
                     jsonschema.validate(of_name["example"], _as_json_schema(of_name))
 
-    def test_its_results_have_examples(self, golden: Dict[str, Any], operation: registry.Operation) -> None:
-        """What succeeds has an example response for its status, which its schema accepts."""
+    def test_its_successful_responses_have_examples(
+        self, golden: Dict[str, Any], operation: registry.Operation
+    ) -> None:
+        """The schema of the response accepts them."""
         (described,) = golden["paths"][f"/{operation.name}"].values()
         succeeding = {status: each for status, each in described["responses"].items() if status[0] == "2"}
         assert ("202" in succeeding) == (operation.accepted is not None)
@@ -126,7 +128,7 @@ class TestEveryOperation:
 
 
 def _as_json_schema(node: Any) -> Any:
-    """Return a schema of OpenAPI 3.0, whose types may be nullable, as a JSON schema, where null is a type."""
+    """Return a schema of OpenAPI 3.0 as a JSON schema, in which nullable types are unions with null."""
     if isinstance(node, list):
         return [_as_json_schema(child) for child in node]
     if not isinstance(node, dict):
@@ -139,8 +141,8 @@ def _as_json_schema(node: Any) -> Any:
     return schema
 
 
-def test_every_error_is_of_an_operation(golden: Dict[str, Any]) -> None:
-    """Or of no operation: those of a path."""
+def test_every_error_belongs_to_an_operation(golden: Dict[str, Any]) -> None:
+    """Or to a path without operation."""
     of_operations = {error for each in registry.every() for kinds in possible_errors(each).values() for error in kinds}
     assert set(errors.kinds()) - of_operations == {errors.OperationNotFound, errors.PageNotFound}
     assert set(golden["components"]["examples"]) == {error.code for error in errors.kinds()}
@@ -171,7 +173,7 @@ def test_it_has_every_operation(web: Any) -> None:
     assert len(document["paths"]) == len(registry.every())
 
 
-def test_its_references_lead_somewhere(web: Any) -> None:
+def test_its_references_can_be_resolved(web: Any) -> None:
     document = web.request("GET", "/native_api/openapi.json").json
     found = set(references(document))
     assert found
@@ -192,8 +194,8 @@ def test_arguments_are_described(web: Any) -> None:
     assert body["example"]["dag_id"] == "example_dag"
 
 
-def test_a_body_is_json_or_a_form_where_there_is_a_file(web: Any) -> None:
-    """One body for each operation, with all the arguments; the description has the other media types in words."""
+def test_a_body_is_json_or_a_form_if_an_argument_is_a_file(web: Any) -> None:
+    """The description names the other media types."""
     document = web.request("GET", "/native_api/openapi.json").json
     paths = document["paths"]
     content = paths["/deploy_dag"]["post"]["requestBody"]["content"]
@@ -209,8 +211,7 @@ def test_a_body_is_json_or_a_form_where_there_is_a_file(web: Any) -> None:
     assert "application/x-www-form-urlencoded" in paths["/trigger_dag"]["post"]["description"]
 
 
-def test_answers_are_described_where_they_may_come(web: Any) -> None:
-    """201 from what may create something, 202 from what may go on afterwards."""
+def test_the_responses_201_and_202_are_described_where_possible(web: Any) -> None:
     paths = web.request("GET", "/native_api/openapi.json").json["paths"]
 
     def with_status(status: str) -> Set[str]:
@@ -231,7 +232,7 @@ def test_answers_are_described_where_they_may_come(web: Any) -> None:
     assert not with_status("202") & {"trigger_dag", "cancel_backfill", "deploy_dag"}
 
 
-def test_credentials_are_named_as_they_are_here(web: Any, monkeypatch: Any) -> None:
+def test_the_security_schemes_have_the_configured_header(web: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_HTTP_TOKEN_HEADER_NAME", "X-Token")
     document = web.request("GET", "/native_api/openapi.json", login="admin").json
     schemes = document["components"]["securitySchemes"]
@@ -239,10 +240,10 @@ def test_credentials_are_named_as_they_are_here(web: Any, monkeypatch: Any) -> N
     assert (schemes["session"]["name"], schemes["session_token"]["name"]) == ("session", "_token")
 
 
-def test_it_needs_credentials(web: Any) -> None:
+def test_it_requires_authentication(web: Any) -> None:
     assert_problem(web.request("GET", "/native_api/openapi.json", login=None), 401)
 
 
-def test_it_is_the_same_for_everybody(web: Any) -> None:
+def test_it_is_the_same_for_all_callers(web: Any) -> None:
     texts = {web.request("GET", "/native_api/openapi.json", login=login).text for login in ("admin", "viewer", "token")}
     assert len(texts) == 1

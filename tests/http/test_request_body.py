@@ -1,4 +1,4 @@
-"""Bodies of requests: whole, within their limits, and read by nobody who may not send them."""
+"""Request bodies: complete, within the limits, and received from authorized callers only."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ both_ways = pytest.mark.parametrize("chunked", [False, True], ids=["with a lengt
 
 
 def headers_of(length: int, chunked: bool = False, **more: str) -> Dict[str, str]:
-    """Return the headers of a form of that length, sent by the holder of the token."""
+    """Return the headers of a form of that length, with the static token."""
     return {**TOKEN_HEADER, **FORM, **({} if chunked else {"Content-Length": str(length)}), **more}
 
 
 def stored(site: Any) -> int:
-    """Return how many variables there are."""
+    """Return the number of variables."""
     total: int = site.typed("list_variables").json["total_entries"]
     return total
 
 
 def sentence(answer: Answer, status: int) -> str:
-    """Return what an error of either face says."""
+    """Return the message of an error of either API."""
     assert answer.status == status, answer
     body = answer.json
     said: str = body["output"] if "output" in body else body["detail"]
@@ -61,26 +61,26 @@ def sentence(answer: Answer, status: int) -> str:
 
 @pytest.fixture(autouse=True)
 def short_farewells(request: Any, monkeypatch: Any) -> None:
-    """The clients of these tests do not send on, but for one."""
+    """Read unread bodies for a short time only; except for one test, the clients do not send them."""
     if "may_finish" not in request.node.name:
         monkeypatch.setattr(request_body, "LINGER_SECONDS", 0.1)
 
 
 @both_faces
 @both_ways
-class TestWhole:
-    def test_a_body_in_pieces_is_read(self, web: Any, path: str, body: bytes, chunked: bool) -> None:
+class TestCompleteBodies:
+    def test_a_body_in_chunks_is_read(self, web: Any, path: str, body: bytes, chunked: bool) -> None:
         answer = deliver(web, path, headers_of(len(body), chunked), [body[:5], body[5:]])
         assert answer.status in (200, 201)
         assert web.typed("get_variable", key="k").json["value"] == "0123456789"
 
-    def test_one_that_is_cut_off_does_nothing(self, web: Any, path: str, body: bytes, chunked: bool) -> None:
-        """A value of which a part is missing is as good a value, and must not be stored."""
+    def test_an_incomplete_body_has_no_effect(self, web: Any, path: str, body: bytes, chunked: bool) -> None:
+        """A truncated value would be valid, too."""
         answer = deliver(web, path, headers_of(len(body), chunked), [body[:-5]], CUT_OFF)
         assert "before it was complete" in sentence(answer, 400)
         assert stored(web) == 0
 
-    def test_one_that_is_too_large_does_nothing(
+    def test_a_body_that_is_too_large_has_no_effect(
         self, web: Any, monkeypatch: Any, path: str, body: bytes, chunked: bool
     ) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", str(len(body) - 1))
@@ -97,7 +97,7 @@ class TestWhole:
         pytest.param(LEGACY, b"api=variables&cmd=set&key=k&value=v", True, id="legacy"),
     ],
 )
-def test_one_that_takes_too_long_does_nothing(
+def test_a_body_that_is_too_slow_has_no_effect(
     web: Any, monkeypatch: Any, path: str, body: bytes, chunked: bool
 ) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_SECONDS", "1")
@@ -107,15 +107,15 @@ def test_one_that_takes_too_long_does_nothing(
 
 
 class TestBeforeTheBody:
-    """What can be said without the body is said without it: here it never comes."""
+    """Errors that do not depend on the body are returned before it is received; here it never arrives."""
 
     @both_faces
-    def test_an_announced_length_that_is_too_large(self, web: Any, path: str, body: bytes) -> None:
+    def test_a_content_length_that_is_too_large_is_413(self, web: Any, path: str, body: bytes) -> None:
         said = sentence(deliver(web, path, headers_of(60_000_000), [], STALLED), 413)
         assert "[native_api] body_bytes" in said or "[webserver] allowed_payload_size" in said
 
     @pytest.mark.parametrize("path", [TYPED, LEGACY, f"{LEGACY}?api=variables", "/native_api/v1/version"])
-    def test_a_caller_who_is_unknown(self, web: Any, path: str) -> None:
+    def test_an_unknown_caller_is_401(self, web: Any, path: str) -> None:
         sentence(deliver(web, path, {**FORM, "Content-Length": "60000000"}, [], STALLED), 401)
 
     @pytest.mark.parametrize(
@@ -123,25 +123,25 @@ class TestBeforeTheBody:
         [DEPLOY, f"{LEGACY}?api=deploy_dag", "/native_api/v1/start_daemon", f"{LEGACY}?api=scheduler"],
     )
     @pytest.mark.parametrize("login", ["viewer", "op"])
-    def test_who_is_no_administrator(self, web: Any, path: str, login: str) -> None:
+    def test_a_caller_who_is_not_an_administrator_is_403(self, web: Any, path: str, login: str) -> None:
         headers = {**web.credentials(login), **FORM, "Content-Length": "1000"}
         assert "administrator" in sentence(deliver(web, path, headers, [], STALLED), 403)
 
-    def test_a_switch(self, web: Any, monkeypatch: Any) -> None:
+    def test_a_disabled_effect_is_403(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ALLOW_EXECUTE", "False")
         for path in ("/native_api/v1/run_task", f"{LEGACY}?api=run"):
             assert "allow_execute" in sentence(deliver(web, path, headers_of(1000), [], STALLED), 403)
 
-    def test_a_right_that_no_argument_names_the_thing_of(self, web: Any) -> None:
+    def test_a_missing_permission_on_all_resources_is_403(self, web: Any) -> None:
         headers = {**web.credentials("viewer"), **FORM, "Content-Length": "1000"}
         answer = deliver(web, "/native_api/v1/import_variables", headers, [], STALLED)
         assert "variables" in sentence(answer, 403)
 
-    def test_another_method_is_named(self, web: Any) -> None:
+    def test_another_method_is_405(self, web: Any) -> None:
         answer = deliver(web, "/native_api/v1/version", headers_of(1000), [], STALLED)
         assert "GET" in sentence(answer, 405)
 
-    def test_who_may_not_deploy_hears_that_before_a_missing_file(self, web: Any) -> None:
+    def test_a_missing_permission_has_priority_over_a_missing_file(self, web: Any) -> None:
         sentence(web.legacy("deploy_dag", login="viewer"), 403)
         sentence(web.request("POST", LEGACY, login="viewer", form={"api": "deploy_dag"}), 403)
         sentence(web.legacy("deploy_dag", login="admin"), 400)
@@ -164,23 +164,23 @@ class TestUploads:
         if AIRFLOW < (3, 0):
             monkeypatch.setitem(web.app.config, "MAX_CONTENT_LENGTH", None)
 
-    def test_the_large_limit_is_for_multipart_alone(self, web: Any) -> None:
+    def test_upload_bytes_is_for_multipart_forms_only(self, web: Any) -> None:
         answer = web.request("POST", DEPLOY, form={"dag_file": "x" * 2000, "path": "../outside.py"})
         assert "[native_api] body_bytes" in sentence(answer, 413)
         answer = web.request("POST", DEPLOY, body=upload_of(b"#" * 2000, path="../outside.py"), headers=MULTIPART)
         assert answer.status == 403, answer
 
     @pytest.mark.skipif(AIRFLOW < (2, 11), reason="Werkzeug 2.2 bounds no field of a multipart form, only the whole")
-    def test_and_for_files_alone(self, web: Any) -> None:
+    def test_upload_bytes_is_for_files_only(self, web: Any) -> None:
         """The fields of a form are read into memory."""
         answer = web.request("POST", DEPLOY, body=upload_of(b"", path="x" * 200_000), headers=MULTIPART)
         assert "[native_api] body_bytes" in sentence(answer, 413)
 
-    def test_no_other_operation_has_it(self, web: Any) -> None:
+    def test_upload_bytes_is_for_deploy_dag_only(self, web: Any) -> None:
         answer = web.request("POST", "/native_api/v1/import_variables", body=upload_of(b"#" * 2000), headers=MULTIPART)
         assert "[native_api] body_bytes" in sentence(answer, 413)
 
-    def test_its_own_limit_is_named(self, web: Any) -> None:
+    def test_the_error_names_upload_bytes(self, web: Any) -> None:
         answer = web.request("POST", DEPLOY, body=upload_of(b"#" * 10_100_000), headers=MULTIPART)
         assert "[native_api] upload_bytes" in sentence(answer, 413)
         answer = web.request("POST", DEPLOY, body=upload_of(b"#" * 10_000_001), headers=MULTIPART)
@@ -189,7 +189,7 @@ class TestUploads:
 
     @pytest.mark.parametrize("path", [DEPLOY, f"{LEGACY}?api=deploy_dag"])
     def test_the_file_is_never_in_memory_as_a_whole(self, web: Any, mocker: Any, path: str) -> None:
-        """The client's own copy is, in this process; so it is delivered in pieces, from one that is there before."""
+        """The client sends it in chunks, since it is in this process."""
         mocker.patch(
             "native_api.adapters.deployments.operations.sandbox.run", side_effect=TooManyBodies("stands for any")
         )
@@ -213,8 +213,8 @@ class TestUploads:
 @pytest.mark.parametrize(
     "path, start", [(TYPED, b"key=k&value="), (LEGACY, b"api=variables&cmd=set&key=k&value=")], ids=["typed", "legacy"]
 )
-def test_airflows_own_limit(web: Any, monkeypatch: Any, chunked: bool, path: str, start: bytes) -> None:
-    """A body of as much is read, a larger one refused with the name of Airflow's option."""
+def test_the_limit_of_airflow_applies(web: Any, monkeypatch: Any, chunked: bool, path: str, start: bytes) -> None:
+    """The error has the name of Airflow's option."""
     monkeypatch.setitem(web.app.config, "MAX_CONTENT_LENGTH", 10000.0)
     body = start + b"x" * (10_000 - len(start))
     assert deliver(web, path, headers_of(len(body), chunked), [body[:-5], body[-5:]]).status in (200, 201)
@@ -223,8 +223,8 @@ def test_airflows_own_limit(web: Any, monkeypatch: Any, chunked: bool, path: str
     assert "[webserver] allowed_payload_size" in said
 
 
-class TestRoom:
-    """How many bodies there may be at once, and how many bytes in all."""
+class TestBodyQuota:
+    """The maximum number of simultaneous bodies, and of their bytes."""
 
     @pytest.fixture(autouse=True)
     def bounds(self, airflow: Any, monkeypatch: Any) -> None:
@@ -262,7 +262,7 @@ class TestRoom:
 
 @pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2's gunicorn has a process for each request that it reads")
 class TestManyConnections:
-    """Clients who announce a body and send none take nothing from others but their place among the bodies."""
+    """Clients that send a Content-Length and no body use only their share of the bodies."""
 
     @pytest.fixture
     def port(self, web: Any) -> Iterator[int]:
@@ -278,7 +278,7 @@ class TestManyConnections:
             pytest.param(f"rest-api-plugin-http-token: {TOKEN}\r\nTransfer-Encoding: chunked", {503}, id="in chunks"),
         ],
     )
-    def test_others_are_served(self, web: Any, port: int, headers: str, statuses: Any) -> None:
+    def test_other_clients_are_served(self, web: Any, port: int, headers: str, statuses: Any) -> None:
         with ExitStack() as stack:
             held: List[socket.socket] = []
             for _ in range(200):
@@ -294,8 +294,8 @@ class TestManyConnections:
                 with urlopen(request, timeout=20) as answer:
                     assert answer.status == 201
 
-    def test_a_refused_client_may_finish_sending(self, port: int) -> None:
-        """Else it would see a closed connection in place of its answer."""
+    def test_the_rest_of_a_refused_body_is_read(self, port: int) -> None:
+        """Otherwise the client would see a closed connection instead of the response."""
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             token = f"rest-api-plugin-http-token: {TOKEN}"
             length = 30_000_000
@@ -310,7 +310,7 @@ class TestManyConnections:
 
 @contextmanager
 def serving(app: Any) -> Iterator[int]:
-    """Serve an ASGI app by uvicorn in a thread, and give its port."""
+    """Serve an ASGI app with uvicorn in a thread, and return its port."""
     from uvicorn import Config, Server
 
     server = Server(

@@ -1,4 +1,4 @@
-"""How requests are read: methods, addresses, and where arguments may be."""
+"""Requests: methods, URLs, and where arguments can be."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class TestMethods:
             (f"{LEGACY}?api=version", "GET, POST"),
         ],
     )
-    def test_others_are_refused(self, web: Any, method: str, path: str, allowed: str) -> None:
-        """Whatever the method, the error is ours and says which one it takes."""
+    def test_another_method_is_405_with_the_allowed_one(self, web: Any, method: str, path: str, allowed: str) -> None:
+        """Whatever the method."""
         answer = web.request(method, path)
         assert answer.status == 405
         assert {name.lower(): value for name, value in answer.headers.items()}["allow"] == allowed
         assert allowed in answer.json["output" if LEGACY in path else "detail"]
 
-    def test_nobody_is_refused_as_nobody(self, web: Any, method: str) -> None:
+    def test_authentication_has_priority_over_the_method(self, web: Any, method: str) -> None:
         assert web.request(method, "/native_api/v1/list_dags", login=None).status == 401
         assert web.request(method, "/native_api/nothing").status == 404
 
 
 @pytest.mark.parametrize("path", ["/native_api/v1/version/", f"{LEGACY}/?api=version"])
-def test_a_slash_at_the_end_makes_no_difference(web: Any, path: str) -> None:
+def test_a_trailing_slash_is_accepted(web: Any, path: str) -> None:
     assert web.request("GET", path).status == 200
 
 
@@ -80,22 +80,22 @@ class TestJson:
             pytest.param(b'{"key": "\xff"}', "byte 9", id="not UTF-8"),
         ],
     )
-    def test_what_is_wrong_is_said(self, web: Any, body: bytes, where: str) -> None:
+    def test_invalid_json_is_400_with_the_position(self, web: Any, body: bytes, where: str) -> None:
         answer = web.request("POST", "/native_api/v1/set_variable", body=body, headers=JSON)
         assert answer.status == 400
         assert answer.json["detail"].startswith("The body is not JSON: ")
         assert where in answer.json["detail"]
 
     @pytest.mark.parametrize("text", ['{"key":"k","value":"v"}', ' {"key":"k","value":"a=b"}', '{"key":"a&b"}'])
-    def test_json_that_is_sent_as_a_form_is_said_to_be(self, web: Any, text: str) -> None:
-        """As curl sends it where nothing else is said."""
+    def test_json_that_is_sent_as_a_form_is_recognized(self, web: Any, text: str) -> None:
+        """curl sends it so by default."""
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = web.request("POST", "/native_api/v1/set_variable", body=text.encode(), headers=form)
         assert answer.status == 400
         assert "Content-Type: application/json" in answer.json["detail"]
 
     @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
-    def test_the_old_protocol_ignores_it_and_says_so(self, web: Any, kind: str) -> None:
+    def test_the_old_protocol_ignores_json_with_a_warning(self, web: Any, kind: str) -> None:
         for query, status in (({"api": "version"}, 200), ({"api": "pause"}, 400)):
             answer = web.request("POST", LEGACY, query=query, body=b'{"dag_id":"x"}', headers={"Content-Type": kind})
             assert answer.status == status
@@ -105,21 +105,21 @@ class TestJson:
 
 
 class TestQueryOfAPost:
-    """Clients of airflow-rest-api-plugin send arguments there."""
+    """Clients of airflow-rest-api-plugin send arguments in the query string of a POST."""
 
-    def test_they_are_read(self, web: Any) -> None:
+    def test_the_arguments_are_read(self, web: Any) -> None:
         answer = web.request("POST", "/native_api/v1/trigger_dag", query={"dag_id": "wire_dag", "run_id": "r"})
         assert answer.status == 201, answer
         assert answer.json["run_id"] == "r"
 
-    def test_beside_a_body(self, web: Any) -> None:
+    def test_a_body_can_have_others(self, web: Any) -> None:
         body = {"conf": {"a": 1}}
         answer = web.request("POST", "/native_api/v1/trigger_dag", query={"dag_id": "wire_dag"}, json=body)
         assert answer.json["conf"] == {"a": 1}
 
     @pytest.mark.parametrize("kind", ["json", "form"])
-    def test_none_may_be_in_both(self, web: Any, kind: str) -> None:
-        """Even where they say the same: whoever reads the log would see but one of them."""
+    def test_an_argument_in_both_is_an_error(self, web: Any, kind: str) -> None:
+        """Even with the same value: a log of query strings shows only one."""
         web.request("POST", "/native_api/v1/unpause_dag", json={"dag_id": "wire_dag"})
         same = {kind: {"dag_id": "wire_dag"}}
         answer = web.request("POST", "/native_api/v1/pause_dag", query={"dag_id": "wire_dag"}, **same)
@@ -135,7 +135,7 @@ class TestQueryOfAPost:
             ("import_variables", {"variables": "{}"}),
         ],
     )
-    def test_what_may_be_secret_belongs_in_the_body(self, web: Any, operation: str, query: Any) -> None:
+    def test_an_argument_that_can_be_secret_must_be_in_the_body(self, web: Any, operation: str, query: Any) -> None:
         """Servers and proxies log query strings."""
         answer = web.request("POST", f"/native_api/v1/{operation}", query=query)
         *_, secret = query
@@ -145,14 +145,14 @@ class TestQueryOfAPost:
     @pytest.mark.parametrize(
         "operation", [pytest.param(each, id=each.name) for each in registry.every() if each.effect is not Effect.READ]
     )
-    def test_what_the_operation_does_not_have_is_refused(self, web: Any, operation: registry.Operation) -> None:
+    def test_an_unknown_argument_is_an_error(self, web: Any, operation: registry.Operation) -> None:
         answer = web.request("POST", f"/native_api/v1/{operation.name}", query={"no_such": "x"}, login="admin")
         assert answer.status == 422, answer
         assert "no_such" in answer.json["errors"]
 
 
-def test_a_name_of_the_old_protocol_stands_for_the_operation_that_it_declares(airflow: Any) -> None:
-    """Who may call it is checked by that, before the arguments are read."""
+def test_a_legacy_name_calls_the_operation_that_it_declares(airflow: Any) -> None:
+    """Its permission is checked before the arguments are read."""
     sent = MultiDict({"dag_id": "d", "task_id": "t", "execution_date": "2026-01-01", "start_date": "2026-01-01"})
     arguments = Arguments(sent, MultiDict(), {"dag_file": Upload(io.BytesIO(b""), "d.py")})
     declared = {name: each.operation for name, each in protocol.every().items() if each.operation}
@@ -161,8 +161,8 @@ def test_a_name_of_the_old_protocol_stands_for_the_operation_that_it_declares(ai
 
 
 @pytest.mark.parametrize("path", ["/native_api/v1/pause_dag", f"{LEGACY}?api=version"])
-def test_a_form_has_bounded_fields(web: Any, path: str) -> None:
-    """The old protocol gives each back, masked where need be: a viewer's form of 10 MiB would take a minute."""
+def test_a_form_has_a_maximum_number_of_fields(web: Any, path: str) -> None:
+    """The old protocol returns each; a form of 10 MiB would take a minute."""
     for count, expected in ((1000, (200, 422)), (1001, (413,))):
         answer = web.request("POST", path, form={f"k{number}": number for number in range(count)})
         assert answer.status in expected
@@ -173,12 +173,12 @@ class TestAccept:
         "accept",
         ["*/*", "application/json", "application/*;q=0.5", "text/html,*/*;q=0.1", "application/problem+json", " "],
     )
-    def test_what_takes_json(self, web: Any, accept: str) -> None:
+    def test_a_header_that_includes_json_is_accepted(self, web: Any, accept: str) -> None:
         assert web.request("GET", "/native_api/v1/version", headers={"Accept": accept}).status == 200
 
     @pytest.mark.parametrize("accept", ["text/html", "application/xml, text/*;q=0.8", "application/json;q=0"])
-    def test_what_excludes_json(self, web: Any, accept: str) -> None:
-        """Nothing is done, and the error is JSON all the same."""
+    def test_a_header_that_excludes_json_is_406(self, web: Any, accept: str) -> None:
+        """The call has no effect, and the error is JSON."""
         headers, body = {"Accept": accept}, {"key": "refused", "value": "1"}
         answer = web.request("POST", "/native_api/v1/set_variable", json=body, headers=headers)
         assert_problem(answer, 406)
@@ -186,7 +186,7 @@ class TestAccept:
         assert web.typed("get_variable", key="refused").status == 404
         assert_problem(web.request("GET", "/native_api/openapi.json", headers=headers), 406)
 
-    def test_the_old_protocol_takes_no_notice(self, web: Any) -> None:
-        """Its predecessor did not."""
+    def test_the_old_protocol_ignores_the_header(self, web: Any) -> None:
+        """As its predecessor did."""
         headers = {"Accept": "text/html"}
         assert web.request("GET", "/admin/rest_api/api", query={"api": "version"}, headers=headers).status == 200

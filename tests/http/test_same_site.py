@@ -1,4 +1,4 @@
-"""Airflow 3: which pages may act for a browser's user."""
+"""Airflow 3: which pages can send requests with the session of a browser's user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REBOUND = {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-S
 
 @pytest.fixture
 def sent(web: Any, monkeypatch: Any) -> Any:
-    """Return a function that sends a write as a browser does in all-admins mode."""
+    """Return a function that sends a write as a browser does with simple_auth_manager_all_admins."""
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
 
     def send(headers: Dict[str, str]) -> int:
@@ -50,7 +50,7 @@ def sent(web: Any, monkeypatch: Any) -> Any:
         pytest.param({}, 403, id="nothing"),
     ],
 )
-def test_the_base_url_alone_is_trusted_where_it_is_set(
+def test_only_the_base_url_is_trusted_if_it_is_set(
     sent: Any, monkeypatch: Any, headers: Dict[str, str], status: int
 ) -> None:
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", f"{BASE}/airflow/")
@@ -67,7 +67,7 @@ def test_the_base_url_alone_is_trusted_where_it_is_set(
         pytest.param({"Sec-Fetch-Site": "cross-site"}, 403, id="another site without its origin"),
     ],
 )
-def test_else_the_host_that_the_client_names(
+def test_otherwise_the_host_header_is_trusted(
     sent: Any, monkeypatch: Any, headers: Dict[str, str], status: int, base_url: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)

@@ -1,4 +1,4 @@
-"""Requests leave the login session of Airflow 2 as it is."""
+"""Requests do not change the login session of Airflow 2."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def browser(web: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/native_api/v1/version", "/native_api/v1/none", "/admin/rest_api/api?api=version"])
-def test_no_row_is_written(browser: Any, path: str) -> None:
-    """As with Airflow's own REST API: a poll of a dashboard does not prolong a login."""
+def test_the_session_is_not_written(browser: Any, path: str) -> None:
+    """As with Airflow's own REST API; a dashboard that polls does not prolong a login."""
     before = stored_sessions()
     assert before
     answer = browser.get(path)

@@ -1,4 +1,4 @@
-"""What a refusal says besides: what was meant, which file has the DAG, what would do it all the same."""
+"""Advice in errors: the name that was probably meant, the file of a DAG, an argument that helps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.support.auth_managers import USER
 from tests.support.problems import assert_envelope, assert_problem
 
 
-class TestWhatWasMeant:
+class TestSimilarNames:
     @pytest.mark.parametrize("asked", ["dags_list", "list-dags", "listDags", "list_dag", "LIST_DAGS"])
-    def test_an_operation(self, web: Any, asked: str) -> None:
+    def test_an_unknown_operation_gets_the_nearest_name(self, web: Any, asked: str) -> None:
         answer = web.request("GET", f"/native_api/v1/{asked}")
         assert_problem(answer, 404)
         assert answer.json["nearest"] == "list_dags"
@@ -26,35 +26,35 @@ class TestWhatWasMeant:
         with pytest.raises(errors.OperationNotFound, match="list_dags"):
             native_api.call(asked)
 
-    def test_an_operation_like_none(self, web: Any) -> None:
+    def test_a_name_without_similarity_gets_none(self, web: Any) -> None:
         answer = web.request("GET", "/native_api/v1/xyzzy")
         assert "nearest" not in answer.json
         assert "did you mean" not in answer.json["detail"]
 
-    def test_an_argument_of_a_body(self, web: Any) -> None:
+    def test_an_unknown_argument_of_a_body_gets_the_nearest_name(self, web: Any) -> None:
         answer = web.typed("pause_dag", **{"dag-id": "wire_dag"})
         assert_problem(answer, 422)
         assert answer.json["errors"]["dag-id"] == ["Unknown field; did you mean 'dag_id'?"]
 
-    def test_of_very_many_some_are_named(self, web: Any) -> None:
-        """A body may have a million arguments, which costs no more than to read them."""
+    def test_at_most_100_unknown_arguments_are_named(self, web: Any) -> None:
+        """A body can have a million arguments; they cost no more than to read them."""
         unknown = {f"k{number}": number for number in range(5000)}
         answer = web.typed("pause_dag", dag_id="wire_dag", **unknown)
         assert_problem(answer, 422)
         assert 1 < len(answer.json["errors"]) <= 100
         assert set(answer.json["errors"]) <= set(unknown)
 
-    def test_an_argument_of_a_query_where_another_is_missing(self, web: Any) -> None:
+    def test_an_unknown_argument_of_a_query_is_named_if_another_is_missing(self, web: Any) -> None:
         answer = web.typed("dag_state", dag_id="wire_dag", **{"execution-date": "2026-11-01", "other": "x"})
         assert_problem(answer, 422)
         assert answer.json["errors"]["execution-date"] == ["Unknown field; did you mean 'execution_date'?"]
         assert "other" not in answer.json["errors"]
 
-    def test_an_argument_of_the_old_protocol(self, web: Any) -> None:
+    def test_an_unknown_argument_of_the_old_protocol_gets_the_nearest_name(self, web: Any) -> None:
         warning = web.legacy("list_tasks", dag_id="wire_dag", tres="on").json["warning"]
         assert warning.endswith("; did you mean 'tree'?")
 
-    def test_a_name_of_the_old_protocol(self, web: Any) -> None:
+    def test_an_unknown_legacy_name_gets_the_nearest_name(self, web: Any) -> None:
         answer = web.legacy("list_dag")
         assert_envelope(answer, 400)
         assert answer.json["output"] == "API 'list_dag' was not found; did you mean 'list_dags'?"
@@ -67,14 +67,15 @@ class TestWhatWasMeant:
             ("list_dag_runs", {"state": ["sucess"]}, "state", "success"),
         ],
     )
-    def test_one_of_some_values(self, fresh: Any, operation: str, arguments: Any, field: str, meant: str) -> None:
+    def test_an_unknown_value_gets_the_nearest_one(
+        self, fresh: Any, operation: str, arguments: Any, field: str, meant: str
+    ) -> None:
         with pytest.raises(errors.Invalid) as caught:
             native_api.call(operation, **arguments)
         (sentence,) = caught.value.errors[field]
         assert sentence.endswith(f"did you mean '{meant}'?")
 
-    def test_long_words_and_many_cost_nothing(self, web: Any, mocker: Any) -> None:
-        """What is compared is bounded in length and in number."""
+    def test_the_words_to_compare_are_limited_in_length_and_number(self, web: Any, mocker: Any) -> None:
         compared = mocker.spy(difflib, "get_close_matches")
         assert nearest("list_dags" * 100_000, ["list_dags"]) is None
         assert compared.call_count == 0
@@ -85,7 +86,7 @@ class TestWhatWasMeant:
 
 
 class TestADagThatIsNotFound:
-    """Its file may have an import error, which those are told who may see it."""
+    """Its file can have an import error, which the error names to callers who can read it."""
 
     @pytest.fixture(autouse=True)
     def files(self, web: Any) -> Iterator[None]:
@@ -96,7 +97,7 @@ class TestADagThatIsNotFound:
         yield
         shutil.rmtree(folder)
 
-    def test_one_that_never_was(self, web: Any) -> None:
+    def test_the_file_of_a_new_dag_is_named(self, web: Any) -> None:
         answer = web.typed("trigger_dag", dag_id="brand_new")
         assert_problem(answer, 404)
         assert (answer.json["code"], answer.json["import_error"]) == ("dag_not_found", self.new)
@@ -104,7 +105,7 @@ class TestADagThatIsNotFound:
         assert web.typed("refresh_dag", dag_id="brand_new").json["import_error"] == self.new
         assert self.new in web.legacy("trigger_dag", dag_id="brand_new").json["output"]
 
-    def test_one_that_was(self, web: Any) -> None:
+    def test_the_file_of_a_stale_dag_is_named(self, web: Any) -> None:
         from airflow.models.dag import DagModel
         from sqlalchemy import delete, update
 
@@ -121,11 +122,11 @@ class TestADagThatIsNotFound:
                 was = delete(DagModel).where(DagModel.dag_id == "was")
                 opened.execute(was.execution_options(synchronize_session=False))
 
-    def test_another_one(self, web: Any) -> None:
+    def test_an_unrelated_import_error_is_not_named(self, web: Any) -> None:
         answer = web.typed("list_tasks", dag_id="brand_newer")
         assert answer.json["detail"] == "The DAG ID 'brand_newer' does not exist"
 
-    def test_who_may_not_see_import_errors(self, web: Any, mocker: Any) -> None:
+    def test_a_caller_without_permission_does_not_get_the_file(self, web: Any, mocker: Any) -> None:
         may = web.typed("list_tasks", login="viewer", dag_id="brand_new")
         assert may.json["import_error"] == self.new
         mocker.patch(f"{USER}.dag_ids", return_value={"wire_dag"})
@@ -134,8 +135,7 @@ class TestADagThatIsNotFound:
         assert "new.py" not in answer.text
 
 
-def test_a_dag_whose_file_does_not_load_cannot_be_triggered(web: Any) -> None:
-    """The refusal names the file."""
+def test_the_error_of_trigger_dag_names_the_file_with_import_errors(web: Any) -> None:
     from airflow.models.dag import DagModel
     from sqlalchemy import delete, update
 
@@ -154,5 +154,5 @@ def test_a_dag_whose_file_does_not_load_cannot_be_triggered(web: Any) -> None:
             opened.execute(was.execution_options(synchronize_session=False))
 
 
-def test_a_file_that_exists_names_force() -> None:
+def test_the_error_of_an_existing_file_names_force() -> None:
     assert "force replaces it" in str(errors.DagFileExists("a.py", "host"))

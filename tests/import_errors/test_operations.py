@@ -19,13 +19,13 @@ def listed(**arguments: Any) -> Any:
 
 
 def named(answer: Any) -> Any:
-    """Return the stack traces by the last part of each file's name."""
+    """Return the stack traces by file name."""
     found = answer.json["import_errors"]
     assert answer.json["total_entries"] == len(found)
     return {error["filename"].rsplit("/", 1)[-1]: error["stack_trace"] for error in found}
 
 
-def test_what_airflow_has_stored(web: Any) -> None:
+def test_it_returns_the_stored_import_errors(web: Any) -> None:
     filename = store_import_error("a.py")
     (error,) = listed()
     assert isinstance(error.pop("import_error_id"), int)
@@ -37,7 +37,7 @@ def test_what_airflow_has_stored(web: Any) -> None:
     }
 
 
-def test_pages_order_and_pattern(fresh: Any) -> None:
+def test_it_has_pages_an_order_and_a_pattern(fresh: Any) -> None:
     for name in ("b.py", "a.py", "c_1.py"):
         store_import_error(name)
 
@@ -51,7 +51,7 @@ def test_pages_order_and_pattern(fresh: Any) -> None:
 
 
 @pytest.mark.skipif(version() < (3, 0), reason="Bundles came with Airflow 3.0.")
-def test_of_a_bundle(fresh: Any) -> None:
+def test_bundle_selects_import_errors(fresh: Any) -> None:
     store_import_error("a.py")
     (error,) = listed()
     assert listed(bundle=error["bundle_name"]) == [error]
@@ -61,15 +61,14 @@ def test_of_a_bundle(fresh: Any) -> None:
 
 
 @pytest.mark.skipif(version() >= (3, 0), reason="Airflow 3 has bundles.")
-def test_of_a_bundle_where_there_are_none(fresh: Any) -> None:
+def test_bundle_is_invalid_on_airflow_2(fresh: Any) -> None:
     with pytest.raises(errors.Invalid) as caught:
         listed(bundle="dags-folder")
     assert list(caught.value.errors) == ["bundle"]
 
 
 @pytest.mark.skipif(version() < (2, 8), reason="The auth manager has no is_authorized_* before 2.8.")
-def test_it_takes_airflows_own_right(web: Any, mocker: Any) -> None:
-    """That on the view of import errors, and on no other."""
+def test_it_requires_airflows_permission_on_import_errors(web: Any, mocker: Any) -> None:
     manager = type(airflow().rights._auth_manager())
     asked = mocker.patch.object(manager, "is_authorized_view", side_effect=lambda **about: allowed)
     for allowed in (True, False):
@@ -79,10 +78,10 @@ def test_it_takes_airflows_own_right(web: Any, mocker: Any) -> None:
     assert answer.json["permission"] == "read the import errors"
 
 
-class TestWhoMayReadSomeDags:
+class TestReadersOfSomeDags:
     @pytest.fixture(autouse=True)
     def files(self, web: Any, mocker: Any) -> Iterator[None]:
-        """Have files with a DAG that the caller may read, with one and another one, with another one, with none."""
+        """Create files with one readable DAG, with another DAG, too, with only that, and with none."""
         for dag_id in ("own", "shared", "others_too", "others"):
             copy_dag(dag_id)
         store_import_error("own.py", "own")
@@ -100,12 +99,12 @@ class TestWhoMayReadSomeDags:
             own = delete(DagModel).where(DagModel.dag_id.in_(["own", "shared", "others_too", "others"]))
             opened.execute(own.execution_options(synchronize_session=False))
 
-    def test_they_see_the_files_of_those(self, web: Any) -> None:
-        """No stack trace where another DAG is in the file, and no file of which nobody knows whose it is."""
+    def test_they_see_import_errors_of_readable_dags_only(self, web: Any) -> None:
+        """No stack trace if another DAG is in the file, and no file without DAGs."""
         answer = web.typed("list_import_errors", login="viewer", filename_pattern=BROKEN)
         assert named(answer) == {"own.py": "Traceback of own.py", "shared.py": None}
 
-    def test_who_may_read_every_dag_sees_all(self, web: Any) -> None:
+    def test_readers_of_all_dags_see_all_import_errors(self, web: Any) -> None:
         self.allowed = {dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]}
         with session() as opened:
             from airflow.models.dag import DagModel
@@ -133,7 +132,7 @@ NAMES = ["own.py", "shared.py", "others.py", "none.py"]
 
 
 def _move(dag_id: str, other: str) -> None:
-    """Have the DAG be in the file of the other one."""
+    """Move a DAG to the file of another one."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select, update
 

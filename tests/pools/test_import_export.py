@@ -29,18 +29,18 @@ def export() -> Dict[str, Any]:
     return exported
 
 
-class TestThereAndBack:
+class TestRoundTrip:
     @pytest.fixture(autouse=True)
     def some(self, web: Any) -> None:
         bring({"heavy": HEAVY, "endless": ENDLESS})
 
-    def test_the_form_is_that_of_airflow(self) -> None:
+    def test_an_export_has_the_format_of_airflow(self) -> None:
         assert export() == {"default_pool": DEFAULT, "endless": ENDLESS, "heavy": HEAVY}
 
     @pytest.mark.parametrize("wrapped", [True, False], ids=["the answer", "the file of the command line"])
     @pytest.mark.parametrize("way", ["json", "form", "upload", "file"])
-    def test_nothing_is_lost_on_the_way(self, web: Any, folder: Path, way: str, wrapped: bool) -> None:
-        """In every way of sending what was exported, whole or only what is in it."""
+    def test_an_import_restores_an_export(self, web: Any, folder: Path, way: str, wrapped: bool) -> None:
+        """However it is sent, with the field that wraps it or without."""
         exported = web.typed("export_pools").json
         for name in ("heavy", "endless"):
             native_api.call("delete_pool", name=name)
@@ -49,11 +49,11 @@ class TestThereAndBack:
         assert (answer.json["created"], answer.json["updated"]) == (["endless", "heavy"], ["default_pool"])
         assert export() == exported["pools"]
 
-    def test_what_is_omitted_stays(self) -> None:
+    def test_omitted_fields_are_unchanged(self) -> None:
         assert bring({"heavy": {"slots": 3}})["updated"] == ["heavy"]
         assert export()["heavy"] == {**HEAVY, "slots": 3}
 
-    def test_skip_and_fail(self, web: Any) -> None:
+    def test_on_conflict_can_skip_or_fail(self, web: Any) -> None:
         wanted = {"heavy": ENDLESS, "new": ENDLESS}
         answer = web.typed("import_pools", pools=wanted, on_conflict="fail")
         assert_problem(answer, 409)
@@ -71,8 +71,8 @@ class TestThereAndBack:
         assert len(seen) == 1
 
 
-def test_one_whose_name_is_that_of_the_field(fresh: Any) -> None:
-    """It is a pool, and not what an export returned."""
+def test_a_pool_with_the_name_pools_can_be_imported(fresh: Any) -> None:
+    """It is not taken for an export."""
     bring({"pools": {"slots": 1}})
     assert export()["pools"]["slots"] == 1
 
@@ -93,15 +93,15 @@ def test_one_whose_name_is_that_of_the_field(fresh: Any) -> None:
         ({"p": {**HEAVY, "team_name": "green"}}, "p"),
     ],
 )
-def test_what_is_refused(fresh: Any, pools: Any, wrong: str) -> None:
-    """All of it, and the name is in the refusal."""
+def test_one_invalid_pool_refuses_the_import(fresh: Any, pools: Any, wrong: str) -> None:
+    """The error names it."""
     with pytest.raises(errors.Invalid) as caught:
         bring({"good": HEAVY, **pools})
     assert list(caught.value.errors["pools"]) == [wrong]
     assert export() == {"default_pool": DEFAULT}
 
 
-def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
+def test_overwriting_requires_permission_to_edit(web: Any, mocker: Any) -> None:
     mocker.patch(
         f"{USER}.may",
         lambda self, access, identifier=None: access.method == "POST",
@@ -113,15 +113,15 @@ def test_who_may_create_and_not_edit(web: Any, mocker: Any) -> None:
     assert export() == {"default_pool": DEFAULT, "new": HEAVY}
 
 
-def test_the_audit_row_has_the_names(web: Any) -> None:
+def test_the_audit_log_has_the_names(web: Any) -> None:
     web.typed("import_pools", login="admin", pools={"heavy": HEAVY})
     (row,) = audit_rows()
     assert json.loads(row.extra)["pools"] == ["heavy"]
 
 
 @pytest.mark.parametrize("on_conflict", ["overwrite", "skip", "fail"])
-def test_the_command(folder: Path, on_conflict: str) -> None:
-    """It overwrites, and cannot be told otherwise."""
+def test_the_command_exists_for_overwrite_only(folder: Path, on_conflict: str) -> None:
+    """Airflow's command always overwrites."""
     operation = registry.get("import_pools")
     words = operation.command(operation.request.load({"file": "p.json", "on_conflict": on_conflict}))
     assert words == (["pools", "import", f"{folder}/p.json"] if on_conflict == "overwrite" else None)

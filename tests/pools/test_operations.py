@@ -22,7 +22,7 @@ def get(name: str = "p") -> Any:
 
 
 class TestSet:
-    def test_a_new_one(self, fresh: Any) -> None:
+    def test_a_new_pool_is_returned_with_its_slots(self, fresh: Any) -> None:
         assert put(description="d") == {
             "name": "p",
             "slots": 4,
@@ -37,45 +37,44 @@ class TestSet:
         }
         assert get() == put(description="d")
 
-    def test_a_new_one_is_created_and_an_old_one_is_not(self, web: Any) -> None:
+    def test_a_new_pool_is_201_and_an_existing_one_200(self, web: Any) -> None:
         assert web.typed("set_pool", name="p", slots=1).status == 201
         assert web.typed("set_pool", name="p", slots=2).status == 200
         assert native_api.call("list_pools", name_pattern="p")["total_entries"] == 2
 
-    def test_what_is_left_out_stays(self, fresh: Any) -> None:
+    def test_omitted_fields_are_unchanged(self, fresh: Any) -> None:
         put(description="d", include_deferred=True)
         assert (put(slots=5)["description"], get()["include_deferred"], get()["slots"]) == ("d", True, 5)
         assert put(description=None)["description"] is None
         assert put(include_deferred=False)["include_deferred"] is False
 
     @pytest.mark.parametrize("slots", [-1, 0, 1, "7", 2**31 - 1])
-    def test_slots(self, fresh: Any, slots: Any) -> None:
+    def test_slots_is_an_integer_from_minus_1(self, fresh: Any, slots: Any) -> None:
         assert put(slots=slots)["slots"] == int(slots)
 
     @pytest.mark.parametrize("slots", [-2, 1.5, "x", "", None, True, 2**31])
-    def test_bad_slots(self, fresh: Any, slots: Any) -> None:
+    def test_invalid_slots_are_an_error(self, fresh: Any, slots: Any) -> None:
         with pytest.raises(errors.Invalid) as caught:
             put(slots=slots)
         assert list(caught.value.errors) == ["slots"]
 
     @pytest.mark.parametrize("name", ["a", "with space", "a/b", "ключ", "x" * 256])
-    def test_names(self, web: Any, name: str) -> None:
+    def test_a_valid_name_is_accepted(self, web: Any, name: str) -> None:
         assert web.typed("set_pool", name=name, slots=1).status == 201
         assert web.typed("get_pool", name=name).json["name"] == name
         assert web.typed("delete_pool", name=name).status == 200
 
     @pytest.mark.parametrize("name", ["", "x" * 257, None, 3])
-    def test_bad_names(self, fresh: Any, name: Any) -> None:
+    def test_an_invalid_name_is_an_error(self, fresh: Any, name: Any) -> None:
         with pytest.raises(errors.Invalid) as caught:
             put(name)
         assert list(caught.value.errors) == ["name"]
 
-    def test_the_default_pool(self, web: Any) -> None:
-        """It can be set like any other."""
+    def test_the_default_pool_can_be_set(self, web: Any) -> None:
         assert web.typed("set_pool", name="default_pool", slots=3, include_deferred=True).status == 200
         assert get("default_pool")["slots"] == 3
 
-    def test_nothing_is_left_of_one_whose_audit_row_fails(self, fresh: Any, mocker: Any) -> None:
+    def test_a_write_is_rolled_back_if_the_audit_log_fails(self, fresh: Any, mocker: Any) -> None:
         """Airflow's own function would have committed."""
         mocker.patch("native_api.audit.record", side_effect=RuntimeError("no audit"))
         with pytest.raises(RuntimeError):
@@ -83,7 +82,7 @@ class TestSet:
         with pytest.raises(errors.PoolNotFound):
             get()
 
-    def test_a_new_one_needs_the_right_to_create(self, web: Any, mocker: Any) -> None:
+    def test_a_new_pool_requires_permission_to_create(self, web: Any, mocker: Any) -> None:
         put("old")
         mocker.patch(
             f"{USER}.may",
@@ -95,8 +94,8 @@ class TestSet:
         assert answer.json["permission"] == "create the pool 'new'"
 
     @pytest.mark.skipif(version() < (3, 2), reason="Teams came with Airflow 3.2.")
-    def test_it_stays_with_its_team(self, fresh: Any) -> None:
-        """Airflow 3.3's own function would have taken it away."""
+    def test_it_keeps_its_team(self, fresh: Any) -> None:
+        """Airflow 3.3's own function would remove the team."""
         from airflow.models.pool import Pool
         from airflow.models.team import Team
         from sqlalchemy import delete, select, update
@@ -116,7 +115,9 @@ class TestSet:
 class TestSlots:
     @pytest.fixture
     def busy(self, fresh: Any) -> Any:
-        """Return the Airflow under test with a task in each state in the pool ``p``, and one in the default pool."""
+        """
+        Return the Airflow under test with a task instance in each state in the pool ``p``, and one in the default pool.
+        """
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import select
 
@@ -138,8 +139,7 @@ class TestSlots:
     }
 
     @pytest.mark.parametrize("include_deferred", [False, True])
-    def test_they_are_counted(self, busy: Any, include_deferred: bool) -> None:
-        """As Airflow counts them."""
+    def test_they_are_counted_as_by_airflow(self, busy: Any, include_deferred: bool) -> None:
         from airflow.models.pool import Pool
         from sqlalchemy import select
 
@@ -156,15 +156,15 @@ class TestSlots:
             row = session.scalars(select(Pool).where(Pool.pool == "p")).one()
             assert counted == {name: int(getattr(row, name)(session=session)) for name in counted}
 
-    def test_without_a_bound(self, busy: Any) -> None:
+    def test_an_unlimited_pool_has_minus_1_open_slots(self, busy: Any) -> None:
         shown = put(slots=-1)
         assert (shown["occupied_slots"], shown["open_slots"]) == (5, -1)
 
-    def test_more_may_be_occupied_than_there_are(self, busy: Any) -> None:
-        """After a pool was made smaller."""
+    def test_open_slots_are_negative_if_more_are_occupied(self, busy: Any) -> None:
+        """After the slots were reduced."""
         assert put(slots=1)["open_slots"] == -4
 
-    def test_the_list_counts_each(self, busy: Any) -> None:
+    def test_the_list_has_the_slots_of_each_pool(self, busy: Any) -> None:
         pools = {pool["name"]: pool for pool in native_api.call("list_pools")["pools"]}
         assert set(pools) == {"default_pool", "p"}
         assert pools["p"] == get()
@@ -182,7 +182,7 @@ class TestSlots:
 
 
 class TestList:
-    def test_pages_order_and_pattern(self, fresh: Any) -> None:
+    def test_it_has_pages_an_order_and_a_pattern(self, fresh: Any) -> None:
         for name, slots in (("b", 1), ("a", 2), ("c_1", 3)):
             put(name, slots)
 
@@ -196,13 +196,13 @@ class TestList:
 
 
 class TestDelete:
-    def test_it_is_gone(self, web: Any) -> None:
+    def test_a_deleted_pool_is_not_found(self, web: Any) -> None:
         put(description="d")
         assert native_api.call("delete_pool", name="p") == {"name": "p", "slots": 4, "description": "d"}
         assert_problem(web.typed("delete_pool", name="p"), 404)
         assert_problem(web.typed("get_pool", name="p"), 404)
 
-    def test_the_default_pool_stays(self, web: Any) -> None:
+    def test_the_default_pool_cannot_be_deleted(self, web: Any) -> None:
         assert_problem(web.typed("delete_pool", name="default_pool"), 409)
         answer = web.legacy("pool", delete="default_pool")
         assert (answer.status, answer.json["status"]) == (409, "ERROR")
@@ -220,7 +220,7 @@ class TestLegacy:
             ({"set": "p 4"}, None),
         ],
     )
-    def test_ways_to_set(self, web: Any, arguments: Any, description: Any) -> None:
+    def test_every_way_to_set_a_pool_is_accepted(self, web: Any, arguments: Any, description: Any) -> None:
         answer = web.legacy("pool", **arguments)
         assert answer.status == 200, answer.text
         assert (get()["slots"], get()["description"]) == (4, description)
@@ -229,7 +229,7 @@ class TestLegacy:
     @pytest.mark.parametrize(
         "arguments", [{"cmd": "set"}, {"cmd": "set", "pool_name": "p"}, {"cmd": "set", "slot_count": "4"}, {"set": "p"}]
     )
-    def test_set_without_name_or_slots(self, web: Any, arguments: Any) -> None:
+    def test_set_requires_a_name_and_slots(self, web: Any, arguments: Any) -> None:
         answer = web.legacy("pool", **arguments)
         assert (answer.status, answer.json["output"]) == (
             400,
@@ -237,12 +237,12 @@ class TestLegacy:
         )
 
     @pytest.mark.parametrize("slots", ["x", "-2", "1.5"])
-    def test_bad_slots(self, web: Any, slots: str) -> None:
+    def test_invalid_slots_are_400(self, web: Any, slots: str) -> None:
         assert web.legacy("pool", cmd="set", pool_name="p", slot_count=slots).status == 400
 
-    def test_the_command(self, web: Any) -> None:
+    def test_the_command_has_the_arguments(self, web: Any) -> None:
         answer = web.legacy("pool", cmd="set", pool_name="p", slot_count="-1", description="some words")
         assert answer.json["airflow_cmd"] == "airflow pools set p -1 'some words'"
 
-    def test_delete_of_what_is_not_there(self, web: Any) -> None:
+    def test_deleting_a_missing_pool_prints_the_old_message(self, web: Any) -> None:
         assert web.legacy("pool", delete="p").json["output"]["stdout"] == "Pool 'p' doesn't exist\n"

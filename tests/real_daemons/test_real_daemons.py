@@ -1,4 +1,4 @@
-"""The real things: a run that goes through Redis and a Celery worker, a ticket, a signed log request."""
+"""Real daemons: a run with Redis and a Celery worker, a Kerberos ticket, a signed log request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUN_SECONDS = 150
 
 
 def start(server: Server, daemon: str, **arguments: Any) -> Any:
-    """Start a daemon as an administrator does, and return its state once it lives."""
+    """Start a daemon as an administrator, and return its state when it is running."""
     wanted = {"daemon": daemon, "wait_seconds": 5, **arguments}
     return server.user("admin").write("start_daemon", **wanted).result(201)
 
@@ -42,7 +42,7 @@ def log(server: Server, name: str) -> str:
 
 @pytest.fixture(scope="module")
 def started(server: Server) -> Iterator[Server]:
-    """The server, with all that runs tasks started through it, and the run that they have run."""
+    """The server, with all daemons that run tasks, and the run that they have run."""
     arguments: Dict[str, Dict[str, Any]] = {"worker": {"concurrency": 1, "queues": "default", "skip_serve_logs": True}}
     for daemon in NEEDED:
         begun = start(server, daemon, **arguments.get(daemon, {}))
@@ -65,7 +65,7 @@ def run(started: Server) -> Mapping[str, str]:
 
 
 def test_a_scheduler_and_a_worker_run_a_dag(started: Server, run: Mapping[str, str]) -> None:
-    """The tasks went through Redis to the worker, whose log has them."""
+    """The tasks go through Redis to the worker, whose log has them."""
     admin = started.user("admin")
     assert admin.read("dag_state", **run).result()["state"] == "success", log(started, "worker")[-4000:]
     for task_id in ("first", "second"):
@@ -74,8 +74,7 @@ def test_a_scheduler_and_a_worker_run_a_dag(started: Server, run: Mapping[str, s
     eventually(lambda: log(started, "worker").count("succeeded in") == 2, "the worker says that both went well")
 
 
-def test_heartbeats(started: Server) -> None:
-    """Airflow's own rows are those of our processes."""
+def test_the_heartbeats_are_those_of_our_processes(started: Server) -> None:
     for daemon in NEEDED:
         told = started.user("admin").read("daemon_state", name=daemon).result()
         assert told["state"] == "running"
@@ -94,14 +93,13 @@ def test_flower_sees_the_worker(started: Server) -> None:
     eventually(lambda: "celery@" in page(), "flower shows the worker")
 
 
-def test_a_port_that_is_taken(started: Server, server: Server) -> None:
-    """The answer names the reason."""
+def test_an_occupied_port_is_the_reason_in_the_error(started: Server, server: Server) -> None:
     wanted = {"daemon": "flower", "name": "second_flower", "hostname": "127.0.0.1", "port": server.port}
     answer = server.user("admin").write("start_daemon", **wanted, wait_seconds=60)
     assert (answer.status, answer.json()["reason"]) == (409, "the port is in use.")
 
 
-def test_logs_are_served_to_those_who_sign(started: Server, run: Mapping[str, str]) -> None:
+def test_serve_logs_requires_a_signature(started: Server, run: Mapping[str, str]) -> None:
     deployment = started.deployment
     port = int(deployment.options["AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT"])
     assert start(started, "serve_logs")["state"] == "running"
@@ -116,14 +114,14 @@ def test_logs_are_served_to_those_who_sign(started: Server, run: Mapping[str, st
 
 
 def signature(filename: str) -> str:
-    """Return what Airflow sends with the request for a log."""
+    """Return the authorization that Airflow sends with the request for a log."""
     now = int(time.time())
     claims = {"aud": "task-instance-logs", "iat": now, "nbf": now, "exp": now + 30, "filename": filename}
     return jwt.encode(claims, SECRET, algorithm="HS512")
 
 
 def get(port: int, path: str, headers: Optional[Mapping[str, str]] = None) -> Answer:
-    """Send a request to a server that is not Airflow's."""
+    """Send a request to a server other than Airflow's."""
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path.replace("+", "%2B"), headers=dict(headers or {}))
@@ -142,15 +140,14 @@ def test_the_renewer_gets_a_ticket(server: Server, centre: KeyDistributionCentre
     assert state(server, "kerberos") == begun["state"] == "running"
 
 
-def test_a_keytab_that_is_none(server: Server, tmp_path: Path) -> None:
-    """What kinit says is what the answer says."""
+def test_the_message_of_kinit_is_in_the_error(server: Server, tmp_path: Path) -> None:
     wanted = {"daemon": "kerberos", "name": "keyless", "principal": PRINCIPAL, "keytab": str(tmp_path / "none")}
     answer = server.user("admin").write("start_daemon", **wanted, wait_seconds=60)
     assert answer.status == 409 and answer.json()["reason"].startswith("kinit: "), answer
 
 
-def test_the_legacy_face(started: Server) -> None:
-    """One that runs is 409 with its pid; a new one's pid and log are in stdout."""
+def test_the_old_protocol_starts_daemons(started: Server) -> None:
+    """A running one is 409 with its pid; the output for a new one has its pid and log file."""
     told = started.user("admin").read("daemon_state", name="scheduler").result()
     assert str(told["pid"]) in started.user("admin").legacy("scheduler").refusal(409)
     printed = started.user("admin").legacy("triggerer", skip_serve_logs="on").printed()
@@ -158,8 +155,8 @@ def test_the_legacy_face(started: Server) -> None:
     assert printed == f"Started triggerer with pid {told['pid']}, log {told['log_file']}\n"
 
 
-def test_they_outlive_the_web_server_and_leave_nothing_behind(started: Server, run: Mapping[str, str]) -> None:
-    """With another web server they are found again; stopped, they and all that they had started are gone."""
+def test_they_survive_the_web_server_and_stop_with_all_descendants(started: Server, run: Mapping[str, str]) -> None:
+    """Another web server finds them."""
     home = started.deployment.home
     before = {daemon: started.user("admin").read("daemon_state", name=daemon).result()["pid"] for daemon in NEEDED}
     started.process.stop()

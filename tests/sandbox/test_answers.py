@@ -1,4 +1,4 @@
-"""What a job in the background gave is what its operation would have answered."""
+"""The result of an asynchronous job is the response that its operation returns within a request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRIAL = {"dag_id": "trials", "logical_date": DATE}
 VARYING = ("seconds", "log", "files", "message")
 
 
-def test_no_operation_is_left_out() -> None:
+def test_every_operation_with_async_is_tested() -> None:
     """Whatever goes on in the background at its caller's wish is tried here."""
     wished = {operation.name for operation in registry.every() if "in_background" in operation.request.fields}
     assert wished == {"dag_report", "refresh_all_dags", "refresh_dag", "render_task", "run_task", "test_task"}
@@ -36,16 +36,15 @@ def test_no_operation_is_left_out() -> None:
         pytest.param("refresh_all_dags", {"subdir": "DAGS_FOLDER/wire_dag.py"}, id="refresh of a folder"),
     ],
 )
-def test_the_result_is_the_answer(name: str, arguments: Dict[str, Any], fresh: Any) -> None:
-    """Field by field; only how long it took and what it printed on the way may differ."""
+def test_the_result_of_a_job_equals_the_response(name: str, arguments: Dict[str, Any], fresh: Any) -> None:
+    """Durations and the log can differ."""
     answer = native_api.call(name, **arguments)
     result = result_of(name, arguments)
     assert without(result) == without(answer)
     assert {key: type(value) for key, value in result.items()} == {key: type(value) for key, value in answer.items()}
 
 
-def test_a_run_in_the_background(fresh: Any) -> None:
-    """Its warnings are there, too: in the answer 202, and in the result."""
+def test_warnings_are_in_the_response_202_and_in_the_result(fresh: Any) -> None:
     named = {"dag_id": "alone", "task_id": "first", "local": True, "ship_dag": True}
     answer = native_api.call("run_task", logical_date=DATE, **named)
     accepted = native_api.call("run_task", logical_date=OTHER_DATE, **named, **{"async": True})
@@ -59,8 +58,8 @@ def test_a_run_in_the_background(fresh: Any) -> None:
     assert {**without(result), **at} == {**without(answer), **at}
 
 
-def test_a_test_that_ends_its_process(fresh: Any) -> None:
-    """The task has failed, which is an answer; the job's own state says how."""
+def test_a_crashed_test_is_a_result_with_a_failed_task(fresh: Any) -> None:
+    """The state of the job is crashed."""
     arguments = {**TRIAL, "task_id": "crashes"}
     answer = native_api.call("test_task", **arguments)
     result = result_of("test_task", arguments, "crashed")
@@ -68,8 +67,7 @@ def test_a_test_that_ends_its_process(fresh: Any) -> None:
     assert (result["exit_code"], "about to go" in result["log"], result["log_cut"]) == (7, True, False)
 
 
-def test_a_test_that_does_not_end(monkeypatch: Any, fresh: Any) -> None:
-    """Of which it is not said that async would give it longer."""
+def test_a_test_that_times_out_is_a_failed_task_without_advice_to_use_async(monkeypatch: Any, fresh: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "2")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "2")
     arguments = {**TRIAL, "task_id": "hangs"}
@@ -85,7 +83,7 @@ def test_a_test_that_does_not_end(monkeypatch: Any, fresh: Any) -> None:
 
 
 def test_a_test_whose_supervisor_is_killed_is_a_problem(fresh: Any) -> None:
-    """Nobody knows what would have become of the task."""
+    """The outcome of the task is unknown."""
     job_id = native_api.call("test_task", **TRIAL, task_id="hangs", **{"async": True})["job_id"]
     jobs_under_test.until(jobs_under_test.running_supervisors)
     jobs_under_test.running_supervisors()[0].kill()
@@ -95,7 +93,7 @@ def test_a_test_whose_supervisor_is_killed_is_a_problem(fresh: Any) -> None:
 
 
 def result_of(name: str, arguments: Dict[str, Any], state: str = "success") -> Dict[str, Any]:
-    """Have the operation go on in the background; return its result, which is what the schema documents."""
+    """Run an operation asynchronously and return its result as documented by its schema."""
     accepted = native_api.call(name, **arguments, **{"async": True})
     assert_valid(registry.get(name).accepted, accepted)
     job = ended(accepted["job_id"])
@@ -106,12 +104,12 @@ def result_of(name: str, arguments: Dict[str, Any], state: str = "success") -> D
 
 
 def ended(job_id: str) -> Dict[str, Any]:
-    """Return how the job stands when it has ended."""
+    """Return the state of a job that has ended."""
     jobs_under_test.wait(job_id)
     return native_api.call("job_state", job_id=job_id)
 
 
 def without(answer: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the answer without what differs by chance; of files what does not."""
+    """Return a response without what differs between calls."""
     files = [{**file, "seconds": None} for file in answer.get("files", [])]
     return {**{name: value for name, value in answer.items() if name not in VARYING}, "files": files}

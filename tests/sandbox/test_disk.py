@@ -1,4 +1,4 @@
-"""Jobs use no more of the disk than they may, whoever asks for them."""
+"""The disk space of jobs is limited, whoever starts them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 @pytest.fixture
 def five(tmp_path: Path) -> List[str]:
-    """Return the ids of jobs that ended at 1, 2, … 5, each with 100 bytes."""
+    """Return the ids of five jobs that have ended, the oldest first, each with 100 bytes."""
     ids = [f"{number:032x}" for number in range(1, 6)]
     for number, job_id in enumerate(ids, 1):
         folder = tmp_path / job_id
@@ -46,13 +46,15 @@ def five(tmp_path: Path) -> List[str]:
         pytest.param({"since": 2, "number": 4, "size": 350}, 2, id="by whichever is reached first"),
     ],
 )
-def test_the_oldest_go_first(bounds: Dict[str, int], gone: int, five: List[str], tmp_path: Path) -> None:
+def test_the_oldest_records_are_deleted_first(
+    bounds: Dict[str, int], gone: int, five: List[str], tmp_path: Path
+) -> None:
     found = job_store.expired(job_store.every(tmp_path), **{"since": 0, "number": 9, "size": 10**6, **bounds})
     assert sorted(record._folder.name for record in found) == five[:gone]
 
 
-def test_what_is_older_than_one_that_goes_goes_too(tmp_path: Path, five: List[str]) -> None:
-    """A large one does not go before small ones that are older."""
+def test_records_older_than_a_deleted_one_are_deleted_too(tmp_path: Path, five: List[str]) -> None:
+    """A large record is not deleted before smaller, older ones."""
     (tmp_path / five[2] / "log").write_text("x" * 1000)
     os.utime(tmp_path / five[2], (3, 3))
     found = job_store.expired(job_store.every(tmp_path), since=0, number=9, size=900)
@@ -60,19 +62,19 @@ def test_what_is_older_than_one_that_goes_goes_too(tmp_path: Path, five: List[st
 
 
 def ended_job(function: str = "add", **arguments: Any) -> str:
-    """Return the id of a job in the background whose supervisor has swept and is gone."""
+    """Return the id of an asynchronous job that has ended, and whose supervisor has ended."""
     job_id = jobs_under_test.start(function, arguments or {"a": 1, "b": 2})
     jobs_under_test.until(lambda: not Record(sandbox.jobs_folder() / job_id).is_locked())
     return job_id
 
 
 def there() -> List[str]:
-    """Return the ids of the jobs that are known, the oldest first."""
+    """Return the ids of the stored jobs, the oldest first."""
     return [job["job_id"] for job in native_api.call("list_jobs")["jobs"]]
 
 
-def test_no_more_records_are_kept_than_may_be(fresh: Any, monkeypatch: Any) -> None:
-    """One that runs is not counted, and stays."""
+def test_at_most_jobs_kept_records_are_retained(fresh: Any, monkeypatch: Any) -> None:
+    """A running job is neither counted nor deleted."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_KEPT", "2")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "4")
     running = jobs_under_test.start("sleep")
@@ -81,8 +83,8 @@ def test_no_more_records_are_kept_than_may_be(fresh: Any, monkeypatch: Any) -> N
     assert jobs_under_test.wait(running, "running")["state"] == "running"
 
 
-def test_no_more_bytes_are_kept_than_may_be(fresh: Any, monkeypatch: Any) -> None:
-    """The output of a job that runs is cut to its part, and so is its result."""
+def test_at_most_jobs_kept_bytes_are_used(fresh: Any, monkeypatch: Any) -> None:
+    """The log and the result of a running job are limited to its share."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_KEPT_BYTES", "800000")
     ended = [ended_job("print_much", size=1_000_000) for _ in range(5)]
@@ -96,12 +98,11 @@ def test_no_more_bytes_are_kept_than_may_be(fresh: Any, monkeypatch: Any) -> Non
 
 
 def used() -> int:
-    """Return how many bytes there are of jobs."""
+    """Return the bytes of all jobs."""
     return sum(path.stat().st_size for path in sandbox.jobs_folder().rglob("*") if path.is_file())
 
 
-def test_long_arguments_are_not_kept(fresh: Any) -> None:
-    """They would be written down for each job that waits."""
+def test_long_arguments_are_not_stored_with_a_job(fresh: Any) -> None:
     with seam().session() as session:
         context = Context(session, THIS_PROCESS, operation="a test", arguments={"conf": "x" * 100_000, "dag_id": "d"})
         job = sandbox.Job(work.add, {"a": 1, "b": 1})

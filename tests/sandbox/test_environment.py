@@ -1,4 +1,4 @@
-"""Jobs have no part in the secrets of the web server."""
+"""Jobs do not get the secrets of the web server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEPT = "AIRFLOW__CORE__FERNET_KEY"
 
 @pytest.fixture(scope="module")
 def secrets(airflow: Any) -> Iterator[None]:
-    """Have a warm process that was started with all of them."""
+    """Start a warm process whose environment has all these secrets."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in OURS.items():
             patch.setenv(name, value)
@@ -49,7 +49,7 @@ def secrets(airflow: Any) -> Iterator[None]:
 
 
 def test_no_secret_of_the_web_server_is_in_the_environment_of_a_job(fresh: Any, secrets: None) -> None:
-    """Neither in its own nor in the one that it and its parent were executed with, whatever the spelling."""
+    """Neither in os.environ nor in the environment that the process was executed with, in whatever spelling."""
     own, *executed = jobs_under_test.run("environments").result
     for found in (own, *executed):
         assert [value for value in OURS.values() if value in found.values()] == []
@@ -59,8 +59,8 @@ def test_no_secret_of_the_web_server_is_in_the_environment_of_a_job(fresh: Any, 
     assert "OAUTH_CLIENT_SECRET" not in own
 
 
-def test_the_configuration_has_others_in_their_place(fresh: Any, secrets: None) -> None:
-    """What airflow.cfg, a command or a secrets backend would give is not asked for; a key that signs is random."""
+def test_the_secret_options_have_other_values_in_a_job(fresh: Any, secrets: None) -> None:
+    """Neither airflow.cfg, a command nor a secrets backend is read for them; signing keys are random."""
     for (section, key), is_random in seam().user_code.secrets_of_web_server.items():
         value = jobs_under_test.run("configured", {"section": section, "key": key}).result
         assert (bool(value), value in OURS.values()) == (is_random, False), key
@@ -69,8 +69,8 @@ def test_the_configuration_has_others_in_their_place(fresh: Any, secrets: None) 
         assert jobs_under_test.run("configured", asked).result == ""
 
 
-def test_what_a_job_finds_of_them_all_the_same_is_masked(fresh: Any, secrets: None, tmp_path: Path) -> None:
-    """As in a file that it reads: in its log, in its result; so are secrets that it has to have."""
+def test_a_secret_that_a_job_reads_from_a_file_is_masked(fresh: Any, secrets: None, tmp_path: Path) -> None:
+    """In its log and in its result; so are secrets that it needs."""
     file = tmp_path / "airflow.cfg"
     there = [*OURS.values(), os.environ[KEPT]]
     file.write_text("\n".join(there))
@@ -80,8 +80,7 @@ def test_what_a_job_finds_of_them_all_the_same_is_masked(fresh: Any, secrets: No
         assert "***" in told
 
 
-def test_a_command_that_fails_is_no_reason_not_to_start(airflow: Any, monkeypatch: Any) -> None:
-    """Whatever Airflow does without it is its own affair."""
+def test_jobs_start_though_the_command_of_a_secret_option_fails(airflow: Any, monkeypatch: Any) -> None:
     monkeypatch.delenv("AIRFLOW__CORE__FERNET_KEY")
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY_CMD", "false")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", TOKEN)

@@ -1,4 +1,4 @@
-"""Whatever user code does, the caller gets an answer and nothing of it is left."""
+"""Whatever DAG code does, the caller gets a response, and nothing of the job remains."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def no_record_is_left(fresh: Any) -> Any:
-    """A job that was waited for leaves nothing on disk."""
+    """Assert that a job within a request leaves no record."""
     yield
     left = [path.name for path in sandbox.jobs_folder().glob("*") if path.name != ".places"]
     assert left == []
@@ -38,7 +38,7 @@ def no_record_is_left(fresh: Any) -> Any:
 
 @pytest.fixture
 def short(monkeypatch: Any) -> None:
-    """Let a job run for a second only."""
+    """Set the timeout of a job to one second."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
 
 
@@ -47,15 +47,15 @@ def marked(mark: str) -> List[psutil.Process]:
     return [process for process in psutil.process_iter(["cmdline"]) if mark in (process.info["cmdline"] or [])]
 
 
-def test_a_job_returns_its_result_and_what_it_printed(fresh: Any) -> None:
-    """JSON goes in and comes out; both streams are the log."""
+def test_a_job_returns_its_result_and_its_log(fresh: Any) -> None:
+    """The log has standard output and standard error."""
     finished = jobs_under_test.run("add", {"a": 1, "b": 2})
     assert (finished.result, finished.log, finished.log_cut) == (3, "adding 1 2\non stderr\n", False)
     assert finished.seconds > 0
 
 
-def test_an_exception_comes_back_as_data(fresh: Any) -> None:
-    """Its name, its words, the traceback of the user's own code, and what was printed before."""
+def test_an_exception_is_returned_with_its_class_message_traceback_and_log(fresh: Any) -> None:
+    """The traceback begins with the frames of DAG code."""
     with pytest.raises(errors.UserCodeFailed) as caught:
         jobs_under_test.run("fail")
     assert (caught.value.exception, caught.value.message) == ("ValueError", "what went wrong")
@@ -64,8 +64,7 @@ def test_an_exception_comes_back_as_data(fresh: Any) -> None:
     assert caught.value.log == "failing\n"
 
 
-def test_an_error_of_ours_comes_back_as_itself(fresh: Any) -> None:
-    """What the code of an operation finds out in the sandbox is answered as if it had been found out here."""
+def test_a_native_api_error_in_a_job_is_raised_as_the_same_error(fresh: Any) -> None:
     with pytest.raises(errors.TaskNotFound, match="a_task"):
         jobs_under_test.run("fail_as_the_api_does")
 
@@ -81,8 +80,8 @@ def test_an_error_of_ours_comes_back_as_itself(fresh: Any) -> None:
         pytest.param("return_too_much", "ResultTooLarge", None, id="20 MiB"),
     ],
 )
-def test_what_is_raised_is_named(function: str, exception: str, code: Any, fresh: Any) -> None:
-    """Whatever the base class, and also where the result cannot be given back."""
+def test_any_exception_is_named(function: str, exception: str, code: Any, fresh: Any) -> None:
+    """Whatever its base class, also if the result is not JSON."""
     with pytest.raises(errors.UserCodeFailed) as caught:
         jobs_under_test.run(function, {"code": code} if code else {})
     assert (caught.value.exception, caught.value.exit_code) == (exception, code)
@@ -96,8 +95,8 @@ def test_what_is_raised_is_named(function: str, exception: str, code: Any, fresh
         pytest.param("crash", {}, -signal.SIGSEGV, id="segmentation fault"),
     ],
 )
-def test_a_process_that_ends_is_told_by_its_code(function: str, arguments: Any, code: int, fresh: Any) -> None:
-    """Also where it says that all went well: a job that returns nothing has not returned."""
+def test_a_crash_has_the_exit_code_of_the_process(function: str, arguments: Any, code: int, fresh: Any) -> None:
+    """Also the exit code 0: the function has not returned."""
     with pytest.raises(errors.UserCodeCrashed) as caught:
         jobs_under_test.run(function, arguments)
     assert caught.value.exit_code == code
@@ -105,16 +104,16 @@ def test_a_process_that_ends_is_told_by_its_code(function: str, arguments: Any, 
 
 
 @pytest.mark.parametrize("function", ["sleep", "be_stubborn", "print_without_end"])
-def test_a_job_that_does_not_end_is_ended(function: str, short: None, fresh: Any) -> None:
-    """Whether it sleeps, does not heed the signal, or prints for ever."""
+def test_a_job_that_exceeds_its_timeout_is_terminated(function: str, short: None, fresh: Any) -> None:
+    """Whether it sleeps, ignores SIGTERM, or prints for ever."""
     with pytest.raises(errors.JobTimedOut) as caught:
         jobs_under_test.run(function)
     assert caught.value.limit_seconds == 1
     assert len(caught.value.log) <= 262144
 
 
-def test_a_job_that_is_ended_may_tidy_up(short: None, fresh: Any, tmp_path: Path) -> None:
-    """Its finally runs, as an operator's on_kill would."""
+def test_a_terminated_job_can_clean_up(short: None, fresh: Any, tmp_path: Path) -> None:
+    """Its finally block runs, as the on_kill of an operator does."""
     with pytest.raises(errors.JobTimedOut):
         jobs_under_test.run("finish_late", {"path": str(tmp_path / "tidied")})
     assert (tmp_path / "tidied").exists()
@@ -128,8 +127,8 @@ def test_a_job_that_is_ended_may_tidy_up(short: None, fresh: Any, tmp_path: Path
         ("hang", pytest.raises(errors.JobTimedOut)),
     ],
 )
-def test_no_process_is_left(after: str, ends: Any, monkeypatch: Any, fresh: Any) -> None:
-    """Neither a child, nor one in a session of its own, nor one that was forked twice, however the job ends."""
+def test_no_descendant_of_a_job_remains(after: str, ends: Any, monkeypatch: Any, fresh: Any) -> None:
+    """Neither a child, nor one in another session, nor one that was forked twice, however the job ends."""
     if after == "hang":
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
     mark = uuid.uuid4().hex
@@ -138,8 +137,8 @@ def test_no_process_is_left(after: str, ends: Any, monkeypatch: Any, fresh: Any)
     assert marked(mark) == []
 
 
-def test_of_much_output_the_end_is_kept(monkeypatch: Any, fresh: Any) -> None:
-    """The last lines are there, and it is said that there were more."""
+def test_a_long_log_is_returned_as_its_tail(monkeypatch: Any, fresh: Any) -> None:
+    """log_cut is true."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_LOG_TAIL_BYTES", "1000")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_LOG_BYTES", "100000")
     finished = jobs_under_test.run("print_much", {"size": 1_000_000})
@@ -148,8 +147,7 @@ def test_of_much_output_the_end_is_kept(monkeypatch: Any, fresh: Any) -> None:
     assert [line.split()[0] for line in finished.log.splitlines()[-2:]] == ["9998", "9999"]
 
 
-def test_of_much_output_no_more_than_job_log_bytes_is_on_disk(monkeypatch: Any, fresh: Any) -> None:
-    """The older half goes as the newer fills up."""
+def test_at_most_job_log_bytes_of_a_log_are_stored(monkeypatch: Any, fresh: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_LOG_BYTES", "100000")
     job_id = jobs_under_test.start("print_much", {"size": 1_000_000})
     assert jobs_under_test.wait(job_id)["state"] == "success"
@@ -160,8 +158,7 @@ def test_of_much_output_no_more_than_job_log_bytes_is_on_disk(monkeypatch: Any, 
 
 
 @pytest.mark.parametrize("ends", ["crashes", "hangs"])
-def test_an_error_says_whether_the_log_was_cut(ends: str, short: None, fresh: Any) -> None:
-    """A job that is ended, or ends its process, has printed more than is given back; or it has not."""
+def test_an_error_has_log_cut(ends: str, short: None, fresh: Any) -> None:
     with pytest.raises(errors.JobFailed) as caught:
         jobs_under_test.run("print_and_end", {"size": 500_000, "ends": ends})
     assert (len(caught.value.log), caught.value.log_cut) == (262144, True)
@@ -172,8 +169,8 @@ def test_an_error_says_whether_the_log_was_cut(ends: str, short: None, fresh: An
 
 
 @pytest.mark.parametrize("then", ["return", "raise", "exit"])
-def test_secrets_are_masked(then: str, fresh: Any) -> None:
-    """In the log, also what a subprocess prints; in the result; in an error; and where the process just ends."""
+def test_secrets_are_masked_in_the_log_the_result_and_the_error(then: str, fresh: Any) -> None:
+    """Also in the output of a subprocess, and if the process crashes."""
     native_api.call("set_variable", key="the_password", value="hunter2 is long enough")
     try:
         told = repr(jobs_under_test.run("tell_secrets", {"key": "the_password", "then": then}))
@@ -184,8 +181,7 @@ def test_secrets_are_masked(then: str, fresh: Any) -> None:
     assert "echoed ***" in told
 
 
-def test_what_a_killed_job_left_is_taken_back(fresh: Any, tmp_path: Path) -> None:
-    """The function that cleans up runs where the job did not end by itself, and only there."""
+def test_the_cleanup_runs_only_if_the_job_did_not_end_by_itself(fresh: Any, tmp_path: Path) -> None:
     cleaned = tmp_path / "cleaned"
     cleanup = (work.touch, {"path": str(cleaned)})
     jobs_under_test.run("add", {"a": 1, "b": 2}, cleanup)
@@ -198,8 +194,8 @@ def test_what_a_killed_job_left_is_taken_back(fresh: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("secret", ["fields", "theirs", "result", "state", "log"])
-def test_what_is_ours_is_not_masked(secret: str, fresh: Any) -> None:
-    """A secret may be the same text as an id, or as the name of a field; what user code gave is masked all the same."""
+def test_ids_and_field_names_are_not_masked_if_a_secret_has_the_same_text(secret: str, fresh: Any) -> None:
+    """What DAG code returned is masked."""
     native_api.call("set_variable", key="the_password", value=secret)
     finished = jobs_under_test.run("name_secrets", {"key": "the_password"})
     assert {secret, "theirs"} <= set(finished.result)
@@ -210,20 +206,18 @@ def test_what_is_ours_is_not_masked(secret: str, fresh: Any) -> None:
 
 
 def is_masked(secret: str) -> bool:
-    """Return whether Airflow hides what is so short: from 3.0 on, nothing below five letters."""
+    """Return whether Airflow masks a secret of this length; Airflow 3 masks at least five characters."""
     return len(secret) >= 5 or airflow_under_test.version() < (3, 0)
 
 
-def test_each_job_sees_what_others_have_committed(fresh: Any) -> None:
-    """What one commits the next one sees, and this process sees both."""
+def test_a_job_sees_what_other_processes_have_committed(fresh: Any) -> None:
     for number in range(3):
         jobs_under_test.run("set_variable", {"key": f"k{number}", "value": "v"})
         assert jobs_under_test.run("count_variables").result == number + 1
     assert native_api.call("list_variables")["total_entries"] == 3
 
 
-def test_no_connection_is_shared_across_a_fork(fresh: Any) -> None:
-    """A job begins with none at all, and its own forks open others than it has itself."""
+def test_a_job_and_its_forks_share_no_database_connection(fresh: Any) -> None:
     told = [own_connection(0), *jobs_under_test.run("connections", {"forks": 2}).result]
     at_first = [name for names, _ in told[1:] for name in names]
     assert len(told) == 4
@@ -232,14 +226,14 @@ def test_no_connection_is_shared_across_a_fork(fresh: Any) -> None:
         assert len({process for _, process in told}) == 4
 
 
-def test_a_piece_of_work_is_not_begun_too_late(fresh: Any) -> None:
-    """It is told so, and the job comes to its end."""
+def test_an_item_is_not_started_after_the_deadline_of_the_fork_pool(fresh: Any) -> None:
+    """Its state is timeout, and the job ends in time."""
     told = jobs_under_test.run("fan_out_too_late").result
     assert told == [["a", "timeout", 0], ["b", "timeout", 0]]
 
 
-def test_the_call_after_the_server_was_killed_works(monkeypatch: Any, fresh: Any, tmp_path: Path) -> None:
-    """A new one is started; what ran in the old one goes on to its end, whether it is waited for or not."""
+def test_a_new_warm_process_starts_after_the_last_was_killed(monkeypatch: Any, fresh: Any, tmp_path: Path) -> None:
+    """The jobs of the former continue."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
     end = {"path": str(tmp_path / "end")}
@@ -261,8 +255,8 @@ def test_the_call_after_the_server_was_killed_works(monkeypatch: Any, fresh: Any
     jobs_under_test.forget(job_id)
 
 
-def test_what_jobs_need_was_made_before_them(airflow: Any, fresh: Any) -> None:
-    """For all of them once: what a task asks things of, before the first job that has one."""
+def test_the_mappers_and_the_execution_api_exist_before_a_job_that_needs_them(airflow: Any, fresh: Any) -> None:
+    """They are created once for all jobs."""
     made = {"models": True, "api": airflow.version() >= (3, 0)}
     assert jobs_under_test.run("what_is_made").result["models"] is True
     assert [
@@ -271,16 +265,15 @@ def test_what_jobs_need_was_made_before_them(airflow: Any, fresh: Any) -> None:
     ] == [made, made]
 
 
-def test_what_tasks_ask_cannot_be_made(airflow: Any, mocker: Any, caplog: Any) -> None:
-    """Other jobs go on."""
+def test_jobs_run_though_the_execution_api_cannot_be_created(airflow: Any, mocker: Any, caplog: Any) -> None:
     mocker.patch.object(type(seam().user_code), "create_execution_api", side_effect=ImportError("no fastapi"))
     mocker.patch.object(warm_process, "_share")
     warm_process._create_execution_api.__wrapped__()
     assert "no fastapi" in caplog.text
 
 
-def test_a_fork_of_the_web_server_starts_a_server_of_its_own(fresh: Any) -> None:
-    """Gunicorn forks its workers: what was started before belongs to the parent."""
+def test_a_fork_of_the_web_server_starts_its_own_warm_process(fresh: Any) -> None:
+    """A warm process that was started before the fork belongs to the parent."""
     server = client.warm()._process.pid
     reads, writes = os.pipe()
     child = os.fork()

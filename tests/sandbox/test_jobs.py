@@ -1,4 +1,4 @@
-"""Jobs in the background, as their callers see them."""
+"""Asynchronous jobs, as their callers see them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ from tests.support.versions import by_default_on
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 
-def test_a_job_is_followed_to_its_end(fresh: Any) -> None:
-    """Its state, what it has printed so far, its result, and when it began and ended."""
+def test_job_state_returns_the_state_the_log_the_result_and_the_times(fresh: Any) -> None:
     job_id = jobs_under_test.start("sleep", {"seconds": 0.5})
     jobs_under_test.wait(job_id, "running")
     while not native_api.call("job_state", job_id=job_id)["log"]:
@@ -54,10 +53,10 @@ def test_a_job_is_followed_to_its_end(fresh: Any) -> None:
         pytest.param("sleep", {}, "timeout", 504, id="too long"),
     ],
 )
-def test_a_job_that_failed_tells_its_problem(
+def test_job_state_returns_the_problem_of_a_failed_job(
     function: str, arguments: Any, state: str, status: int, monkeypatch: Any, fresh: Any
 ) -> None:
-    """The problem is the one that the caller would have had as an answer."""
+    """It is the problem that the operation would have returned."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "2")
     job_id = jobs_under_test.start(function, arguments)
     jobs_under_test.wait(job_id, state)
@@ -66,8 +65,7 @@ def test_a_job_that_failed_tells_its_problem(
     assert told["error"]["detail"]
 
 
-def test_a_job_is_cancelled(fresh: Any, tmp_path: Path) -> None:
-    """It may tidy up, is gone, and cannot be cancelled twice."""
+def test_a_cancelled_job_can_clean_up_and_cannot_be_cancelled_again(fresh: Any, tmp_path: Path) -> None:
     job_id = jobs_under_test.start("finish_late", {"path": str(tmp_path / "tidied")})
     jobs_under_test.wait(job_id, "running")
     time.sleep(0.3)
@@ -78,7 +76,7 @@ def test_a_job_is_cancelled(fresh: Any, tmp_path: Path) -> None:
 
 
 def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path) -> None:
-    """It is told so from then on, nothing of it runs on, and the next job takes back what it left."""
+    """Its processes are killed, and the next job runs its cleanup."""
     cleaned = tmp_path / "cleaned"
     cleanup = (work.touch, {"path": str(cleaned)})
     job_id = jobs_under_test.start("leave_processes", {"mark": job_mark(), "after": "hang"}, cleanup=cleanup)
@@ -100,8 +98,8 @@ def test_a_job_is_lost_when_its_supervisor_is_killed(fresh: Any, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_who_waits_for_a_job_whose_supervisor_is_killed_hears_of_it_when_nothing_is_left(fresh: Any) -> None:
-    """Also where the web worker's warm process, which both were forked from, was killed before."""
+def test_a_request_fails_after_the_processes_of_a_killed_supervisor_have_ended(fresh: Any) -> None:
+    """Also if the warm process, the ancestor of both, was killed before."""
     with ThreadPoolExecutor(1) as threads:
         waits = threads.submit(jobs_under_test.run, "leave_processes", {"mark": job_mark(), "after": "hang"})
         supervisor = _supervisor()
@@ -116,17 +114,17 @@ def test_who_waits_for_a_job_whose_supervisor_is_killed_hears_of_it_when_nothing
 
 
 def job_mark() -> str:
-    """Return a word that nothing else has."""
+    """Return a unique word."""
     return uuid.uuid4().hex
 
 
 def alive(processes: List[psutil.Process]) -> List[psutil.Process]:
-    """Return those of the processes that have not ended."""
+    """Return the processes that have not ended."""
     return [process for process in processes if process.is_running() and status_of(process) != psutil.STATUS_ZOMBIE]
 
 
 def status_of(process: psutil.Process) -> str:
-    """Return the status of a process, that of a zombie where it is gone."""
+    """Return the status of a process, that of a zombie if it does not exist."""
     try:
         return str(process.status())
     except psutil.NoSuchProcess:
@@ -134,8 +132,7 @@ def status_of(process: psutil.Process) -> str:
 
 
 @pytest.mark.slow
-def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) -> None:
-    """Each of many looks at once sees that it is lost."""
+def test_simultaneous_requests_all_see_that_a_job_is_lost(fresh: Any) -> None:
     job_id = jobs_under_test.start("sleep")
     jobs_under_test.wait(job_id, "running")
     _supervisor().kill()
@@ -146,8 +143,7 @@ def test_those_who_ask_how_a_job_stands_do_not_mislead_each_other(fresh: Any) ->
         assert {job_state["state"] for job_state in threads.map(lambda _: record.state(), range(2000))} == {"lost"}
 
 
-def test_a_record_that_is_being_removed_is_left_alone(tmp_path: Path, mocker: Any) -> None:
-    """No sweep takes what the job's own supervisor removes for that of one that was killed."""
+def test_a_record_that_its_own_supervisor_deletes_is_not_cleaned_up(tmp_path: Path, mocker: Any) -> None:
     record = Record.create(tmp_path, {"job_id": "a" * 32})
     (found_before,) = job_store.every(tmp_path)
     remove, seen = shutil.rmtree, []
@@ -165,7 +161,7 @@ def test_a_record_that_is_being_removed_is_left_alone(tmp_path: Path, mocker: An
 
 
 class TestAJobOfAnotherHost:
-    """Its record is on a volume that the hosts share; what its lock says here means nothing."""
+    """A job whose record is on a shared volume, where its lock means nothing on this host."""
 
     @pytest.fixture
     def record(self, fresh: Any) -> Iterator[Record]:
@@ -177,7 +173,7 @@ class TestAJobOfAnotherHost:
         yield record
         record.remove()
 
-    def test_runs_while_its_supervisor_says_so(self, record: Record) -> None:
+    def test_it_is_running_while_its_supervisor_sends_heartbeats(self, record: Record) -> None:
         state = native_api.call("job_state", job_id=f"{'a' * 32}.elsewhere")
         assert (state["state"], state["hostname"]) == ("running", "elsewhere")
         assert native_api.call("health")["jobs"] == {"running": 0, "queued": 0}
@@ -187,20 +183,19 @@ class TestAJobOfAnotherHost:
         (other,) = native_api.call("list_jobs", state=["running"])["jobs"]
         assert other["hostname"] == "elsewhere"
 
-    def test_is_lost_after_a_while(self, record: Record) -> None:
+    def test_it_is_lost_without_heartbeats(self, record: Record) -> None:
         os.utime(sandbox.jobs_folder() / f"{'a' * 32}.elsewhere" / "alive", (1, 1))
         assert native_api.call("job_state", job_id=f"{'a' * 32}.elsewhere")["state"] == "lost"
         assert record.take_over()
         record.release()
 
-    def test_of_which_there_is_no_record(self, web: Any) -> None:
+    def test_it_is_409_with_the_hostname_if_there_is_no_record(self, web: Any) -> None:
         for operation in ("job_state", "cancel_job"):
             answer = web.typed(operation, job_id=f"{'b' * 32}.elsewhere")
             assert_problem(answer, 409)
             assert (answer.json["code"], answer.json["hostname"]) == ("job_on_other_host", "elsewhere")
 
-    def test_an_id_of_this_host(self, fresh: Any) -> None:
-        """Every new id carries it."""
+    def test_a_job_id_contains_the_hostname(self, fresh: Any) -> None:
         job_id = jobs_under_test.start("add", {"a": 1, "b": 1})
         assert job_id.partition(".")[2] == hostname()
         with pytest.raises(errors.JobNotFound):
@@ -222,21 +217,21 @@ FACTS = {
 
 
 def _supervisor() -> psutil.Process:
-    """Return the process that watches over the one job that runs."""
+    """Return the supervisor of the one running job."""
     jobs_under_test.until(jobs_under_test.running_supervisors)
     return jobs_under_test.running_supervisors()[0]
 
 
 @pytest.mark.slow
-def test_a_job_outlives_the_web_worker_that_started_it(fresh: Any) -> None:
-    """Another worker follows it to its end."""
+def test_a_job_continues_after_the_end_of_its_web_worker(fresh: Any) -> None:
+    """Another web worker returns its result."""
     job_id = jobs_under_test.start("sleep", {"seconds": 1})
     client.warm().close()
     assert jobs_under_test.wait(job_id, "success")["state"] == "success"
 
 
-def test_a_job_that_takes_too_long_goes_to_the_background(monkeypatch: Any, fresh: Any) -> None:
-    """Where it may outlive its request: the answer says which job it has become."""
+def test_a_job_that_outlives_its_request_continues_in_the_background(monkeypatch: Any, fresh: Any) -> None:
+    """The response is 202 with the job."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
     assert jobs_under_test.run("sleep", {"seconds": 2}, outlive=True) is None
     (job,) = native_api.call("list_jobs")["jobs"]
@@ -244,7 +239,7 @@ def test_a_job_that_takes_too_long_goes_to_the_background(monkeypatch: Any, fres
 
 
 def test_only_its_owner_and_administrators_see_a_job(web: Any) -> None:
-    """Whoever else asks is told that there is none."""
+    """For other callers it does not exist."""
     job_id = jobs_under_test.start("sleep")
     assert web.typed("job_state", login="admin", job_id=job_id).status == 200
     assert web.typed("job_state", login="viewer", job_id=job_id).status == 404
@@ -253,8 +248,8 @@ def test_only_its_owner_and_administrators_see_a_job(web: Any) -> None:
     assert [job["job_id"] for job in web.typed("list_jobs", login="admin").json["jobs"]] == [job_id]
 
 
-def test_a_job_is_not_that_of_whoever_has_its_owners_name(web: Any, mocker: Any) -> None:
-    """Names may be chosen: a user named as the static token, or as Python's callers, sees none of their jobs."""
+def test_a_caller_with_the_same_name_does_not_see_a_job(web: Any, mocker: Any) -> None:
+    """A user can be named like the static token or the Python API."""
     jobs_under_test.start("sleep")
     mocker.patch("native_api.adapters.compat.airflow3.rights.Rights3.name_of", lambda self, user: "this process")
     mocker.patch("native_api.adapters.compat.airflow2.rights.Rights2.name_of", lambda self, user: "this process")
@@ -269,7 +264,7 @@ def test_the_token_sees_the_jobs_of_its_effects(web: Any, monkeypatch: Any) -> N
 
 
 def test_jobs_are_listed_by_state_and_operation(fresh: Any) -> None:
-    """Those that were waited for are not in the list."""
+    """Jobs within requests are not listed."""
     ended, running = jobs_under_test.start("add", {"a": 1, "b": 1}), jobs_under_test.start("sleep")
     jobs_under_test.wait(ended, "success")
     jobs_under_test.wait(running, "running")
@@ -283,14 +278,13 @@ def test_jobs_are_listed_by_state_and_operation(fresh: Any) -> None:
 
 
 @pytest.mark.parametrize("job_id", ["0" * 32, "..", "../../etc", "x", "0" * 31])
-def test_what_is_no_job_is_not_found(job_id: str, fresh: Any) -> None:
-    """An id is no path."""
+def test_an_unknown_or_invalid_job_id_is_not_found(job_id: str, fresh: Any) -> None:
+    """An id is never used as a path."""
     with pytest.raises(errors.JobNotFound):
         native_api.call("job_state", job_id=job_id)
 
 
-def test_records_are_read_by_nobody_else(fresh: Any) -> None:
-    """Only the user that Airflow runs as may look."""
+def test_only_the_user_of_airflow_can_read_the_records(fresh: Any) -> None:
     jobs_under_test.start("sleep")
     folder = sandbox.jobs_folder()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -298,8 +292,8 @@ def test_records_are_read_by_nobody_else(fresh: Any) -> None:
     assert stat.S_IMODE(record.stat().st_mode) == 0o700
 
 
-def test_old_records_are_deleted(fresh: Any, monkeypatch: Any) -> None:
-    """After jobs_kept_hours the next job deletes them; one that runs is never old."""
+def test_records_are_deleted_after_jobs_kept_hours(fresh: Any, monkeypatch: Any) -> None:
+    """A running job is not deleted."""
     ended, running = jobs_under_test.start("add", {"a": 1, "b": 1}), jobs_under_test.start("sleep")
     jobs_under_test.wait(ended, "success")
     jobs_under_test.wait(running, "running")
@@ -314,8 +308,8 @@ def test_old_records_are_deleted(fresh: Any, monkeypatch: Any) -> None:
     assert job_store.find(sandbox.jobs_folder(), running) is not None
 
 
-def test_a_signal_to_the_supervisor_ends_its_job(fresh: Any) -> None:
-    """As when the machine is shut down."""
+def test_sigterm_to_the_supervisor_cancels_the_job(fresh: Any) -> None:
+    """As at the shutdown of the host."""
     job_id = jobs_under_test.start("sleep")
     jobs_under_test.wait(job_id, "running")
     _supervisor().send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A request's job ends with the client that it is for."""
+"""A job within a request is cancelled when its client disconnects."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 @pytest.fixture
 def soon(monkeypatch: Any) -> None:
-    """Look for the client often."""
+    """Check often whether the client is connected."""
     monkeypatch.setattr(sandbox, "CLIENT_POLL_SECONDS", 0.02)
 
 
-def test_its_process_ends(soon: None, fresh: Any) -> None:
-    """It may tidy up, and nothing is left of it."""
+def test_a_running_job_is_terminated(soon: None, fresh: Any) -> None:
+    """It can clean up, and nothing of it remains."""
     gone = threading.Event()
     with ThreadPoolExecutor(1) as threads:
         waits = threads.submit(jobs_under_test.run, "sleep", client_is_gone=gone.is_set)
@@ -44,8 +44,7 @@ def test_its_process_ends(soon: None, fresh: Any) -> None:
     jobs_under_test.until(lambda: native_api.call("health")["jobs"] == {"running": 0, "queued": 0})
 
 
-def test_one_that_waits_its_turn_gives_that_up(soon: None, monkeypatch: Any, fresh: Any) -> None:
-    """It never begins."""
+def test_a_queued_job_never_starts(soon: None, monkeypatch: Any, fresh: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
     monkeypatch.setenv("AIRFLOW__WEBSERVER__WORKERS", "4")
     gone, end = threading.Event(), threading.Event()
@@ -63,8 +62,8 @@ def test_one_that_waits_its_turn_gives_that_up(soon: None, monkeypatch: Any, fre
             runs.result(60)
 
 
-def test_a_task_that_runs_for_real_goes_on(soon: None, fresh: Any) -> None:
-    """As at the request's limit: it is a job in the background then, which its caller finds and may cancel."""
+def test_run_task_continues_in_the_background(soon: None, fresh: Any) -> None:
+    """As at the timeout of the request; its caller can find and cancel the job."""
     with ThreadPoolExecutor(1) as threads:
         gone = threading.Event()
         waits = threads.submit(jobs_under_test.run, "sleep", {"seconds": 0.5}, outlive=True, client_is_gone=gone.is_set)
@@ -75,12 +74,12 @@ def test_a_task_that_runs_for_real_goes_on(soon: None, fresh: Any) -> None:
     assert jobs_under_test.wait(job["job_id"], "success")["result"] == "slept"
 
 
-class TestTheServerOfJobs:
-    """The process that jobs are forked from ends without a word when the web worker is gone."""
+class TestTheWarmProcess:
+    """The warm process ends silently when the web worker has ended."""
 
     @pytest.fixture
     def ends(self, mocker: Any) -> Tuple[Channel, int]:
-        """Return the web worker's end of a link, and the descriptor of the other; the process is this one."""
+        """Return the web worker's end of a channel, and the descriptor of the other end."""
         for name in ("signal.signal", "_import_airflow", "_create_execution_api", "_reap", "redaction.mask_configured"):
             mocker.patch(f"{server.__name__}.{name}")
         ours, theirs = Channel.pair()
@@ -88,13 +87,13 @@ class TestTheServerOfJobs:
         theirs.close()
         return ours, descriptor
 
-    def test_before_it_is_ready(self, ends: Tuple[Channel, int]) -> None:
+    def test_it_ends_before_it_has_imported_airflow(self, ends: Tuple[Channel, int]) -> None:
         ours, descriptor = ends
         ours.close()
         server.main(descriptor)
 
-    def test_with_something_unread(self, ends: Tuple[Channel, int]) -> None:
-        """The system reports that as a reset of the connection, not as its end."""
+    def test_it_ends_if_a_message_is_unread(self, ends: Tuple[Channel, int]) -> None:
+        """Linux reports that as a reset of the connection."""
         ours, descriptor = ends
         ours.send([])
         with ThreadPoolExecutor(1) as threads:
@@ -105,8 +104,8 @@ class TestTheServerOfJobs:
 
 
 @pytest.mark.parametrize("name", ["gunicorn.socket", "werkzeug.socket"])
-def test_a_connection_that_is_closed(name: str) -> None:
-    """As on Airflow 2, whose web server has the connection where the application finds it."""
+def test_a_closed_socket_of_the_wsgi_server_is_noticed(name: str) -> None:
+    """As on Airflow 2."""
     ours, theirs = socket.socketpair()
     with ours, Flask("a test").test_request_context(environ_overrides={name: ours}):
         is_gone = client_is_gone(request)
@@ -117,14 +116,13 @@ def test_a_connection_that_is_closed(name: str) -> None:
     assert is_gone()
 
 
-def test_a_server_that_does_not_tell() -> None:
-    """Then the job goes on to its end."""
+def test_a_client_counts_as_connected_if_the_wsgi_server_has_no_socket() -> None:
     with Flask("a test").test_request_context():
         assert not client_is_gone(request)()
 
 
 def asgi(messages: List[Dict[str, Any]], answer: Callable[[Callable[[], bool]], None]) -> None:
-    """Have a thread answer a request whose client sends the messages, as on Airflow 3."""
+    """Handle a request in a thread, with these messages from the client, as on Airflow 3."""
 
     async def small(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         with Flask("a test").test_request_context(environ_overrides={"asgi.scope": scope}):
@@ -139,8 +137,8 @@ def asgi(messages: List[Dict[str, Any]], answer: Callable[[Callable[[], bool]], 
     asyncio.run(WatchDisconnects(small)({"type": "http"}, receive, None))  # type: ignore[arg-type]
 
 
-def test_a_client_that_disconnects() -> None:
-    """Also one that has sent a body which nobody has read."""
+def test_an_asgi_client_that_disconnects_is_noticed() -> None:
+    """Also if it has sent a body that was not read."""
     messages: List[Dict[str, Any]] = [{"type": "http.request", "body": b"x", "more_body": True}]
 
     def answer(is_gone: Callable[[], bool]) -> None:
@@ -153,7 +151,6 @@ def test_a_client_that_disconnects() -> None:
     asgi(messages, answer)
 
 
-def test_a_client_that_waits() -> None:
-    """Nothing is left that waits for it to leave once it has its answer."""
+def test_nothing_waits_for_an_asgi_client_after_the_response() -> None:
     asgi([], lambda is_gone: None)
     asgi([], lambda is_gone: pytest.fail("it has left") if is_gone() else None)

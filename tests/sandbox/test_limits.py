@@ -1,4 +1,4 @@
-"""How many jobs run and wait at once, however many processes ask."""
+"""The numbers of running and queued jobs are limited, however many processes start them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def one_place(monkeypatch: Any) -> None:
-    """Let one job run and one wait, for two seconds."""
+    """Allow one running and one queued job, which waits two seconds at most."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE", "1")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE_SECONDS", "2")
@@ -26,7 +26,7 @@ def one_place(monkeypatch: Any) -> None:
 
 
 def in_threads(count: int, seconds: float) -> List[Any]:
-    """Ask for that many jobs at once, which sleep; return what each gave."""
+    """Start that many jobs at once, which sleep; return the result or the error of each."""
     given: List[Any] = []
 
     def ask() -> None:
@@ -43,8 +43,7 @@ def in_threads(count: int, seconds: float) -> List[Any]:
     return given
 
 
-def test_beyond_the_queue_a_job_is_refused(fresh: Any) -> None:
-    """One runs, one waits its turn, the third is told to come again."""
+def test_a_job_is_refused_if_the_queue_is_full(fresh: Any) -> None:
     given = in_threads(3, 0.5)
     assert sorted(map(str, given)) == [str(errors.TooManyJobs()), "slept", "slept"]
     refused = next(one for one in given if isinstance(one, errors.TooManyJobs))
@@ -52,23 +51,20 @@ def test_beyond_the_queue_a_job_is_refused(fresh: Any) -> None:
     assert int(refused.headers()["Retry-After"]) > 0
 
 
-def test_who_waits_too_long_is_refused(monkeypatch: Any, fresh: Any) -> None:
-    """The queue is no place to stay: the web worker is needed."""
+def test_a_job_is_refused_after_job_queue_seconds(monkeypatch: Any, fresh: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE_SECONDS", "0.3")
     given = in_threads(2, 1.5)
     assert sorted(map(str, given)) == [str(errors.TooManyJobs()), "slept"]
 
 
-def test_a_job_in_the_background_takes_no_place_of_those_that_are_waited_for(fresh: Any) -> None:
-    """It may run for hours; requests go on."""
+def test_asynchronous_jobs_do_not_use_the_slots_of_requests(fresh: Any) -> None:
     job_id = jobs_under_test.start("sleep")
     jobs_under_test.wait(job_id, "running")
     assert jobs_under_test.run("add", {"a": 1, "b": 1}).result == 2
     assert jobs_under_test.wait(job_id, "running")["state"] == "running"
 
 
-def test_jobs_in_the_background_wait_their_turn(fresh: Any) -> None:
-    """One runs, one is queued for as long as it takes, and the third is refused."""
+def test_asynchronous_jobs_are_queued_without_a_timeout(fresh: Any) -> None:
     first, second = jobs_under_test.start("sleep", {"seconds": 1}), jobs_under_test.start("sleep", {"seconds": 0})
     with pytest.raises(errors.TooManyJobs):
         jobs_under_test.start("sleep")
@@ -76,8 +72,8 @@ def test_jobs_in_the_background_wait_their_turn(fresh: Any) -> None:
     assert jobs_under_test.wait(second, "success")["state"] == "success"
 
 
-def test_jobs_in_the_background_wait_though_no_request_may(monkeypatch: Any, fresh: Any) -> None:
-    """They hold no web worker: with two workers and a place, Airflow 2 has no request wait."""
+def test_asynchronous_jobs_are_queued_though_no_request_can_wait(monkeypatch: Any, fresh: Any) -> None:
+    """With two web workers and one slot on Airflow 2, no request waits."""
     monkeypatch.setenv("AIRFLOW__WEBSERVER__WORKERS", "2")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE", "3")
     started = [jobs_under_test.start("sleep") for _ in range(4)]
@@ -87,7 +83,7 @@ def test_jobs_in_the_background_wait_though_no_request_may(monkeypatch: Any, fre
 
 
 def test_on_airflow_2_a_web_worker_stays_free(fresh: Any) -> None:
-    """A request that waits holds its worker there: with two workers and one place nobody waits."""
+    """With two web workers and one slot no request waits."""
     waiting = seam().user_code.waiting
     assert waiting(8, 1) == (2 if _holds_a_worker() else 8)
     assert waiting(8, 4) == (0 if _holds_a_worker() else 8)
@@ -98,8 +94,8 @@ def _holds_a_worker() -> bool:
     return seam().version.startswith("2.")
 
 
-def test_one_caller_does_not_take_all(monkeypatch: Any, fresh: Any) -> None:
-    """Beyond its share it is told so, and how to go on; another caller's job runs at once."""
+def test_one_caller_cannot_use_all_slots(monkeypatch: Any, fresh: Any) -> None:
+    """Beyond its share it gets an error with advice; another caller's job starts at once."""
     monkeypatch.delenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
     ada, bob = jobs_under_test.Somebody("ada"), jobs_under_test.Somebody("bob")
@@ -111,8 +107,8 @@ def test_one_caller_does_not_take_all(monkeypatch: Any, fresh: Any) -> None:
     assert [native_api.call("job_state", job_id=job_id)["state"] for job_id in mine] == ["running", "queued"]
 
 
-def test_who_waits_for_its_own_jobs_is_told_so(monkeypatch: Any, fresh: Any) -> None:
-    """One slot is free, for others: the machine is not full."""
+def test_a_caller_that_waits_for_its_own_jobs_gets_that_reason(monkeypatch: Any, fresh: Any) -> None:
+    """A slot is free for other callers."""
     monkeypatch.delenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_QUEUE", "4")
@@ -120,8 +116,8 @@ def test_who_waits_for_its_own_jobs_is_told_so(monkeypatch: Any, fresh: Any) -> 
     assert any("jobs_per_caller" in str(given) for given in in_threads(2, 1.5))
 
 
-def test_what_outlives_its_request_leaves_the_slot_to_other_requests(monkeypatch: Any, fresh: Any) -> None:
-    """Also where there is none for it in the background: it counts for its caller there."""
+def test_a_job_that_outlives_its_request_frees_the_slot_of_requests(monkeypatch: Any, fresh: Any) -> None:
+    """Also if it gets no slot in the background; it counts for its caller there."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "0.2")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "2")
     jobs_under_test.wait(jobs_under_test.start("sleep"), "running")
@@ -135,8 +131,7 @@ def test_what_outlives_its_request_leaves_the_slot_to_other_requests(monkeypatch
 
 @pytest.mark.parametrize("of_caller", [False, True])
 @pytest.mark.parametrize("in_background", [False, True])
-def test_a_refusal_names_the_ways_out(in_background: bool, of_caller: bool) -> None:
-    """Async waits longer, where the operation has it; the options can be raised; one's own jobs can be cancelled."""
+def test_the_error_names_async_the_options_and_cancel_job(in_background: bool, of_caller: bool) -> None:
     sentence = str(errors.TooManyJobs(in_background, of_caller))
     assert ("with async" in sentence, "cancel_job" in sentence) == (not in_background, of_caller)
     assert "job_slots" in sentence

@@ -20,7 +20,7 @@ TWO_SLOTS = Bounds.shared(2, 8, 0)
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[..., Slots]:
-    """Return what gives the slots as a caller sees them, each time as another job."""
+    """Return a function that returns the slots for a caller, each time for another job."""
     return lambda caller, bounds=TWO_SLOTS: Slots(tmp_path, bounds, caller)
 
 
@@ -34,13 +34,14 @@ def ask(tmp_path: Path) -> Callable[..., Slots]:
         pytest.param(4, 8, 2, (2, 2), id="little"),
     ],
 )
-def test_the_share_of_a_caller(running: int, waiting: int, of_caller: int, bounds: Any) -> None:
+def test_the_share_of_a_caller_follows_from_the_options(
+    running: int, waiting: int, of_caller: int, bounds: Any
+) -> None:
     found = Bounds.shared(running, waiting, of_caller)
     assert (found.of_caller, found.running_of_caller) == bounds
 
 
 def test_one_caller_leaves_a_slot_and_half_of_the_queue_to_others(ask: Any) -> None:
-    """However often it asks; the others get a slot at once."""
     mine = [ask("ada").enter() for _ in range(9)]
     assert [entered.slot is not None for entered in mine] == [True] + [False] * 8
     assert [entered.turn is not None for entered in mine] == [False] + [True] * 4 + [False] * 4
@@ -48,8 +49,8 @@ def test_one_caller_leaves_a_slot_and_half_of_the_queue_to_others(ask: Any) -> N
     assert ask("bob").enter().slot is not None
 
 
-def test_a_slot_that_comes_free_goes_to_whoever_has_fewer_jobs_that_run(ask: Any) -> None:
-    """Not to whoever has asked most often; among equals to who has waited longest."""
+def test_a_free_slot_goes_to_the_caller_with_the_fewest_running_jobs(ask: Any) -> None:
+    """Among equals to the job that has waited longest."""
     bounds = Bounds.shared(2, 8, 10)
     running = [ask("ada", bounds).enter().slot for _ in range(2)]
     waiting = [ask(caller, bounds) for caller in ("ada", "ada", "bob", "bob")]
@@ -61,12 +62,11 @@ def test_a_slot_that_comes_free_goes_to_whoever_has_fewer_jobs_that_run(ask: Any
 
 
 def turns(waiting: List[Slots]) -> List[bool]:
-    """Have each look for a slot once; return who got one."""
+    """Let each try to take a slot once; return who got one."""
     return [one.slot() is not None for one in waiting]
 
 
-def test_who_comes_later_does_not_overtake(ask: Any) -> None:
-    """A slot that is free is not for a new job where another waits for it."""
+def test_a_new_job_does_not_overtake_a_queued_one(ask: Any) -> None:
     running = [ask(caller).enter().slot for caller in ("ada", "bob")]
     waits = ask("cid")
     assert waits.enter().turn is not None
@@ -75,23 +75,20 @@ def test_who_comes_later_does_not_overtake(ask: Any) -> None:
     assert waits.slot() is not None
 
 
-def test_who_may_not_have_a_slot_keeps_nobody_from_it(ask: Any) -> None:
-    """A caller whose jobs run already waits for their end, also where it came first."""
+def test_a_queued_job_of_a_caller_at_its_limit_does_not_block_others(ask: Any) -> None:
     assert ask("ada").enter().slot is not None
     assert ask("ada").enter().turn is not None
     assert ask("bob").enter().slot is not None
 
 
-def test_a_caller_whose_jobs_keep_it_from_a_free_slot(ask: Any) -> None:
-    """It is told of its own bound, not of the machine's."""
+def test_a_caller_at_its_limit_is_refused_for_its_own_share(ask: Any) -> None:
     assert ask("ada").enter().slot is not None
     assert (ask("ada").is_reserved_for_others(), ask("bob").is_reserved_for_others()) == (True, False)
     assert ask("bob").enter().slot is not None
     assert (ask("ada").is_reserved_for_others(), ask("bob").is_reserved_for_others()) == (False, False)
 
 
-def test_what_is_reserved_is_part_of_the_share(ask: Any) -> None:
-    """A job that would go on in the background is refused where its caller has as many as it may."""
+def test_a_reservation_counts_for_the_share_of_the_caller(ask: Any) -> None:
     reserved = [ask("ada").reserve() for _ in range(5)]
     assert None not in reserved
     assert (ask("ada").reserve(), ask("ada").enter().caller_is_full) == (None, True)
@@ -100,8 +97,8 @@ def test_what_is_reserved_is_part_of_the_share(ask: Any) -> None:
     assert ask("ada").enter().slot is not None
 
 
-def test_one_that_runs_already_takes_a_slot_before_those_that_wait(ask: Any) -> None:
-    """It has begun in a request, and goes on where none is free."""
+def test_a_running_job_takes_a_slot_before_queued_ones(ask: Any) -> None:
+    """It started in a request, and continues even if no slot is free."""
     running = [ask(caller).enter().slot for caller in ("ada", "bob")]
     assert ask("cid").enter().turn is not None
     assert ask("ada").slot_out_of_turn() is None
@@ -109,8 +106,8 @@ def test_one_that_runs_already_takes_a_slot_before_those_that_wait(ask: Any) -> 
     assert ask("ada").slot_out_of_turn() is not None
 
 
-def test_what_was_left_of_a_job_that_was_killed_counts_for_nothing(ask: Any, tmp_path: Path) -> None:
-    """Its files are there and nobody holds them."""
+def test_files_of_killed_jobs_do_not_count(ask: Any, tmp_path: Path) -> None:
+    """Their files exist, but are not locked."""
     for folder in ("running", "waiting", "beyond"):
         (tmp_path / folder).mkdir()
         for number in range(10):
@@ -119,8 +116,10 @@ def test_what_was_left_of_a_job_that_was_killed_counts_for_nothing(ask: Any, tmp
 
 
 @pytest.mark.parametrize(("workers", "both"), [("1", (1, 2)), ("4", (2, 2)), ("6", (3, 3)), ("32", (4, 4))])
-def test_slots_by_default(workers: str, both: Any, airflow: Any, monkeypatch: Any) -> None:
-    """Half of the web workers; two where nobody waits for one, so that nobody has all of them."""
+def test_the_default_number_of_slots_is_half_of_the_web_workers(
+    workers: str, both: Any, airflow: Any, monkeypatch: Any
+) -> None:
+    """For asynchronous jobs at least two, so that one caller cannot use all."""
     monkeypatch.setenv("AIRFLOW__WEBSERVER__WORKERS", workers)
     monkeypatch.setenv("AIRFLOW__API__WORKERS", workers)
     requests, background = both

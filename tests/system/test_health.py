@@ -19,7 +19,7 @@ NAMES = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag_processo
 
 @pytest.fixture
 def jobs(fresh: Any, monkeypatch: Any) -> Any:
-    """Return a function that notes a process of Airflow down, as one that beat so many seconds ago."""
+    """Return a function that stores a process of Airflow with a heartbeat some seconds ago."""
     from airflow.jobs.job import Job
     from sqlalchemy import delete
 
@@ -38,7 +38,7 @@ def jobs(fresh: Any, monkeypatch: Any) -> Any:
         session.execute(delete(Job).execution_options(synchronize_session=False))
 
 
-def test_nothing_runs(fresh: Any) -> None:
+def test_without_processes_the_scheduler_is_unhealthy(fresh: Any) -> None:
     answer = native_api.call("health")
     assert answer["metadatabase"] == {"status": "healthy"}
     assert answer["scheduler"] == {"status": "unhealthy", "latest_scheduler_heartbeat": None}
@@ -51,8 +51,8 @@ def test_nothing_runs(fresh: Any) -> None:
     assert answer["state_dir"] == f"{os.environ['AIRFLOW_HOME']}/native_api"
 
 
-def test_jobs(fresh: Any, monkeypatch: Any) -> None:
-    """One has the only place, one waits for it, and one has ended."""
+def test_it_counts_running_and_queued_jobs(fresh: Any, monkeypatch: Any) -> None:
+    """Not those that have ended."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "1")
     jobs_under_test.wait(jobs_under_test.start("add", {"a": 1, "b": 1}), "success")
     jobs_under_test.wait(jobs_under_test.start("sleep"), "running")
@@ -62,7 +62,7 @@ def test_jobs(fresh: Any, monkeypatch: Any) -> None:
 
 @pytest.mark.parametrize("kind", sorted(NAMES))
 @pytest.mark.parametrize("seconds, status", [(0, "healthy"), (100000, "unhealthy")])
-def test_a_process(jobs: Any, kind: str, seconds: int, status: str) -> None:
+def test_the_status_depends_on_the_latest_heartbeat(jobs: Any, kind: str, seconds: int, status: str) -> None:
     heartbeat = jobs(kind, seconds)
     assert native_api.call("health")[kind] == {"status": status, f"latest_{kind}_heartbeat": heartbeat}
 
@@ -78,32 +78,32 @@ def test_the_database_is_down(web: Any, mocker: Any) -> None:
     assert answer.json["metadatabase"] == {"status": "unhealthy"}
 
 
-def test_it_asks_for_credentials(web: Any) -> None:
-    """Airflow's own page answers anybody; it names no versions."""
+def test_it_requires_authentication(web: Any) -> None:
+    """Airflow's own health check does not; it has no versions."""
     assert web.typed("health", login=None).status == 401
 
 
 class TestForLoadBalancers:
-    """Anybody may ask whether the plugin works, and learns nothing else."""
+    """The health check of the plugin needs no authentication and has no details."""
 
     @pytest.fixture(autouse=True)
     def nothing_is_known(self, monkeypatch: Any) -> None:
         monkeypatch.setattr(health, "database", health.Check(health._reaches_database))
 
     @pytest.mark.parametrize("path", ["/native_api/health", "/native_api/health/"])
-    def test_it_works(self, web: Any, path: str) -> None:
+    def test_it_is_200_and_ok(self, web: Any, path: str) -> None:
         answer = web.request("GET", path, login=None)
         assert (answer.status, answer.json) == (200, {"status": "ok"})
 
-    def test_a_head(self, web: Any) -> None:
+    def test_head_is_200(self, web: Any) -> None:
         answer = web.request("HEAD", "/native_api/health", login=None)
         assert (answer.status, answer.text) == (200, "")
 
-    def test_another_method(self, web: Any) -> None:
+    def test_another_method_is_405(self, web: Any) -> None:
         answer = web.request("POST", "/native_api/health", login=None)
         assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
 
-    def test_the_database_is_down(self, web: Any, mocker: Any) -> None:
+    def test_it_is_503_if_the_database_is_unavailable(self, web: Any, mocker: Any) -> None:
         from sqlalchemy.exc import OperationalError
 
         down = OperationalError("SELECT 1", {}, Exception("refused"))
@@ -113,10 +113,10 @@ class TestForLoadBalancers:
         assert web.request("HEAD", "/native_api/health", login=None).status == 503
 
 
-class TestTheCheck:
-    """It is bounded in time, and in number."""
+class TestCheck:
+    """The check is limited in time and frequency."""
 
-    def test_is_made_once_in_a_while(self, monkeypatch: Any) -> None:
+    def test_its_result_is_cached(self, monkeypatch: Any) -> None:
         made: List[int] = []
 
         def look() -> bool:
@@ -130,8 +130,8 @@ class TestTheCheck:
         assert check.passes()
         assert len(made) == 2
 
-    def test_one_that_hangs_has_failed(self, monkeypatch: Any) -> None:
-        """After the limit nobody waits for it; when it comes back, so does the result."""
+    def test_it_fails_after_the_timeout(self, monkeypatch: Any) -> None:
+        """Later requests do not wait; when it returns, its result is used."""
         monkeypatch.setattr(health, "LIMIT_SECONDS", 0.2)
         monkeypatch.setattr(health, "KEPT_SECONDS", 60.0)
         goes_on = threading.Event()
@@ -149,7 +149,7 @@ class TestTheCheck:
         check._thread.join()  # type: ignore[union-attr]
         assert check.passes() is True
 
-    def test_those_who_ask_meanwhile_get_the_last_result(self, monkeypatch: Any) -> None:
+    def test_simultaneous_requests_get_the_last_result(self, monkeypatch: Any) -> None:
         monkeypatch.setattr(health, "KEPT_SECONDS", 0.0)
         monkeypatch.setattr(health, "LIMIT_SECONDS", 60.0)
         goes_on, waits = threading.Event(), threading.Event()

@@ -17,7 +17,7 @@ DATE = "2026-11-01T00:00:00+00:00"
 
 
 def rendered(**arguments: Any) -> Dict[str, Any]:
-    """Return the template fields by name; nothing must have changed by asking."""
+    """Return the template fields by name, and assert that nothing has changed."""
     with unchanged():
         answer = native_api.call("render_task", **arguments)
     assert answer["log_cut"] is False
@@ -26,14 +26,14 @@ def rendered(**arguments: Any) -> Dict[str, Any]:
 
 @pytest.fixture
 def known(fresh: Any) -> Any:
-    """Return Airflow with a variable and a connection that templates ask for."""
+    """Return Airflow with a variable and a connection that the templates use."""
     native_api.call("set_variable", key="trial", value="Yes")
     native_api.call("add_connection", conn_id="trial", conn_uri="http://user:topsecret7@my.host/")
     return fresh
 
 
-def test_variables_connections_and_macros(known: Any) -> None:
-    """Every template field as value and as text, for a date that never ran."""
+def test_templates_can_use_variables_connections_and_macros(known: Any) -> None:
+    """Each field is a value and a text, for a date without a run."""
     fields = rendered(dag_id="trials", task_id="templates", logical_date=DATE)
     assert [*fields][:2] == ["bash_command", "env"]
     assert fields["bash_command"] == {
@@ -48,7 +48,7 @@ def test_variables_connections_and_macros(known: Any) -> None:
     assert fields["env"]["text"] == str(environment)
 
 
-def test_the_answer(known: Any) -> None:
+def test_the_response_names_the_task_instance(known: Any) -> None:
     answer = native_api.call("render_task", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01")
     assert {name: answer[name] for name in ("dag_id", "run_id", "task_id", "map_index")} == {
         "dag_id": "wire_dag",
@@ -61,8 +61,8 @@ def test_the_answer(known: Any) -> None:
 
 
 @pytest.mark.parametrize("named", [{"run_id": "real"}, {"logical_date": DATE}])
-def test_a_run_that_is_there(known: Any, named: Any) -> None:
-    """Its conf, the runs before it and the XComs of its tasks are in the templates."""
+def test_templates_can_use_the_run(known: Any, named: Any) -> None:
+    """Its conf, the previous runs and its XComs."""
     dag_runs.make("trials", "before", "2026-10-30", state="success")
     dag_runs.make("trials", "real", DATE, conf={"word": "hi"}, xcoms={"pushes": {"numbers": [9]}})
     fields = rendered(dag_id="trials", task_id="templates", **named)
@@ -72,12 +72,12 @@ def test_a_run_that_is_there(known: Any, named: Any) -> None:
     assert fields["bash_command"]["value"] == "echo {'numbers': [9]}"
 
 
-def test_an_xcom_of_a_date_that_never_ran(known: Any) -> None:
+def test_an_xcom_is_none_without_a_run(known: Any) -> None:
     fields = rendered(dag_id="trials", task_id="pulls", logical_date=DATE)
     assert fields["bash_command"]["value"] == "echo None"
 
 
-def test_a_dag_in_an_archive(known: Any) -> None:
+def test_a_dag_in_a_zip_archive_is_rendered(known: Any) -> None:
     text = (
         "import pendulum\nfrom airflow import DAG\n"
         "try:\n    from airflow.providers.standard.operators.bash import BashOperator\n"
@@ -97,7 +97,7 @@ def test_a_dag_in_an_archive(known: Any) -> None:
         native_api.call("delete_dag", dag_id="zipped", force=True)
 
 
-def test_a_value_that_json_cannot_hold(known: Any) -> None:
+def test_a_value_that_is_not_json_is_its_repr(known: Any) -> None:
     field = rendered(dag_id="trials", task_id="held", logical_date=DATE)["op_args"]
     assert field["value_is_repr"] is True
     assert "<object object at" in field["value"]
@@ -105,20 +105,20 @@ def test_a_value_that_json_cannot_hold(known: Any) -> None:
 
 
 class TestMapped:
-    def test_by_its_index(self, known: Any) -> None:
-        """Though no run has the instances."""
+    def test_map_index_selects_an_instance(self, known: Any) -> None:
+        """Also without a run."""
         fields = rendered(dag_id="mapped", task_id="double", logical_date=DATE, map_index=1)
         assert fields["op_kwargs"]["value"] == {"number": 2}
 
-    def test_over_what_a_task_returned(self, known: Any) -> None:
-        """Though the scheduler has not made the instances yet."""
+    def test_a_task_mapped_over_an_xcom_is_rendered(self, known: Any) -> None:
+        """Also before the scheduler has expanded it."""
         dag_runs.make("trials", "real", DATE, xcoms={"lists": ["x", "y"]})
         fields = rendered(dag_id="trials", task_id="doubles", run_id="real", map_index=1)
         assert fields["op_kwargs"]["value"] == {"word": "y"}
         with pytest.raises(errors.Invalid, match="from 0 to 1"):
             rendered(dag_id="trials", task_id="doubles", run_id="real", map_index=2)
 
-    def test_over_what_no_task_returned(self, known: Any) -> None:
+    def test_a_task_mapped_over_a_missing_xcom_is_refused(self, known: Any) -> None:
         with pytest.raises(errors.Refused, match="depends on its upstream tasks"):
             rendered(dag_id="trials", task_id="doubles", logical_date=DATE, map_index=0)
         dag_runs.make("trials", "real", DATE)
@@ -126,11 +126,11 @@ class TestMapped:
             rendered(dag_id="trials", task_id="doubles", run_id="real", map_index=0)
 
     @pytest.mark.parametrize("index", [-1, 3])
-    def test_another_index(self, known: Any, index: int) -> None:
+    def test_a_map_index_out_of_range_is_invalid(self, known: Any, index: int) -> None:
         with pytest.raises(errors.Invalid, match="from 0 to 2"):
             rendered(dag_id="mapped", task_id="double", logical_date=DATE, map_index=index)
 
-    def test_an_index_of_a_task_that_is_not_mapped(self, known: Any) -> None:
+    def test_a_map_index_of_an_unmapped_task_is_invalid(self, known: Any) -> None:
         with pytest.raises(errors.Invalid, match="not mapped"):
             rendered(dag_id="wire_dag", task_id="extract", logical_date=DATE, map_index=0)
 
@@ -144,14 +144,14 @@ class TestMapped:
         ({}, errors.Invalid),
     ],
 )
-def test_what_is_not_there(known: Any, arguments: Any, error: Any) -> None:
-    """It is told before any code runs."""
+def test_an_unknown_dag_task_or_run_is_not_found(known: Any, arguments: Any, error: Any) -> None:
+    """Before DAG code runs."""
     with pytest.raises(error):
         rendered(**{"dag_id": "wire_dag", "task_id": "extract", **arguments})
 
 
-def test_a_template_that_fails(known: Any) -> None:
-    """The exception, its traceback and the log come back."""
+def test_a_template_that_raises_an_exception_is_an_error(known: Any) -> None:
+    """With the exception, its traceback and the log."""
     with unchanged(), pytest.raises(errors.UserCodeFailed, match="UndefinedError: 'nothing' is undefined") as raised:
         native_api.call("render_task", dag_id="trials", task_id="undefined", logical_date=DATE)
     assert "render_template" in str(raised.value.traceback)
@@ -201,15 +201,15 @@ with DAG("masked", start_date=datetime.datetime(2020, 1, 1), schedule=None):
 
 
 class TestSecrets:
-    """In a file of their own."""
+    """Secrets in template fields."""
 
     @pytest.fixture(scope="class", autouse=True)
     def file(self, airflow: Any) -> Iterator[None]:
         with dag_file("masked", SECRETS):
             yield
 
-    def test_what_its_name_says_is_masked_as_value_and_as_text(self, known: Any) -> None:
-        """A key of a value, however deep, and the field itself; also where JSON cannot hold the value."""
+    def test_sensitive_names_are_masked_in_value_and_text(self, known: Any) -> None:
+        """Keys at any depth, and the field itself; also if the value is not JSON."""
         native_api.call("set_variable", key="some_api_key", value="hunter2hunter2")
         fields = rendered(dag_id="masked", task_id="logs", logical_date=DATE)
         assert fields["password"]["value"] == fields["password"]["text"] == "***"
@@ -223,8 +223,8 @@ class TestSecrets:
         assert "plain" not in str([(field["value"], field["text"]) for field in fields.values()])
 
     @pytest.mark.parametrize("secret", ["1", "masked", "result", "logs", "template_fields", "value_is_repr", DATE])
-    def test_what_is_ours_stays(self, known: Any, secret: str) -> None:
-        """A secret may be the same text as an id, a date or the name of a field."""
+    def test_ids_dates_and_field_names_are_not_masked(self, known: Any, secret: str) -> None:
+        """If a secret has the same text."""
         native_api.call("set_variable", key="some_api_key", value=secret)
         answer = native_api.call("render_task", dag_id="masked", task_id="logs", logical_date=DATE)
         assert (answer["dag_id"], answer["task_id"], answer["logical_date"]) == ("masked", "logs", DATE)
@@ -235,7 +235,7 @@ class TestSecrets:
 
 
 class TestOldClients:
-    def test_the_text(self, web: Any) -> None:
+    def test_the_output_has_the_recorded_format(self, web: Any) -> None:
         answer = web.legacy("render", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01T00:00:00")
         rule = "# " + "-" * 58
         text = answer.json["output"]["stdout"]
@@ -251,8 +251,8 @@ class TestOldClients:
         assert (answer.status, answer.json["output"]) == (404, "Task nope not found in the DAG 'wire_dag'.")
 
 
-def test_in_the_background(web: Any) -> None:
-    """The job's result is what the answer would have been."""
+def test_async_returns_202_and_a_job(web: Any) -> None:
+    """Its result is the response of the operation."""
     answer = web.typed("render_task", dag_id="wire_dag", task_id="extract", logical_date=DATE, **{"async": True})
     assert answer.status == 202
     result = dag_runs.result_of(answer.json["job_id"])
@@ -260,7 +260,7 @@ def test_in_the_background(web: Any) -> None:
     assert result["execution_date"] == DATE
 
 
-def test_the_audit_log_has_it(fresh: Any) -> None:
+def test_the_audit_log_has_the_call(fresh: Any) -> None:
     native_api.call("render_task", dag_id="wire_dag", task_id="extract", logical_date=DATE)
     (row,) = airflow_under_test.audit_rows()
     assert (row.event, row.dag_id, row.task_id) == ("native_api.render_task", "wire_dag", "extract")

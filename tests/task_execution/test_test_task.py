@@ -22,7 +22,7 @@ LEAVES_WELL = "success" if airflow_under_test.version() < (3, 0) else "failed"
 
 
 def tried(task_id: str, **arguments: Any) -> Dict[str, Any]:
-    """Return the answer; nothing must have changed by trying, unless our job timed out or crashed."""
+    """Return the response, and assert that nothing has changed, unless the job timed out or crashed."""
     named = {"dag_id": "trials", "task_id": task_id, **arguments}
     if "run_id" not in arguments:
         named.setdefault("logical_date", DATE)
@@ -31,15 +31,15 @@ def tried(task_id: str, **arguments: Any) -> Dict[str, Any]:
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["a date that never ran", "a date that ran"])
-class TestWhetherThereIsARun:
-    """For the date or not: nothing is left, and nothing is changed."""
+class TestWithAndWithoutARun:
+    """With or without a run for the date, nothing is changed."""
 
     @pytest.fixture(autouse=True)
     def run(self, fresh: Any, there: bool) -> None:
         if there:
             dag_runs.make("trials", "real", DATE, state="success", xcoms={"pushes": "stays"})
 
-    def test_it_succeeds(self, there: bool) -> None:
+    def test_a_successful_task_returns_its_value_and_its_log(self, there: bool) -> None:
         answer = tried("pushes")
         assert (answer["state"], answer["exit_code"], answer["exception"]) == ("success", 0, None)
         assert (answer["return_value"], answer["return_value_is_repr"]) == ({"numbers": [1, 2]}, False)
@@ -48,63 +48,61 @@ class TestWhetherThereIsARun:
         assert answer["run_id"] == ("real" if there else None)
         assert answer["dry_run"] is False
 
-    def test_it_raises(self, there: bool) -> None:
-        """An answer, with what was raised; its traceback is in the log."""
+    def test_an_exception_is_a_result(self, there: bool) -> None:
+        """With its traceback in the log."""
         answer = tried("raises")
         assert (answer["state"], answer["exit_code"]) == ("failed", 1)
         assert (answer["exception"], answer["message"]) == ("KeyError", "'word'")
         assert 'raise KeyError("word")' in answer["log"]
 
-    def test_it_waits_for_something(self, there: bool) -> None:
-        """Deferred twice, it ends all the same, with what it was given on the way."""
+    def test_a_deferred_task_is_resumed(self, there: bool) -> None:
+        """Also if it is deferred twice."""
         answer = tried("waits")
         assert (answer["state"], answer["return_value"]) == ("success", "then and then")
 
-    def test_it_ends_its_process(self, there: bool) -> None:
+    def test_a_crash_is_a_result(self, there: bool) -> None:
         answer = tried("crashes")
         assert (answer["state"], answer["exit_code"], answer["exception"]) == ("failed", 7, "UserCodeCrashed")
         assert "about to go" in answer["log"]
 
-    def test_what_it_sees(self, there: bool) -> None:
-        """The XComs of the run that is there, those that it pushes itself, and the date that was asked for."""
+    def test_a_task_can_pull_xcoms(self, there: bool) -> None:
+        """Those of the run, and its own; and it has the date."""
         assert tried("sees")["return_value"] == ["stays" if there else None, "mine", "2026-11-01"]
 
 
-class TestWhatATaskDoes:
-    """Where there is a run for the date already."""
+class TestOutcomes:
+    """There is a run for the date."""
 
     @pytest.fixture(autouse=True)
     def run(self, fresh: Any) -> None:
         dag_runs.make("trials", "real", DATE, state="success")
 
-    def test_it_would_be_tried_again(self) -> None:
-        """A test is one try."""
+    def test_a_failed_task_is_not_retried(self) -> None:
         answer = tried("retried")
         assert (answer["state"], answer["exit_code"]) == ("failed", 1)
         assert "exit code 3" in answer["message"]
 
-    def test_it_skips_itself(self) -> None:
+    def test_a_skipped_task_is_skipped(self) -> None:
         answer = tried("skips")
         assert (answer["state"], answer["exit_code"]) == ("skipped", 0)
 
-    def test_it_wants_to_look_again_later(self) -> None:
+    def test_a_rescheduled_sensor_is_up_for_reschedule(self) -> None:
         assert tried("not_yet")["state"] == "up_for_reschedule"
 
-    def test_it_leaves_the_interpreter(self) -> None:
+    def test_sys_exit_is_a_result(self) -> None:
         answer = tried("leaves_badly")
         assert (answer["state"], answer["exit_code"]) == ("failed", 1)
         assert "4" in answer["message"]
         assert tried("leaves_well")["state"] == LEAVES_WELL
 
-    def test_it_hangs(self, monkeypatch: Any) -> None:
+    def test_a_timeout_is_a_result(self, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "5")
         answer = tried("hangs")
         assert (answer["state"], answer["exception"]) == ("failed", "JobTimedOut")
         assert answer["exit_code"] != 0
         assert "still here" in answer["log"]
 
-    def test_another_trial_after_one_that_was_killed(self) -> None:
-        """Nothing of the first is in the way."""
+    def test_a_test_after_a_killed_one_works(self) -> None:
         assert tried("crashes")["exit_code"] == 7
         assert tried("lists")["return_value"] == ["a", "b", "c"]
 
@@ -113,7 +111,7 @@ class TestWhatATaskDoes:
         assert (answer["state"], answer["exit_code"], answer["dry_run"]) == (None, 0, True)
         assert answer["template_fields"][0]["text"] == "exit 3"
 
-    def test_what_it_returns_that_json_cannot_hold(self) -> None:
+    def test_a_return_value_that_is_not_json_is_its_repr(self) -> None:
         answer = tried("moment")
         assert answer["return_value_is_repr"] is True
         assert answer["return_value"].startswith("datetime.datetime(2026, 11, 1, 0, 0")
@@ -131,35 +129,35 @@ def test_without_a_date(fresh: Any) -> None:
 
 
 class TestMapped:
-    def test_by_its_index(self, fresh: Any) -> None:
+    def test_map_index_selects_an_instance(self, fresh: Any) -> None:
         answer = tried("double", dag_id="mapped", map_index=1)
         assert (answer["state"], answer["return_value"], answer["map_index"]) == ("success", 4, 1)
 
-    def test_over_what_a_task_returned(self, fresh: Any) -> None:
+    def test_a_task_mapped_over_an_xcom_is_tested(self, fresh: Any) -> None:
         dag_runs.make("trials", "real", DATE, xcoms={"lists": ["x", "y"]})
         assert tried("doubles", run_id="real", map_index=1)["return_value"] == "yy"
 
-    def test_over_what_no_task_returned(self, fresh: Any) -> None:
+    def test_a_task_mapped_over_a_missing_xcom_is_refused(self, fresh: Any) -> None:
         with pytest.raises(errors.Refused, match="depends on its upstream tasks"):
             tried("doubles", map_index=0)
 
-    def test_without_an_index(self, fresh: Any) -> None:
+    def test_a_mapped_task_requires_a_map_index(self, fresh: Any) -> None:
         with pytest.raises(errors.Invalid, match="from 0 to 2"):
             tried("double", dag_id="mapped")
 
 
 class TestParams:
     @pytest.mark.parametrize("given", [{"count": 5}, '{"count": 5}'], ids=["object", "text"])
-    def test_they_are_given_to_the_task(self, fresh: Any, given: Any) -> None:
+    def test_task_params_override_the_params_of_the_task(self, fresh: Any, given: Any) -> None:
         assert tried("pushes", task_params=given)["return_value"] == {"numbers": [5, 2]}
 
-    def test_they_do_not_fit(self, fresh: Any) -> None:
-        """It is told before the task runs, and no job is to blame."""
+    def test_invalid_task_params_are_an_error(self, fresh: Any) -> None:
+        """Before the task runs."""
         with pytest.raises(errors.Invalid, match="task_params: .*count"):
             tried("pushes", task_params={"count": "many"})
 
     @pytest.mark.parametrize("given", ["{", "[]"])
-    def test_no_object(self, fresh: Any, given: str) -> None:
+    def test_task_params_must_be_an_object(self, fresh: Any, given: str) -> None:
         with pytest.raises(errors.Invalid, match="task_params"):
             tried("pushes", task_params=given)
 
@@ -171,22 +169,21 @@ def test_secrets_are_masked(fresh: Any) -> None:
     assert "hunter2" not in str(answer)
 
 
-class TestProcessesThatEnd:
-    """The code of a task on trial, in a file of its own."""
+class TestCrashes:
+    """Tasks that end their process."""
 
     @pytest.fixture(scope="class", autouse=True)
     def file(self, airflow: Any) -> Iterator[None]:
         with dag_file("ending", ENDING):
             yield
 
-    def test_as_if_all_were_well(self, fresh: Any) -> None:
-        """It has not come to its end all the same."""
+    def test_exit_code_0_is_a_failure_too(self, fresh: Any) -> None:
         answer = tried("leaves", dag_id="ending")
         assert (answer["state"], answer["exit_code"], answer["exception"]) == ("failed", 1, "UserCodeCrashed")
         assert answer["message"] == "The code ended its process with the exit code 0."
 
-    def test_after_much_was_printed(self, fresh: Any) -> None:
-        """The end of it is there, and it is said that there was more."""
+    def test_a_long_log_is_returned_as_its_tail(self, fresh: Any) -> None:
+        """log_cut is true."""
         answer = tried("prints", dag_id="ending")
         assert (answer["exit_code"], len(answer["log"].encode()), answer["log_cut"]) == (3, 262144, True)
 
@@ -209,8 +206,7 @@ with DAG("ending", start_date=datetime.datetime(2020, 1, 1), schedule=None):
 """
 
 
-def test_two_at_once_for_the_same_date(fresh: Any) -> None:
-    """Neither is in the other's way."""
+def test_two_simultaneous_tests_for_one_date_work(fresh: Any) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     def try_it(task_id: str) -> Any:
@@ -228,20 +224,20 @@ def as_the_audit_log_has_it() -> Iterator[Dict[str, Any]]:
     told.update(event=row.event, dag_id=row.dag_id, task_id=row.task_id)
 
 
-def test_the_audit_log_has_it(fresh: Any) -> None:
+def test_the_audit_log_has_the_call(fresh: Any) -> None:
     with as_the_audit_log_has_it() as told:
         tried("lists")
     assert told == {"event": "native_api.test_task", "dag_id": "trials", "task_id": "lists"}
 
 
 class TestBackground:
-    def test_its_result_is_the_answer(self, web: Any) -> None:
+    def test_the_result_of_the_job_is_the_response(self, web: Any) -> None:
         answer = web.typed("test_task", dag_id="trials", task_id="raises", logical_date=DATE, **{"async": True})
         assert answer.status == 202
         result = dag_runs.result_of(answer.json["job_id"])
         assert (result["state"], result["exit_code"], result["exception"]) == ("failed", 1, "KeyError")
 
-    def test_one_that_is_cancelled_leaves_nothing(self, fresh: Any) -> None:
+    def test_a_cancelled_test_leaves_nothing(self, fresh: Any) -> None:
         import time
 
         with unchanged():
@@ -256,8 +252,7 @@ class TestBackground:
 
 
 class TestOldClients:
-    def test_without_a_date(self, web: Any) -> None:
-        """The command that does the same names the moment that was taken."""
+    def test_the_default_date_is_in_the_command(self, web: Any) -> None:
         answer = web.legacy("test", dag_id="trials", task_id="pushes").json
         assert (answer["status"], answer["result"]["state"]) == ("OK", "success")
         assert answer["airflow_cmd"].endswith(answer["result"]["logical_date"])
@@ -275,7 +270,7 @@ class TestOldClients:
         assert answer.json["airflow_cmd"] == command
 
     @pytest.mark.parametrize("argument", ["dry_run", "dryrun"])
-    def test_a_dry_run(self, web: Any, argument: str) -> None:
+    def test_dry_run_is_possible_in_the_old_protocol(self, web: Any, argument: str) -> None:
         sent = {"dag_id": "wire_dag", "task_id": "load", "execution_date": "2026-11-01", argument: "on"}
         answer = web.legacy("test", **sent)
         assert answer.status == 200
@@ -284,8 +279,7 @@ class TestOldClients:
         has_command = airflow_under_test.version() < (3, 0)
         assert (answer.json["airflow_cmd"] is not None) is has_command
 
-    def test_a_task_that_fails(self, web: Any) -> None:
-        """A line that says why, and the end of the log, on stderr."""
+    def test_a_failed_task_has_the_exception_and_the_log_tail_on_stderr(self, web: Any) -> None:
         answer = web.legacy("test", dag_id="wire_dag", task_id="load", execution_date="2026-11-01")
         assert answer.json["status"] == "ERROR"
         output = answer.json["output"]

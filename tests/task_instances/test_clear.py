@@ -15,7 +15,7 @@ from tests.task_instances.states import AS_MADE, names, states
 
 
 def start_runs() -> None:
-    """Give every run a time at which it started."""
+    """Give every run a start date."""
     import pendulum
     from airflow.models.dagrun import DagRun
     from sqlalchemy import update
@@ -65,7 +65,7 @@ class TestClear:
             ),
         ],
     )
-    def test_what_is_cleared(self, runs: Any, arguments: Any, expected: List[str]) -> None:
+    def test_it_clears_what_a_dry_run_returns(self, runs: Any, arguments: Any, expected: List[str]) -> None:
         """A dry run tells it and changes nothing; what is cleared is what it told."""
         told = self.clear(dry_run=True, **arguments)
         assert names(told) == expected
@@ -79,8 +79,8 @@ class TestClear:
             assert states(run_id) == {**after, "run": "queued" if cleared else "failed"}
 
     @pytest.mark.parametrize("arguments", [{}, {"run_id": "r1"}, {"task_id": "load", "only_failed": True}])
-    def test_nothing_unless_the_caller_says_so(self, web: Any, runs: Any, arguments: Any) -> None:
-        """As in Airflow's REST API: a call without dry_run clears nothing."""
+    def test_the_default_is_a_dry_run(self, web: Any, runs: Any, arguments: Any) -> None:
+        """As in Airflow's REST API."""
         answer = web.typed("clear_tasks", dag_id="wire_dag", **arguments)
         assert (answer.status, answer.json["dry_run"]) == (200, True)
         assert answer.json["total_entries"] > 0
@@ -99,7 +99,7 @@ class TestClear:
             ),
         ],
     )
-    def test_the_command(self, fresh: Any, arguments: Any, words: Any) -> None:
+    def test_the_command_has_the_arguments(self, fresh: Any, arguments: Any, words: Any) -> None:
         from native_api import dispatch, registry
 
         operation = registry.get("clear_tasks")
@@ -108,27 +108,26 @@ class TestClear:
         assert operation.command({**loaded, "dry_run": True}) is None
 
     @pytest.mark.parametrize("no_confirm", [True, False])
-    def test_nothing_is_asked(self, runs: Any, no_confirm: bool) -> None:
-        """The command line's option for that is accepted, and changes nothing."""
+    def test_no_confirm_has_no_effect(self, runs: Any, no_confirm: bool) -> None:
         answer = self.clear(run_id="r2", task_regex="load", no_confirm=no_confirm)
         assert names(answer) == ["r2.load"]
         assert states("r2")["load"] is None
 
-    def test_the_state_before_is_told(self, runs: Any) -> None:
+    def test_it_returns_the_previous_states(self, runs: Any) -> None:
         answer = self.clear(run_id="r1", task_regex="load")
         assert [ti["state"] for ti in answer["task_instances"]] == ["upstream_failed"]
 
-    def test_mapped_tasks(self, runs: Any) -> None:
+    def test_it_clears_all_instances_of_a_mapped_task(self, runs: Any) -> None:
         for map_index in range(3):
             assert map_index in [ti["map_index"] for ti in self.clear(dag_id="mapped", run_id="m")["task_instances"]]
 
     @pytest.mark.parametrize("pattern", ["(", "a(?=b)", "*", "[", "(?P<x>"])
-    def test_no_expression(self, runs: Any, pattern: str) -> None:
+    def test_an_invalid_regular_expression_is_an_error(self, runs: Any, pattern: str) -> None:
         with pytest.raises(errors.Invalid, match="task_regex"):
             self.clear(task_regex=pattern)
 
-    def test_an_expression_that_would_never_end(self, runs: Any) -> None:
-        """Its time is bounded: a backtracking engine would take years for it."""
+    def test_a_regular_expression_has_linear_time(self, runs: Any) -> None:
+        """A backtracking engine would take years."""
         assert names(self.clear(task_regex="(" * 12 + "[a-z]*" + ")*" * 12 + "!", dry_run=True)) == []
         assert names(self.clear(task_regex="^(([a-z])+.)+[A-Z]([a-z])+$", dry_run=True)) == []
 
@@ -149,7 +148,7 @@ class TestClear:
             {"task_id": "load", "map_index": -2},
         ],
     )
-    def test_bad_arguments(self, runs: Any, arguments: Any) -> None:
+    def test_an_invalid_argument_is_an_error(self, runs: Any, arguments: Any) -> None:
         with pytest.raises(errors.Invalid):
             self.clear(**arguments)
 
@@ -164,12 +163,12 @@ class TestClear:
             ({"run_id": "r1", "task_id": "load", "map_index": 3}, errors.TaskInstanceNotFound),
         ],
     )
-    def test_what_is_not_there(self, runs: Any, arguments: Any, error: Any) -> None:
+    def test_an_unknown_dag_run_or_task_is_not_found(self, runs: Any, arguments: Any, error: Any) -> None:
         with pytest.raises(error):
             self.clear(**arguments)
 
-    def test_a_run_without_a_date(self, runs: Any, airflow: Any) -> None:
-        """On Airflow 3 it is reached by its id, and by no range."""
+    def test_a_run_without_a_date_is_selected_by_run_id_only(self, runs: Any, airflow: Any) -> None:
+        """On Airflow 3."""
         if airflow.version() < (3, 0):
             pytest.skip("every run has a date on Airflow 2")
         from airflow.models.dagrun import DagRun
@@ -180,8 +179,8 @@ class TestClear:
         assert names(self.clear(start_date="2026-01-01", task_regex="load", dry_run=True)) == ["r1.load", "r3.load"]
         assert names(self.clear(run_id="r2", task_regex="load")) == ["r2.load"]
 
-    def test_arguments_about_subdags_where_there_are_none(self, runs: Any, airflow: Any) -> None:
-        """On Airflow 3 the answer says that they mean nothing; they change nothing in any case."""
+    def test_arguments_about_subdags_have_no_effect_on_airflow_3(self, runs: Any, airflow: Any) -> None:
+        """The response has a warning."""
         answer = self.clear(run_id="r1", exclude_subdags=True, exclude_parentdag=True, dry_run=True)
         expected = ["exclude_subdags", "exclude_parentdag"] if airflow.version() >= (3, 0) else []
         assert [warning.split("'")[1] for warning in answer.get("warnings", [])] == expected
@@ -197,8 +196,10 @@ class TestClear:
             pytest.param(".section-1", {"exclude_subdags": True}, {"": 4, ".section-1": 5}, id="without the next one"),
         ],
     )
-    def test_subdags(self, fresh: Any, dag_id: str, arguments: Any, expected: Any) -> None:
-        """How many task instances of which DAG are cleared; a dry run tells the same."""
+    def test_task_instances_of_subdags_are_cleared(
+        self, fresh: Any, dag_id: str, arguments: Any, expected: Any
+    ) -> None:
+        """A dry run returns the same number."""
         if fresh.version() >= (3, 0):
             pytest.skip("Airflow 3 has no SubDAGs")
         root = "example_subdag_operator"
@@ -214,8 +215,10 @@ class TestClear:
         assert {part: count for part, count in cleared.items() if count} == expected
         assert told["total_entries"] == sum(expected.values())
 
-    def test_a_marked_dag_needs_its_own_right(self, runs: Any, site: Any, mocker: Any, airflow: Any) -> None:
-        """A marker leads to another DAG, which the caller must be allowed to clear too."""
+    def test_a_dag_of_an_external_task_marker_requires_permission(
+        self, runs: Any, site: Any, mocker: Any, airflow: Any
+    ) -> None:
+        """It is cleared, too."""
         if airflow.version() >= (3, 1):
             pytest.skip("from Airflow 3.1 on clearing does not follow markers")
         parent, child = "example_external_task_marker_parent", "example_external_task_marker_child"

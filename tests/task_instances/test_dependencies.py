@@ -18,7 +18,7 @@ def unmet(**arguments: Any) -> Dict[str, str]:
 
 
 def rows() -> Any:
-    """Return every run and task instance there is, with its state."""
+    """Return all runs and task instances with their states."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
@@ -30,7 +30,7 @@ def rows() -> Any:
         return runs, session.execute(select(TaskInstance.run_id, TaskInstance.task_id, TaskInstance.state)).all()
 
 
-def test_a_run_that_is_there(fresh: Any) -> None:
+def test_it_returns_the_unmet_dependencies_of_a_run(fresh: Any) -> None:
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
     found = unmet(run_id="r")
     assert "paused" in found["Dag Not Paused"]
@@ -39,8 +39,8 @@ def test_a_run_that_is_there(fresh: Any) -> None:
     assert "did not exist" not in str(found)
 
 
-def test_a_date_that_never_ran(fresh: Any) -> None:
-    """The answer is what would hold; no run, no task instance and no audit row comes of it."""
+def test_a_date_without_a_run_has_the_dependencies_of_a_new_run(fresh: Any) -> None:
+    """No run, task instance or audit log row is created."""
     before = rows()
     found = unmet(logical_date="2026-11-01")
     assert found["Dagrun Running"] == "Task instance's dagrun did not exist: Unknown reason."
@@ -49,7 +49,7 @@ def test_a_date_that_never_ran(fresh: Any) -> None:
     assert fresh.audit_rows() == []
 
 
-def test_asking_changes_nothing(fresh: Any) -> None:
+def test_it_changes_nothing(fresh: Any) -> None:
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")
     before = rows()
     unmet(run_id="r")
@@ -58,7 +58,7 @@ def test_asking_changes_nothing(fresh: Any) -> None:
     assert rows() == before
 
 
-def test_all_are_met(fresh: Any) -> None:
+def test_it_returns_an_empty_list_if_all_are_met(fresh: Any) -> None:
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import update
@@ -71,7 +71,7 @@ def test_all_are_met(fresh: Any) -> None:
     assert unmet(run_id="r", task_id="extract") == {}
 
 
-def test_a_mapped_task(fresh: Any) -> None:
+def test_map_index_selects_an_instance_of_a_mapped_task(fresh: Any) -> None:
     native_api.call("trigger_dag", dag_id="mapped", run_id="r")
     assert "Dag Not Paused" in unmet(dag_id="mapped", task_id="double", run_id="r", map_index=1)
     with pytest.raises(errors.TaskInstanceNotFound):
@@ -87,6 +87,6 @@ def test_a_mapped_task(fresh: Any) -> None:
         ({}, errors.Invalid),
     ],
 )
-def test_what_is_not_there(fresh: Any, arguments: Any, error: Any) -> None:
+def test_an_unknown_dag_task_or_run_is_not_found(fresh: Any, arguments: Any, error: Any) -> None:
     with pytest.raises(error):
         unmet(**arguments)

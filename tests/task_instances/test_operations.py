@@ -20,7 +20,7 @@ def run(fresh: Any) -> Any:
     return native_api.call("trigger_dag", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")
 
 
-def test_nothing_has_happened_yet(run: Any) -> None:
+def test_a_new_task_instance_has_no_state(run: Any) -> None:
     instance = state()
     assert instance["state"] is None
     assert instance["try_number"] == 0
@@ -29,40 +29,40 @@ def test_nothing_has_happened_yet(run: Any) -> None:
     assert instance["logical_date"] == instance["execution_date"] == run["logical_date"]
 
 
-def test_a_state(run: Any) -> None:
+def test_it_returns_the_state(run: Any) -> None:
     set_state("wire_dag", "r", "extract", "failed")
     assert state()["state"] == "failed"
     assert state(task_id="load")["state"] is None
 
 
-def test_by_date(run: Any) -> None:
+def test_a_run_is_found_by_its_date(run: Any) -> None:
     arguments = {"dag_id": "wire_dag", "task_id": "extract", "execution_date": "2026-11-01"}
     assert native_api.call("task_state", **arguments)["run_id"] == "r"
 
 
-def test_an_unknown_task(run: Any) -> None:
+def test_an_unknown_task_is_not_found(run: Any) -> None:
     with pytest.raises(errors.TaskNotFound):
         state(task_id="nope")
 
 
-def test_an_unknown_task_of_a_run_that_is_not_there(run: Any) -> None:
-    """The task is what is wrong with the call, as the old command line had it."""
+def test_an_unknown_task_has_priority_over_an_unknown_run(run: Any) -> None:
+    """As in the old command line."""
     with pytest.raises(errors.TaskNotFound):
         state(task_id="nope", run_id="nope")
 
 
-def test_an_unknown_run(run: Any) -> None:
+def test_an_unknown_run_is_not_found(run: Any) -> None:
     with pytest.raises(errors.DagRunNotFound):
         state(run_id="nope")
 
 
-def test_a_task_in_a_group(fresh: Any) -> None:
+def test_a_task_in_a_task_group_is_found(fresh: Any) -> None:
     native_api.call("trigger_dag", dag_id="grouped", run_id="r")
     assert state(dag_id="grouped", task_id="group.inner")["state"] is None
 
 
-def test_a_mapped_task(fresh: Any) -> None:
-    """Its instances are told apart by map_index; without one the answer says which there are."""
+def test_a_mapped_task_requires_a_map_index(fresh: Any) -> None:
+    """The error has the valid range."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
@@ -79,6 +79,6 @@ def test_a_mapped_task(fresh: Any) -> None:
 
 
 @pytest.mark.parametrize("map_index", [-2, "x", 1.5])
-def test_a_bad_map_index(run: Any, map_index: Any) -> None:
+def test_an_invalid_map_index_is_an_error(run: Any, map_index: Any) -> None:
     with pytest.raises(errors.Invalid):
         state(map_index=map_index)

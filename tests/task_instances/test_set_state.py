@@ -18,21 +18,20 @@ class TestTaskState:
         return native_api.call("set_task_state", **{**named, **arguments})
 
     @pytest.mark.parametrize("state", ["success", "skipped"])
-    def test_a_state(self, runs: Any, state: str) -> None:
-        """The task has it; what failed after it is cleared, and the run goes on."""
+    def test_it_sets_the_state(self, runs: Any, state: str) -> None:
+        """Failed downstream tasks are cleared, and the run continues."""
         answer = self.put(state=state)
         assert [(ti["task_id"], ti["state"]) for ti in answer["task_instances"]] == [("transform", state)]
         assert states("r2") == {"extract": "success", "transform": state, "load": None, "run": "queued"}
         assert states("r1") == states("r3") == AS_MADE
 
-    def test_failed(self, runs: Any) -> None:
-        """What failed after it is cleared then too."""
+    def test_failed_clears_failed_downstream_tasks(self, runs: Any) -> None:
         answer = self.put(task_id="extract", state="failed")
         assert names(answer) == ["r2.extract"]
         assert states("r2") == {"extract": "failed", "transform": None, "load": None, "run": "queued"}
 
-    def test_failed_with_all_that_follows(self, runs: Any) -> None:
-        """Nothing of what is asked to fail is cleared, and no run goes on."""
+    def test_failed_with_downstream_clears_nothing(self, runs: Any) -> None:
+        """The run does not continue."""
         answer = self.put(task_id="extract", state="failed", downstream=True, future=True)
         assert names(answer) == ["r2.extract", "r2.load", "r3.extract", "r3.load"]
         assert {ti["state"] for ti in answer["task_instances"]} == {"failed"}
@@ -55,8 +54,8 @@ class TestTaskState:
         ],
     )
     @pytest.mark.parametrize("state", ["success", "failed", "skipped"])
-    def test_relatives(self, runs: Any, relatives: Any, concerned: List[str], state: str) -> None:
-        """All have the state in the end, and the answer names those that had another."""
+    def test_relatives_get_the_state(self, runs: Any, relatives: Any, concerned: List[str], state: str) -> None:
+        """The response has those whose state has changed."""
         had = {name: AS_MADE[name.split(".")[1]] for name in concerned}
         answer = self.put(state=state, **relatives)
         assert names(answer) == [name for name in concerned if had[name] != state]
@@ -65,10 +64,10 @@ class TestTaskState:
             run_id, task_id = name.split(".")
             assert states(run_id)[task_id] == state
 
-    def test_what_has_the_state_is_not_changed(self, runs: Any) -> None:
+    def test_a_task_instance_with_that_state_is_unchanged(self, runs: Any) -> None:
         assert self.put(task_id="extract", state="success")["task_instances"] == []
 
-    def test_mapped_tasks(self, runs: Any) -> None:
+    def test_it_sets_the_state_of_one_or_all_mapped_instances(self, runs: Any) -> None:
         self.put(dag_id="mapped", run_id="m", task_id="double", map_index=1)
         assert states("m", "mapped") == {"0": None, "1": "success", "2": None, "run": "queued"}
         self.put(dag_id="mapped", run_id="m", task_id="double", state="failed")
@@ -84,7 +83,7 @@ class TestTaskState:
             ({"dag_id": "nope"}, errors.DagNotFound),
         ],
     )
-    def test_what_cannot_be(self, runs: Any, arguments: Any, error: Any) -> None:
+    def test_an_invalid_argument_is_an_error(self, runs: Any, arguments: Any, error: Any) -> None:
         with pytest.raises(error):
             self.put(**arguments)
         assert states("r2") == AS_MADE
@@ -95,8 +94,8 @@ class TestRunState:
         return native_api.call("set_dag_run_state", dag_id="wire_dag", run_id=run_id, state=state)
 
     @pytest.mark.parametrize("state", ["success", "failed"])
-    def test_one_meaning(self, runs: Any, state: str) -> None:
-        """What runs gets the state, what has not run is skipped, what has ended stays: on every Airflow."""
+    def test_running_tasks_get_the_state_and_others_are_skipped(self, runs: Any, state: str) -> None:
+        """Ended ones are unchanged, on every Airflow."""
         set_run_state("wire_dag", "r2", "running")
         for task_id, before in (("extract", "success"), ("transform", "running"), ("load", None)):
             set_state("wire_dag", "r2", task_id, before)
@@ -104,15 +103,15 @@ class TestRunState:
         assert states("r2") == {"extract": "success", "transform": state, "load": "skipped", "run": state}
         assert names(answer) == ["r2.load", "r2.transform"]
 
-    def test_what_failed_stays_failed(self, runs: Any) -> None:
+    def test_failed_task_instances_stay_failed(self, runs: Any) -> None:
         assert self.put("success")["task_instances"] == []
         assert states("r2") == {**AS_MADE, "run": "success"}
 
-    def test_queued(self, runs: Any) -> None:
+    def test_queued_changes_the_run_only(self, runs: Any) -> None:
         self.put("queued")
         assert states("r2") == {**AS_MADE, "run": "queued"}
 
-    def test_what_cannot_be(self, runs: Any) -> None:
+    def test_an_invalid_state_or_unknown_run_is_an_error(self, runs: Any) -> None:
         with pytest.raises(errors.Invalid):
             self.put("running")
         with pytest.raises(errors.DagRunNotFound):

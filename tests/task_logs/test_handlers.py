@@ -1,4 +1,4 @@
-"""task_log through log handlers of other kinds than Airflow's own."""
+"""task_log with other log handlers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from native_api.adapters.task_logs import lines
 from tests.task_logs.one_task import OLD, at, log
 
 
-def test_a_handler_that_cannot_read(run: Any, monkeypatch: Any) -> None:
+def test_a_handler_that_cannot_read_is_refused(run: Any, monkeypatch: Any) -> None:
     from airflow.utils.log.log_reader import TaskLogReader
 
     at(1, "success")
@@ -20,8 +20,8 @@ def test_a_handler_that_cannot_read(run: Any, monkeypatch: Any) -> None:
         log()
 
 
-class TestAHandlerThatGivesParts:
-    """As those for Elasticsearch do, whose metadata says where the next part begins."""
+class TestChunks:
+    """A handler that returns a log in chunks, like that of Elasticsearch; its metadata has the next position."""
 
     @pytest.fixture
     def handler(self, run: Any, monkeypatch: Any) -> Any:
@@ -45,7 +45,7 @@ class TestAHandlerThatGivesParts:
         monkeypatch.setattr(TaskLogReader, "log_handler", Handler())
         return Handler
 
-    def test_reading_on(self, handler: Any) -> None:
+    def test_the_continuation_token_returns_the_next_chunk(self, handler: Any) -> None:
         contents, answer = [], log()
         while not answer["end_of_log"]:
             contents.append(answer["content"])
@@ -53,7 +53,7 @@ class TestAHandlerThatGivesParts:
         assert contents == ["0 a\n0 b\n", "1 a\n1 b\n"]
         assert handler.asked == [{}, {"offset": 1, "end_of_log": False}, {"offset": 2, "end_of_log": False}]
 
-    def test_a_bound_within_a_part(self, handler: Any, mocker: Any) -> None:
+    def test_a_chunk_larger_than_the_maximum_is_divided(self, handler: Any, mocker: Any) -> None:
         mocker.patch.object(lines, "LOG_BYTES", 4)
         contents, answer = [], log()
         while not answer["end_of_log"]:

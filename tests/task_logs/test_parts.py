@@ -1,4 +1,4 @@
-"""task_log: the log of a task that runs, a part of a log, its end."""
+"""task_log: the log of a running task, a part of a log, its tail."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.support.problems import assert_problem
 from tests.task_logs.one_task import NAMED, RUN, at, log, numbered, store
 
 
-class TestATaskThatRuns:
-    def test_reading_on(self, run: Any) -> None:
-        """Each answer has what came since the last one, and the last one says that it is."""
+class TestRunningTasks:
+    def test_the_continuation_token_returns_what_is_new(self, run: Any) -> None:
+        """The last response has end_of_log."""
         at(1, "running")
         path = store("one\n")
         answer = log()
@@ -29,14 +29,14 @@ class TestATaskThatRuns:
         answer = log(continuation_token=answer["continuation_token"])
         assert (answer["content"], answer["end_of_log"]) == ("two\nthree\n", True)
 
-    def test_from_before_it_began(self, run: Any) -> None:
+    def test_a_token_from_before_the_start_returns_the_first_try(self, run: Any) -> None:
         token = log()["continuation_token"]
         at(1, "running")
         store("one\n")
         answer = log(continuation_token=token)
         assert (answer["try_number"], answer["content"]) == (1, "one\n")
 
-    def test_from_a_tail(self, run: Any) -> None:
+    def test_the_token_of_a_tail_returns_what_is_new(self, run: Any) -> None:
         at(1, "running")
         path = store("one\ntwo\n")
         answer = log(tail_lines=1)
@@ -44,7 +44,7 @@ class TestATaskThatRuns:
         path.write_text("one\ntwo\nthree\n", encoding="utf-8")
         assert log(continuation_token=answer["continuation_token"])["content"] == "three\n"
 
-    def test_the_try_is_the_one_that_was_begun(self, run: Any) -> None:
+    def test_a_token_stays_with_its_try(self, run: Any) -> None:
         at(1, "running")
         store("one\n")
         token = log()["continuation_token"]
@@ -57,9 +57,9 @@ class TestATaskThatRuns:
             log(continuation_token=token, try_number=2)
 
 
-class TestTheBound:
-    def test_part_by_part(self, run: Any, mocker: Any) -> None:
-        """Whatever the size of the parts, they make the whole log up."""
+class TestMaximumSize:
+    def test_the_parts_make_up_the_log(self, run: Any, mocker: Any) -> None:
+        """Whatever their size."""
         mocker.patch.object(lines, "LOG_BYTES", 90)
         at(1, "success")
         store(numbered(25))
@@ -75,7 +75,7 @@ class TestTheBound:
         assert "".join(parts) == numbered(25)
         assert not answer["truncated"]
 
-    def test_it_is_a_mebibyte(self, run: Any) -> None:
+    def test_it_is_one_mebibyte(self, run: Any) -> None:
         at(1, "success")
         store(numbered(1200, 1023))
         answer = log()
@@ -86,16 +86,16 @@ class TestTheBound:
         assert (len(answer["lines"]), answer["truncated"], answer["end_of_log"]) == (1024, True, True)
         assert answer["lines"][-1]["event"].endswith("1199")
 
-    def test_nothing_is_left_behind(self, run: Any, monkeypatch: Any, tmp_path: Any) -> None:
-        """Airflow 3 copies a long log to a file of its own while it is read."""
+    def test_no_temporary_file_remains(self, run: Any, monkeypatch: Any, tmp_path: Any) -> None:
+        """Airflow 3 copies a long log to a temporary file."""
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         at(1, "success")
         store(numbered(20000, 100))
         assert log()["truncated"]
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_line_that_is_longer(self, run: Any, mocker: Any) -> None:
-        """It is cut, between characters, and the next part begins with the next line."""
+    def test_a_longer_line_is_truncated(self, run: Any, mocker: Any) -> None:
+        """Between characters; the next part starts with the next line."""
         mocker.patch.object(lines, "LOG_BYTES", 16)
         at(1, "success")
         store("ü" * 100 + "\nshort\n")
@@ -116,15 +116,15 @@ class TestTheBound:
         pytest.param({"tail_bytes": "1000"}, numbered(5), id="more bytes than there are"),
     ],
 )
-def test_a_tail(run: Any, asked: Any, content: str) -> None:
+def test_tail_lines_and_tail_bytes_return_the_log_tail(run: Any, asked: Any, content: str) -> None:
     at(1, "success")
     store(numbered(5))
     answer = log(**asked)
     assert (answer["content"], answer["truncated"], answer["end_of_log"]) == (content, False, True)
 
 
-class TestALargeFile:
-    """Its last lines are read from its end: neither time nor memory grows with what is before."""
+class TestLargeFiles:
+    """The tail of a large file is read from its end, in constant time and memory."""
 
     LINES = 5000
 
@@ -134,12 +134,12 @@ class TestALargeFile:
         at(1, "success")
         self.path = store(numbered(self.LINES))
 
-    def test_its_last_lines(self) -> None:
+    def test_tail_lines_returns_the_last_lines(self) -> None:
         answer = log(tail_lines=2)
         assert answer["content"] == f"{self.LINES - 2:08}\n{self.LINES - 1:08}\n"
         assert (answer["truncated"], answer["end_of_log"], answer["continuation_token"]) == (False, True, None)
 
-    def test_the_memory_that_it_takes(self) -> None:
+    def test_the_memory_does_not_depend_on_the_size(self) -> None:
         def peak() -> int:
             tracemalloc.start()
             try:
@@ -153,24 +153,21 @@ class TestALargeFile:
         size = len(store(numbered(300_000)).read_bytes())
         assert peak() - of_a_small_one < size / 2
 
-    def test_where_it_is(self) -> None:
-        """What Airflow says of where it looked does not name the copy that was read."""
+    def test_the_sources_do_not_name_the_copied_file(self) -> None:
         assert log(tail_lines=2)["sources"] == log()["sources"]
 
-    def test_more_lines_than_are_read(self) -> None:
-        """There are more, and the response says so."""
+    def test_truncated_is_true_if_there_are_more_lines(self) -> None:
         answer = log(tail_lines=self.LINES)
         assert answer["truncated"]
         assert answer["content"].endswith(f"{self.LINES - 1:08}\n")
         assert {len(line) for line in answer["content"].splitlines()} == {8}
 
-    def test_a_file_of_one_line(self) -> None:
+    def test_a_file_can_be_one_long_line(self) -> None:
         self.path.write_text("x" + "ü" * 10_000, encoding="utf-8")
         answer = log(tail_lines=1)
         assert answer["content"].strip("\n").strip("ü") == ""
 
-    def test_while_the_task_runs(self) -> None:
-        """The token leads on from the end of the whole."""
+    def test_the_token_continues_after_the_end_of_the_file(self) -> None:
         at(1, "running")
         answer = log(tail_lines=1)
         with open(self.path, "a", encoding="utf-8") as opened:
@@ -178,7 +175,7 @@ class TestALargeFile:
         assert log(continuation_token=answer["continuation_token"])["content"] == "more\n"
 
 
-def test_a_token_of_another_log(run: Any) -> None:
+def test_a_token_of_another_log_is_invalid(run: Any) -> None:
     token = log()["continuation_token"]
     with pytest.raises(errors.Invalid, match="another log"):
         log(task_id="load", continuation_token=token)
@@ -186,8 +183,8 @@ def test_a_token_of_another_log(run: Any) -> None:
         log(continuation_token=token[:-2])
 
 
-def test_over_http(run: Any, site: Any) -> None:
-    """In the thread that a web server answers in; the token needs no escaping."""
+def test_it_works_in_a_thread_of_a_web_server(run: Any, site: Any) -> None:
+    """The token is safe in URLs."""
     at(1, "running")
     path = store("one\n")
     answer = site.typed("task_log", **NAMED)

@@ -1,4 +1,4 @@
-"""task_log where the deployer has configured Airflow to keep the logs elsewhere than on the worker."""
+"""task_log with remote logging."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ WAYS = ["read", *(["stream"] if airflow_under_test.version() >= (3, 2) else [])]
 
 
 class Reader:
-    """A process whose Airflow has the configuration."""
+    """A process whose Airflow has remote logging."""
 
     def __init__(self, process: Any, folder: Path) -> None:
         self._process = process
         self._folder = folder
 
     def log(self, **arguments: Any) -> Dict[str, Any]:
-        """Ask it for the log of the task."""
+        """Return the log of the task."""
         self._process.stdin.write(json.dumps({**NAMED, **arguments}) + "\n")
         self._process.stdin.flush()
         answer: Dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
 
     def store(self, text: str, try_number: int = 1) -> None:
-        """Put a log into the storage, as a worker does when a task has ended."""
+        """Upload a log to the storage, as a worker does at the end of a task."""
         file = self._file(try_number)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -75,8 +75,7 @@ def reader(run: Any, process: Any) -> Iterator[Reader]:
     made.clean()
 
 
-def test_a_worker_that_has_gone(reader: Reader) -> None:
-    """The log is in the storage alone."""
+def test_the_log_of_a_missing_worker_is_read_from_the_storage(reader: Reader) -> None:
     at(1, "success")
     reader.store("one\ntwo\n")
     answer = reader.log()
@@ -85,15 +84,15 @@ def test_a_worker_that_has_gone(reader: Reader) -> None:
     assert reader.log(tail_lines=1)["content"] == "two\n"
 
 
-def test_each_try(reader: Reader) -> None:
+def test_each_try_has_its_log(reader: Reader) -> None:
     at(2, "success")
     reader.store("first\n")
     reader.store("second\n", 2)
     assert [reader.log(**asked)["content"] for asked in ({"try_number": 1}, {})] == ["first\n", "second\n"]
 
 
-def test_a_task_that_ends_while_it_is_read(reader: Reader) -> None:
-    """While it runs the worker has its log, afterwards the storage; nothing is given twice, nothing is left out."""
+def test_the_token_continues_when_the_log_moves_to_the_storage(reader: Reader) -> None:
+    """No line is repeated or missing."""
     at(1, "running")
     path = store("one\n")
     answer = reader.log()
@@ -105,7 +104,7 @@ def test_a_task_that_ends_while_it_is_read(reader: Reader) -> None:
     assert (answer["content"], answer["end_of_log"]) == ("two\n", True)
 
 
-def test_part_by_part(reader: Reader) -> None:
+def test_the_parts_make_up_the_log(reader: Reader) -> None:
     at(1, "success")
     reader.store(numbered(1200, 1023))
     answer = reader.log()
@@ -115,8 +114,8 @@ def test_part_by_part(reader: Reader) -> None:
     assert answer["lines"][-1]["event"].endswith("1199")
 
 
-def test_what_was_not_uploaded(reader: Reader) -> None:
-    """The worker's file is read, and the answer says that the storage was asked."""
+def test_a_log_that_was_not_uploaded_is_read_from_the_worker(reader: Reader) -> None:
+    """The sources name the storage, too."""
     at(1, "failed")
     store("one\n")
     answer = reader.log()

@@ -1,4 +1,4 @@
-"""task_log: whole logs, of each try."""
+"""task_log: complete logs of each try."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STRUCTURED = [
 ]
 
 
-def test_a_finished_task(run: Any) -> None:
+def test_the_log_of_a_finished_task_is_complete(run: Any) -> None:
     at(1, "success")
     path = store("one\ntwo\n")
     answer = log()
@@ -54,13 +54,13 @@ def test_a_finished_task(run: Any) -> None:
     assert str(path) in " ".join(answer["sources"])
 
 
-def test_by_date(run: Any) -> None:
+def test_a_run_is_found_by_its_date(run: Any) -> None:
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="by_date", logical_date="2026-11-02")
     assert native_api.call("task_log", dag_id="wire_dag", task_id="load", logical_date="2026-11-02")["try_number"] == 0
 
 
-def test_lines_that_airflow_2_wrote(run: Any) -> None:
-    """They have their parts on Airflow 3 too, which may have been upgraded since."""
+def test_lines_of_airflow_2_are_parsed(run: Any) -> None:
+    """On Airflow 3, too, which can have been upgraded."""
     at(1, "failed")
     store(MESSAGES)
     answer = log()
@@ -78,8 +78,8 @@ def test_lines_that_airflow_2_wrote(run: Any) -> None:
 
 
 @pytest.mark.skipif(OLD, reason="Airflow 2 writes logs as text")
-def test_lines_that_airflow_3_wrote(run: Any) -> None:
-    """Their text has the form of Airflow 2, the exception included."""
+def test_lines_of_airflow_3_have_the_text_format_of_airflow_2(run: Any) -> None:
+    """Also exceptions."""
     at(1, "failed")
     store("".join(json.dumps(line) + "\n" for line in STRUCTURED))
     answer = log()
@@ -101,7 +101,7 @@ def test_lines_that_airflow_3_wrote(run: Any) -> None:
 
 
 class TestTries:
-    def test_the_latest_unless_one_is_named(self, run: Any) -> None:
+    def test_the_default_is_the_latest_try(self, run: Any) -> None:
         at(2, "failed")
         store("first\n", 1)
         store("second\n", 2)
@@ -110,8 +110,8 @@ class TestTries:
         assert (first["content"], first["try_number"], first["latest_try_number"]) == ("first\n", 1, 2)
         assert first["end_of_log"]
 
-    def test_an_earlier_one_ends_while_a_later_one_runs(self, run: Any) -> None:
-        """The host that runs the later one is not asked for the earlier one's log."""
+    def test_an_earlier_try_has_end_of_log_while_a_later_one_runs(self, run: Any) -> None:
+        """Its log is not requested from the host of the later one."""
         if KEEPS_TRIES:
             from airflow.models.taskinstance import TaskInstance
             from sqlalchemy import select
@@ -135,7 +135,7 @@ class TestTries:
         assert native_api.call("task_state", **NAMED)["try_number"] == 2
 
     @pytest.mark.parametrize("latest", [0, 1, 2])
-    def test_one_that_is_not_there(self, run: Any, latest: int) -> None:
+    def test_an_unknown_try_is_not_found(self, run: Any, latest: int) -> None:
         at(latest, "failed")
         with pytest.raises(errors.TryNotFound, match=f"has no try 3 in the run '.*'; its latest is {latest}"):
             log(try_number=3)
@@ -143,8 +143,8 @@ class TestTries:
     @pytest.mark.parametrize(
         "state, over", [(None, False), ("scheduled", False), ("skipped", True), ("upstream_failed", True)]
     )
-    def test_a_task_that_has_not_run(self, run: Any, state: Any, over: bool) -> None:
-        """There is nothing to read; that nothing will follow is known only of one that has been decided on."""
+    def test_a_task_that_has_not_run_has_an_empty_log(self, run: Any, state: Any, over: bool) -> None:
+        """end_of_log is true only if the task will not run."""
         at(0, state)
         answer = log()
         assert (answer["try_number"], answer["state"]) == (0, state)
@@ -153,27 +153,27 @@ class TestTries:
 
     @pytest.mark.skipif(KEEPS_TRIES, reason="a try keeps its number since Airflow 2.10")
     @pytest.mark.parametrize("state", ["deferred", "up_for_reschedule"])
-    def test_a_task_that_waits_has_given_its_number_back(self, run: Any, state: str) -> None:
+    def test_a_waiting_task_has_the_log_of_its_current_try(self, run: Any, state: str) -> None:
         at(0, state)
         store("waiting\n")
         answer = log()
         assert (answer["try_number"], answer["content"], answer["end_of_log"]) == (1, "waiting\n", False)
 
     @pytest.mark.parametrize("try_number", [0, -1, "x", 1.5, 2**31])
-    def test_no_number(self, run: Any, try_number: Any) -> None:
+    def test_an_invalid_try_number_is_an_error(self, run: Any, try_number: Any) -> None:
         with pytest.raises(errors.Invalid):
             log(try_number=try_number)
 
 
-def test_no_file(run: Any) -> None:
-    """What the handler has to say about it is in the sources."""
+def test_a_missing_file_is_an_empty_log(run: Any) -> None:
+    """The sources have the message of the handler."""
     at(1, "success")
     answer = log()
     assert (answer["content"], answer["end_of_log"]) == ("", True)
 
 
 @pytest.mark.skipif(not OLD, reason="Airflow 3 makes the name of the instance alone")
-def test_a_file_name_that_needs_the_task(run: Any, monkeypatch: Any) -> None:
+def test_a_log_template_can_use_the_task(run: Any, monkeypatch: Any) -> None:
     from airflow.models.dagrun import DagRun
     from airflow.models.tasklog import LogTemplate
     from airflow.utils.log.log_reader import TaskLogReader
@@ -202,6 +202,6 @@ def test_a_file_name_that_needs_the_task(run: Any, monkeypatch: Any) -> None:
         ({"continuation_token": "ü"}, errors.Invalid),
     ],
 )
-def test_what_is_not_there(run: Any, arguments: Any, error: Any) -> None:
+def test_an_unknown_dag_task_or_run_is_not_found(run: Any, arguments: Any, error: Any) -> None:
     with pytest.raises(error):
         log(**arguments)

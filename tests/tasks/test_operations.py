@@ -16,7 +16,7 @@ def listed(**arguments: Any) -> Any:
     return native_api.call("list_tasks", **{"dag_id": "wire_dag", **arguments})
 
 
-def test_a_task(fresh: Any) -> None:
+def test_a_task_has_its_operator_and_relatives(fresh: Any) -> None:
     answer = listed()
     assert [task["task_id"] for task in answer["tasks"]] == ["extract", "load", "transform"]
     assert answer["tasks"][2] == {
@@ -30,15 +30,15 @@ def test_a_task(fresh: Any) -> None:
     assert "tree" not in answer
 
 
-def test_pages_and_pattern(fresh: Any) -> None:
+def test_it_has_pages_an_order_and_a_pattern(fresh: Any) -> None:
     assert [task["task_id"] for task in listed(limit=1, offset=1)["tasks"]] == ["load"]
     assert [task["task_id"] for task in listed(order_by="-task_id")["tasks"]] == ["transform", "load", "extract"]
     answer = listed(task_id_pattern="TRA", limit=1)
     assert ([task["task_id"] for task in answer["tasks"]], answer["total_entries"]) == (["extract"], 2)
 
 
-def test_shapes(fresh: Any) -> None:
-    """Mapped, grouped and unicode tasks, on every form in which Airflow stores them."""
+def test_mapped_grouped_and_unicode_tasks_are_listed(fresh: Any) -> None:
+    """However Airflow has serialized them."""
     (mapped,) = listed(dag_id="mapped")["tasks"]
     assert (mapped["task_id"], mapped["is_mapped"]) == ("double", True)
     assert "Decorated" in mapped["operator"]
@@ -46,7 +46,7 @@ def test_shapes(fresh: Any) -> None:
     assert listed(dag_id="unicodé_dåg")["tasks"][0]["task_id"] == "schritt_für_schritt"
 
 
-def test_the_tree(fresh: Any) -> None:
+def test_tree_nests_downstream_tasks(fresh: Any) -> None:
     def leaf(task_id: str, operator: str, *downstream: Any) -> Dict[str, Any]:
         return {"task_id": task_id, "operator": operator, "is_mapped": False, "downstream": list(downstream)}
 
@@ -55,8 +55,8 @@ def test_the_tree(fresh: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", ["wide", "deep"])
-def test_a_tree_without_end_is_refused(fresh: Any, mocker: Any, shape: str) -> None:
-    """The list is given all the same."""
+def test_a_tree_that_is_too_large_is_refused(fresh: Any, mocker: Any, shape: str) -> None:
+    """The list is possible."""
     stored: List[Dict[str, Any]]
     if shape == "wide":
         layers = [[f"{layer}_{place}" for place in range(3)] for layer in range(12)]
@@ -77,12 +77,12 @@ def test_a_tree_without_end_is_refused(fresh: Any, mocker: Any, shape: str) -> N
     assert listed()["total_entries"] == len(stored)
 
 
-def test_nothing_is_deserialised(fresh: Any) -> None:
+def test_no_dag_is_deserialized(fresh: Any) -> None:
     with statements() as seen:
         listed()
     assert len(seen) == 2
 
 
-def test_an_unknown_dag(fresh: Any) -> None:
+def test_an_unknown_dag_is_not_found(fresh: Any) -> None:
     with pytest.raises(errors.DagNotFound):
         listed(dag_id="nope")

@@ -29,8 +29,8 @@ class TestExport:
             '{"ü": "\\u00fc"}',
         ],
     )
-    def test_nothing_is_lost_on_the_way(self, web: Any, text: str) -> None:
-        """Text stays as it is; JSON says the same."""
+    def test_an_import_restores_an_export(self, web: Any, text: str) -> None:
+        """A text stays the same, JSON is equivalent."""
         put("k", text, description="d")
         put("j", text)
         exported = web.typed("export_variables").text
@@ -59,18 +59,20 @@ class TestExport:
             ('{"value": 1}', {"value": {"value": 1}, "description": None}),
         ],
     )
-    def test_the_form_is_that_of_airflow(self, fresh: Any, text: str, shown: Any) -> None:
-        """What JSON can say is said in JSON."""
+    def test_an_export_has_the_format_of_airflow(self, fresh: Any, text: str, shown: Any) -> None:
+        """A value that is JSON is exported as JSON."""
         put("k", text)
         assert export() == {"k": shown}
 
     @pytest.mark.parametrize("login, status", [("admin", 200), ("op", 200), ("user", 403), ("viewer", 403)])
-    def test_who_may_edit_sees_true_values(self, web: Any, login: str, status: int) -> None:
+    def test_an_export_is_unmasked_and_requires_permission_to_edit(self, web: Any, login: str, status: int) -> None:
         put("db_password", "hunter2")
         answer = web.typed("export_variables", login=login)
         assert (answer.status, "hunter2" in answer.text) == (status, status == 200)
 
-    def test_who_may_read_but_not_edit(self, web: Any, mocker: Any) -> None:
+    def test_a_caller_without_permission_to_edit_exports_variables_without_secrets_only(
+        self, web: Any, mocker: Any
+    ) -> None:
         put("greeting", "open")
         mocker.patch(
             f"{USER}.may",

@@ -20,7 +20,7 @@ from tests.support.variables import put, stored
 
 
 class TestFiles:
-    def test_there_and_back(self, web: Any, folder: Path) -> None:
+    def test_import_variables_reads_what_save_variables_wrote(self, web: Any, folder: Path) -> None:
         put("a", "1", description="d")
         put("b", {"x": 1})
         answer = web.typed("save_variables", file="below/v.json")
@@ -31,15 +31,15 @@ class TestFiles:
         assert native_api.call("import_variables", file=str(file))["created"] == ["a"]
         assert stored()["a"] == "1"
 
-    def test_only_its_owner_may_read_it(self, fresh: Any, tmp_path: Path, monkeypatch: Any) -> None:
-        """Nor the folder, which is made where it is missing."""
+    def test_only_the_user_of_airflow_can_read_the_file(self, fresh: Any, tmp_path: Path, monkeypatch: Any) -> None:
+        """Nor the folder, which is created if it is missing."""
         monkeypatch.setenv("AIRFLOW__NATIVE_API__FILES_DIR", str(tmp_path / "new" / "files"))
         native_api.call("save_variables", file="v.json")
         made = tmp_path / "new" / "files"
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
         assert stat.S_IMODE((made / "v.json").stat().st_mode) == 0o600
 
-    def test_the_old_file_is_replaced_whole(self, folder: Path, mocker: Any) -> None:
+    def test_the_file_is_replaced_atomically(self, folder: Path, mocker: Any) -> None:
         file = folder / "v.json"
         file.write_text("old" * 1000)
         with file.open() as reader:
@@ -47,7 +47,7 @@ class TestFiles:
             assert reader.read() == "old" * 1000, "who reads the old one goes on reading that"
         assert file.read_text() == "{}"
 
-    def test_what_fails_leaves_the_old_file(self, folder: Path, mocker: Any) -> None:
+    def test_a_failed_write_leaves_the_old_file(self, folder: Path, mocker: Any) -> None:
         (folder / "v.json").write_text("old")
         mocker.patch("os.fsync", side_effect=OSError(28, "No space left on device"))
         with pytest.raises(errors.Refused, match="No space left on device"):
@@ -74,8 +74,8 @@ class TestFiles:
             "below/v.json/x",
         ],
     )
-    def test_no_way_out(self, folder: Path, file: str) -> None:
-        """Neither to read nor to write."""
+    def test_a_path_out_of_files_dir_is_403(self, folder: Path, file: str) -> None:
+        """To read and to write."""
         (folder / "link").symlink_to(folder.parent / "secret")
         (folder / "linked").symlink_to(folder.parent)
         (folder / "below" / "v.json").write_text("{}")
@@ -89,54 +89,54 @@ class TestFiles:
 
     @pytest.mark.parametrize("file", ["x\0y", "\udc80"])
     @pytest.mark.parametrize("name", ["import_variables", "save_variables"])
-    def test_no_path_at_all(self, folder: Path, name: str, file: str) -> None:
+    def test_a_text_that_is_not_a_path_is_invalid(self, folder: Path, name: str, file: str) -> None:
         with pytest.raises(errors.Invalid) as caught:
             native_api.call(name, file=file)
         assert list(caught.value.errors) == ["file"]
         assert sorted(os.listdir(folder.parent)) == ["files", "secret"]
 
-    def test_a_pipe(self, folder: Path) -> None:
-        """It would be waited for."""
+    def test_a_pipe_is_not_read(self, folder: Path) -> None:
+        """Reading it would block."""
         os.mkfifo(folder / "pipe")
         with pytest.raises(errors.NotInFilesDir):
             native_api.call("import_variables", file="pipe")
 
     @pytest.mark.parametrize("file", ["nothing.json", "nowhere/v.json"])
-    def test_nothing_there(self, web: Any, folder: Path, file: str) -> None:
+    def test_a_missing_file_is_404(self, web: Any, folder: Path, file: str) -> None:
         assert_problem(web.typed("import_variables", file=file), 404)
 
-    def test_a_folder_that_is_not_there(self, web: Any, folder: Path) -> None:
+    def test_a_missing_folder_is_404(self, web: Any, folder: Path) -> None:
         assert_problem(web.typed("save_variables", file="nowhere/v.json"), 404)
 
-    def test_a_name_that_is_too_long(self, web: Any, folder: Path) -> None:
+    def test_a_name_that_is_too_long_is_422(self, web: Any, folder: Path) -> None:
         assert_problem(web.typed("save_variables", file="x" * 300), 422)
 
-    def test_a_file_that_is_too_large(self, web: Any, folder: Path, monkeypatch: Any) -> None:
+    def test_a_file_larger_than_body_bytes_is_422(self, web: Any, folder: Path, monkeypatch: Any) -> None:
         (folder / "v.json").write_text(json.dumps({"k": "x" * 2000}))
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "1000")
         answer = web.typed("import_variables", file="v.json")
         assert_problem(answer, 422)
         assert list(answer.json["errors"]) == ["file"]
 
-    def test_a_file_that_says_something_else(self, web: Any, folder: Path) -> None:
+    def test_a_file_with_masked_values_is_422(self, web: Any, folder: Path) -> None:
         (folder / "v.json").write_text('{"k": "***"}')
         answer = web.typed("import_variables", file="v.json")
         assert_problem(answer, 422)
         assert list(answer.json["errors"]["file"]) == ["k"]
 
-    def test_writing_one_is_a_write(self, web: Any, folder: Path) -> None:
+    def test_save_variables_writes_the_audit_log(self, web: Any, folder: Path) -> None:
         web.typed("save_variables", login="admin", file="v.json")
         assert [row.event for row in audit_rows()] == ["native_api.save_variables"]
 
 
 class TestLegacy:
-    def test_out_of_the_folder(self, web: Any, folder: Path) -> None:
+    def test_a_path_out_of_files_dir_is_403_in_the_old_protocol(self, web: Any, folder: Path) -> None:
         for name in ("import", "export"):
             answer = web.legacy("variables", **{name: str(folder.parent / "secret")})
             assert (answer.status, answer.json["status"]) == (403, "ERROR")
         assert stored() == {}
 
-    def test_the_commands(self, web: Any, folder: Path) -> None:
+    def test_the_command_has_the_full_path_of_the_file(self, web: Any, folder: Path) -> None:
         answer = web.legacy("variables", export="v.json")
         assert answer.json["output"]["stdout"] == "0 variables successfully exported to v.json\n"
         assert answer.json["airflow_cmd"] == f"airflow variables export {folder}/v.json"
@@ -145,7 +145,7 @@ class TestLegacy:
 
 
 @pytest.mark.parametrize("on_conflict", ["overwrite", "fail", "skip"])
-def test_the_command_of_an_import_is_one_that_this_airflow_has(folder: Path, on_conflict: str) -> None:
+def test_the_command_of_an_import_is_valid_in_this_airflow(folder: Path, on_conflict: str) -> None:
     from airflow.cli.cli_parser import get_parser
 
     operation = registry.get("import_variables")
@@ -174,8 +174,8 @@ SITES = [
 ]
 
 
-class TestAFileThatWeWrote:
-    """It imports as what it was, in every way of sending it, and a conflict is noticed."""
+class TestExportedFiles:
+    """An exported file can be imported, however it is sent, and conflicts are noticed."""
 
     @pytest.fixture(params=SITES)
     def texts(self, request: Any, folder: Path, web: Any) -> Any:
@@ -184,7 +184,7 @@ class TestAFileThatWeWrote:
         return request.param
 
     def check(self, texts: Dict[str, str], send: Callable[[str], Any]) -> None:
-        """Import a file where nothing is, and once more where all is there."""
+        """Import a file when no variable exists, and again when all exist."""
         before = native_api.call("list_variables")["variables"]
         for key in texts:
             native_api.call("delete_variable", key=key)
@@ -193,7 +193,7 @@ class TestAFileThatWeWrote:
         assert [_plain(row) for row in after] == [_plain(row) for row in before]
         assert send("fail") == (409 if texts else 200)
 
-    def test_as_a_file(self, web: Any, texts: Any) -> None:
+    def test_it_can_be_uploaded(self, web: Any, texts: Any) -> None:
         exported = web.typed("export_variables").text.encode()
 
         def send(on_conflict: str) -> int:
@@ -203,23 +203,23 @@ class TestAFileThatWeWrote:
 
         self.check(texts, send)
 
-    def test_as_the_body(self, web: Any, texts: Any) -> None:
+    def test_it_can_be_the_body(self, web: Any, texts: Any) -> None:
         exported = web.typed("export_variables").json
         self.check(texts, lambda word: web.request("POST", PATH, json={**exported, "on_conflict": word}).status)
 
-    def test_as_an_argument(self, web: Any, texts: Any) -> None:
+    def test_it_can_be_an_argument(self, web: Any, texts: Any) -> None:
         exported = web.typed("export_variables").json
         self.check(texts, lambda word: web.typed("import_variables", variables=exported, on_conflict=word).status)
 
-    def test_on_the_server(self, web: Any, texts: Any) -> None:
-        """As an export was saved there, and as save_variables wrote it."""
+    def test_it_can_be_a_file_on_the_server(self, web: Any, texts: Any) -> None:
+        """An export that was saved there, or a file of save_variables."""
         server_files.replace("exported.json", web.typed("export_variables").text.encode())
         native_api.call("save_variables", file="saved.json")
         for file in ("exported.json", "saved.json"):
             sent = {"operation": "import_variables", "file": file}
             self.check(texts, lambda word, sent=sent: web.typed(**sent, on_conflict=word).status)  # type: ignore[misc]
 
-    def test_by_the_old_protocol(self, web: Any, texts: Any) -> None:
+    def test_it_can_be_imported_with_the_old_protocol(self, web: Any, texts: Any) -> None:
         before = native_api.call("list_variables")["variables"]
         server_files.replace("exported.json", web.typed("export_variables").text.encode())
         for key in texts:
@@ -230,7 +230,7 @@ class TestAFileThatWeWrote:
 
 
 def _plain(row: Any) -> Any:
-    """Return what is to stay of a variable: its key, its description, and its value whatever the spaces in its JSON."""
+    """Return the key, the description and the value of a variable, whatever the spaces in its JSON."""
     try:
         value = json.loads(row["value"])
     except ValueError:
@@ -256,7 +256,7 @@ def test_an_ambiguous_file_is_refused(fresh: Any, folder: Path, content: Any, se
     assert native_api.call("list_variables")["total_entries"] == 0
 
 
-def test_an_import_has_a_bound(fresh: Any, monkeypatch: Any) -> None:
+def test_import_entries_limits_an_import(fresh: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__IMPORT_ENTRIES", "2")
     assert native_api.call("import_variables", variables={"a": 1, "b": 2})["total_entries"] == 2
     for operation in ("import_variables", "import_pools", "import_connections"):
@@ -268,16 +268,16 @@ PATH = "/native_api/v1/import_variables"
 
 
 class TestNames:
-    """save_variables takes plain names only, as deploying does, and does not fill the folder."""
+    """save_variables accepts plain file names only, as deploy_dag does, and does not fill the folder."""
 
     @pytest.mark.parametrize("file", [".hidden", "a/.b", "a\\b", "a\nb", "a\x7f", "x" * 256 + ".json"])
-    def test_no_plain_name(self, folder: Path, fresh: Any, file: str) -> None:
+    def test_another_name_is_invalid(self, folder: Path, fresh: Any, file: str) -> None:
         with pytest.raises(errors.Invalid) as caught:
             native_api.call("save_variables", file=file)
         assert list(caught.value.errors) == ["file"]
         assert [path.name for path in folder.iterdir()] == ["below"]
 
-    def test_the_folder_has_a_bound(self, folder: Path, fresh: Any, monkeypatch: Any) -> None:
+    def test_files_kept_limits_the_files_in_a_folder(self, folder: Path, fresh: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__FILES_KEPT", "2")
         for file in ("a", "b", "b"):
             native_api.call("save_variables", file=file)

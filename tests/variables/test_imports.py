@@ -1,4 +1,4 @@
-"""import_variables, inline or of an uploaded file."""
+"""import_variables, inline or as an uploaded file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.variables import bring, put, stored
 
 
 class TestImport:
-    def test_values_of_all_kinds(self, fresh: Any) -> None:
+    def test_values_can_be_any_json(self, fresh: Any) -> None:
         done = bring({"text": "a", "number": 1, "object": {"a": [1]}, "null": None, "yes": True})
         assert done == {
             "created": ["null", "number", "object", "text", "yes"],
@@ -42,13 +42,15 @@ class TestImport:
             ({"description": "d"}, '{\n  "description": "d"\n}', None),
         ],
     )
-    def test_value_and_description(self, fresh: Any, said: Any, value: Any, description: Any) -> None:
-        """As newer Airflows export them; an object with anything else is a value."""
+    def test_an_entry_can_have_a_value_and_a_description(
+        self, fresh: Any, said: Any, value: Any, description: Any
+    ) -> None:
+        """As newer versions of Airflow export them; another object is a value."""
         bring({"k": said})
         variable = native_api.call("get_variable", key="k")
         assert (variable["value"], variable["description"]) == (value, description)
 
-    def test_a_description_that_is_not_named_stays(self, fresh: Any) -> None:
+    def test_a_description_is_unchanged_if_it_is_omitted(self, fresh: Any) -> None:
         put("a", "1", description="what it is for")
         put("b", "1", description="what it is for")
         bring({"a": "2", "b": {"value": "2", "description": None}})
@@ -59,26 +61,28 @@ class TestImport:
         "on_conflict, left, updated, skipped",
         [("overwrite", {"a": "2", "b": "2"}, ["a"], []), ("skip", {"a": "1", "b": "2"}, [], ["a"])],
     )
-    def test_conflicts(self, web: Any, on_conflict: str, left: Any, updated: Any, skipped: Any) -> None:
+    def test_on_conflict_can_overwrite_or_skip(
+        self, web: Any, on_conflict: str, left: Any, updated: Any, skipped: Any
+    ) -> None:
         put("a", "1")
         answer = web.typed("import_variables", variables={"a": "2", "b": "2"}, on_conflict=on_conflict)
         assert answer.status == 201
         assert (answer.json["updated"], answer.json["skipped"]) == (updated, skipped)
         assert stored() == left
 
-    def test_fail_on_conflict(self, web: Any) -> None:
+    def test_on_conflict_can_fail(self, web: Any) -> None:
         put("a", "1")
         answer = web.typed("import_variables", variables={"a": "2", "b": "2"}, on_conflict="fail")
         assert_problem(answer, 409)
         assert answer.json["keys"] == ["a"]
         assert stored() == {"a": "1"}
 
-    def test_nothing_new(self, web: Any) -> None:
+    def test_an_import_that_creates_nothing_is_200(self, web: Any) -> None:
         put("a", "1")
         assert web.typed("import_variables", variables={"a": "2"}).status == 200
         assert web.typed("import_variables", variables={}).status == 200
 
-    def test_all_or_nothing(self, fresh: Any, mocker: Any) -> None:
+    def test_a_failed_import_changes_nothing(self, fresh: Any, mocker: Any) -> None:
         from airflow.models.variable import Variable
 
         put("a", "1")
@@ -106,26 +110,26 @@ class TestImport:
             ({"k": {"value": "1", "description": 2}}, "k"),
         ],
     )
-    def test_what_is_refused(self, fresh: Any, variables: Any, wrong: str) -> None:
-        """All of it, and the key is named."""
+    def test_one_invalid_variable_refuses_the_import(self, fresh: Any, variables: Any, wrong: str) -> None:
+        """The error names its key."""
         with pytest.raises(errors.Invalid) as caught:
             bring({"good": "1", **variables})
         assert list(caught.value.errors["variables"]) == [wrong]
         assert stored() == {}
 
     @pytest.mark.parametrize("content", ["", "x", "[1]", "1", "null", '{"a": NaN}', '{"a": "\\ud800"}', "[" * 100000])
-    def test_what_is_no_object(self, web: Any, content: str) -> None:
+    def test_an_import_must_be_an_object(self, web: Any, content: str) -> None:
         with pytest.raises(errors.Invalid):
             bring(content)
         body = part("variables", content.encode(), file=True) + b"--x--\r\n"
         assert_problem(web.request("POST", "/native_api/v1/import_variables", body=body, headers=MULTIPART), 422)
 
     @pytest.mark.parametrize("said", [{}, {"variables": {}, "file": "f"}])
-    def test_one_source(self, fresh: Any, said: Any) -> None:
+    def test_exactly_one_source_is_required(self, fresh: Any, said: Any) -> None:
         with pytest.raises(errors.Invalid):
             native_api.call("import_variables", **said)
 
-    def test_who_may_create_and_not_edit(self, web: Any, mocker: Any) -> None:
+    def test_overwriting_requires_permission_to_edit(self, web: Any, mocker: Any) -> None:
         put("old", "1")
         mocker.patch(
             f"{USER}.may",
@@ -137,7 +141,7 @@ class TestImport:
         assert answer.json["permission"] == "edit the variable 'old'"
         assert stored() == {"new": "1", "old": "1"}
 
-    def test_the_audit_row_names_the_keys_and_no_value(self, web: Any) -> None:
+    def test_the_audit_log_has_the_keys_and_no_values(self, web: Any) -> None:
         web.typed("import_variables", login="admin", variables={f"k{n:03}": "hunter2" for n in range(150)})
         (row,) = audit_rows()
         assert "hunter2" not in row.extra
@@ -146,29 +150,29 @@ class TestImport:
 
 
 class TestUpload:
-    def test_a_file(self, web: Any) -> None:
+    def test_a_file_can_be_uploaded(self, web: Any) -> None:
         body = part("variables", '\ufeff{"a": "ü"}'.encode(), file=True) + part("on_conflict", b"fail") + b"--x--\r\n"
         answer = web.request("POST", "/native_api/v1/import_variables", body=body, headers=MULTIPART)
         assert answer.status == 201, answer.text
         assert stored() == {"a": "ü"}
 
-    def test_the_text_in_a_form(self, web: Any) -> None:
+    def test_a_form_can_have_the_text_of_the_file(self, web: Any) -> None:
         answer = web.request("POST", "/native_api/v1/import_variables", form={"variables": '{"a": "1"}'})
         assert answer.status == 201
         assert stored() == {"a": "1"}
 
-    def test_a_file_where_none_is_wanted(self, web: Any) -> None:
+    def test_a_file_for_another_argument_is_invalid(self, web: Any) -> None:
         body = part("key", b"k") + part("value", b"v", file=True) + b"--x--\r\n"
         answer = web.request("POST", "/native_api/v1/set_variable", body=body, headers=MULTIPART)
         assert_problem(answer, 422)
         assert answer.json["errors"] == {"value": ["Takes no file."]}
 
-    def test_no_text(self, web: Any) -> None:
+    def test_a_file_that_is_not_utf8_is_422(self, web: Any) -> None:
         body = part("variables", b"\xff\xfe", file=True) + b"--x--\r\n"
         assert_problem(web.request("POST", "/native_api/v1/import_variables", body=body, headers=MULTIPART), 422)
 
-    def test_it_is_documented(self, web: Any) -> None:
-        """In words: the body that the document describes is JSON."""
+    def test_the_openapi_document_describes_it(self, web: Any) -> None:
+        """In the description: the declared body is JSON."""
         described = web.request("GET", "/native_api/openapi.json").json["paths"]["/import_variables"]["post"]
         assert set(described["requestBody"]["content"]) == {"application/json"}
         assert "multipart/form-data" in described["description"]

@@ -22,12 +22,12 @@ BOMB = b"\x80\x04cos\nsystem\nX\x04\x00\x00\x00true\x85R."
 
 @pytest.fixture(autouse=True)
 def run(web: Any) -> None:
-    """Have a run whose tasks have stored nothing."""
+    """A run whose tasks have stored no XComs."""
     native_api.call("trigger_dag", **RUN, logical_date="2026-11-01")
 
 
 def store(value: Any, task_id: str = "extract", key: str = "return_value", map_index: int = -1, **run: str) -> None:
-    """Store an XCom as a task does: its JSON, on Airflow 2 as bytes; bytes are stored verbatim there."""
+    """Store an XCom as a task does: JSON, as bytes on Airflow 2; bytes are stored verbatim there."""
     import json
 
     if version() < (3, 0) and not isinstance(value, bytes):
@@ -48,12 +48,12 @@ class TestGet:
     VALUES = [None, True, 3, 2.5, "text", "größe", "3", '{"a": 1}', [1, [2]], {"a": {"b": None}}, {}, ""]
 
     @pytest.mark.parametrize("value", VALUES)
-    def test_every_value_of_json(self, value: Any) -> None:
+    def test_any_json_value_is_returned(self, value: Any) -> None:
         store(value)
         answer = get()
         assert (answer["value"], answer["is_json"], answer["truncated"]) == (value, True, False)
 
-    def test_all_fields(self) -> None:
+    def test_it_has_all_fields(self) -> None:
         store([1, 2], key="a key")
         answer = get(key="a key")
         assert answer.pop("size") in (len("[1, 2]"), len("[1,2]"))
@@ -70,7 +70,7 @@ class TestGet:
             "truncated": False,
         }
 
-    def test_by_date(self, web: Any) -> None:
+    def test_a_run_is_found_by_its_date(self, web: Any) -> None:
         store(1)
         answer = web.typed("get_xcom", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01")
         assert (answer.json["run_id"], answer.json["value"]) == ("r1", 1)
@@ -85,8 +85,8 @@ class TestGet:
             ("secret", {"a": 1}, "***"),
         ],
     )
-    def test_what_is_sensitive_is_masked(self, web: Any, key: str, value: Any, shown: Any) -> None:
-        """For everybody, as the values of a run's conf are."""
+    def test_sensitive_values_are_masked(self, web: Any, key: str, value: Any, shown: Any) -> None:
+        """For all callers, like the conf of a run."""
         store(value, key=key)
         for login in ("admin", "token"):
             answer = web.typed("get_xcom", login=login, **RUN, task_id="extract", key=key)
@@ -98,8 +98,10 @@ class TestGet:
         "stored", [pickle.dumps({1, 2}), BOMB, b"\xff\xfe", b"", b"[" * 100000, b"{'a': 1}"], ids=range(6)
     )
     @pytest.mark.parametrize("pickling", ["True", "False"])
-    def test_what_is_no_json_is_never_read(self, web: Any, monkeypatch: Any, stored: bytes, pickling: str) -> None:
-        """A pickle above all, whether or not Airflow would read it: that executes what is in it."""
+    def test_a_value_that_is_not_json_is_never_deserialized(
+        self, web: Any, monkeypatch: Any, stored: bytes, pickling: str
+    ) -> None:
+        """Unpickling would execute code, whether or not Airflow would do it."""
         monkeypatch.setenv("AIRFLOW__CORE__ENABLE_XCOM_PICKLING", pickling)
         monkeypatch.setattr("pickle.loads", None)
         store(stored)
@@ -110,15 +112,15 @@ class TestGet:
         assert entry == answer.json or (entry["truncated"], entry["is_json"], entry["value"]) == (True, None, None)
 
     @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-    def test_numbers_that_json_has_not(self, web: Any, number: float) -> None:
-        """As text, so that the response is JSON."""
+    def test_nan_and_infinity_are_text(self, web: Any, number: float) -> None:
+        """So that the response is JSON."""
         if version() >= (3, 0) and "postgres" in _dialect():
             pytest.skip("PostgreSQL stores none")
         store({"n": [number]})
         assert web.typed("get_xcom", **RUN, task_id="extract").json["value"] == {"n": [str(number)]}
 
-    def test_one_that_is_nested_deeply(self, web: Any) -> None:
-        """What lies deeper than anybody nests it is masked, and no list breaks."""
+    def test_a_deeply_nested_value_is_masked_below_some_depth(self, web: Any) -> None:
+        """A list with it works."""
         value: Any = 1
         for _ in range(560):
             value = [value]
@@ -128,8 +130,7 @@ class TestGet:
         assert "***" in answer.text
         assert web.typed("list_xcoms", **RUN, values="true").json["xcom_entries"] == [answer.json]
 
-    def test_one_that_is_too_large(self, web: Any) -> None:
-        """It is not read from the database."""
+    def test_a_value_that_is_too_large_is_not_read(self, web: Any) -> None:
         store("x" * xcoms.VALUE_SIZE)
         answer = web.typed("get_xcom", **RUN, task_id="extract").json
         assert (answer["value"], answer["truncated"], answer["size"]) == (None, True, xcoms.VALUE_SIZE + 2)
@@ -137,7 +138,7 @@ class TestGet:
         store("x" * (xcoms.VALUE_SIZE - 2), key="at_most")
         assert len(get(key="at_most")["value"]) == xcoms.VALUE_SIZE - 2
 
-    def test_of_a_mapped_task(self, web: Any) -> None:
+    def test_map_index_selects_an_instance_of_a_mapped_task(self, web: Any) -> None:
         native_api.call("trigger_dag", dag_id="mapped", run_id="m")
         _expand("mapped", "m", "double", 2)
         for index in (0, 1):
@@ -161,19 +162,19 @@ class TestGet:
             ({"key": "x" * 513}, errors.Invalid),
         ],
     )
-    def test_what_is_not_there(self, arguments: Any, error: Any) -> None:
+    def test_an_unknown_dag_task_or_run_is_not_found(self, arguments: Any, error: Any) -> None:
         store(1)
         with pytest.raises(error):
             get(**arguments)
 
-    def test_the_refusal_names_the_key(self, web: Any) -> None:
+    def test_the_error_names_the_key(self, web: Any) -> None:
         answer = web.typed("get_xcom", **RUN, task_id="extract", key="nope")
         assert_problem(answer, 404)
         assert answer.json["detail"] == "The task 'extract' has stored no XCom 'nope' in the run 'r1'."
 
 
-def test_they_take_airflows_own_right(web: Any, mocker: Any) -> None:
-    """That on XComs: who may read the DAG, its runs and task instances may not read what they have stored."""
+def test_they_require_airflows_permission_on_xcoms(web: Any, mocker: Any) -> None:
+    """Permission on the DAG, its runs and task instances is not enough."""
     store(1)
     if version() < (2, 8):
         _without_fabs_right(web, mocker, "XComs")
@@ -199,7 +200,7 @@ class TestList:
         store("x" * 5000, key="long")
         store(3, "transform")
 
-    def test_without_values(self) -> None:
+    def test_values_are_omitted_by_default(self) -> None:
         entries = listed(**RUN)
         assert [(entry["task_id"], entry["key"]) for entry in entries] == [
             ("extract", "long"),
@@ -209,8 +210,8 @@ class TestList:
         assert not any("value" in entry for entry in entries)
         assert entries[0]["size"] == 5002
 
-    def test_with_values(self) -> None:
-        """Each is as get_xcom returns it; a large one is not in a list."""
+    def test_values_returns_those_of_get_xcom(self) -> None:
+        """Without large ones."""
         entries = {(entry["task_id"], entry["key"]): entry for entry in listed(**RUN, values=True)}
         assert entries["extract", "return_value"] == get()
         assert entries["transform", "return_value"]["value"] == 3
@@ -241,14 +242,14 @@ class TestList:
             ({"offset": 2}, 1),
         ],
     )
-    def test_filters(self, arguments: Dict[str, Any], count: int) -> None:
+    def test_a_filter_selects_xcoms(self, arguments: Dict[str, Any], count: int) -> None:
         assert len(listed(**arguments)) == count
 
     @pytest.mark.parametrize("order_by", ["task_id", "key", "timestamp", "dag_id", "run_id"])
-    def test_every_order_and_its_reverse(self, order_by: str) -> None:
+    def test_every_order_can_be_descending(self, order_by: str) -> None:
         assert len(listed(order_by=order_by)) == len(listed(order_by=f"-{order_by}", values=True)) == 3
 
-    def test_who_may_read_some_dags(self, web: Any, mocker: Any) -> None:
+    def test_a_caller_sees_xcoms_of_readable_dags_only(self, web: Any, mocker: Any) -> None:
         native_api.call("trigger_dag", dag_id="failing", run_id="f")
         store(1, "fails", dag_id="failing", run_id="f")
         mocker.patch(
@@ -274,7 +275,7 @@ class TestList:
 
 
 def _without_fabs_right(web: Any, mocker: Any, resource: str) -> None:
-    """Have nobody a right on the resource, as Airflow 2.7 asks FAB for it."""
+    """Deny the permission to everybody, as Airflow 2.7 asks FAB for it."""
     manager = type(web.app.appbuilder.sm)
     real = manager.has_access
 
@@ -285,7 +286,7 @@ def _without_fabs_right(web: Any, mocker: Any, resource: str) -> None:
 
 
 def _expand(dag_id: str, run_id: str, task_id: str, count: int) -> None:
-    """Have a mapped task have that many instances, as its expansion does."""
+    """Create that many instances of a mapped task, as its expansion does."""
     import uuid
 
     from airflow.models.taskinstance import TaskInstance

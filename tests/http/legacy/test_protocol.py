@@ -1,4 +1,4 @@
-"""What clients of the old plugin really send, and the named differences."""
+"""What clients of the old plugin really send, and the documented differences."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ def stdout(answer: Any) -> str:
     return str(answer.json["output"]["stdout"])
 
 
-class TestHowItIsSent:
-    def test_post_without_a_body(self, web: Any) -> None:
-        """Everything may be in the query string of a POST."""
+class TestRequests:
+    def test_all_arguments_can_be_in_the_query_string_of_a_post(self, web: Any) -> None:
         answer = web.request("POST", PATH, query={"api": "version"})
         assert answer.status == 200
         assert answer.json["output"] == native_api.call("version")["version"]
 
-    def test_post_of_a_form(self, web: Any) -> None:
-        """Everything may be in the form, and comes back as post_arguments."""
+    def test_all_arguments_can_be_in_a_form(self, web: Any) -> None:
+        """They are returned as post_arguments."""
         form = {"api": "variables", "cmd": "set", "key": "k", "value": "v"}
         answer = web.request("POST", PATH, form=form)
         assert stdout(answer) == ""
@@ -35,31 +34,29 @@ class TestHowItIsSent:
         assert answer.json["post_arguments"] == form
         assert native_api.call("get_variable", key="k")["value"] == "v"
 
-    def test_the_query_string_comes_before_the_form(self, web: Any) -> None:
-        """As it did: an argument of the query string hides one of the form."""
+    def test_the_query_string_has_priority_over_the_form(self, web: Any) -> None:
+        """As in the old plugin."""
         web.request("POST", PATH, query={"api": "variables", "cmd": "set", "key": "a"}, form={"key": "b", "value": "v"})
         assert [v["key"] for v in native_api.call("list_variables")["variables"]] == ["a"]
 
-    def test_get_with_a_json_body(self, web: Any) -> None:
-        """A body that a GET carries is ignored."""
+    def test_a_json_body_of_a_get_is_ignored(self, web: Any) -> None:
         answer = web.request("GET", PATH, query={"api": "version"}, json={"api": "nosuch"})
         assert answer.status == 200
 
-    def test_get_with_a_form_body(self, web: Any) -> None:
-        """Also when it is a form."""
+    def test_a_form_of_a_get_is_ignored(self, web: Any) -> None:
         answer = web.request("GET", PATH, query={"api": "version"}, form={"api": "nosuch", "x": "1"})
         assert (answer.status, answer.json["post_arguments"]) == (200, {})
 
-    def test_unknown_arguments_are_ignored_and_named(self, web: Any) -> None:
-        """They were ignored without a word."""
+    def test_unknown_arguments_are_ignored_with_a_warning(self, web: Any) -> None:
+        """The old plugin ignored them silently."""
         answer = web.legacy("variables", get="nope", foo="1", bar="2")
         assert stdout(answer) == "None\n"
         assert answer.json["warning"] == "Ignored the argument(s) ['bar', 'foo'], which 'variables' does not have"
 
     @pytest.mark.parametrize("spelling", ["dry_run", "dryrun", "dry-run"])
     @pytest.mark.parametrize("tick", ["on", "", "true"])
-    def test_a_dry_run_of_clear(self, web: Any, spelling: str, tick: str) -> None:
-        """The old plugin did not have it; whoever sends it must not lose the states of all tasks."""
+    def test_clear_has_a_dry_run(self, web: Any, spelling: str, tick: str) -> None:
+        """The old plugin did not; whoever sends it must not lose the states of all tasks."""
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
         set_state("wire_dag", "r", "extract", "success")
         answer = web.legacy("clear", dag_id="wire_dag", **{spelling: tick})
@@ -72,15 +69,15 @@ class TestHowItIsSent:
 
     @pytest.mark.parametrize("arguments", [{}, {"dry_run": "off"}])
     def test_clear_clears_by_default(self, web: Any, arguments: Any) -> None:
-        """As it did, where the typed operation asks for dry_run=false."""
+        """Unlike the operation, which needs dry_run=false."""
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
         set_state("wire_dag", "r", "extract", "success")
         answer = web.legacy("clear", dag_id="wire_dag", task_regex="extract", **arguments)
         assert (stdout(answer), answer.json["result"]["dry_run"]) == ("", False)
         assert native_api.call("task_state", dag_id="wire_dag", run_id="r", task_id="extract")["state"] is None
 
-    def test_every_name_understands_a_dry_run(self) -> None:
-        """In each spelling, if its operation has one."""
+    def test_every_name_accepts_dry_run_if_its_operation_does(self) -> None:
+        """In each spelling."""
         from native_api import registry
         from native_api.http.legacy import protocol
 
@@ -98,13 +95,12 @@ class TestHowItIsSent:
                 plan, warnings = plan.with_operation_arguments(found, arguments, registry.get(plan.operation))
                 assert (plan.arguments["dry_run"], warnings) == ("on", [])
 
-    def test_an_argument_in_two_spellings(self, web: Any) -> None:
-        """Neither is taken for the other."""
+    def test_an_argument_in_two_spellings_is_an_error(self, web: Any) -> None:
         answer = web.legacy("clear", dag_id="wire_dag", dry_run="on", dryrun="off")
         assert (answer.status, "dry_run" in answer.json["output"]) == (400, True)
 
-    def test_arguments_that_only_the_operation_has(self, web: Any) -> None:
-        """They are passed on: of a query string, a form, more than once, and instead of what is the default."""
+    def test_arguments_that_only_the_operation_has_are_passed_to_it(self, web: Any) -> None:
+        """From a query string or a form, also repeated ones and ones that override a default."""
         for key in ("a", "b", "c"):
             native_api.call("set_variable", key=key, value="v")
         assert stdout(web.legacy("variables", order_by="-key", limit="2")) == "c\nb\n"
@@ -116,22 +112,21 @@ class TestHowItIsSent:
         assert named == [("r1", "extract"), ("r1", "load")]
 
     @pytest.mark.parametrize("value, says", [("maybe", "dry_run"), ("2", "dry_run")])
-    def test_one_that_the_operation_does_not_take(self, web: Any, value: str, says: str) -> None:
+    def test_an_invalid_value_of_such_an_argument_is_400(self, web: Any, value: str, says: str) -> None:
         answer = web.legacy("clear", dag_id="wire_dag", dry_run=value)
         assert (answer.status, says in answer.json["output"]) == (400, True)
 
-    def test_one_that_the_name_has_by_another_word(self, web: Any) -> None:
-        """The word of the old protocol holds, and the other is named as ignored."""
+    def test_the_argument_of_the_old_protocol_has_priority_over_that_of_the_operation(self, web: Any) -> None:
+        """The other is ignored with a warning."""
         answer = web.legacy("pool", cmd="set", pool_name="p", slot_count="1", name="q")
         assert answer.json["result"]["name"] == "p"
         assert answer.json["warning"] == "Ignored the argument(s) ['name'], which 'pool' does not have"
 
-    def test_a_run_by_its_logical_date(self, web: Any) -> None:
-        """Which Airflow 3 calls so."""
+    def test_logical_date_is_accepted(self, web: Any) -> None:
         web.legacy("trigger_dag", dag_id="wire_dag", logical_date="2026-11-01")
         assert stdout(web.legacy("dag_state", dag_id="wire_dag", logical_date="2026-11-01")) == "queued\n"
 
-    def test_secrets_that_are_passed_on_are_not_shown(self, web: Any) -> None:
+    def test_secrets_in_arguments_of_the_operation_are_masked(self, web: Any) -> None:
         answer = web.legacy(
             "connections", add="on", conn_id="c", conn_type="http", password="hunter2", extra='{"token": "hunter2"}'
         )
@@ -139,84 +134,80 @@ class TestHowItIsSent:
         assert "hunter2" not in answer.text
         assert native_api.call("get_connection", conn_id="c")["password"] == "hunter2"
 
-    def test_the_name_may_be_in_capitals_and_have_spaces(self, web: Any) -> None:
-        """As it might."""
+    def test_the_name_can_be_in_upper_case_and_have_spaces(self, web: Any) -> None:
         assert web.legacy(" Version ").status == 200
 
     @pytest.mark.parametrize("api", [None, "", " "])
-    def test_no_name(self, web: Any, api: Any) -> None:
+    def test_a_missing_name_is_400(self, web: Any, api: Any) -> None:
         answer = web.request("GET", PATH, query={} if api is None else {"api": api})
         assert (answer.status, answer.json["output"]) == (400, "API should be provided")
 
     @pytest.mark.parametrize("name", ["dag_id", "dag_id="])
-    def test_a_missing_argument(self, web: Any, name: str) -> None:
+    def test_a_missing_argument_is_400(self, web: Any, name: str) -> None:
         answer = web.request("GET", PATH, query="api=pause" + ("&dag_id=" if "=" in name else ""))
         assert (answer.status, answer.json["output"]) == (400, "The argument(s) ['dag_id'] are required")
 
-    def test_an_unknown_dag(self, web: Any) -> None:
+    def test_an_unknown_dag_is_400(self, web: Any) -> None:
         answer = web.legacy("unpause", dag_id="nope")
         assert (answer.status, answer.json["output"]) == (400, "The DAG ID 'nope' does not exist")
 
     @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-    def test_other_methods(self, web: Any, method: str) -> None:
+    def test_another_method_is_405(self, web: Any, method: str) -> None:
         answer = web.request(method, PATH, query={"api": "version"})
         assert (answer.status, answer.json["status"]) == (405, "ERROR")
 
-    def test_no_credentials(self, web: Any) -> None:
-        """A named difference: credentials are required. The envelope shows nothing of what was sent."""
+    def test_missing_credentials_are_401(self, web: Any) -> None:
+        """A documented difference. The response does not repeat the arguments."""
         answer = web.legacy("version", login=None)
         assert (answer.status, answer.json["status"], answer.json["http_response_code"]) == (401, "ERROR", 401)
         assert "arguments" not in answer.json
 
-    def test_a_wrong_token(self, web: Any) -> None:
-        """The old plugin's own answer."""
+    def test_a_wrong_token_has_the_response_of_the_old_plugin(self, web: Any) -> None:
         answer = web.request("GET", PATH, login=None, query="api=version", headers={"rest-api-plugin-http-token": "x"})
         assert (answer.status, answer.json["output"]) == (403, "Token Authentication Failed")
         assert "arguments" not in answer.json
 
-    def test_an_address_beside(self, web: Any) -> None:
-        """Other addresses below the prefix answer in the shape of the face."""
+    def test_another_url_below_the_prefix_is_404_in_the_old_format(self, web: Any) -> None:
         answer = web.request("GET", "/admin/rest_api/apis")
         assert (answer.status, answer.json["status"]) == (404, "ERROR")
 
 
 class TestVariables:
-    def test_the_older_way_to_set(self, web: Any) -> None:
-        """``set=KEY VALUE`` beside ``cmd=set``; the value may have spaces."""
+    def test_a_variable_can_be_set_with_the_argument_set(self, web: Any) -> None:
+        """``set=KEY VALUE`` besides ``cmd=set``; the value can have spaces."""
         assert stdout(web.legacy("variables", set="k some value")) == ""
         assert native_api.call("get_variable", key="k")["value"] == "some value"
 
     @pytest.mark.parametrize("value", ["", " ", "a b", "a&b=c", "+ %20 %", '{"a": 1}', "ümlaut 世界 ✓", "None", "x\ny"])
-    def test_every_value_survives(self, web: Any, value: str) -> None:
-        """What is set is what is got, to the letter."""
+    def test_a_value_is_stored_verbatim(self, web: Any, value: str) -> None:
         assert stdout(web.legacy("variables", cmd="set", key="k", value=value)) == ""
         assert stdout(web.legacy("variables", get="k")) == f"{value}\n"
 
     @pytest.mark.parametrize("arguments", [{"key": "k"}, {"value": "v"}, {}])
-    def test_set_without_key_or_value(self, web: Any, arguments: Any) -> None:
+    def test_set_requires_a_key_and_a_value(self, web: Any, arguments: Any) -> None:
         answer = web.legacy("variables", cmd="set", **arguments)
         assert (answer.status, answer.json["output"]) == (400, "The argument(s) ['key', 'value'] are required")
 
     @pytest.mark.parametrize("tick, text", [("on", "[1]\n"), ("", "[1]\n"), ("true", "[1]\n"), ("off", "[ 1 ]\n")])
-    def test_checkbox(self, web: Any, tick: str, text: str) -> None:
-        """A named difference: off means off."""
+    def test_a_checkbox_can_be_off(self, web: Any, tick: str, text: str) -> None:
+        """A documented difference."""
         native_api.call("set_variable", key="k", value="[ 1 ]")
         assert stdout(web.legacy("variables", get="k", json=tick)) == text
 
-    def test_a_checkbox_that_says_something_else(self, web: Any) -> None:
+    def test_another_value_of_a_checkbox_is_400(self, web: Any) -> None:
         assert web.legacy("variables", get="k", json="maybe").status == 400
 
-    def test_json_of_what_is_no_json(self, web: Any) -> None:
+    def test_json_of_a_text_that_is_not_json_is_400(self, web: Any) -> None:
         native_api.call("set_variable", key="k", value="{")
         answer = web.legacy("variables", get="k", json="on")
         assert answer.status == 400
         assert "is not JSON" in answer.json["output"]
 
-    def test_delete_of_what_is_not_there(self, web: Any) -> None:
-        """The command line said nothing and did not fail."""
+    def test_deleting_a_missing_variable_succeeds(self, web: Any) -> None:
+        """The old command printed nothing and did not fail."""
         assert stdout(web.legacy("variables", delete="nope")) == ""
 
-    def test_a_list_is_whole(self, web: Any) -> None:
+    def test_a_list_is_complete(self, web: Any) -> None:
         """The old protocol has no pages."""
         with web_session() as session:
             from airflow.models.variable import Variable
@@ -224,8 +215,8 @@ class TestVariables:
             session.add_all(Variable(key=f"k{number:04}", val="v") for number in range(1200))
         assert len(stdout(web.legacy("variables")).splitlines()) == 1200
 
-    def test_a_sensitive_value_is_masked_wherever_it_is_shown(self, web: Any) -> None:
-        """In the command, in the arguments that come back, in the result; the variable holds the truth."""
+    def test_a_sensitive_value_is_masked_everywhere(self, web: Any) -> None:
+        """In the command, the arguments and the result; it is stored unmasked."""
         answer = web.legacy("variables", cmd="set", key="db_password", value="s3cr3t-value")
         assert answer.status == 200
         assert "s3cr3t-value" not in answer.text
@@ -250,14 +241,13 @@ class TestRuns:
             "2026-11-01T02:02:03+01:00",
         ],
     )
-    def test_a_date_in_every_form(self, web: Any, date: str) -> None:
-        """The same moment, however it is written."""
+    def test_every_date_format_is_accepted(self, web: Any, date: str) -> None:
         text = stdout(web.legacy("trigger_dag", dag_id="wire_dag", run_id="r", exec_date=date))
         assert text == "Created <DagRun wire_dag @ 2026-11-01T01:02:03+00:00: r, externally triggered: True>\n"
         assert stdout(web.legacy("dag_state", dag_id="wire_dag", execution_date=date)) == "queued\n"
 
-    def test_a_date_whose_plus_was_not_escaped(self, web: Any) -> None:
-        """A query string makes a space of it."""
+    def test_an_unescaped_plus_in_a_date_is_accepted(self, web: Any) -> None:
+        """In a query string it is a space."""
         stdout(web.request("GET", PATH, query="api=trigger_dag&dag_id=wire_dag&exec_date=2026-11-01T01:02:03+00:00"))
         assert native_api.call("dag_state", dag_id="wire_dag", logical_date="2026-11-01T01:02:03+00:00")
 
@@ -269,15 +259,15 @@ class TestRuns:
         assert stdout(web.legacy("dag_state", dag_id="wire_dag", execution_date=date[:19])) == "None\n"
 
     @pytest.mark.parametrize("escaped", ["%2B00:00", "+00:00"])
-    def test_a_plus_in_a_run_id(self, web: Any, escaped: str) -> None:
-        """Escaped or not, the id with a plus is meant: a run's id has no spaces."""
+    def test_an_unescaped_plus_in_a_run_id_is_accepted(self, web: Any, escaped: str) -> None:
+        """A run_id has no spaces."""
         stdout(web.request("GET", PATH, query=f"api=trigger_dag&dag_id=wire_dag&run_id=manual__x{escaped}"))
         assert native_api.call("dag_state", dag_id="wire_dag", run_id="manual__x+00:00")["state"] == "queued"
         again = web.request("GET", PATH, query=f"api=dag_state&dag_id=wire_dag&run_id=manual__x{escaped}")
         assert stdout(again) == "queued\n"
 
-    def test_a_percent_in_a_run_id(self, web: Any, monkeypatch: Any) -> None:
-        """It is decoded once, where the deployer allows such ids."""
+    def test_a_percent_sign_in_a_run_id_is_decoded_once(self, web: Any, monkeypatch: Any) -> None:
+        """If the configuration allows such ids."""
         monkeypatch.setenv("AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN", "^[a-z0-9%+ ]+$")
         for escaped, run_id in (("50%25", "50%"), ("50%2525", "50%25"), ("a%2Bb", "a+b"), ("a+b", "a b")):
             answer = web.request("GET", PATH, query=f"api=trigger_dag&dag_id=wire_dag&run_id={escaped}")
@@ -286,32 +276,31 @@ class TestRuns:
                 stdout(web.request("GET", PATH, query=f"api=dag_state&dag_id=wire_dag&run_id={escaped}")) == "queued\n"
             )
 
-    def test_the_run_id_comes_back(self, web: Any) -> None:
-        """A named difference: the text and the result name the run."""
+    def test_the_output_and_the_result_have_the_run_id(self, web: Any) -> None:
+        """A documented difference."""
         answer = web.legacy("trigger_dag", dag_id="wire_dag")
         assert answer.json["result"]["run_id"] in stdout(answer)
 
-    def test_conf(self, web: Any) -> None:
+    def test_conf_is_stored_and_in_the_command(self, web: Any) -> None:
         answer = web.legacy("trigger_dag", dag_id="wire_dag", conf='{"k": "v w"}')
         assert answer.json["result"]["conf"] == {"k": "v w"}
         assert """--conf '{"k": "v w"}'""" in answer.json["airflow_cmd"]
 
-    def test_a_paused_dag(self, web: Any) -> None:
-        """It triggers, and the answer says that it waits."""
+    def test_a_paused_dag_is_triggered_with_a_warning(self, web: Any) -> None:
         answer = web.legacy("trigger_dag", dag_id="wire_dag")
         assert answer.json["result"]["is_paused"] is True
         assert "paused" in answer.json["warning"]
 
-    def test_a_run_id_before_a_date(self, web: Any) -> None:
+    def test_run_id_has_priority_over_a_date(self, web: Any) -> None:
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")
         answer = web.legacy("dag_state", dag_id="wire_dag", run_id="r", execution_date="2020-01-01")
         assert stdout(answer) == "queued\n"
 
-    def test_neither_a_run_id_nor_a_date(self, web: Any) -> None:
+    def test_a_run_id_or_a_date_is_required(self, web: Any) -> None:
         answer = web.legacy("task_state", dag_id="wire_dag", task_id="extract")
         assert (answer.status, answer.json["output"]) == (400, "The argument(s) ['execution_date'] are required")
 
-    def test_the_state_of_a_task(self, web: Any) -> None:
+    def test_task_state_prints_the_state(self, web: Any) -> None:
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
         answer = web.legacy("task_state", dag_id="wire_dag", task_id="extract", run_id="r")
         assert stdout(answer) == "None\n"
@@ -320,14 +309,14 @@ class TestRuns:
         set_state("wire_dag", "r", "extract", "success")
         assert stdout(web.legacy("task_state", dag_id="wire_dag", task_id="extract", run_id="r")) == "success\n"
 
-    def test_nothing_there_has_no_result(self, web: Any) -> None:
+    def test_a_missing_run_prints_none_and_has_no_result(self, web: Any) -> None:
         answer = web.legacy("dag_state", dag_id="wire_dag", execution_date="2020-01-01")
         assert stdout(answer) == "None\n"
         assert answer.json["result"] is None
 
 
-def test_the_result_is_that_of_the_typed_face(web: Any) -> None:
-    """New clients of the old protocol need not read text."""
+def test_the_result_is_that_of_the_typed_api(web: Any) -> None:
+    """New clients of the old protocol need not parse text."""
     legacy = web.legacy("list_dags").json["result"]["dags"]
     typed = web.typed("list_dags", limit=1000).json["dags"]
     assert json.dumps(legacy) == json.dumps(typed)

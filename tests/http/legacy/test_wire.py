@@ -1,4 +1,4 @@
-"""The exchanges recorded from airflow-rest-api-plugin 1.0.9, sent again, apart from the differences that are named."""
+"""The exchanges recorded from airflow-rest-api-plugin 1.0.9 are repeated; only documented differences are allowed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ DELETED_FIRST = {74: {"dag_id": "wire_dag", "logical_date": "2026-11-01T00:00:00
 
 @pytest.fixture(scope="module")
 def answers(site: Any) -> Dict[int, Any]:
-    """Send the exchanges in their order, and return the answers by number."""
+    """Repeat the exchanges in order, and return the responses by number."""
     airflow_under_test.clean()
     server_files.replace("vars_import.json", b'{"imp1": "one", "imp2": {"b": 2}}')
     sent = {}
@@ -74,12 +74,12 @@ def answers(site: Any) -> Dict[int, Any]:
 
 
 def in_our_folder(recorded: Any) -> Any:
-    """Return what was recorded with our own folder of files in it."""
+    """Return a recorded text with the path of our files_dir."""
     return json.loads(json.dumps(recorded).replace("<files>", settings.get("files_dir")))
 
 
 def kept() -> List[Any]:
-    """Return the exchanges whose answer is the recorded one, as parameters."""
+    """Return the exchanges whose response equals the recorded one, as parameters."""
     special = {*REFUSED, *OWN_WORDS, *NOT_SENT}
     return [number for number in range(len(EXCHANGES)) if number not in special]
 
@@ -91,7 +91,7 @@ def title(number: int) -> str:
 
 @pytest.mark.parametrize("number", kept(), ids=title)
 def test_an_exchange_is_as_recorded(number: int, answers: Dict[int, Any]) -> None:
-    """Status, keys, type of output and text are the recorded ones."""
+    """The status, the keys, the type of the output and its text are equal."""
     recorded, answer = EXCHANGES[number], answers[number]
     body = answer.json
     assert answer.status == body["http_response_code"] == recorded["http_status"]
@@ -107,7 +107,7 @@ def test_an_exchange_is_as_recorded(number: int, answers: Dict[int, Any]) -> Non
 
 @pytest.mark.parametrize("number", REFUSED, ids=title)
 def test_a_traceback_has_become_a_sentence(number: int, answers: Dict[int, Any]) -> None:
-    """Where the recorded command failed, the answer is 4xx with one clear sentence."""
+    """Where the recorded command failed, the response is 4xx with one clear sentence."""
     answer = answers[number]
     assert answer.status == answer.json["http_response_code"] == REFUSED[number]
     assert answer.json["status"] == "ERROR"
@@ -117,13 +117,12 @@ def test_a_traceback_has_become_a_sentence(number: int, answers: Dict[int, Any])
     assert "result" not in answer.json
 
 
-def test_most_exchanges_are_kept() -> None:
-    """The tables above do not hide what they should compare: what is not as recorded is the exception."""
+def test_most_responses_equal_the_recorded_ones() -> None:
+    """Documented differences are the exception."""
     assert (len(kept()), len(EXCHANGES)) == (47, 78)
 
 
-def test_own_words(answers: Dict[int, Any]) -> None:
-    """What differs by name differs in that and nothing else."""
+def test_differences_are_limited_to_the_documented_ones(answers: Dict[int, Any]) -> None:
     assert answers[0].json["output"] == native_api.call("version")["version"]
     assert answers[1].json["output"] == native_api.__version__
     assert answers[76].json["output"]["stdout"] == "queued\n"
@@ -142,8 +141,7 @@ def test_own_words(answers: Dict[int, Any]) -> None:
     assert frame.sub(r"\1\2", answers[26].json["output"]["stdout"]) == frame.sub(r"\1\2", EXCHANGES[26]["stdout"])
 
 
-def test_own_words_of_tasks(answers: Dict[int, Any]) -> None:
-    """The form of the text is the recorded one."""
+def test_the_output_of_tasks_has_the_recorded_format(answers: Dict[int, Any]) -> None:
     assert "runme_0\nrunme_1\nrunme_2\n" in answers[28].json["output"]["stdout"]
     for line in answers[29].json["output"]["stdout"].splitlines():
         assert re.fullmatch(r"(    )*<Task\((BashOperator|EmptyOperator)\): \w+>", line)
@@ -159,8 +157,8 @@ def test_own_words_of_tasks(answers: Dict[int, Any]) -> None:
     )
 
 
-def test_own_words_of_backfills(answers: Dict[int, Any]) -> None:
-    """A dry run has the recorded form; a backfill prints nothing, and says where it is followed."""
+def test_the_output_of_backfills_has_the_recorded_format(answers: Dict[int, Any]) -> None:
+    """A backfill prints nothing and has a URL for its state."""
     first, *tasks = answers[49].json["output"]["stdout"].splitlines()
     recorded = EXCHANGES[49]["stdout"].splitlines()
     assert first == recorded[0]
@@ -172,8 +170,8 @@ def test_own_words_of_backfills(answers: Dict[int, Any]) -> None:
     assert body["result"]["url"].endswith(f"backfill_state?backfill_id={body['result']['backfill_id']}")
 
 
-def test_own_words_of_rendering(answers: Dict[int, Any]) -> None:
-    """The form of the text is the recorded one, a heading and the value for each template field."""
+def test_the_output_of_render_has_the_recorded_format(answers: Dict[int, Any]) -> None:
+    """A heading and the value of each template field."""
     rule = "# " + "-" * 58
     for number in (41, 62):
         text, recorded = answers[number].json["output"]["stdout"], EXCHANGES[number]["stdout"]
@@ -183,8 +181,8 @@ def test_own_words_of_rendering(answers: Dict[int, Any]) -> None:
     assert "\necho extract 2026-11-01" in answers[62].json["output"]["stdout"]
 
 
-def test_own_words_of_testing(answers: Dict[int, Any]) -> None:
-    """The log is there; one that fails says why in the words of the recorded exception, and its status is no 200."""
+def test_the_output_of_test_is_the_log(answers: Dict[int, Any]) -> None:
+    """A failed task is not 200 and has the recorded exception."""
     for number in (42, 43, 63):
         assert answers[number].status == EXCHANGES[number]["http_status"] == 200
         assert set(answers[number].json) == {*EXCHANGES[number]["envelope_keys"], "result"}
@@ -196,8 +194,8 @@ def test_own_words_of_testing(answers: Dict[int, Any]) -> None:
     assert "Traceback" in answers[64].json["output"]["stdout"]
 
 
-def test_own_words_of_running(answers: Dict[int, Any]) -> None:
-    """The line is the recorded one but for the host; what follows it is the task's log."""
+def test_the_output_of_run_has_the_recorded_line(answers: Dict[int, Any]) -> None:
+    """Except for the hostname; the log of the task follows."""
     for number in (44, 45, 65):
         assert answers[number].status == EXCHANGES[number]["http_status"] == 200
         assert set(answers[number].json) == {*EXCHANGES[number]["envelope_keys"], "result"}
@@ -207,7 +205,7 @@ def test_own_words_of_running(answers: Dict[int, Any]) -> None:
         assert answers[number].json["output"]["stderr"] == ""
 
 
-def test_the_times_have_the_recorded_form(answers: Dict[int, Any]) -> None:
+def test_the_times_have_the_recorded_format(answers: Dict[int, Any]) -> None:
     """``Sun, 22 Nov 2026 10:48:10 GMT``."""
     for name in ("call_time", "response_time"):
         text = answers[0].json[name]
@@ -215,7 +213,7 @@ def test_the_times_have_the_recorded_form(answers: Dict[int, Any]) -> None:
         assert parsedate_to_datetime(text)
 
 
-def test_the_arguments_come_back(answers: Dict[int, Any]) -> None:
-    """The envelope shows what was sent, ``api`` included."""
+def test_the_response_has_the_arguments(answers: Dict[int, Any]) -> None:
+    """Also ``api``."""
     assert answers[2].json["arguments"] == EXCHANGES[2]["request"]
     assert answers[2].json["post_arguments"] == {}

@@ -1,4 +1,4 @@
-"""A task that Airflow's scheduler or its executor is to run."""
+"""run_task with Airflow's scheduler or executor."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.task_execution.run.single_task import DATE, ONLY_2, ONLY_3, RUN, fini
 class TestByTheScheduler:
     """Without local, Airflow 3 hands the task to the scheduler."""
 
-    def test_in_a_new_run(self) -> None:
+    def test_a_task_of_a_new_run_is_scheduled(self) -> None:
         native_api.call("unpause_dag", dag_id="alone")
         answer = run("first", local=False)
         assert (answer["how"], answer["state"], answer["try_number"]) == ("scheduler", "scheduled", 1)
         found = states()
         assert (found.pop("the run"), found.pop("first"), set(found.values())) == ("running", "scheduled", {"skipped"})
 
-    def test_in_a_run_that_has_ended(self) -> None:
+    def test_a_task_of_an_ended_run_is_scheduled(self) -> None:
         native_api.call("unpause_dag", dag_id="alone")
         finished_run()
         answer = run("second", run_id="r", force=True, local=False)
@@ -35,7 +35,7 @@ class TestByTheScheduler:
         found = states("r")
         assert (found.pop("the run"), found.pop("second"), set(found.values())) == ("running", "scheduled", {"success"})
 
-    def test_not_where_others_would_start(self) -> None:
+    def test_it_is_refused_if_the_scheduler_would_start_other_tasks(self) -> None:
         native_api.call("unpause_dag", dag_id="alone")
         finished_run()
         airflow_under_test.set_try("alone", "r", "third", 0, None)
@@ -44,7 +44,7 @@ class TestByTheScheduler:
         assert caught.value.tasks == ["third"]
         assert (states("r")["the run"], states("r")["first"]) == ("success", "success")
 
-    def test_not_in_a_paused_dag(self) -> None:
+    def test_a_paused_dag_is_refused(self) -> None:
         with pytest.raises(DagPaused):
             run("first", local=False)
         assert native_api.call("list_dag_runs", dag_id="alone")["total_entries"] == 0
@@ -53,7 +53,7 @@ class TestByTheScheduler:
 @ONLY_2
 @pytest.mark.usefixtures("fresh")
 class TestByTheExecutor:
-    """Without local, Airflow 2 sends the task to an executor that is none of this machine."""
+    """Without local, Airflow 2 sends the task to the executor, if that runs tasks on other hosts."""
 
     @pytest.mark.parametrize(
         "executor, way",
@@ -66,12 +66,12 @@ class TestByTheExecutor:
             ("tests.support.recording_executor.RecordingExecutor", "executor"),
         ],
     )
-    def test_which_executors(self, executor: str, way: str, monkeypatch: Any) -> None:
+    def test_the_executor_decides_how_a_task_runs(self, executor: str, way: str, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
         assert seam().running.way(None) == way
 
-    def test_what_the_executor_is_given(self, airflow: Any, monkeypatch: Any) -> None:
-        """The command with all it is to ignore; the instance is queued, and cannot be run twice."""
+    def test_the_executor_gets_the_command_with_its_flags(self, airflow: Any, monkeypatch: Any) -> None:
+        """The task instance is queued, and cannot be run again."""
         from tests.support import recording_executor
 
         recording_executor.use(monkeypatch)
@@ -86,7 +86,7 @@ class TestByTheExecutor:
         with pytest.raises(TaskInstanceBusy):
             run("second", ignore_dependencies=True)
 
-    def test_what_cannot_be_sent_has_failed(self, airflow: Any, monkeypatch: Any) -> None:
+    def test_a_task_that_the_executor_does_not_accept_fails(self, airflow: Any, monkeypatch: Any) -> None:
         from tests.support import recording_executor
 
         recording_executor.use(monkeypatch, broken=True)

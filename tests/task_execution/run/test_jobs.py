@@ -1,4 +1,4 @@
-"""A task that runs beside others: in the background, and when two want the same."""
+"""run_task asynchronously, and two calls for one task instance."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tests.task_execution.run.single_task import ONLY_3, RUN, finished_run, log,
 
 
 @pytest.mark.usefixtures("fresh")
-class TestInTheBackground:
+class TestAsynchronously:
     """It takes longer than a request, or is not to be waited for."""
 
-    def test_a_run_outlives_the_request(self, monkeypatch: Any) -> None:
+    def test_a_task_continues_after_the_timeout_of_the_request(self, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "1")
         job_id = run("sleeps_shortly")["job_id"]
         ended = jobs_under_test.wait(job_id)
         assert (ended["state"], ended["result"]["state"]) == ("success", "success")
         assert "slept well" in log("sleeps_shortly", 1)
 
-    def test_a_run_that_is_cancelled_has_failed(self) -> None:
+    def test_a_cancelled_task_fails(self) -> None:
         job_id = run("sleeps_long", **{"async": True})["job_id"]
         until(lambda: task_state("sleeps_long") == "running")
         native_api.call("cancel_job", job_id=job_id)
@@ -36,8 +36,8 @@ class TestInTheBackground:
         until(lambda: states()["sleeps_long"] == "failed")
         assert states()["the run"] == "failed"
 
-    def test_what_a_job_left_open_is_failed_and_nobody_elses(self) -> None:
-        """As after its process, and all that it started, were killed at once."""
+    def test_the_cleanup_fails_the_task_of_the_job_only(self) -> None:
+        """After all processes of the job were killed."""
         finished_run()
         key = {"dag_id": "alone", "run_id": "r", "task_id": "first", "map_index": -1}
         airflow_under_test.set_try("alone", "r", "first", 2, "running", external_executor_id="native_api:mine")
@@ -46,8 +46,7 @@ class TestInTheBackground:
         work.give_up(key, False, "mine")
         assert states("r")["first"] == "failed"
 
-    def test_what_is_cancelled_is_told(self, notes: Path) -> None:
-        """The operator's on_kill runs, which ends what the task has begun elsewhere."""
+    def test_on_kill_of_a_cancelled_task_runs(self, notes: Path) -> None:
         job_id = run("is_told", **{"async": True})["job_id"]
         until(lambda: "begins" in notes.read_text())
         native_api.call("cancel_job", job_id=job_id)
@@ -57,21 +56,21 @@ class TestInTheBackground:
 
 
 def never_ran() -> Dict[str, Any]:
-    """Have a run in which the task has not run, and return how it is run."""
+    """Create a run in which the task has not run, and return the arguments that run it."""
     finished_run()
     airflow_under_test.set_try("alone", "r", "notes", 0, None)
     return {"run_id": "r", "try_number": 1}
 
 
 def ran_before() -> Dict[str, Any]:
-    """Have a run in which the task has run, and return how it is run again."""
+    """Create a run in which the task has run, and return the arguments that run it again."""
     finished_run()
     return {"run_id": "r", "force": True, "try_number": 2}
 
 
 @pytest.mark.usefixtures("fresh")
 class TestTwoAtOnce:
-    """Two calls want to run the same task instance at the same time."""
+    """Two simultaneous calls for one task instance."""
 
     @pytest.fixture(autouse=True)
     def two_places(self, monkeypatch: Any) -> None:
@@ -88,10 +87,9 @@ class TestTwoAtOnce:
             pytest.param(lambda: {"try_number": 1}, [TaskInstanceBusy, Refused], id="there is no run"),
         ],
     )
-    def test_one_runs(
+    def test_one_runs_and_the_other_is_refused(
         self, before: Callable[[], Dict[str, Any]], refusals: List[type], again: int, notes: Path
     ) -> None:
-        """The other is refused while the one runs, and changes nothing of it."""
         how = before()
         try_number, run_id = how.pop("try_number"), how.get("run_id", RUN)
         hold = notes.with_name("hold")
@@ -113,7 +111,7 @@ class TestTwoAtOnce:
 
     @ONLY_3
     @pytest.mark.parametrize("again", range(3))
-    def test_one_is_handed_to_the_scheduler(self, again: int) -> None:
+    def test_one_is_scheduled_and_the_other_is_refused(self, again: int) -> None:
         native_api.call("unpause_dag", dag_id="alone")
         finished_run()
         begin = threading.Barrier(2)

@@ -1,4 +1,4 @@
-"""api=run of the old protocol."""
+"""The name run of the old protocol."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from tests.support import airflow_under_test
 from tests.task_execution.run.single_task import DATE
 
 
-def test_the_command_on_this_airflow(web: Any) -> None:
-    """Airflow 3 has none."""
+def test_the_command_exists_on_airflow_2_only(web: Any) -> None:
     asked = {"dag_id": "alone", "task_id": "first", "execution_date": DATE, "mark_success": "on", "force": "on"}
     command = web.legacy("run", **asked, pool="default_pool").json["airflow_cmd"]
     if airflow_under_test.version() >= (3, 0):
@@ -22,8 +21,7 @@ def test_the_command_on_this_airflow(web: Any) -> None:
 class TestTheLegacyName:
     """api=run."""
 
-    def test_the_text(self, web: Any) -> None:
-        """The recorded line, and then the task's log."""
+    def test_the_output_is_the_recorded_line_and_the_log(self, web: Any) -> None:
         answer = web.legacy("run", dag_id="alone", task_id="first", execution_date=DATE, local="on")
         assert (answer.status, answer.json["status"]) == (200, "OK"), answer.text
         line, _, text = answer.json["output"]["stdout"].partition("\n")
@@ -31,8 +29,7 @@ class TestTheLegacyName:
         assert text == answer.json["result"]["log"]
         assert answer.json["output"]["stderr"] == ""
 
-    def test_a_task_that_fails(self, web: Any) -> None:
-        """No 200; one line says so, and the end of the log."""
+    def test_a_failed_task_is_422_with_the_log_tail_on_stderr(self, web: Any) -> None:
         answer = web.legacy("run", dag_id="alone", task_id="fails", execution_date=DATE, local="on")
         assert (answer.status, answer.json["http_response_code"], answer.json["status"]) == (422, 422, "ERROR")
         first, *tail = answer.json["output"]["stderr"].splitlines()
@@ -40,10 +37,10 @@ class TestTheLegacyName:
         assert any("ValueError: no luck" in line for line in tail)
         assert answer.json["result"]["state"] == "failed"
 
-    def test_unmet_dependencies(self, web: Any) -> None:
+    def test_unmet_dependencies_are_409(self, web: Any) -> None:
         answer = web.legacy("run", dag_id="alone", task_id="second", execution_date=DATE, local="on")
         assert (answer.status, answer.json["status"]) == (409, "ERROR")
         assert "Trigger Rule" in answer.json["output"]
 
-    def test_what_it_needs(self, web: Any) -> None:
+    def test_a_missing_date_is_400(self, web: Any) -> None:
         assert web.legacy("run", dag_id="alone", task_id="first").status == 400

@@ -1,4 +1,4 @@
-"""One task instance is run for real, and no other with it: in a new run, and in one that has ended."""
+"""run_task runs one task instance and no other: in a new run, and in one that has ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.task_execution.run.single_task import DATE, ONLY_3, RUN, finished_run
 class TestInANewRun:
     """There is no run for the date."""
 
-    def test_the_task_runs_and_the_others_do_not(self) -> None:
+    def test_the_task_runs_and_the_others_are_skipped(self) -> None:
         answer = run("first")
         assert (answer["how"], answer["state"], answer["previous_state"]) == ("sandbox", "success", None)
         assert (answer["run_id"], answer["try_number"], answer["run_is_new"]) == (RUN, 1, True)
@@ -33,36 +33,36 @@ class TestInANewRun:
         assert (found.pop("the run"), found.pop("first")) == ("success", "success")
         assert set(found.values()) == {"skipped"}
 
-    def test_a_task_that_fails_is_an_answer(self) -> None:
-        """There is one try: nobody takes up another in a run that has ended."""
+    def test_a_failed_task_is_a_result(self) -> None:
+        """It is not retried: the run has ended."""
         answer = run("fails")
         assert (answer["how"], answer["state"], answer["try_number"]) == ("sandbox", "failed", 1)
         assert "ValueError: no luck" in answer["log"]
         assert "ValueError: no luck" in log("fails", 1)
         assert states()["the run"] == "failed"
 
-    def test_a_task_whose_process_is_killed_has_failed(self) -> None:
+    def test_a_task_whose_process_is_killed_fails(self) -> None:
         assert run("is_killed")["state"] == "failed"
         assert (states()["the run"], states()["is_killed"]) == ("failed", "failed")
 
-    def test_an_instance_of_a_mapped_task(self) -> None:
+    def test_map_index_selects_an_instance(self) -> None:
         assert run("doubles", map_index=1)["state"] == "success"
         assert (states()["doubles[0]"], states()["doubles[1]"]) == ("skipped", "success")
 
-    def test_what_waits_for_a_triggerer_is_left_to_the_scheduler(self) -> None:
+    def test_a_deferred_task_continues_with_the_scheduler(self) -> None:
         answer = run("defers")
         found = states()
         assert (answer["state"], found.pop("defers"), found.pop("the run")) == ("deferred", "deferred", "running")
         assert set(found.values()) == {"skipped"}
         assert answer["warnings"] == ["The DAG 'alone' is paused: the run ends when it is unpaused."]
 
-    def test_unmet_dependencies_leave_nothing(self) -> None:
+    def test_unmet_dependencies_create_no_run(self) -> None:
         with pytest.raises(DependenciesUnmet) as caught:
             run("second")
         assert [dependency["name"] for dependency in caught.value.dependencies] == ["Trigger Rule"]
         assert native_api.call("list_dag_runs", dag_id="alone")["total_entries"] == 0
 
-    def test_dependencies_are_ignored_on_request(self) -> None:
+    def test_ignore_dependencies_ignores_them(self) -> None:
         assert run("second", ignore_dependencies=True)["state"] == "success"
 
     @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ class TestInANewRun:
             pytest.param({"task_id": "first", "run_id": "nothing"}, DagRunNotFound, id="no such run"),
         ],
     )
-    def test_what_cannot_be_leaves_nothing(self, wrong: Dict[str, Any], error: Any) -> None:
+    def test_an_error_creates_no_run(self, wrong: Dict[str, Any], error: Any) -> None:
         with pytest.raises(error):
             run(**wrong)
         assert native_api.call("list_dag_runs", dag_id="alone")["total_entries"] == 0
 
-    def test_one_after_the_other(self) -> None:
-        """What was left alone for the first can run in its turn, once the first has."""
+    def test_a_skipped_task_can_be_run_later(self) -> None:
+        """After the one before it."""
         run("first", mark_success=True)
         with pytest.raises(DependenciesUnmet):
             run("third")
@@ -88,8 +88,7 @@ class TestInANewRun:
         assert (answer["state"], answer["previous_state"], answer["run_is_new"]) == ("success", None, False)
         assert (states()["second"], states()["third"], states()["the run"]) == ("success", "skipped", "success")
 
-    def test_marking(self) -> None:
-        """No user code runs."""
+    def test_mark_success_runs_no_dag_code(self) -> None:
         answer = run("fails", mark_success=True)
         assert (answer["how"], answer["state"], answer["run_is_new"]) == ("marked", "success", True)
         found = states()
@@ -100,8 +99,8 @@ class TestInANewRun:
 class TestInARunThatHasEnded:
     """The run is there, and all of its tasks have run."""
 
-    def test_a_task_is_run_again_alone(self) -> None:
-        """It is its second try; everything else is as it was."""
+    def test_a_task_is_run_again_and_the_others_are_unchanged(self) -> None:
+        """It is its second try."""
         finished_run()
         before = rows("r", but="first")
         answer = run("first", run_id="r", force=True)
@@ -110,18 +109,18 @@ class TestInARunThatHasEnded:
         assert rows("r", but="first") == before
         assert log("first", 2, "r") == answer["log"]
 
-    def test_a_failure_is_not_tried_again(self) -> None:
+    def test_a_failed_task_is_not_retried(self) -> None:
         finished_run()
         answer = run("fails", run_id="r", force=True)
         assert (answer["state"], answer["try_number"], states("r")["the run"]) == ("failed", 2, "success")
 
-    def test_nothing_after_it_is_scheduled(self) -> None:
+    def test_downstream_tasks_are_not_scheduled(self) -> None:
         finished_run(of_tasks="failed", state="failed")
         airflow_under_test.set_try("alone", "r", "second", 0, None)
         run("first", run_id="r", force=True)
         assert (states("r")["first"], states("r")["second"]) == ("success", None)
 
-    def test_without_force_its_state_forbids_it(self) -> None:
+    def test_a_finished_task_requires_force(self) -> None:
         finished_run()
         with pytest.raises(DependenciesUnmet) as caught:
             run("first", run_id="r")
@@ -136,10 +135,10 @@ class TestInARunThatHasEnded:
             pytest.param("second", "success", ["force", "ignore_dependencies"], id="both"),
         ],
     )
-    def test_the_error_names_what_has_it_run_all_the_same(
+    def test_the_error_names_the_arguments_that_ignore_the_dependencies(
         self, task_id: str, before: Optional[str], arguments: List[str]
     ) -> None:
-        """And nothing less does."""
+        """And no more."""
         finished_run()
         airflow_under_test.set_try("alone", "r", "first", 1, "failed" if task_id == "second" else "success")
         airflow_under_test.set_try("alone", "r", task_id, 1, before)
@@ -148,7 +147,7 @@ class TestInARunThatHasEnded:
                 run(task_id, run_id="r", **given)
         assert run(task_id, run_id="r", **dict.fromkeys(arguments, True))["state"] == "success"
 
-    def test_the_error_names_what_ignores_the_run_before(self) -> None:
+    def test_the_error_names_ignore_depends_on_past(self) -> None:
         from airflow.models.dagrun import DagRun
 
         native_api.call("trigger_dag", dag_id="daily_with_past", run_id="before", logical_date=DATE)
@@ -162,8 +161,7 @@ class TestInARunThatHasEnded:
         assert caught.value.arguments == ["ignore_depends_on_past"]
         assert native_api.call("run_task", **asked, ignore_depends_on_past=True)["state"] == "success"
 
-    def test_what_no_argument_ignores(self, mocker: Any) -> None:
-        """It is said so, rather than that one does."""
+    def test_the_error_says_if_no_argument_ignores_a_dependency(self, mocker: Any) -> None:
         unmet = [{"name": "A dependency", "reason": "of a later Airflow."}]
         mocker.patch("native_api.adapters.task_execution.single_task_run.unmet", return_value=unmet)
         with pytest.raises(DependenciesUnmet, match="no argument has it run") as caught:
@@ -171,7 +169,7 @@ class TestInARunThatHasEnded:
         assert caught.value.arguments is None
 
     @pytest.mark.parametrize("state", ["running", "queued", "deferred", "restarting"])
-    def test_not_twice_at_once(self, state: str) -> None:
+    def test_a_running_or_queued_task_is_refused(self, state: str) -> None:
         finished_run()
         airflow_under_test.set_try("alone", "r", "first", 1, state)
         for how in ({"force": True}, {"ignore_all_dependencies": True}, {"mark_success": True}):
@@ -179,21 +177,21 @@ class TestInARunThatHasEnded:
                 run("first", run_id="r", **how)
             assert caught.value.state == state
 
-    def test_marking_changes_nothing_else(self) -> None:
-        """What failed after it is not cleared, as it is by set_task_state."""
+    def test_mark_success_does_not_clear_downstream_tasks(self) -> None:
+        """Unlike set_task_state."""
         finished_run(state="failed", of_tasks="failed")
         before = rows("r", but="first")
         assert run("first", run_id="r", mark_success=True)["previous_state"] == "failed"
         assert rows("r", but="first") == before
         assert states("r")["first"] == "success"
 
-    def test_an_instance_that_is_not_there(self) -> None:
+    def test_an_unknown_map_index_is_not_found(self) -> None:
         finished_run()
         with pytest.raises(TaskInstanceNotFound):
             run("doubles", run_id="r", map_index=7)
 
-    def test_the_pool(self) -> None:
-        """In a run, besides, that was given its state by hand."""
+    def test_pool_overrides_the_pool_of_the_task(self) -> None:
+        """Also in a run whose state was set by hand."""
         native_api.call("set_pool", name="narrow", slots=1)
         finished_run(began=False)
         run("first", run_id="r", force=True, pool="narrow")
@@ -205,16 +203,14 @@ class TestInARunThatHasEnded:
         assert pool == "narrow"
 
 
-def test_secrets_that_an_id_or_a_date_contains(fresh: Any) -> None:
-    """What names the instance is never masked."""
+def test_ids_and_dates_are_not_masked(fresh: Any) -> None:
     native_api.call("set_variable", key="password_of_alone", value="2026-03")
     answer = run("first")
     assert (answer["run_id"], answer["logical_date"], answer["execution_date"]) == (RUN, DATE, DATE)
 
 
 @ONLY_3
-def test_the_success_before_a_run_without_a_date(fresh: Any) -> None:
-    """There is none: nothing is before it."""
+def test_a_run_without_a_date_has_no_previous_success(fresh: Any) -> None:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import update
 
@@ -227,6 +223,6 @@ def test_the_success_before_a_run_without_a_date(fresh: Any) -> None:
     assert [field["value"] for field in answer["template_fields"] if field["name"] == "bash_command"] == ["echo never"]
 
 
-def test_options_without_effect_are_named(fresh: Any) -> None:
+def test_arguments_without_effect_get_a_warning(fresh: Any) -> None:
     answer = run("first", mark_success=True, pickle="7", ship_dag=True, cfg_path="/etc/airflow.cfg")
     assert answer["warnings"] == [f"'{name}' has no effect." for name in ("pickle", "ship_dag", "cfg_path")]
