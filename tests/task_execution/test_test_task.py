@@ -106,7 +106,7 @@ class TestOutcomes:
         assert tried("crashes")["exit_code"] == 7
         assert tried("lists")["return_value"] == ["a", "b", "c"]
 
-    def test_a_dry_run(self) -> None:
+    def test_a_dry_run_returns_the_template_fields(self) -> None:
         answer = tried("retried", dry_run=True)
         assert (answer["state"], answer["exit_code"], answer["dry_run"]) == (None, 0, True)
         assert answer["template_fields"][0]["text"] == "exit 3"
@@ -117,8 +117,8 @@ class TestOutcomes:
         assert answer["return_value"].startswith("datetime.datetime(2026, 11, 1, 0, 0")
 
 
-def test_without_a_date(fresh: Any) -> None:
-    """It is tested for the present moment, which the answer and the audit log name."""
+def test_the_default_date_is_now(fresh: Any) -> None:
+    """The response and the audit log have it."""
     before = pendulum.now("UTC")
     with unchanged():
         answer = native_api.call("test_task", dag_id="trials", task_id="pushes")
