@@ -23,7 +23,6 @@ from native_api.adapters.fields.import_files import (
     Entry,
     Import,
     Imported,
-    entries_of_file,
     import_entries,
     omit,
     read_content,
@@ -120,23 +119,24 @@ def import_connections(
     An overwritten connection retains only its team. Masked values are refused. Overwriting a connection requires the
     permission to edit it.
     """
-    entries = connections if connections is not None else entries_of_file(str(file), entries_of)
     present = _present(context.session)
 
-    def store(conn_ids: List[str]) -> None:
+    def store(entries: Entries) -> None:
         rows, wrong = {}, {}
-        for conn_id in conn_ids:
+        for conn_id, entry in entries.items():
             try:
-                rows[conn_id] = built(**entries[conn_id])
+                rows[conn_id] = built(**entry)
             except Invalid as exc:
                 wrong[conn_id] = exc.errors
         if wrong:
-            raise Invalid({"file" if connections is None else "connections": wrong})
+            raise ValidationError(wrong)
         put_in_place(context.session, stored_connections(context.session, set(rows) & present), rows)
 
     return import_entries(
         context,
-        entries,
+        connections,
+        file,
+        entries_of,
         resource=Resource.CONNECTION,
         present=present,
         on_conflict=on_conflict,

@@ -12,7 +12,7 @@ from native_api.adapters.compat.masking import MASK
 from native_api.adapters.connections.uris import LONGEST_URI, Extra, Uri, masked_extra, masked_uri
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import Flag, Whole
-from native_api.adapters.fields.paging import contains, page_fields, page_of
+from native_api.adapters.fields.paging import page_fields, page_of, readable
 from native_api.adapters.fields.texts import Text, pattern
 from native_api.effects import Effect
 from native_api.errors import ConnectionExists, ConnectionNotFound, Invalid, Refused
@@ -152,15 +152,11 @@ def list_connections(
     from airflow.models.connection import Connection as AirflowConnection
     from sqlalchemy import select
 
-    statement = select(_table())
-    if conn_id_pattern is not None:
-        statement = statement.where(contains(AirflowConnection.conn_id, conn_id_pattern))
+    row = AirflowConnection
+    statement = readable(context, select(_table()), row.conn_id, Resource.CONNECTION, conn_id_pattern)
     if conn_type is not None:
-        statement = statement.where(AirflowConnection.conn_type == conn_type)
-    conn_ids = context.caller.names(Resource.CONNECTION)
-    if conn_ids is not None:
-        statement = statement.where(AirflowConnection.conn_id.in_(conn_ids))
-    columns = {name: getattr(AirflowConnection, name) for name in ("conn_id", "conn_type", "host", "port", "id")}
+        statement = statement.where(row.conn_type == conn_type)
+    columns = {name: getattr(row, name) for name in ("conn_id", "conn_type", "host", "port", "id")}
     rows, total = page_of(context, statement, arguments, columns, AirflowConnection.id)
     return {"connections": [_as_response(row) for row in rows], "total_entries": total}
 

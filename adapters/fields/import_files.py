@@ -91,21 +91,26 @@ class Imported(Schema):
 
 def import_entries(
     context: Context,
-    entries: Entries,
+    sent: Optional[Entries],
+    file: Optional[str],
+    read_entries: Callable[[Any], Entries],
     *,
     resource: Resource,
     present: Collection[str],
     on_conflict: str,
     exist: Type[SomeExist],
-    store: Callable[[List[str]], None],
+    store: Callable[[Entries], None],
 ) -> Dict[str, Any]:
     """
     Store all entries, or none if one cannot be stored, and return the fields of :class:`Imported`.
 
+    :param sent: the entries in the request; None reads those of *file* with *read_entries*.
     :param present: the names that exist.
     :param exist: the error to raise if some exist and on_conflict is fail.
-    :param store: stores the entries with these names.
+    :param store: stores entries; raises ValidationError, keyed by their names, if some are invalid.
+    :raises Invalid: entries are invalid.
     """
+    entries = _entries_of_file(str(file), read_entries) if sent is None else sent
     there = sorted(set(entries) & set(present))
     if there and on_conflict == "fail":
         raise exist(there)
@@ -114,7 +119,10 @@ def import_entries(
     # All rights before the first write: in multi-team mode Airflow asks for a thing's team in a session that ends ours.
     for name in wanted:
         context.caller.require(Access(resource, "PUT" if name in present else "POST"), name)
-    store(wanted)
+    try:
+        store({name: entries[name] for name in wanted})
+    except ValidationError as exc:
+        raise Invalid({"file" if sent is None else f"{resource.noun}s": exc.messages}) from exc
     created = [name for name in wanted if name not in present]
     context.created = bool(created)
     return {
@@ -125,7 +133,7 @@ def import_entries(
     }
 
 
-def entries_of_file(file: str, read_entries: Callable[[Any], Entries]) -> Entries:
+def _entries_of_file(file: str, read_entries: Callable[[Any], Entries]) -> Entries:
     """
     Return the entries of a file on the server.
 

@@ -9,6 +9,7 @@ from marshmallow import ValidationError, fields, validate
 from native_api import settings
 from native_api.adapters.fields.common import LARGEST, Whole
 from native_api.adapters.fields.texts import OneOf
+from native_api.permissions import Resource
 from native_api.registry import Context
 
 
@@ -89,6 +90,19 @@ def _limit(context: Context, limit: Optional[int]) -> Optional[int]:
         return limit
     default: int = min(settings.get("page_limit"), settings.get("page_limit_maximum"))
     return None if context.whole_lists else default
+
+
+def readable(context: Context, statement: Any, column: Any, resource: Resource, pattern: Optional[str] = None) -> Any:
+    """
+    Return the statement with only the rows that the caller can read.
+
+    :param column: the column with the names of the rows.
+    :param pattern: only rows whose name contains it; see :func:`contains`.
+    """
+    if pattern is not None:
+        statement = statement.where(contains(column, pattern))
+    names = context.caller.names(resource)
+    return statement if names is None else statement.where(column.in_(names))
 
 
 def contains(column: Any, pattern: str) -> Any:

@@ -15,7 +15,6 @@ from native_api.adapters.fields.import_files import (
     Entry,
     Import,
     Imported,
-    entries_of_file,
     import_entries,
     read_content,
     read_each,
@@ -25,7 +24,7 @@ from native_api.adapters.fields.import_files import (
 from native_api.adapters.fields.versions import limited
 from native_api.adapters.pools.operations import SetPool, stored_pools, update_pool
 from native_api.effects import Effect
-from native_api.errors import Invalid, PoolsExist
+from native_api.errors import PoolsExist
 from native_api.errors.groups import OF_A_SERVER_FILE
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
@@ -91,18 +90,19 @@ def import_pools(
     If an entry omits the description or include_deferred, the present value is retained. Overwriting a pool requires
     the permission to edit it. An entry cannot change the team of a pool.
     """
-    entries = pools if pools is not None else entries_of_file(str(file), entries_of)
     present = stored_pools(context.session)
 
-    def store(names: List[str]) -> None:
-        _require_same_teams({name: entries[name] for name in names}, present, "file" if pools is None else "pools")
-        for name in names:
-            changes = {field: value for field, value in entries[name].items() if field != "team_name"}
+    def store(entries: Entries) -> None:
+        _require_same_teams(entries, present)
+        for name, entry in entries.items():
+            changes = {field: value for field, value in entry.items() if field != "team_name"}
             update_pool(context.session, present.get(name), **changes)
 
     return import_entries(
         context,
-        entries,
+        pools,
+        file,
+        entries_of,
         resource=Resource.POOL,
         present=present,
         on_conflict=on_conflict,
@@ -111,14 +111,14 @@ def import_pools(
     )
 
 
-def _require_same_teams(entries: Entries, present: Mapping[str, Any], field: str) -> None:
+def _require_same_teams(entries: Entries, present: Mapping[str, Any]) -> None:
     wrong = {
         name: ["Differs from the team of the pool; use Airflow's own commands to assign a pool to a team."]
         for name, entry in entries.items()
         if entry.get("team_name") not in (None, airflow().team_name(present[name]) if name in present else None)
     }
     if wrong:
-        raise Invalid({field: wrong})
+        raise ValidationError(wrong)
 
 
 @operation(

@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, validate
 
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import LARGEST, Flag, Whole
-from native_api.adapters.fields.paging import contains, page_fields, page_of
+from native_api.adapters.fields.paging import page_fields, page_of, readable
 from native_api.adapters.fields.texts import Text, pattern
 from native_api.effects import Effect
 from native_api.errors import DefaultPool, PoolNotFound
@@ -157,12 +157,7 @@ def list_pools(context: Context, name_pattern: Optional[str] = None, **arguments
     from airflow.models.pool import Pool as AirflowPool
     from sqlalchemy import select
 
-    statement = select(AirflowPool)
-    if name_pattern is not None:
-        statement = statement.where(contains(AirflowPool.pool, name_pattern))
-    names = context.caller.names(Resource.POOL)
-    if names is not None:
-        statement = statement.where(AirflowPool.pool.in_(names))
+    statement = readable(context, select(AirflowPool), AirflowPool.pool, Resource.POOL, name_pattern)
     columns = {"name": AirflowPool.pool, "slots": AirflowPool.slots, "id": AirflowPool.id}
     rows, total = page_of(context, statement, arguments, columns, AirflowPool.id)
     used = _used_slots(context.session)

@@ -16,7 +16,6 @@ from native_api.adapters.fields.import_files import (
     EntriesField,
     Import,
     Imported,
-    entries_of_file,
     file_field,
     import_entries,
     json_or_none,
@@ -25,6 +24,7 @@ from native_api.adapters.fields.import_files import (
     read_each,
     refuse_mask,
 )
+from native_api.adapters.fields.paging import readable
 from native_api.adapters.variables.operations import KEY_LENGTH, require_unmasked
 from native_api.effects import Effect
 from native_api.errors import VariablesExist
@@ -98,10 +98,7 @@ def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     example={"variables": {"region": "north", "limits": {"value": {"rows": 10}, "description": "per call"}}},
 )
 def import_variables(
-    context: Context,
-    on_conflict: str,
-    variables: Optional[Entries] = None,
-    file: Optional[str] = None,
+    context: Context, on_conflict: str, variables: Optional[Entries] = None, file: Optional[str] = None
 ) -> Dict[str, Any]:
     """
     Import variables: all of them, or none if one cannot be set.
@@ -110,16 +107,17 @@ def import_variables(
     requires the permission to edit it. The results of export_variables and save_variables are accepted; ambiguous
     content is refused.
     """
-    entries = variables if variables is not None else entries_of_file(str(file), entries_of)
     present = _present(context.session)
 
-    def store(keys: List[str]) -> None:
-        for key in keys:
-            _set(context.session, key, entries[key], present.get(key))
+    def store(entries: Entries) -> None:
+        for key, entry in entries.items():
+            _set(context.session, key, entry, present.get(key))
 
     return import_entries(
         context,
-        entries,
+        variables,
+        file,
+        entries_of,
         resource=Resource.VARIABLE,
         present=present,
         on_conflict=on_conflict,
@@ -266,10 +264,7 @@ def _exported(context: Context) -> Dict[str, Any]:
     from airflow.models.variable import Variable
     from sqlalchemy import select
 
-    statement = select(Variable).order_by(Variable.key)
-    keys = context.caller.names(Resource.VARIABLE)
-    if keys is not None:
-        statement = statement.where(Variable.key.in_(keys))
+    statement = readable(context, select(Variable).order_by(Variable.key), Variable.key, Resource.VARIABLE)
     exported, broken, decrypted = {}, [], 0
     for row in context.session.scalars(statement):
         text = row.val

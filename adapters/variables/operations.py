@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields import strict_json, texts
 from native_api.adapters.fields.common import Flag
-from native_api.adapters.fields.paging import contains, page_fields, page_of
+from native_api.adapters.fields.paging import page_fields, page_of, readable
 from native_api.adapters.fields.texts import Text, pattern
 from native_api.effects import Effect
 from native_api.errors import Invalid, Refused, VariableNotFound
@@ -186,12 +186,7 @@ def list_variables(context: Context, key_pattern: Optional[str] = None, **argume
     from airflow.models.variable import Variable as AirflowVariable
     from sqlalchemy import select
 
-    statement = select(AirflowVariable)
-    if key_pattern is not None:
-        statement = statement.where(contains(AirflowVariable.key, key_pattern))
-    keys = context.caller.names(Resource.VARIABLE)
-    if keys is not None:
-        statement = statement.where(AirflowVariable.key.in_(keys))
+    statement = readable(context, select(AirflowVariable), AirflowVariable.key, Resource.VARIABLE, key_pattern)
     columns = {"key": AirflowVariable.key, "id": AirflowVariable.id}
     rows, total = page_of(context, statement, arguments, columns, AirflowVariable.id)
     return {"variables": [_as_response(row) for row in rows], "total_entries": total}

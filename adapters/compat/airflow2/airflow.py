@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.compat import older_runs
-from native_api.adapters.compat.interface.airflow import Airflow
+from native_api.adapters.compat.interface.airflow import Airflow, WithoutTeams
 from native_api.errors import Invalid, NotSupported
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from native_api.adapters.compat.objects import Dag
 
 
-class Airflow2(Airflow):
+class Airflow2(WithoutTeams, Airflow):
     """Airflow 2.9 to 2.11."""
 
     # 3.0 renamed the run's date (AIP-83).
@@ -213,17 +213,6 @@ class Airflow2(Airflow):
 
     def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
         return older_runs.finish_run(dag, run, state, session)
-
-    def team_column(self, model: Any) -> Any:
-        from sqlalchemy import null
-
-        return null().label("team_name")
-
-    def team_name(self, row: Any) -> Optional[str]:
-        return None
-
-    def keep_team(self, row: Any, old: Any) -> None:
-        """There are no teams."""
 
     def next_runs(self, dag: Any, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
         interval = dag.get_next_data_interval(dag_model)

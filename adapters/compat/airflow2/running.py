@@ -6,11 +6,10 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
-from native_api.adapters.compat.interface.running import MARK, Running, ignored, instance_of, session
+from native_api.adapters.compat.interface.running import MARK, OneRowForAllTries, Running, ignored, instance_of, session
 
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy.orm import Session
 
     from native_api.adapters.compat.objects import Dag
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 LOCAL = ("SequentialExecutor", "LocalExecutor", "DebugExecutor")
 
 
-class Running2(Running):
+class Running2(OneRowForAllTries, Running):
     """Airflow 2.10 and 2.11."""
 
     # 3.0 removed it.
@@ -79,17 +78,6 @@ class Running2(Running):
             if sent.external_executor_id == MARK.format(job_id):
                 # A worker that has started the task has set its own id.
                 sent.external_executor_id = None
-
-    def _cleared(self, instance: TaskInstance, session: Session) -> Any:
-        from airflow.models.taskinstance import clear_task_instances
-
-        clear_task_instances([instance], session, dag_run_state=False)
-        return instance
-
-    def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None:
-        if only_one_try:
-            instance.max_tries = instance.try_number
-        instance.try_number += 1
 
 
 class Running29(Running2):

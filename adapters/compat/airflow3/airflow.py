@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Type
 
 from native_api.adapters.compat import older_runs
 from native_api.adapters.compat.installed import text_of
-from native_api.adapters.compat.interface.airflow import Airflow, next_run
+from native_api.adapters.compat.interface.airflow import Airflow, WithoutTeams, next_run
 from native_api.errors import Refused
 
 if TYPE_CHECKING:
@@ -239,21 +239,8 @@ class Airflow32(Airflow33):
         return older_runs.finish_run(dag, run, state, session)
 
 
-class Airflow31(Airflow32):
+class Airflow31(WithoutTeams, Airflow32):
     """Airflow 3.1."""
-
-    # Teams came with 3.2 (AIP-67).
-
-    def team_column(self, model: Any) -> Any:
-        from sqlalchemy import null
-
-        return null().label("team_name")
-
-    def team_name(self, row: Any) -> Optional[str]:
-        return None
-
-    def keep_team(self, row: Any, old: Any) -> None:
-        """There are no teams."""
 
     def next_runs(self, dag: Dag, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
         interval, run_after = self._next_interval(dag, dag_model), dag_model.next_dagrun_create_after

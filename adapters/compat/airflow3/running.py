@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
-from native_api.adapters.compat.interface.running import Running, instance_of, session
+from native_api.adapters.compat.interface.running import OneRowForAllTries, Running, instance_of, session
 from native_api.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -85,19 +85,8 @@ class Running3(Running):
         raise NotSupported("run_task", "In Airflow 3 the scheduler sends task instances to the executor.")
 
 
-class Running33(Running3):
+class Running33(OneRowForAllTries, Running3):
     """Airflow 3.3, where a try is no row of its own."""
-
-    def _cleared(self, instance: TaskInstance, session: Session) -> Any:
-        from airflow.models.taskinstance import clear_task_instances
-
-        clear_task_instances([instance], session, dag_run_state=False)
-        return instance
-
-    def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None:
-        if only_one_try:
-            instance.max_tries = instance.try_number
-        instance.try_number += 1
 
     def _pass_on_signals(self) -> None:
         """It does so by itself."""

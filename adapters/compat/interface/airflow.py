@@ -423,6 +423,22 @@ class Airflow(ABC):
         session.add(Log(known.pop("event"), **known))
 
 
+class WithoutTeams:
+    """What Airflow 3.1 and older have instead of teams, which came with 3.2 (AIP-67)."""
+
+    def team_column(self, model: Any) -> Any:
+        """Return a column without values."""
+        from sqlalchemy import null
+
+        return null().label("team_name")
+
+    def team_name(self, row: Any) -> Optional[str]:
+        """Return None."""
+
+    def keep_team(self, row: Any, old: Any) -> None:
+        """Do nothing."""
+
+
 def next_run(interval: Any, run_after: Any, partition_key: Optional[str] = None) -> Dict[str, Any]:
     """Return the fields of a scheduled run, as responses show them."""
     start, end = (interval.start, interval.end) if interval else (None, None)

@@ -116,6 +116,21 @@ class Running(ABC):
         instance.handle_failure(error=reason, session=session)
 
 
+class OneRowForAllTries:
+    """The tries of a task instance up to Airflow 3.3; since 3.4 each is a row."""
+
+    def _cleared(self, instance: TaskInstance, session: Session) -> Any:
+        from airflow.models.taskinstance import clear_task_instances
+
+        clear_task_instances([instance], session, dag_run_state=False)
+        return instance
+
+    def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None:
+        if only_one_try:
+            instance.max_tries = instance.try_number
+        instance.try_number += 1
+
+
 def ignored(options: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the options of :class:`~airflow.ti_deps.dep_context.DepContext` for those of a request."""
     return {
