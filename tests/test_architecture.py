@@ -1,4 +1,4 @@
-"""Which module may import which, and which one may tell one Airflow from another."""
+"""Which module can import which, and which can distinguish versions of Airflow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODULES = _modules()
 
 
 def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Give what runs: all but what is for the type checker."""
+    """Yield the nodes that run, without those for the type checker."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
@@ -40,7 +40,7 @@ def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _imported(tree: ast.AST) -> Set[str]:
-    """Return what a module imports of ours, at any place in it; a name of a package's own is the package."""
+    """Return the modules of this package that a module imports anywhere; a name of a package is the package."""
     found: Set[str] = set()
     for node in _nodes(tree):
         if isinstance(node, ast.Import):
@@ -67,8 +67,8 @@ def _reached(start: str) -> Set[str]:
     return found
 
 
-def test_no_imports_in_a_circle() -> None:
-    """Those inside functions count, too: they only hide one."""
+def test_no_import_is_in_a_circle() -> None:
+    """Imports inside functions count, too: they only hide a circle."""
     circles: Dict[str, List[str]] = {}
     for name in MODULES:
         if name in _reached(name):
@@ -76,7 +76,7 @@ def test_no_imports_in_a_circle() -> None:
     assert circles == {}
 
 
-def test_adapters_do_not_know_the_faces() -> None:
+def test_adapters_do_not_import_the_interfaces() -> None:
     faces = {name for name in MODULES if name.startswith(("native_api.http", "native_api.python_api"))}
     faces |= {"native_api", "native_api.dispatch", "native_api.plugin"}
     assert faces <= set(MODULES)
@@ -84,8 +84,8 @@ def test_adapters_do_not_know_the_faces() -> None:
 
 
 @pytest.mark.parametrize("start", ["native_api.settings", "native_api.adapters.compat"])
-def test_the_ground_floor_does_not_know_the_operations(start: str) -> None:
-    """What settings and compat reach of the adapters is compat, and the fields that it needs."""
+def test_settings_and_compat_do_not_import_the_operations(start: str) -> None:
+    """Of the adapters they import only compat and the fields that it needs."""
     floor = [name for name in MODULES if name == start or name.startswith(f"{start}.")]
     known = ("native_api.adapters.compat", "native_api.adapters.fields")
     above = {other for name in floor for other in _reached(name) if other.startswith("native_api.adapters.")}
@@ -108,15 +108,15 @@ NO_SNIFFS = {
 }
 
 
-def test_compat_alone_tells_one_airflow_from_another() -> None:
-    """Elsewhere nothing asks for the version, nor whether Airflow has something."""
+def test_only_compat_distinguishes_versions_of_airflow() -> None:
+    """No other module tests the version, or whether Airflow has something."""
     outside = [name for name in MODULES if not name.startswith("native_api.adapters.compat")]
     asked = {(name, what) for name in outside for what in _asks_which_airflow(MODULES[name])}
     assert asked == set(NO_SNIFFS)
 
 
 def _asks_which_airflow(tree: ast.AST) -> Iterator[str]:
-    """Give what a module asks that may tell one Airflow from another."""
+    """Yield what can distinguish versions of Airflow in a module."""
     for node in _nodes(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             # With two arguments getattr fails, and tells nothing.
@@ -142,16 +142,16 @@ GENERATIONS = {"airflow2", "airflow3"}
 
 
 @pytest.mark.parametrize("generation", sorted(GENERATIONS))
-def test_generations_do_not_know_one_another(generation: str) -> None:
-    """Neither is imported but where the one of the installed Airflow is chosen, so that no change to one is to both."""
+def test_the_generations_do_not_import_each_other(generation: str) -> None:
+    """They are imported only where the one of the installed Airflow is selected."""
     modules = {name for name in MODULES if name.startswith(f"{COMPAT}.{generation}")}
     assert modules
     users = {name for name in MODULES if IMPORTS[name] & modules and name not in modules}
     assert users == {COMPAT}
 
 
-def test_generations_have_the_same_modules() -> None:
-    """One of its own has what only Airflow 3 has: a supervisor of tasks."""
+def test_the_generations_have_the_same_modules() -> None:
+    """Except for the supervisor of tasks, which only Airflow 3 has."""
     topics = {generation: _topics(generation) for generation in (*GENERATIONS, "interface")}
     assert topics["airflow3"] - topics["airflow2"] == {"in_memory_supervisor"}
     assert topics["airflow2"] - topics["airflow3"] == set()
@@ -166,7 +166,7 @@ def _topics(package: str) -> Set[str]:
 
 @pytest.mark.parametrize("generation", sorted(GENERATIONS))
 def test_each_row_of_a_generation_implements_every_topic(generation: str) -> None:
-    """No method is left abstract, and no attribute without a value."""
+    """No method is abstract, and no attribute without a value."""
     versions: Any = import_module(f"{COMPAT}.{generation}").VERSIONS
     topics = [topic for topic in versions[0]._fields if topic != "since"]
     lacking = {
@@ -179,14 +179,14 @@ def test_each_row_of_a_generation_implements_every_topic(generation: str) -> Non
 
 
 def _lacking(implementation: type, assembled: List[str]) -> Set[str]:
-    """Return what a class has declared, and not defined; *assembled* is given to its objects."""
+    """Return what a class declares and does not define; *assembled* is set on its instances."""
     declared = {name for base in implementation.__mro__ for name in vars(base).get("__annotations__", {})}
     abstract: Set[str] = set(getattr(implementation, "__abstractmethods__", ()))
     return abstract | {name for name in declared - set(assembled) if not hasattr(implementation, name)}
 
 
 def test_no_test_module_imports_another() -> None:
-    """What tests share is in ``tests/support``, or in a module beside them that has no tests."""
+    """Shared code is in ``tests/support``, or in a module without tests."""
     modules = [*(ROOT / "tests").rglob("*.py")]
     assert len(modules) > 100
     imported = {str(path.relative_to(ROOT)): _test_modules(path) for path in modules}
@@ -194,7 +194,7 @@ def test_no_test_module_imports_another() -> None:
 
 
 def _test_modules(path: Path) -> Set[str]:
-    """Return the modules with tests that a file imports."""
+    """Return the test modules that a file imports."""
     names = {
         f"{node.module}.{alias.name}"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -205,7 +205,7 @@ def _test_modules(path: Path) -> Set[str]:
 
 
 def test_every_package_is_installed() -> None:
-    """setup.cfg lists them, since a search would not follow the symlink."""
+    """setup.cfg lists the packages, since a search would not follow the symlink."""
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
     listed = config["options"]["packages"].split()

@@ -1,4 +1,4 @@
-"""What goes into the audit log is bounded, and stays readable."""
+"""The rows of the audit log are limited in size and readable."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LONG = 100_000
     ],
 )
 @pytest.mark.parametrize("count", [1, 20])
-def test_a_row_is_cut(value: Any, count: int) -> None:
-    """It is JSON still, and every argument is in it."""
+def test_a_long_row_is_truncated(value: Any, count: int) -> None:
+    """It is JSON, and has every argument."""
     date = datetime(2024, 1, 1)
     text = bounded({**{f"argument_{number}": value for number in range(count)}, "small": 1, "date": date})
     assert len(text) <= EXTRA_BYTES
@@ -37,20 +37,19 @@ def test_a_row_is_cut(value: Any, count: int) -> None:
     assert "characters)" in read["argument_0"]
 
 
-def test_what_has_room_is_kept(airflow: Any) -> None:
+def test_a_short_row_is_complete(airflow: Any) -> None:
     assert json.loads(bounded({"conf": {"a": [1, None]}})) == {"conf": {"a": [1, None]}}
 
 
-def test_a_call_with_much_in_it(web: Any) -> None:
-    """MySQL's column holds 64 KiB; what a caller sends may have megabytes."""
+def test_a_call_with_long_arguments_has_a_row(web: Any) -> None:
+    """MySQL's column stores 64 KiB; a request can have megabytes."""
     assert web.typed("set_variable", key="k", value="v" * LONG, description="why").status == 201
     (row,) = airflow_under_test.audit_rows()
     assert len(row.extra) <= EXTRA_BYTES
     assert json.loads(row.extra)["description"] == "why"
 
 
-def test_a_call_with_much_in_it_and_a_date(web: Any) -> None:
-    """A long configuration and a logical date go together."""
+def test_a_call_with_a_long_conf_and_a_date_has_a_row(web: Any) -> None:
     date, conf = "2024-01-01T00:00:00+00:00", {"a": "v" * LONG}
     assert web.typed("trigger_dag", dag_id="wire_dag", logical_date=date, conf=conf).status == 201
     (row,) = airflow_under_test.audit_rows()

@@ -1,4 +1,4 @@
-"""What holds for every operation in every face; a new operation is covered by being registered."""
+"""The contract of every operation with every interface; a new operation is tested as soon as it is registered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DISCLOSING = {"get_connection", "export_connections"}
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_the_declaration_is_complete(operation: registry.Operation) -> None:
-    """Every operation says in words what it does, and its schemas load the example and name every field."""
+    """Every operation has a description, and its schemas load the example and describe every field."""
     assert operation.summary.endswith(".")
     assert operation.request.load(dict(operation.example)) is not None
     undescribed = [name for name, field in operation.request.fields.items() if not field.metadata.get("description")]
@@ -36,8 +36,8 @@ def test_the_declaration_is_complete(operation: registry.Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_every_argument_is_bounded(operation: registry.Operation) -> None:
-    """A text has a maximum length, a list a maximum of entries, a number a range; what is longer is refused as such."""
+def test_every_argument_has_a_maximum(operation: registry.Operation) -> None:
+    """Of its length, its entries or its value; what exceeds it is an error."""
     for name, field in operation.request.fields.items():
         lists = isinstance(field, fields.List)
         bounds = [getattr(rule, "max", None) or getattr(rule, "choices", None) for rule in field.validators]
@@ -53,14 +53,16 @@ def test_every_argument_is_bounded(operation: registry.Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_python_face_answers_as_documented(operation: registry.Operation, world: Any) -> None:
-    """native_api.call gives what the result schema says."""
+def test_the_python_api_returns_the_documented_result(operation: registry.Operation, world: Any) -> None:
+    """The result schema accepts it."""
     assert_valid(operation.result, native_api.call(operation.name, **example(operation)))
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_typed_face_answers_as_documented(operation: registry.Operation, world: Any, pytestconfig: Any) -> None:
-    """The typed face gives the same as the Python face, as JSON."""
+def test_the_typed_api_returns_the_documented_response(
+    operation: registry.Operation, world: Any, pytestconfig: Any
+) -> None:
+    """The result of the Python API, as JSON."""
     answer = world.typed(operation.name, **example(operation))
     if pytestconfig.getoption("--write-examples"):
         response_examples.write(operation.name, answer.json)
@@ -71,7 +73,7 @@ def test_the_typed_face_answers_as_documented(operation: registry.Operation, wor
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_an_anonymous_caller_is_refused(operation: registry.Operation, world: Any) -> None:
-    """Without credentials there is no answer, and nothing happens."""
+    """Without credentials the call has no effect."""
     before = len(world_audit())
     answer = world.typed(operation.name, login=None, **example(operation))
     assert_problem(answer, 401)
@@ -80,7 +82,7 @@ def test_an_anonymous_caller_is_refused(operation: registry.Operation, world: An
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_a_wrong_token_is_refused(operation: registry.Operation, world: Any) -> None:
-    """A static token that is present and wrong decides alone."""
+    """If the static token is wrong, no other credential is tried."""
     answer = world.request(
         method_of(operation),
         f"/native_api/v1/{operation.name}",
@@ -91,8 +93,8 @@ def test_a_wrong_token_is_refused(operation: registry.Operation, world: Any) -> 
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_a_caller_without_rights_is_refused(operation: registry.Operation, world: Any, mocker: Any) -> None:
-    """Every operation asks for its right; one that needs none answers any known caller."""
+def test_a_caller_without_permissions_is_refused(operation: registry.Operation, world: Any, mocker: Any) -> None:
+    """An operation without a permission is allowed to any authenticated caller."""
     mocker.patch(f"{USER}.may", return_value=False)
     mocker.patch(f"{USER}.dag_ids", return_value=set())
     answer = world.typed(operation.name, login="admin", **example(operation))
@@ -105,7 +107,7 @@ def test_a_caller_without_rights_is_refused(operation: registry.Operation, world
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_the_other_method_is_refused(operation: registry.Operation, web: Any) -> None:
-    """An operation has one method, and the refusal names it."""
+    """The error names the method."""
     other = "POST" if method_of(operation) == "GET" else "GET"
     answer = web.request(other, f"/native_api/v1/{operation.name}")
     assert_problem(answer, 405)
@@ -114,7 +116,6 @@ def test_the_other_method_is_refused(operation: registry.Operation, web: Any) ->
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(operation: registry.Operation, world: Any) -> None:
-    """A body says exactly what is wanted; a query string may carry more."""
     arguments = {**example(operation), "no_such_field": "1"}
     answer = world.typed(operation.name, **arguments)
     if operation.effect is Effect.READ:
@@ -125,8 +126,8 @@ def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(operation: r
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_a_write_leaves_an_audit_row_and_a_read_none(operation: registry.Operation, world: Any) -> None:
-    """The audit log names the operation, the caller and the things concerned; reading a secret is in it as well."""
+def test_a_write_is_in_the_audit_log_and_a_read_is_not(operation: registry.Operation, world: Any) -> None:
+    """The row has the operation, the caller and the resources. Reading a secret is logged, too."""
     before = len(world_audit())
     answer = world.typed(operation.name, login="admin", **example(operation))
     assert answer.status in (200, 201)
@@ -139,8 +140,8 @@ def test_a_write_leaves_an_audit_row_and_a_read_none(operation: registry.Operati
 
 
 @pytest.mark.parametrize("operation", EVERY)
-def test_the_command_line_is_one_that_this_airflow_has(operation: registry.Operation, airflow: Any) -> None:
-    """The equivalent command parses on the installed Airflow."""
+def test_the_command_is_valid_in_this_airflow(operation: registry.Operation, airflow: Any) -> None:
+    """Its parser accepts the equivalent command."""
     from airflow.cli.cli_parser import get_parser
 
     os.makedirs(settings.get("files_dir"), exist_ok=True)
@@ -149,8 +150,8 @@ def test_the_command_line_is_one_that_this_airflow_has(operation: registry.Opera
         get_parser().parse_args(words)
 
 
-def test_an_unknown_operation_answers_404(web: Any) -> None:
-    """A name that never was is not found, in either face of the code."""
+def test_an_unknown_operation_is_404(web: Any) -> None:
+    """With both APIs and from Python."""
     assert_problem(web.request("GET", "/native_api/v1/no_such_operation"), 404)
     with pytest.raises(errors.OperationNotFound, match="no_such_operation"):
         native_api.call("no_such_operation")
@@ -158,7 +159,7 @@ def test_an_unknown_operation_answers_404(web: Any) -> None:
 
 @pytest.mark.parametrize("error", [pytest.param(error, id=error.__name__) for error in errors.kinds()])
 def test_every_error_has_a_status_and_a_sentence(error: Any) -> None:
-    """All leaves of the error classes build a problem of their own from their data."""
+    """Each class builds its problem from its data."""
     data = {field.name: _sample(field.name) for field in dataclasses.fields(error)}
     problem = error(**data).problem()
     assert problem["status"] >= 400
@@ -167,8 +168,7 @@ def test_every_error_has_a_status_and_a_sentence(error: Any) -> None:
     assert "code" in vars(error), "a code of its own, that stays when it is given another base"
 
 
-def test_no_two_errors_have_the_same_code() -> None:
-    """A program that compares codes takes no error for another."""
+def test_the_codes_of_errors_are_unique() -> None:
     codes = [error.code for error in errors.kinds()]
     assert sorted(set(codes)) == sorted(codes)
 
@@ -180,7 +180,7 @@ def _sample(name: str) -> Any:
 
 
 def world_audit() -> Any:
-    """Return the audit rows that are there."""
+    """Return the rows of the audit log."""
     from tests.support.airflow_under_test import audit_rows
 
     return audit_rows()

@@ -1,4 +1,4 @@
-"""What a contributor reads and runs is true."""
+"""CONTRIBUTING.rst and the hooks are correct."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.parametrize("tool", ["ruff", "mypy", "apache-airflow", "types-psutil"])
 def test_the_hooks_have_the_versions_of_the_lint_environment(tool: str) -> None:
-    """What passes before a commit passes in CI."""
+    """A commit that passes the hooks passes the lint environment."""
     lint = (ROOT / "tox.ini").read_text().split("[testenv:lint]")[1].split("commands =")[0]
     (wanted,) = re.findall(rf"^    ({tool}\S*)$", lint, re.MULTILINE)
     found = re.findall(rf'"({tool}[^"]*)"', (ROOT / ".pre-commit-config.yaml").read_text())
@@ -20,7 +20,6 @@ def test_the_hooks_have_the_versions_of_the_lint_environment(tool: str) -> None:
 
 
 def test_every_path_in_it_exists() -> None:
-    """The map in CONTRIBUTING.rst is that of the checkout."""
     text = (ROOT / "CONTRIBUTING.rst").read_text()
     paths = {path for path in re.findall(r"``((?:native_api|adapters|tests|docs|benchmarks|\.ci)/[\w./]*)``", text)}
     assert len(paths) > 15

@@ -1,4 +1,4 @@
-"""Where errors come from, and what becomes of them in each face."""
+"""The origins of errors, and their responses with each interface."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ LEGACY = {"api": "variables", "get": "k"}
 
 
 class TestCodes:
-    """What went wrong, for programs: the same in every face."""
+    """The code of an error, which is the same with every interface."""
 
-    def test_typed(self, web: Any) -> None:
+    def test_a_problem_has_the_code(self, web: Any) -> None:
         answer = web.typed("get_variable", key="nope")
         assert_problem(answer, 404)
         assert answer.json["code"] == "variable_not_found"
         assert web.typed("set_variable").json["code"] == "invalid_arguments"
 
-    def test_legacy(self, web: Any) -> None:
+    def test_a_legacy_response_has_the_code(self, web: Any) -> None:
         answer = web.legacy("trigger_dag", dag_id="nope")
         assert_envelope(answer, 400)
         assert answer.json["code"] == "dag_not_found"
 
-    def test_python(self, web: Any) -> None:
+    def test_an_exception_has_the_code(self, web: Any) -> None:
         with pytest.raises(errors.VariableNotFound) as caught:
             native_api.call("get_variable", key="nope")
         assert caught.value.code == "variable_not_found"
 
-    def test_openapi(self, web: Any) -> None:
-        """Every code is in the document."""
+    def test_the_openapi_document_has_all_codes(self, web: Any) -> None:
         problem = web.request("GET", "/native_api/openapi.json").json["components"]["schemas"]["Problem"]
         assert "code" in problem["required"]
         assert set(problem["properties"]["code"]["x-extensible-enum"]) == {error.code for error in errors.kinds()}
@@ -47,31 +46,31 @@ class TestCodes:
 class TestDatabase:
     @pytest.fixture
     def no_database(self, web: Any, mocker: Any) -> Any:
-        """Take the database away below SQLAlchemy, after the session is opened."""
+        """Let SQLAlchemy lose the database after the session is opened."""
         from sqlalchemy.exc import OperationalError
 
         failure = OperationalError("SELECT 1", {}, Exception("the server is gone"))
         mocker.patch("sqlalchemy.engine.default.DefaultDialect.do_execute", side_effect=failure)
         return web
 
-    def test_typed(self, no_database: Any) -> None:
+    def test_an_unavailable_database_is_503(self, no_database: Any) -> None:
         answer = no_database.typed("list_variables")
         assert_problem(answer, 503)
         assert answer.headers.get("Retry-After", answer.headers.get("retry-after")) == "5"
         assert "gone" not in answer.text
 
-    def test_legacy(self, no_database: Any) -> None:
+    def test_an_unavailable_database_is_503_in_the_old_protocol(self, no_database: Any) -> None:
         answer = no_database.legacy("variables")
         assert_envelope(answer, 503)
         assert answer.headers.get("Retry-After", answer.headers.get("retry-after")) == "5"
 
-    def test_python(self, no_database: Any) -> None:
+    def test_an_unavailable_database_is_an_exception(self, no_database: Any) -> None:
         with pytest.raises(errors.DatabaseUnavailable):
             native_api.call("list_variables")
 
 
-class TestValuesThatNoDatabaseHolds:
-    """A NUL is refused on every database alike: PostgreSQL holds none, SQLite does."""
+class TestValuesThatDatabasesRefuse:
+    """A NUL character is refused with every database: PostgreSQL does not store it, SQLite does."""
 
     @pytest.mark.parametrize(
         "operation, arguments, field",
@@ -98,22 +97,21 @@ class TestValuesThatNoDatabaseHolds:
             pytest.param("dag_state", {"dag_id": "wire_dag", "run_id": "\0"}, "run_id", id="a run"),
         ],
     )
-    def test_a_nul(self, web: Any, operation: str, arguments: Any, field: str) -> None:
+    def test_a_nul_is_invalid(self, web: Any, operation: str, arguments: Any, field: str) -> None:
         answer = web.typed(operation, **arguments)
         assert_problem(answer, 422)
         assert answer.json["errors"] == {field: ["Has a NUL character in it."]}
         with pytest.raises(errors.Invalid, match="NUL"):
             native_api.call(operation, **arguments)
 
-    def test_a_nul_in_the_old_protocol(self, web: Any) -> None:
+    def test_a_nul_is_400_in_the_old_protocol(self, web: Any) -> None:
         assert_envelope(web.legacy("dag_state", dag_id="\0", execution_date="2026-11-01"), 400)
 
-    def test_json_that_is_kept_as_text(self, web: Any) -> None:
-        """Written as an escape a NUL is no NUL."""
+    def test_an_escaped_nul_in_json_text_is_accepted(self, web: Any) -> None:
         assert web.typed("set_variable", key="k", value={"a": "\0"}).status == 201
         assert native_api.call("get_variable", key="k", json=True)["value"] == {"a": "\0"}
 
-    def test_what_postgresql_alone_refuses(self, web: Any) -> None:
+    def test_an_escaped_surrogate_is_422_on_postgresql(self, web: Any) -> None:
         if airflow_under_test.DATABASE not in os.environ:
             pytest.skip("SQLite holds it")
         assert_problem(web.typed("trigger_dag", dag_id="wire_dag", conf='{"a": "\\ud800"}'), 422)
@@ -136,8 +134,10 @@ class TestValuesThatNoDatabaseHolds:
             pytest.param("the number of query arguments cannot exceed 32767", 422, id="asyncpg's parameters"),
         ],
     )
-    def test_what_a_driver_raises(self, web: Any, mocker: Any, said: Any, status: int) -> None:
-        """What is wrong with a value is the caller's error, and never told as a database that does not answer."""
+    def test_an_error_of_the_driver_about_a_value_is_the_callers(
+        self, web: Any, mocker: Any, said: Any, status: int
+    ) -> None:
+        """It is not reported as an unavailable database."""
         from sqlalchemy.exc import OperationalError
 
         cause: Any = Exception(*said) if isinstance(said, tuple) else Exception(said)
@@ -147,8 +147,8 @@ class TestValuesThatNoDatabaseHolds:
         mocker.patch("sqlalchemy.engine.default.DefaultDialect.do_execute", side_effect=failure)
         assert_problem(web.typed("list_variables"), status)
 
-    def test_a_pattern_that_sqlite_refuses(self, fresh: Any, monkeypatch: Any) -> None:
-        """Were it let through: the bound of the argument is lifted here."""
+    def test_a_pattern_that_sqlite_refuses_is_422(self, fresh: Any, monkeypatch: Any) -> None:
+        """The maximum length of the argument is removed here."""
         if airflow_under_test.DATABASE in os.environ:
             pytest.skip("PostgreSQL takes it")
         field = registry.get("list_variables").request.fields["key_pattern"]
@@ -158,8 +158,8 @@ class TestValuesThatNoDatabaseHolds:
             native_api.call("list_variables", key_pattern="a" * 60_000)
 
     @pytest.mark.parametrize("name", ["OverflowError", "UnicodeEncodeError"])
-    def test_no_value_that_drivers_refuse_by_themselves(self, web: Any, name: str) -> None:
-        """They raise no error of the database: numbers have ranges, and what is no text is refused when it is read."""
+    def test_a_value_that_the_driver_refuses_is_invalid(self, web: Any, name: str) -> None:
+        """Drivers raise other exceptions than those of the database."""
         if name == "OverflowError":
             answers = [web.typed("list_variables", offset=10**30), web.typed("list_variables", limit=10**30)]
         else:
@@ -171,7 +171,7 @@ class TestValuesThatNoDatabaseHolds:
         for answer in answers:
             assert 400 <= answer.status < 500
 
-    def test_what_the_database_itself_refuses(self, web: Any, mocker: Any) -> None:
+    def test_a_value_that_the_database_refuses_is_invalid(self, web: Any, mocker: Any) -> None:
         from sqlalchemy.exc import DataError
 
         failure = DataError("SELECT 1", {}, Exception("an inner secret is out of range"))
@@ -182,8 +182,8 @@ class TestValuesThatNoDatabaseHolds:
 
 
 @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 gives no tokens to its users.")
-class TestATokenOfNobody:
-    """It is as good as none, in each face."""
+class TestTokensWithoutUser:
+    """A token without a user is refused, with each interface."""
 
     def refused(self, web: Any, token: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
@@ -192,7 +192,7 @@ class TestATokenOfNobody:
             web.request("GET", "/admin/rest_api/api", login=None, query={"api": "version"}, headers=headers), 401
         )
 
-    def test_a_user_who_was_deleted(self, web: Any) -> None:
+    def test_the_token_of_a_deleted_user_is_refused(self, web: Any) -> None:
         if not airflow_under_test.has_fab():
             pytest.skip("only FAB keeps its users in the database")
         from airflow.api_fastapi.app import get_auth_manager
@@ -206,8 +206,8 @@ class TestATokenOfNobody:
             session.delete(user)
         self.refused(web, token)
 
-    def test_an_auth_manager_that_finds_nobody(self, web: Any, mocker: Any) -> None:
-        """As FAB's provider 2 does, without an error."""
+    def test_an_auth_manager_that_returns_no_user_refuses_the_token(self, web: Any, mocker: Any) -> None:
+        """As that of FAB's provider 2 does, without an exception."""
         from airflow.api_fastapi.app import get_auth_manager
 
         mocker.patch.object(get_auth_manager(), "deserialize_user", return_value=None)
@@ -220,8 +220,8 @@ class TestCredentials:
         assert_problem(answer, 401)
         return str(answer.json["detail"])
 
-    def test_wrong_ones_are_told_from_none(self, web: Any) -> None:
-        """Whoever sends a wrong password does not look for the header that was lost on the way."""
+    def test_the_error_distinguishes_wrong_and_missing_credentials(self, web: Any) -> None:
+        """A proxy can have removed the header."""
         none = self.sentence(web)
         assert none.startswith("No credentials were sent: ")
         basic, bearer = (
@@ -248,14 +248,14 @@ class TestUnforeseen:
         (record,) = [record for record in caplog.records if error_id in record.getMessage()]
         assert "an inner secret" in str(record.exc_info)
 
-    def test_typed(self, broken: Any, caplog: Any) -> None:
-        """500 with an id that is in the log, and no internals."""
+    def test_it_is_500_with_an_id_that_is_in_the_log(self, broken: Any, caplog: Any) -> None:
+        """And no internals."""
         with caplog.at_level(logging.ERROR):
             answer = broken.typed("get_variable", key="k")
         assert_problem(answer, 500)
         self.check(answer, answer.json["error_id"], caplog)
 
-    def test_legacy(self, broken: Any, caplog: Any) -> None:
+    def test_it_is_500_with_an_id_in_the_old_protocol(self, broken: Any, caplog: Any) -> None:
         with caplog.at_level(logging.ERROR):
             answer = broken.legacy(LEGACY["api"], get="k")
         assert_envelope(answer, 500)
@@ -263,8 +263,8 @@ class TestUnforeseen:
 
     @pytest.mark.parametrize("kind", ["IntegrityError", "OperationalError", "ProgrammingError"])
     @pytest.mark.parametrize("face", ["typed", "legacy"])
-    def test_secrets_stay_out_of_the_log(self, web: Any, face: str, kind: str, caplog: Any) -> None:
-        """Whatever fails when one is written: the database itself, and whether the caller's sentence is our own."""
+    def test_secrets_are_not_logged(self, web: Any, face: str, kind: str, caplog: Any) -> None:
+        """Whatever fails while one is written."""
 
         def fail(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
             if statement.startswith("INSERT INTO variable"):
@@ -299,26 +299,26 @@ class TestBodies:
     @pytest.mark.parametrize(
         "body", [b"{", b"\xff", b'{"key": "k", "value": "v"', b"key=k", b'{"key": ' + b"9" * 5000 + b"}"]
     )
-    def test_broken_json(self, web: Any, body: bytes) -> None:
+    def test_invalid_json_is_400(self, web: Any, body: bytes) -> None:
         assert_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
 
     @pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null"])
-    def test_json_that_is_no_object(self, web: Any, body: bytes) -> None:
+    def test_json_that_is_not_an_object_is_400(self, web: Any, body: bytes) -> None:
         assert_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
 
-    def test_another_type(self, web: Any) -> None:
+    def test_another_media_type_is_415(self, web: Any) -> None:
         answer = web.request("POST", self.PATH, body=b"key: k", headers={"Content-Type": "text/yaml"})
         assert_problem(answer, 415)
 
-    def test_no_body(self, web: Any) -> None:
+    def test_an_empty_body_is_an_empty_object(self, web: Any) -> None:
         answer = web.request("POST", self.PATH)
         assert_problem(answer, 422)
         assert set(answer.json["errors"]) == {"key", "value"}
 
-    def test_json_without_its_type(self, web: Any) -> None:
+    def test_json_without_a_content_type_is_accepted(self, web: Any) -> None:
         assert web.request("POST", self.PATH, body=b'{"key": "k", "value": "v"}').status == 201
 
-    def test_a_multipart_form(self, web: Any) -> None:
+    def test_a_multipart_form_is_accepted(self, web: Any) -> None:
         body = b"".join(
             b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % pair
             for pair in ((b"key", b"k"), (b"value", "ü+ ".encode()))
@@ -327,8 +327,8 @@ class TestBodies:
         assert web.request("POST", self.PATH, body=body + b"--x--\r\n", headers=headers).status == 201
         assert native_api.call("get_variable", key="k")["value"] == "ü+ "
 
-    def test_too_large(self, web: Any, monkeypatch: Any) -> None:
-        """And nothing is stored."""
+    def test_a_body_that_is_too_large_is_413(self, web: Any, monkeypatch: Any) -> None:
+        """Nothing is stored."""
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "100")
         answer = web.typed("set_variable", key="k", value="v" * 100)
         assert_problem(answer, 413)
@@ -347,14 +347,14 @@ def test_odd_queries_are_no_server_errors(web: Any, path: str, query: str) -> No
     assert answer.json
 
 
-def test_an_address_beside(web: Any) -> None:
+def test_another_url_below_the_prefix_is_404(web: Any) -> None:
     for path in ("/native_api/v2/version", "/native_api/v1/version/x"):
         assert_problem(web.request("GET", path), 404)
         assert_problem(web.request("GET", path, login=None), 401)
 
 
 class TestLongArguments:
-    """What is longer than its argument may be is refused before anything is computed of it, in each face."""
+    """A value that exceeds the maximum of its argument is refused before it is processed, with each interface."""
 
     @pytest.mark.parametrize(
         "operation, arguments",
@@ -369,23 +369,22 @@ class TestLongArguments:
             pytest.param("list_variables", {"key_pattern": "a" * 60_000}, id="what SQLite refuses"),
         ],
     )
-    def test_python(self, airflow: Any, operation: str, arguments: Any) -> None:
+    def test_a_longer_value_is_invalid(self, airflow: Any, operation: str, arguments: Any) -> None:
         with pytest.raises(errors.Invalid) as raised:
             native_api.call(operation, **arguments)
         ((sentence,),) = raised.value.errors.values()
         # Of a number it is int() that looks at its length.
         assert sentence.startswith(("Longer than maximum length", "Not a valid integer")), "it was computed with"
 
-    def test_typed(self, web: Any) -> None:
+    def test_a_longer_value_is_422_with_the_maximum(self, web: Any) -> None:
         answer = web.typed("clear_tasks", dag_id="wire_dag", subdir="a/" * 200_000)
         assert_problem(answer, 422)
         assert answer.json["errors"] == {"subdir": ["Longer than maximum length 4096."]}
 
-    def test_legacy(self, web: Any) -> None:
+    def test_a_longer_value_is_400_in_the_old_protocol(self, web: Any) -> None:
         assert_envelope(web.legacy("pause", dag_id="wire_dag", subdir="a/" * 3_000), 400)
 
-    def test_openapi(self, web: Any) -> None:
-        """The document has the bounds."""
+    def test_the_openapi_document_has_the_maximum(self, web: Any) -> None:
         document = web.request("GET", "/native_api/openapi.json").json
         arguments = [
             (name, described)
@@ -398,7 +397,7 @@ class TestLongArguments:
 
 
 def _described(document: Any, operation: registry.Operation) -> Any:
-    """Return what the document says of an operation's arguments."""
+    """Return an operation's arguments in the document."""
     (described,) = document["paths"][f"/{operation.name}"].values()
     if "parameters" in described:
         return {parameter["name"]: parameter["schema"] for parameter in described["parameters"]}

@@ -1,4 +1,4 @@
-"""How a run is named by an id with a space, which may have been a plus before a query string took it."""
+"""Runs whose id has a space, which can be an unescaped plus of a query string."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPACE, PLUS = "by hand", "by+hand"
 
 @pytest.fixture
 def trigger(fresh: Any, monkeypatch: Any) -> Any:
-    """Return what makes a run with exactly that id, as a deployer may allow it for a while."""
+    """Return a function that creates a run with exactly that id."""
 
     def make(run_id: str) -> None:
         monkeypatch.setenv("AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN", "^by[ +]hand$")
@@ -46,14 +46,14 @@ def listed(run_id: str, **filters: Any) -> List[str]:
         pytest.param("delete_dag_run", {}, id="delete_dag_run"),
     ],
 )
-def test_every_operation_on_a_run(trigger: Any, operation: str, arguments: Any) -> None:
-    """The run with a space is reached by its id; the answer has the id that is stored."""
+def test_every_operation_finds_a_run_with_a_space(trigger: Any, operation: str, arguments: Any) -> None:
+    """The response has the stored id."""
     trigger(SPACE)
     assert native_api.call(operation, **on_the_run(SPACE), **arguments)["run_id"] == SPACE
 
 
-def test_both_runs(trigger: Any) -> None:
-    """Each is reached by its own id; only where there is none with the space is the other meant."""
+def test_the_exact_id_has_priority(trigger: Any) -> None:
+    """A plus is tried only if no run has the space."""
     trigger(SPACE)
     trigger(PLUS)
     for run_id in (SPACE, PLUS):
@@ -64,23 +64,22 @@ def test_both_runs(trigger: Any) -> None:
     assert listed(SPACE) == listed(SPACE, dag_id="wire_dag") == [PLUS]
 
 
-def test_a_plus_never_stands_for_a_space(trigger: Any) -> None:
+def test_a_plus_is_never_taken_for_a_space(trigger: Any) -> None:
     trigger(SPACE)
     with pytest.raises(errors.DagRunNotFound):
         native_api.call("dag_state", **on_the_run(PLUS))
     assert listed(PLUS) == []
 
 
-def test_a_run_that_is_not_there(fresh: Any) -> None:
-    """The error has the text that was asked for."""
+def test_the_error_has_the_id_of_the_request(fresh: Any) -> None:
     with pytest.raises(errors.DagRunNotFound) as caught:
         native_api.call("dag_state", **on_the_run(SPACE))
     assert caught.value.problem()["run_id"] == SPACE
 
 
 @pytest.mark.parametrize("stored", [SPACE, PLUS])
-def test_clearing(trigger: Any, stored: str) -> None:
-    """The run is found alike, and the audit row has the id that is stored."""
+def test_clear_tasks_finds_the_run(trigger: Any, stored: str) -> None:
+    """The audit log has the stored id."""
     trigger(stored)
     assert native_api.call("clear_tasks", **on_the_run(SPACE), task_id="extract", dry_run=False)["total_entries"] == 1
     assert airflow_under_test.audit_rows()[-1].event == "native_api.clear_tasks"
@@ -89,7 +88,7 @@ def test_clearing(trigger: Any, stored: str) -> None:
 
 
 @pytest.mark.parametrize("stored", [SPACE, PLUS])
-def test_the_command_has_the_id_that_is_stored(site: Any, trigger: Any, stored: str) -> None:
+def test_the_command_has_the_stored_id(site: Any, trigger: Any, stored: str) -> None:
     trigger(stored)
     answer = site.legacy("task_state", dag_id="wire_dag", task_id="extract", run_id=SPACE).json
     assert answer["result"]["run_id"] == stored
@@ -98,5 +97,5 @@ def test_the_command_has_the_id_that_is_stored(site: Any, trigger: Any, stored: 
 
 
 def test_a_new_run_gets_the_plus(fresh: Any) -> None:
-    """Airflow makes no run with a space in its id, unless the deployer allows it."""
+    """Airflow creates no run with a space in its id, unless the configuration allows it."""
     assert native_api.call("trigger_dag", dag_id="wire_dag", run_id=SPACE)["run_id"] == PLUS

@@ -1,4 +1,4 @@
-"""Nothing that is stored in Airflow's tables, by whomever, keeps a list, an export or an old name from answering."""
+"""Whatever Airflow's tables contain, lists, exports and the old protocol work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.problems import assert_envelope, assert_problem
 
 
 def nested(levels: int) -> str:
-    """Return the text of as many arrays in each other."""
+    """Return the text of that many nested arrays."""
     return "[" * levels + "]" * levels
 
 
@@ -31,7 +31,7 @@ ODD_TEXTS = [
 
 
 def lists_of_variables(web: Any) -> None:
-    """Assert that whatever lists variables answers."""
+    """Assert that everything that lists variables works."""
     assert web.typed("list_variables").status == 200
     assert web.legacy("variables").status == 200
     assert web.typed("export_variables").status == 200
@@ -40,8 +40,7 @@ def lists_of_variables(web: Any) -> None:
 
 class TestVariables:
     @pytest.mark.parametrize("text", ODD_TEXTS)
-    def test_odd_values(self, web: Any, text: str) -> None:
-        """Each can be stored, listed, exported and imported again, to the letter."""
+    def test_odd_values_are_listed_exported_and_imported_verbatim(self, web: Any, text: str) -> None:
         assert web.typed("set_variable", key="odd", value=text).status == 201
         lists_of_variables(web)
         exported = web.typed("export_variables").json
@@ -50,8 +49,8 @@ class TestVariables:
         assert web.request("POST", "/native_api/v1/import_variables", json=exported).status == 201
         assert native_api.call("get_variable", key="odd")["value"] == text
 
-    def test_what_cannot_be_looked_into_is_masked(self, web: Any) -> None:
-        """It may hold a password."""
+    def test_a_value_that_is_nested_too_deeply_is_masked(self, web: Any) -> None:
+        """It can contain a password."""
         native_api.call("set_variable", key="deep", value='{"password": "hunter2", "a": ' + nested(5000) + "}")
         native_api.call("set_variable", key="long", value='{"password": "hunter2", "a": ' + "9" * 5000 + "}")
         answer = web.typed("list_variables")
@@ -59,8 +58,8 @@ class TestVariables:
         assert_problem(web.typed("get_variable", login="viewer", key="deep"), 403)
 
     @pytest.mark.parametrize("stored", ["no token", "gAAAAA", "ü", ""])
-    def test_what_cannot_be_decrypted(self, web: Any, stored: str) -> None:
-        """It is listed; an export omits it and says so, and is refused where the key itself is lost."""
+    def test_a_value_that_cannot_be_decrypted_is_listed(self, web: Any, stored: str) -> None:
+        """An export omits it with a warning, and is refused if the Fernet key is lost."""
         from airflow.models.variable import Variable
 
         native_api.call("set_variable", key="broken", value="x")
@@ -98,12 +97,12 @@ class TestConnections:
         return listed
 
     @pytest.mark.parametrize("text", ODD_TEXTS)
-    def test_odd_extras(self, web: Any, text: str) -> None:
+    def test_odd_extras_are_listed(self, web: Any, text: str) -> None:
         self.store(_extra=text, is_extra_encrypted=False)
         self.lists(web)
 
     @pytest.mark.parametrize("stored", ["no token", "gAAAAA", "ü"])
-    def test_what_cannot_be_decrypted(self, web: Any, stored: str) -> None:
+    def test_a_password_that_cannot_be_decrypted_is_masked(self, web: Any, stored: str) -> None:
         self.store(_password=stored, is_encrypted=True, _extra=stored, is_extra_encrypted=True)
         odd, _ = self.lists(web)
         assert (odd["password"], odd["extra"]) == ("***", "***")
@@ -113,8 +112,8 @@ class TestConnections:
         self.break_it(_password=stored, is_encrypted=True)
         assert web.typed("delete_connection", conn_id="odd").status == 200
 
-    def test_a_long_password(self, web: Any) -> None:
-        """What the column holds is exported and imported: certificates are passwords too."""
+    def test_a_long_password_is_exported_and_imported(self, web: Any) -> None:
+        """Certificates are passwords, too."""
         from airflow.models.connection import Connection
 
         if getattr(Connection.__table__.c.password.type, "length", None):
@@ -125,7 +124,7 @@ class TestConnections:
         native_api.call("import_connections", connections=exported)
         assert native_api.call("get_connection", conn_id="long")["password"] == "p" * 20_000
 
-    def test_no_type(self, web: Any) -> None:
+    def test_a_connection_without_type_is_listed(self, web: Any) -> None:
         self.store(conn_type="", port=None, _password="", _extra="")
         self.lists(web)
 
@@ -142,7 +141,7 @@ class TestRuns:
             pytest.param({"a": {"b": nested(100_000)}}, id="a text that cannot be looked into"),
         ],
     )
-    def test_odd_configurations(self, web: Any, conf: Any) -> None:
+    def test_odd_confs_are_listed(self, web: Any, conf: Any) -> None:
         from airflow.models.dagrun import DagRun
 
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
@@ -162,7 +161,7 @@ class TestRuns:
     @pytest.mark.parametrize(
         "rendered", [{"a": json.loads(nested(300))}, {"a": nested(100_000)}, [1], {"a": float("inf")}]
     )
-    def test_odd_rendered_fields(self, web: Any, rendered: Any) -> None:
+    def test_odd_rendered_fields_are_returned(self, web: Any, rendered: Any) -> None:
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
         airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", rendered)
         answer = web.typed("rendered_fields", dag_id="wire_dag", run_id="r1", task_id="extract")
@@ -171,8 +170,8 @@ class TestRuns:
 
 
 @pytest.mark.parametrize("levels", [300, 100_000])
-def test_what_code_gives_back(airflow: Any, levels: int) -> None:
-    """A value of a task that is nested too deeply is shown as text, its outer levels."""
+def test_a_return_value_that_is_nested_too_deeply_is_text(airflow: Any, levels: int) -> None:
+    """A shortened repr."""
     from native_api.adapters.sandbox.json_values import json_value
     from native_api.adapters.task_execution.render_job import told
 
@@ -187,10 +186,10 @@ def test_what_code_gives_back(airflow: Any, levels: int) -> None:
 
 
 class TestNestedArguments:
-    """They are refused with a sentence, wherever JSON comes in."""
+    """JSON that is nested too deeply is an error, wherever it is sent."""
 
     @pytest.mark.parametrize("levels", [101, 560, 5000, 100_000])
-    def test_text_arguments(self, web: Any, levels: int) -> None:
+    def test_a_text_argument_is_422(self, web: Any, levels: int) -> None:
         conf = '{"a": ' + nested(levels) + "}"
         answer = web.typed("trigger_dag", dag_id="wire_dag", conf=conf)
         assert_problem(answer, 422)
@@ -201,7 +200,7 @@ class TestNestedArguments:
             assert_envelope(web.legacy("trigger_dag", dag_id="wire_dag", conf=conf), 400)
 
     @pytest.mark.parametrize("levels", [101, 560, 5000, 100_000])
-    def test_bodies(self, web: Any, levels: int) -> None:
+    def test_a_body_is_400_or_422(self, web: Any, levels: int) -> None:
         body = '{"key": "k", "value": ' + nested(levels) + "}"
         answer = web.request("POST", "/native_api/v1/set_variable", body=body.encode())
         assert answer.status in (400, 422)
@@ -209,20 +208,20 @@ class TestNestedArguments:
         assert "nested" in answer.json["detail"]
 
     @pytest.mark.parametrize("levels", [101, 5000, 100_000])
-    def test_files(self, web: Any, levels: int) -> None:
+    def test_a_file_is_invalid(self, web: Any, levels: int) -> None:
         from native_api.adapters import server_files
 
         server_files.replace("deep.json", f'{{"k": {nested(levels)}}}'.encode())
         with pytest.raises(errors.Invalid, match="nested"):
             native_api.call("import_variables", file="deep.json")
 
-    def test_as_deep_as_may_be(self, web: Any) -> None:
+    def test_the_maximum_depth_is_accepted(self, web: Any) -> None:
         assert web.typed("trigger_dag", dag_id="wire_dag", run_id="r", conf='{"a": ' + nested(98) + "}").status == 201
         assert web.typed("set_variable", key="k", value=json.loads(nested(99))).status == 201
 
     @pytest.mark.parametrize("levels", [200, 5000])
-    def test_unread_arguments_of_the_old_protocol(self, web: Any, levels: int) -> None:
-        """The envelope shows what was sent, with secrets masked."""
+    def test_an_unknown_argument_of_the_old_protocol_is_returned(self, web: Any, levels: int) -> None:
+        """With secrets masked."""
         answer = web.legacy("version", note=nested(levels))
         assert answer.status == 200
         assert answer.json["arguments"]["note"].strip('[]"') == "***"

@@ -1,4 +1,4 @@
-"""Who may do what: operation, role and auth manager, with the outcome written down."""
+"""The permissions of operations by role and auth manager."""
 
 from __future__ import annotations
 
@@ -98,21 +98,21 @@ RIGHTS = "airflow2.rights.Rights2" if airflow_under_test.version() < (3, 0) else
 
 
 def user_id(login: str) -> str:
-    """Return what the auth manager knows a user by."""
+    """Return the user id of the auth manager."""
     if not airflow_under_test.has_fab():
         return login
     with airflow_under_test.session() as session:
         return str(session.scalar(text("SELECT id FROM ab_user WHERE username = :login"), {"login": login}))
 
 
-def test_every_operation_has_its_row() -> None:
+def test_the_table_has_every_operation() -> None:
     assert set(OUTCOMES) == {operation.name for operation in registry.every()}
 
 
 @pytest.mark.parametrize("place, login", enumerate(["admin", "op", "user", "viewer"]))
 @pytest.mark.parametrize("name", sorted(OUTCOMES))
-def test_a_role(world: Any, name: str, place: int, login: str) -> None:
-    """The outcome for a user of that role, in both faces' shapes."""
+def test_a_role_has_the_permissions_of_the_table(world: Any, name: str, place: int, login: str) -> None:
+    """With both APIs."""
     manager = FAB if airflow_under_test.has_fab() else SIMPLE
     if airflow_under_test.version() == (2, 7) and FAB_27 in OUTCOMES[name]:
         manager = FAB_27
@@ -125,22 +125,22 @@ def test_a_role(world: Any, name: str, place: int, login: str) -> None:
         assert answer.status == expected, answer.text
 
 
-def test_a_refusal_in_the_legacy_face(web: Any) -> None:
+def test_a_missing_permission_is_403_in_the_old_protocol(web: Any) -> None:
     answer = web.legacy("variables", login="viewer", get="k")
     assert (answer.status, answer.json["status"]) == (403, "ERROR")
     assert answer.json["output"] == "This requires the permission to read the variable 'k'."
 
 
 def test_a_refused_write_changes_nothing(web: Any) -> None:
-    """And leaves no row that says it was done."""
+    """The audit log has no row."""
     answer = web.typed("trigger_dag", login="viewer", dag_id="wire_dag", run_id="r")
     assert_problem(answer, 403)
     assert airflow_under_test.audit_rows() == []
     assert_problem(web.typed("dag_state", dag_id="wire_dag", run_id="r"), 404)
 
 
-def test_setting_a_new_variable_needs_the_right_to_create(web: Any, mocker: Any) -> None:
-    """Who may edit and not create sets what is there only."""
+def test_setting_a_new_variable_requires_permission_to_create(web: Any, mocker: Any) -> None:
+    """Permission to edit is enough for existing ones."""
     mocker.patch(
         f"{USER}.may",
         lambda self, access, identifier=None: access.method == "PUT",
@@ -153,7 +153,10 @@ def test_setting_a_new_variable_needs_the_right_to_create(web: Any, mocker: Any)
 
 
 class TestEffects:
-    """Switches, and what only administrators may; tried with an operation that needs no right besides."""
+    """
+    The options that enable effects, and those that require an administrator; tested with an operation without other
+    permissions.
+    """
 
     @pytest.fixture(params=["execute", "deploy", "daemon"])
     def effect(self, request: Any, monkeypatch: Any) -> Effect:
@@ -170,7 +173,7 @@ class TestEffects:
     }
 
     @pytest.mark.parametrize("place, login", enumerate(["token", "admin", "op", "user", "viewer"]))
-    def test_a_role(self, web: Any, effect: Effect, place: int, login: str) -> None:
+    def test_a_role_can_use_the_effects_of_the_table(self, web: Any, effect: Effect, place: int, login: str) -> None:
         answer = web.typed("version", login=login)
         assert answer.status == int(self.OUTCOMES[effect].split()[place])
         if answer.status == 403:
@@ -178,8 +181,10 @@ class TestEffects:
             assert airflow_under_test.audit_rows() == []
 
     @pytest.mark.parametrize("login", ["token", "admin"])
-    def test_switched_off(self, web: Any, effect: Effect, monkeypatch: Any, login: str) -> None:
-        """Nobody may, and the refusal names the option; your own process is not asked."""
+    def test_a_disabled_effect_is_refused_with_the_option(
+        self, web: Any, effect: Effect, monkeypatch: Any, login: str
+    ) -> None:
+        """Except to the Python API."""
         option = "allow_daemons" if effect is Effect.DAEMON else f"allow_{effect.value}"
         monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{option.upper()}", "False")
         answer = web.typed("version", login=login)
@@ -196,8 +201,10 @@ class TestEffects:
         assert answer.json["option"] == "[native_api] token_effects"
 
     @pytest.mark.parametrize("effect", ["deploy", "daemon"], indirect=True)
-    def test_another_auth_manager(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
-        """Its roles are unknown here, so that the deployer names the administrators."""
+    def test_another_auth_manager_uses_the_option_administrators(
+        self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any
+    ) -> None:
+        """Its roles are unknown."""
         mocker.patch("native_api.adapters.compat.interface.rights.Rights._administers", return_value=None)
         assert_problem(web.typed("version", login="admin"), 403)
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", f"ada, {user_id('viewer')}")
@@ -205,16 +212,16 @@ class TestEffects:
         assert web.typed("version", login="viewer").status == 200
 
     @pytest.mark.parametrize("effect", ["deploy"], indirect=True)
-    def test_an_administrator_is_named_by_id(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
-        """Whoever can choose the name that they are shown by does not become one by it."""
+    def test_administrators_are_identified_by_id(self, web: Any, effect: Effect, monkeypatch: Any, mocker: Any) -> None:
+        """A user can choose a display name."""
         mocker.patch("native_api.adapters.compat.interface.rights.Rights._administers", return_value=None)
         mocker.patch(f"native_api.adapters.compat.{RIGHTS}.name_of", return_value="ada")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__ADMINISTRATORS", "ada")
         assert_problem(web.typed("version", login="viewer"), 403)
 
 
-class TestWhatAdministratorsSee:
-    """A right to read what no auth manager knows rights on."""
+class TestReadingAsAdministrator:
+    """Permission to read resources that auth managers do not have."""
 
     @pytest.fixture(params=[Resource.DAEMON, Resource.DEPLOYMENT], autouse=True)
     def resource(self, request: Any, monkeypatch: Any) -> Resource:
@@ -226,19 +233,21 @@ class TestWhatAdministratorsSee:
     @pytest.mark.parametrize(
         "login, status", [("token", 200), ("admin", 200), ("op", 403), ("user", 403), ("viewer", 403)]
     )
-    def test_a_role(self, web: Any, resource: Resource, login: str, status: int) -> None:
+    def test_only_administrators_can_read_them(self, web: Any, resource: Resource, login: str, status: int) -> None:
         answer = web.typed("version", login=login)
         assert answer.status == status
         if status == 403:
             assert answer.json["permission"] == f"read the {resource.noun}s as an administrator of Airflow"
 
-    def test_with_teams(self, web: Any, resource: Resource, monkeypatch: Any) -> None:
-        """Airflow 3.2 and later give things to teams; these belong to none."""
+    def test_they_belong_to_no_team(self, web: Any, resource: Resource, monkeypatch: Any) -> None:
+        """On Airflow 3.2 and later."""
         monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
         assert [web.typed("version", login=login).status for login in ("admin", "op", "viewer")] == [200, 403, 403]
 
     @pytest.mark.parametrize("login", ["token", "admin"])
-    def test_switched_off(self, web: Any, resource: Resource, monkeypatch: Any, login: str) -> None:
+    def test_they_cannot_be_read_if_the_effect_is_disabled(
+        self, web: Any, resource: Resource, monkeypatch: Any, login: str
+    ) -> None:
         option = "allow_daemons" if resource is Resource.DAEMON else "allow_deploy"
         monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{option.upper()}", "False")
         answer = web.typed("version", login=login)
@@ -254,8 +263,8 @@ class TestWhatAdministratorsSee:
 
 
 @pytest.mark.parametrize("name", ["native_api token", "this process"])
-def test_the_audit_log_tells_users_from_other_callers(web: Any, mocker: Any, name: str) -> None:
-    """Though one has the name that stands for the static token, or for code in Python."""
+def test_the_audit_log_distinguishes_users_from_other_callers(web: Any, mocker: Any, name: str) -> None:
+    """A user can be named like the static token or the Python API."""
     mocker.patch(f"native_api.adapters.compat.{RIGHTS}.name_of", return_value=name)
     web.typed("set_variable", login="admin", key="k", value="v")
     (row,) = airflow_under_test.audit_rows()
@@ -263,8 +272,8 @@ def test_the_audit_log_tells_users_from_other_callers(web: Any, mocker: Any, nam
 
 
 @pytest.mark.parametrize("pool", ["default_pool", "nowhere"])
-def test_running_a_task_in_a_pool_needs_the_right_to_read_that(web: Any, mocker: Any, pool: str) -> None:
-    """Whether there is one is for those who may."""
+def test_running_a_task_in_a_pool_requires_permission_to_read_the_pool(web: Any, mocker: Any, pool: str) -> None:
+    """Otherwise an error would show whether the pool exists."""
     mocker.patch(
         f"{USER}.may",
         lambda self, access, identifier=None: access.resource is not Resource.POOL,
@@ -276,7 +285,7 @@ def test_running_a_task_in_a_pool_needs_the_right_to_read_that(web: Any, mocker:
 
 
 class TestSomeDagsOnly:
-    """A caller who may read two DAGs, whatever the auth manager."""
+    """A caller who can read two DAGs."""
 
     @pytest.fixture
     def restricted(self, web: Any, mocker: Any) -> Any:
@@ -285,7 +294,7 @@ class TestSomeDagsOnly:
         mocker.patch(f"{USER}.dag_ids", lambda self, access: allowed)
         return web
 
-    def test_lists_show_those_only(self, restricted: Any) -> None:
+    def test_lists_have_readable_dags_only(self, restricted: Any) -> None:
         answer = restricted.typed("list_dags", login="viewer").json
         assert [dag["dag_id"] for dag in answer["dags"]] == ["mapped", "wire_dag"]
         assert answer["total_entries"] == 2
@@ -293,11 +302,11 @@ class TestSomeDagsOnly:
             restricted.legacy("list_dags", login="viewer").json["output"]["stdout"].endswith("\nmapped\nwire_dag\n\n")
         )
 
-    def test_a_list_of_nothing_is_refused(self, restricted: Any, mocker: Any) -> None:
+    def test_a_list_is_403_without_any_readable_dag(self, restricted: Any, mocker: Any) -> None:
         mocker.patch(f"{USER}.dag_ids", lambda self, access: set())
         assert_problem(restricted.typed("list_dags", login="viewer"), 403)
 
-    def test_a_dag_that_is_hidden_and_one_that_is_not_there_look_alike(self, restricted: Any) -> None:
+    def test_a_hidden_dag_and_a_missing_one_have_the_same_error(self, restricted: Any) -> None:
         hidden = restricted.typed("dag_state", login="viewer", dag_id="failing", run_id="r").json
         missing = restricted.typed("dag_state", login="viewer", dag_id="failinx", run_id="r").json
         assert hidden["status"] == missing["status"] == 403
@@ -305,11 +314,11 @@ class TestSomeDagsOnly:
 
 
 class TestTheToken:
-    def test_it_may_read_write_and_execute(self, web: Any) -> None:
+    def test_it_can_read_write_and_execute_by_default(self, web: Any) -> None:
         assert web.typed("set_variable", key="k", value="v").status == 201
         assert airflow_under_test.audit_rows()[0].owner == "native_api token"
 
-    def test_it_is_held_to_its_effects(self, web: Any, monkeypatch: Any) -> None:
+    def test_it_is_limited_to_token_effects(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read")
         assert web.typed("list_dags").status == 200
         answer = web.typed("set_variable", key="k", value="v")
@@ -318,28 +327,28 @@ class TestTheToken:
         assert web.typed("set_variable", login="admin", key="k", value="v").status == 201
 
     @pytest.mark.parametrize("header", ["rest-api-plugin-http-token", "Rest_Api_Plugin_Http_Token"])
-    def test_hyphens_and_underscores(self, web: Any, header: str) -> None:
+    def test_the_header_can_have_hyphens_or_underscores(self, web: Any, header: str) -> None:
         answer = web.request("GET", "/native_api/v1/version", login=None, headers={header: airflow_under_test.TOKEN})
         assert answer.status == 200
 
     @pytest.mark.parametrize("token", ["", "x", "ü", airflow_under_test.TOKEN + "x", airflow_under_test.TOKEN[:-1]])
-    def test_a_wrong_one(self, web: Any, token: str) -> None:
+    def test_a_wrong_token_is_401(self, web: Any, token: str) -> None:
         headers = {"rest-api-plugin-http-token": token}
         assert_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
 
-    def test_where_none_is_configured_the_header_is_nothing(self, web: Any, monkeypatch: Any) -> None:
+    def test_the_header_is_ignored_if_no_token_is_configured(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", "")
         assert_problem(web.typed("version"), 401)
         headers = {"rest-api-plugin-http-token": ""}
         assert_problem(web.request("GET", "/native_api/v1/version", login=None, headers=headers), 401)
 
-    def test_our_section_comes_before_the_old_ones(self, web: Any, monkeypatch: Any) -> None:
+    def test_our_section_has_priority_over_the_old_one(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN", "new")
         assert_problem(web.typed("version"), 401)
         headers = {"rest-api-plugin-http-token": "new"}
         assert web.request("GET", "/native_api/v1/version", login=None, headers=headers).status == 200
 
-    def test_another_header(self, web: Any, monkeypatch: Any) -> None:
+    def test_the_header_can_be_configured(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_HTTP_TOKEN_HEADER_NAME", "x_my_token")
         assert_problem(web.typed("version"), 401)
         headers = {"X-My-Token": airflow_under_test.TOKEN}

@@ -1,4 +1,4 @@
-"""How Airflow finds and mounts us, and what that costs where there is no web server."""
+"""How Airflow loads and mounts the plugin, and its cost in other processes."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ print(json.dumps([sorted(own), sorted(ours)]))
 """
 
 
-def test_a_process_that_is_no_web_server_imports_next_to_nothing(airflow: Any) -> None:
-    """A scheduler or a task that loads the plugin gets a few small modules, and not Flask for our sake."""
+def test_other_processes_import_little(airflow: Any) -> None:
+    """A scheduler or a task loads a few small modules, and not Flask."""
     loaded = subprocess.run([sys.executable, "-W", "ignore", "-c", LOADS], capture_output=True, text=True, check=True)
     own, ours = json.loads(loaded.stdout.splitlines()[-1])
     compat = ["native_api.adapters", "native_api.adapters.compat", "native_api.adapters.compat.installed"]
     assert own == ours == ["native_api", *compat, "native_api.plugin", "native_api.version"]
 
 
-def test_one_mount_on_each_generation(airflow: Any) -> None:
+def test_it_is_mounted_once_on_each_generation(airflow: Any) -> None:
     from native_api.plugin import NativeApiPlugin
 
     plugin = NativeApiPlugin()
@@ -44,8 +44,8 @@ def test_one_mount_on_each_generation(airflow: Any) -> None:
         assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/native_api", "/admin/rest_api"]
 
 
-def test_one_entry_in_the_menu(airflow: Any) -> None:
-    """Airflow 2 and 3.0 have links in their menus, later ones have views, which they open in a frame."""
+def test_the_menu_has_one_entry(airflow: Any) -> None:
+    """A link on Airflow 2 and 3.0, a view on later versions."""
     from native_api.plugin import NativeApiPlugin
 
     plugin = NativeApiPlugin()
@@ -61,8 +61,8 @@ def test_one_entry_in_the_menu(airflow: Any) -> None:
         assert (links, views) == ([], [("Native API", "native_api/")])
 
 
-def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> None:
-    """One clear sentence, and Airflow goes on without us."""
+def test_an_airflow_that_is_too_old_logs_a_warning(airflow: Any, mocker: Any, caplog: Any) -> None:
+    """Airflow runs without the plugin."""
     mocker.patch("airflow.__version__", "2.6.3")
     from native_api.plugin import NativeApiPlugin
 
@@ -80,10 +80,10 @@ def test_an_airflow_that_is_too_old(airflow: Any, mocker: Any, caplog: Any) -> N
     "version, generation, place",
     [("3.5.0", "airflow3", 0), ("4.0.0", "airflow3", 0), ("2.12.0", "airflow2", 0), ("2.7.0rc1", "airflow2", -1)],
 )
-def test_an_airflow_that_is_newer_than_all_known(
+def test_an_unknown_newer_airflow_gets_the_newest_implementation(
     airflow: Any, mocker: Any, version: str, generation: str, place: int
 ) -> None:
-    """It gets the newest implementation of its generation; its table begins with that."""
+    """That of its generation."""
     from native_api.adapters import compat
     from native_api.adapters.compat import airflow2, airflow3
 
@@ -98,7 +98,7 @@ def test_an_airflow_that_is_newer_than_all_known(
 
 
 def test_adapters_are_imported_by_one_name_only(airflow: Any) -> None:
-    """The registry refuses a second registration, as of a copy imported by another name."""
+    """The registry refuses a second registration, as by a copy with another name."""
     from native_api import registry
 
     existing = registry.get("version")

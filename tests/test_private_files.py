@@ -1,4 +1,4 @@
-"""What lies on the disk of the server is for the user that Airflow runs as alone."""
+"""The files on the server's disk can be used by the Unix user of Airflow only."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 @pytest.fixture(params=[0o000, 0o277], ids=["umask 000", "umask 277"])
 def umask(request: Any) -> Iterator[None]:
-    """Let the umask be one that gives too much, or too little."""
+    """Set a umask that is too permissive or too restrictive."""
     before = os.umask(request.param)
     yield
     os.umask(before)
 
 
 def wide(path: Path) -> List[str]:
-    """Return the folders that are not 0700 and the files that are not 0600, below a folder and itself."""
+    """Return the folders that are not 0700 and the files that are not 0600 in a folder, itself included."""
     found = [path, *path.rglob("*")]
     return [f"{each} {stat.S_IMODE(each.stat().st_mode):o}" for each in found if mode(each) not in (0o700, 0o600)]
 
 
 def mode(path: Path) -> int:
-    """Return the rights of a file, or of a folder; 0 for those of the other kind."""
+    """Return the mode of a file or of a folder; 0 for the other kind."""
     rights = stat.S_IMODE(path.stat().st_mode)
     return rights if path.is_dir() == bool(rights & stat.S_IXUSR) else 0
 
 
-def test_folders_and_files(tmp_path: Path, umask: None) -> None:
-    """Those above a folder too, which are created for it."""
+def test_folders_and_files_are_private(tmp_path: Path, umask: None) -> None:
+    """Also the parents that are created."""
     created = private_files.folder(tmp_path / "a" / "b")
     private_files.write(created / "file", "text")
     assert (mode(tmp_path / "a"), wide(tmp_path / "a"), (created / "file").read_text()) == (0o700, [], "text")
 
 
-def test_what_was_there_with_other_rights(tmp_path: Path) -> None:
-    """Others lose theirs; what is more than rights stays."""
+def test_existing_folders_and_files_lose_the_permissions_of_others(tmp_path: Path) -> None:
+    """Other mode bits are unchanged."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a").chmod(0o2777)
     (tmp_path / "a" / "lock").touch()
@@ -59,15 +59,14 @@ def test_what_was_there_with_other_rights(tmp_path: Path) -> None:
     assert mode(tmp_path / "a" / "lock") == 0o600
 
 
-def test_a_folder_of_another_user_is_used_as_it_is(tmp_path: Path, mocker: Any) -> None:
-    """Whoever configured it has given it its rights."""
+def test_a_folder_of_another_user_keeps_its_mode(tmp_path: Path, mocker: Any) -> None:
     tmp_path.chmod(0o755)
     mocker.patch("os.chmod", side_effect=PermissionError)
     assert private_files.folder(tmp_path) == tmp_path
 
 
-def test_of_jobs(fresh: Any, umask: None) -> None:
-    """Their records, logs, results and slots, whatever was there."""
+def test_files_of_jobs_are_private(fresh: Any, umask: None) -> None:
+    """Records, logs, results and slots."""
     folder = sandbox.jobs_folder()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
@@ -77,8 +76,8 @@ def test_of_jobs(fresh: Any, umask: None) -> None:
     assert wide(folder) == []
 
 
-def test_of_deployments(fresh: Any, umask: None) -> None:
-    """The versions of files and the locks of their changes; the DAGs folder is Airflow's."""
+def test_files_of_deployments_are_private(fresh: Any, umask: None) -> None:
+    """Stored versions and locks, but not the DAGs folder."""
     root = private_files.folder(history.root())
     root.chmod(0o755)
     root.parent.chmod(0o755)
@@ -89,8 +88,8 @@ def test_of_deployments(fresh: Any, umask: None) -> None:
         assert mode(root.parent) == 0o700
 
 
-def test_of_daemons(fresh: Any, umask: None) -> None:
-    """Their records and locks."""
+def test_files_of_daemons_are_private(fresh: Any, umask: None) -> None:
+    """Records and locks."""
     folder = Path(settings.get("daemons_dir"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
@@ -98,8 +97,7 @@ def test_of_daemons(fresh: Any, umask: None) -> None:
         assert wide(folder) == []
 
 
-def test_of_files(fresh: Any, umask: None) -> None:
-    """What operations write for their callers."""
+def test_files_in_files_dir_are_private(fresh: Any, umask: None) -> None:
     folder = Path(settings.get("files_dir"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The face for Python."""
+"""The Python API."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DATE = "2026-03-01T00:00:00+00:00"
 
 
 def listed() -> Dict[str, Any]:
-    """Return the operations as they are listed, by name."""
+    """Return the listed operations by name."""
     return {operation["name"]: operation for operation in native_api.operations()}
 
 
 def test_operations_are_listed(airflow: Any) -> None:
-    """Each with its effect and its arguments; JSON can hold all of it."""
+    """With their effects and arguments, which are JSON."""
     found = listed()
     assert [*found] == [operation.name for operation in registry.every()]
     trigger = found["trigger_dag"]
@@ -37,16 +37,16 @@ def test_operations_are_listed(airflow: Any) -> None:
     assert json.loads(json.dumps(native_api.operations())) == native_api.operations()
 
 
-def test_the_arguments_that_are_listed_are_those_that_are_taken(airflow: Any) -> None:
-    """Those of every operation's example among them."""
+def test_the_listed_arguments_are_accepted(airflow: Any) -> None:
+    """Among them those of every operation's example."""
     for name, operation in listed().items():
         arguments = {argument["name"] for argument in operation["arguments"]}
         assert {"in_background" if word == "async" else word for word in registry.get(name).example} <= arguments
         assert {argument["name"] for argument in operation["arguments"] if argument["required"]} <= arguments
 
 
-def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    """Airflow loads the plugin in each of its processes."""
+def test_importing_native_api_imports_little() -> None:
+    """Airflow loads the plugin in each process."""
     script = (
         "import sys, native_api; before = {*sys.modules}; native_api.operations; "
         "print([name for name in ('marshmallow', 'native_api.registry') if name in before]); "
@@ -67,8 +67,8 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
         pytest.param(DATE, id="text"),
     ],
 )
-def test_dates(date: Any, fresh: Any) -> None:
-    """In a conf, too."""
+def test_dates_can_be_objects(date: Any, fresh: Any) -> None:
+    """Also in a conf."""
     conf = {"day": datetime.date(2026, 3, 1), "days": (datetime.date(2026, 3, 2),)}
     run = native_api.call("trigger_dag", dag_id="wire_dag", logical_date=date, conf=conf)
     assert run["logical_date"] == DATE
@@ -76,15 +76,15 @@ def test_dates(date: Any, fresh: Any) -> None:
 
 
 def files(tmp_path: Path) -> Dict[str, Any]:
-    """Return the same file as each of what stands for one."""
+    """Return the same file in each accepted form."""
     path = tmp_path / "new_rates.py"
     path.write_text("RATE = 1\n")
     return {"a path": path, "open": path.open("rb"), "open for text": path.open()}
 
 
 @pytest.mark.parametrize("kind", ["a path", "open", "open for text"])
-def test_files(kind: str, no_loose_ends: None, tmp_path: Path) -> None:
-    """The name of a file that has one is what it is deployed as."""
+def test_files_can_be_paths_or_open_files(kind: str, no_loose_ends: None, tmp_path: Path) -> None:
+    """The name of the file is the path of its deployment."""
     for name, file in files(tmp_path).items():
         if name == kind:
             done = native_api.call("deploy_dag", dag_file=file, allow_empty=True, dry_run=True)
@@ -93,21 +93,20 @@ def test_files(kind: str, no_loose_ends: None, tmp_path: Path) -> None:
             file.close()
 
 
-def test_a_file_without_a_name(fresh: Any) -> None:
-    """Its content is all that is asked for."""
+def test_a_file_can_have_no_name(fresh: Any) -> None:
     native_api.call("import_variables", variables=io.StringIO('{"a": "1"}'))
     assert native_api.call("get_variable", key="a")["value"] == "1"
 
 
-def test_a_path_is_text_where_no_file_is_taken(fresh: Any) -> None:
+def test_a_path_is_text_for_an_argument_that_takes_no_file(fresh: Any) -> None:
     """As that of a file on the server."""
     assert native_api.call("list_dags", subdir=Path("DAGS_FOLDER/wire_dag.py"))["total_entries"] == 1
     with pytest.raises(errors.Invalid, match="dag_id: Takes no file"):
         native_api.call("pause_dag", dag_id=io.StringIO("wire_dag"))
 
 
-def test_in_background(fresh: Any) -> None:
-    """What job_state shows of the arguments can be given to call() again."""
+def test_in_background_is_another_name_of_async(fresh: Any) -> None:
+    """The arguments in job_state can be passed to call() again."""
     named = {"dag_id": "trials", "task_id": "pushes", "logical_date": datetime.date(2026, 3, 1)}
     accepted = native_api.call("test_task", **named, in_background=True)
     jobs_under_test.wait(accepted["job_id"], "success")
@@ -118,14 +117,13 @@ def test_in_background(fresh: Any) -> None:
     assert native_api.call("job_state", job_id=again["job_id"])["arguments"] == arguments
 
 
-def test_one_argument_by_both_its_names(airflow: Any) -> None:
-    """It is not guessed which is meant."""
+def test_both_names_of_an_argument_are_an_error(airflow: Any) -> None:
     with pytest.raises(errors.Invalid, match="in_background: Is another name of 'async'"):
         native_api.call("test_task", dag_id="trials", task_id="pushes", in_background=True, **{"async": False})
 
 
-def test_the_arguments_of_a_job_load_again(airflow: Any) -> None:
-    """Whatever operation it is of."""
+def test_the_stored_arguments_of_a_job_can_be_loaded(airflow: Any) -> None:
+    """For every operation."""
     for operation in registry.every():
         if "in_background" in operation.request.fields:
             shown = json.loads(

@@ -1,4 +1,4 @@
-"""README.rst and docs/ say what the code does."""
+"""README.rst and docs/ agree with the code."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ FILES = ["configuration.rst", "deployment.rst", "errors.rst", "migrating-from-ai
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_its_tables_are_those_of_the_code(tables: Any, file: str) -> None:
-    """Every option, every error and every old name is there; ``python docs/tables.py`` writes them."""
+def test_the_tables_equal_those_of_the_code(tables: Any, file: str) -> None:
+    """``python docs/tables.py`` writes them."""
     assert (ROOT / "docs" / file).read_text(encoding="utf-8") == tables.with_tables(ROOT / "docs" / file)
 
 
@@ -40,15 +40,15 @@ def test_every_table_is_compared(tables: Any) -> None:
     assert sorted(path.name for path in tables.TABLES) == FILES
 
 
-def test_the_readme_leads_to_every_page(readme: str) -> None:
-    """But for those that include a file beside the README, and what ``docs/reference.py`` writes."""
+def test_the_readme_links_every_page(readme: str) -> None:
+    """Except for those that include a file beside the README, and those that ``docs/reference.py`` writes."""
     pages = {path.name for path in (ROOT / "docs").glob("*.rst")} - {"index.rst", "contributing.rst", "changelog.rst"}
     linked = set(re.findall(r"<docs/([\w-]+\.rst)>", readme))
     assert pages - linked == {"differences.rst"}
     assert linked <= pages
 
 
-def test_it_names_the_airflows_that_are_tested(readme: str) -> None:
+def test_the_readme_names_the_tested_versions_of_airflow(readme: str) -> None:
     config = ConfigParser(interpolation=None)
     config.read(ROOT / "tox.ini")
     pins = re.findall(r"^(?:!py39-)?airflow\d+: apache-airflow==(\S+)", config["testenv"]["deps"], re.M)

@@ -1,4 +1,4 @@
-"""SECURITY.rst speaks of all effects, and of options that there are."""
+"""SECURITY.rst names all effects, and only existing options."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def words() -> Set[str]:
     return set(re.findall(r"``([^`]+)``", text))
 
 
-def test_every_effect_and_option(words: Set[str]) -> None:
+def test_it_names_every_effect_and_its_option(words: Set[str]) -> None:
     assert {effect.value for effect in Effect} <= words
     assert {effect.option for effect in Effect if effect.option} <= words
 
 
-def test_no_option_that_is_none(words: Set[str]) -> None:
+def test_it_names_existing_options_only(words: Set[str]) -> None:
     named = {word for word in words if re.fullmatch(r"[a-z_]+", word)}
     assert named - {effect.value for effect in Effect} - OTHERS <= set(settings.OPTIONS)
 
 
-def test_the_readme_links_it() -> None:
+def test_the_documentation_includes_it() -> None:
     assert "SECURITY.rst" in (ROOT / "docs" / "security.rst").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The options, and what a bad value does."""
+"""The options, and the effect of an invalid value."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from native_api.effects import Effect
 
 
 @pytest.mark.parametrize("option", [pytest.param(option, id=name) for name, option in settings.OPTIONS.items()])
-def test_an_option_is_declared_in_full(option: settings.Option) -> None:
+def test_an_option_has_a_description_and_a_valid_default(option: settings.Option) -> None:
     assert option.help.endswith(".")
     option.read(option.default)
 
 
-def test_defaults(airflow: Any, monkeypatch: Any) -> None:
+def test_the_defaults_apply(airflow: Any, monkeypatch: Any) -> None:
     monkeypatch.delenv("AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN")
     for option in ("TOKEN_EFFECTS", "ALLOW_DEPLOY", "ALLOW_DAEMONS"):
         monkeypatch.delenv(f"AIRFLOW__NATIVE_API__{option}")
@@ -34,8 +34,8 @@ def test_defaults(airflow: Any, monkeypatch: Any) -> None:
     assert (settings.get("page_limit"), settings.get("page_limit_maximum")) == (100, 1000)
 
 
-def test_the_state_can_be_elsewhere(airflow: Any, monkeypatch: Any) -> None:
-    """The folders of files and daemons are in state_dir, unless they are configured themselves."""
+def test_state_dir_contains_the_other_folders_by_default(airflow: Any, monkeypatch: Any) -> None:
+    """Unless they are configured."""
     monkeypatch.setenv("AIRFLOW__NATIVE_API__STATE_DIR", "/srv/state")
     assert [settings.get(f"{what}_dir") for what in ("files", "daemons")] == ["/srv/state/files", "/srv/state/daemons"]
     assert sandbox.jobs_folder() == Path("/srv/state/jobs")
@@ -56,8 +56,10 @@ def test_the_state_can_be_elsewhere(airflow: Any, monkeypatch: Any) -> None:
         ("allow_daemons", "perhaps"),
     ],
 )
-def test_a_bad_value_leaves_airflow_running(airflow: Any, monkeypatch: Any, caplog: Any, name: str, value: str) -> None:
-    """The plugin stays switched off and says which option it is."""
+def test_an_invalid_value_disables_the_plugin_and_not_airflow(
+    airflow: Any, monkeypatch: Any, caplog: Any, name: str, value: str
+) -> None:
+    """The log names the option."""
     from native_api.plugin import NativeApiPlugin
 
     monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{name.upper()}", value)
@@ -69,12 +71,12 @@ def test_a_bad_value_leaves_airflow_running(airflow: Any, monkeypatch: Any, capl
         settings.get(name)
 
 
-def test_a_body_leaves_a_web_worker_of_airflow_2_time_for_its_job(airflow: Any, monkeypatch: Any) -> None:
+def test_body_seconds_is_at_most_20_on_airflow_2(airflow: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_SECONDS", "300")
     assert settings.get("body_seconds") == (20 if airflow.version() < (3, 0) else 300)
 
 
-def test_the_legacy_face_can_be_moved_or_switched_off(airflow: Any, monkeypatch: Any) -> None:
+def test_legacy_prefix_moves_or_disables_the_old_protocol(airflow: Any, monkeypatch: Any) -> None:
     from native_api.http.app import app
 
     def rules() -> Any:
@@ -86,8 +88,8 @@ def test_the_legacy_face_can_be_moved_or_switched_off(airflow: Any, monkeypatch:
     assert not [rule for rule in rules() if rule.endswith("/api/")]
 
 
-def test_seconds_may_be_less_than_one(airflow: Any, monkeypatch: Any) -> None:
-    """Those of jobs; whole ones are shown as such."""
+def test_seconds_can_be_fractions(airflow: Any, monkeypatch: Any) -> None:
+    """Those of jobs."""
     for name in ("job_seconds", "job_seconds_max", "job_queue_seconds"):
         monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{name.upper()}", "0.5")
         assert settings.get(name) == 0.5

@@ -1,4 +1,4 @@
-"""Airflow's multi-team mode: things that belong to a team are only for those who are in it."""
+"""Airflow's multi-team mode: resources of a team are for its members only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = {"variable": "key", "connection": "conn_id", "pool": "name"}
 
 @pytest.fixture
 def teams(web: Any, monkeypatch: Any) -> Iterator[Any]:
-    """Return the web application with a thing of each kind for everybody, and one for the team ``blue``."""
+    """Return the web application with one resource of each kind for everybody, and one of the team ``blue``."""
     from airflow.models.connection import Connection
     from airflow.models.pool import Pool
     from airflow.models.team import Team
@@ -48,9 +48,9 @@ def teams(web: Any, monkeypatch: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 class TestOfAnotherTeam:
-    """``op`` is in no team, ``admin`` sees all."""
+    """``op`` is in no team, ``admin`` sees everything."""
 
-    def test_lists(self, teams: Any, kind: str) -> None:
+    def test_lists_omit_resources_of_other_teams(self, teams: Any, kind: str) -> None:
         def names(login: str) -> Any:
             listed = teams.typed(f"list_{kind}s", login=login).json[f"{kind}s"]
             return {thing[KINDS[kind]] for thing in listed} - {"default_pool"}
@@ -58,7 +58,7 @@ class TestOfAnotherTeam:
         assert names("op") == {"common"}
         assert names("admin") == names("token") == {"common", "blues"}
 
-    def test_one(self, teams: Any, kind: str) -> None:
+    def test_a_resource_of_another_team_is_403(self, teams: Any, kind: str) -> None:
         assert teams.typed(f"get_{kind}", login="op", **{KINDS[kind]: "common"}).status == 200
         assert_problem(teams.typed(f"get_{kind}", login="op", **{KINDS[kind]: "blues"}), 403)
         assert_problem(teams.typed(f"delete_{kind}", login="op", **{KINDS[kind]: "blues"}), 403)
@@ -81,14 +81,14 @@ class TestOfAnotherTeam:
         pytest.param("pool", "import_pools", {"pools": {"blues": {"slots": 2, "team_name": "blue"}}}, id="pools"),
     ],
 )
-def test_what_is_changed_stays_in_its_team(teams: Any, kind: str, operation: str, arguments: Any) -> None:
+def test_a_changed_resource_keeps_its_team(teams: Any, kind: str, operation: str, arguments: Any) -> None:
     assert teams.typed(operation, login="admin", **arguments).status in (200, 201)
     assert team_of(kind, "blues") == "blue"
     assert team_of(kind, "common") is None
 
 
-def test_a_team_where_the_mode_is_off_again(teams: Any, monkeypatch: Any) -> None:
-    """Airflow then refuses to be told of teams; ours must not fail by telling it."""
+def test_a_resource_with_a_team_can_be_changed_without_multi_team(teams: Any, monkeypatch: Any) -> None:
+    """Airflow refuses a team then."""
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "False")
     assert teams.typed("set_variable", login="admin", key="blues", value="x").status == 200
     assert teams.typed("import_variables", login="admin", variables={"blues": "y"}).status == 200
@@ -96,7 +96,7 @@ def test_a_team_where_the_mode_is_off_again(teams: Any, monkeypatch: Any) -> Non
 
 
 def team_of(kind: str, name: str) -> Any:
-    """Return the team that a thing belongs to, as it is stored."""
+    """Return the stored team of a resource."""
     from sqlalchemy import text
 
     column = {"variable": '"key"', "connection": "conn_id", "pool": "pool"}[kind]
@@ -105,7 +105,7 @@ def team_of(kind: str, name: str) -> Any:
         return opened.scalar(text(f"SELECT team_name FROM {table} WHERE {column} = :name"), {"name": name})
 
 
-def test_an_export_has_what_the_caller_may_read(teams: Any) -> None:
+def test_an_export_omits_resources_of_other_teams(teams: Any) -> None:
     assert teams.typed("export_variables", login="op").json == {"variables": {"common": "v"}}
     assert set(teams.typed("export_variables", login="admin").json["variables"]) == {"common", "blues"}
     assert set(teams.typed("export_connections", login="op").json["connections"]) == {"common"}
@@ -115,21 +115,21 @@ def test_an_export_has_what_the_caller_may_read(teams: Any) -> None:
 
 
 @pytest.mark.parametrize("noun, entry", [("connections", "fs://"), ("pools", {"slots": 5})])
-def test_an_import_over_a_thing_of_another_team_is_refused(teams: Any, noun: str, entry: Any) -> None:
+def test_an_import_over_a_resource_of_another_team_is_refused(teams: Any, noun: str, entry: Any) -> None:
     before = native_api.call(f"export_{noun}")
     assert_problem(teams.typed(f"import_{noun}", login="op", **{noun: {"a_new": entry, "blues": entry}}), 403)
     assert native_api.call(f"export_{noun}") == before
 
 
 def test_an_import_into_another_team_is_refused(teams: Any) -> None:
-    """All of it: what comes before the refused key is not written either."""
+    """Nothing is imported."""
     answer = teams.typed("import_variables", login="op", variables={"a_new": "x", "blues": "x", "common": "x"})
     assert_problem(answer, 403)
     assert native_api.call("export_variables")["variables"] == {"common": "v", "blues": "v"}
 
 
 class TestImportErrors:
-    """Those of files without DAGs are the team's of their bundle."""
+    """Import errors of files without DAGs belong to the team of their bundle."""
 
     def seen(self, teams: Any, login: str) -> Any:
         answer = teams.typed("list_import_errors", login=login, filename_pattern=BROKEN).json
@@ -137,15 +137,15 @@ class TestImportErrors:
 
     @pytest.fixture
     def bundle(self, teams: Any) -> Any:
-        """Return the bundle of a file without DAGs that does not load; it belongs to no team."""
+        """Return the bundle of a file without DAGs that has an import error; it belongs to no team."""
         store_import_error("a.py")
         (error,) = native_api.call("list_import_errors", filename_pattern=BROKEN)["import_errors"]
         return error["bundle_name"]
 
-    def test_of_no_team(self, teams: Any, bundle: str) -> None:
+    def test_those_of_no_team_are_for_everybody(self, teams: Any, bundle: str) -> None:
         assert self.seen(teams, "op") == self.seen(teams, "admin") == {"a.py": "Traceback of a.py"}
 
-    def test_of_another_team(self, teams: Any, bundle: str) -> None:
+    def test_those_of_another_team_are_omitted(self, teams: Any, bundle: str) -> None:
         from airflow.models.team import dag_bundle_team_association_table as table
 
         with session() as opened:
@@ -159,8 +159,8 @@ class TestImportErrors:
 
 
 @pytest.mark.parametrize("login, seen", [("op", {"common_password", "common_token"}), ("admin", None)])
-def test_secrets_that_are_exported(teams: Any, login: str, seen: Any) -> None:
-    """Of each is asked whether the caller may edit it, and one audit row names all that were disclosed."""
+def test_exported_secrets_require_permission_to_edit_each(teams: Any, login: str, seen: Any) -> None:
+    """One row of the audit log names all disclosed ones."""
     for key in ("common_password", "common_token", "blue_password"):
         native_api.call("set_variable", key=key, value="s3cr3t")
         native_api.call("add_connection", conn_id=key, conn_type="http", password="s3cr3t")

@@ -1,4 +1,4 @@
-"""What people do with the console, in a browser."""
+"""Using the console in a browser."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_dag_is_triggered_with_the_keyboard(admin: Console) -> None:
     admin.open("unpause_dag", dag_id="noisy").send()
 
 
-def test_the_same_call_elsewhere(admin: Console) -> None:
+def test_the_call_is_shown_for_curl_python_and_the_command_line(admin: Console) -> None:
     page = admin.open("trigger_dag", dag_id="two_tasks", conf={"a": 1}).page
     snippet = page.locator(".snippet code:visible")
     expect(snippet).to_contain_text('-d \'{"dag_id":"two_tasks","conf":{"a":1}}\'')
@@ -94,7 +94,7 @@ def test_no_secret_is_in_a_link_or_a_command(admin: Console) -> None:
     expect(page.locator(".history")).not_to_contain_text("hunter2")
 
 
-def test_a_backfill_is_watched_to_its_end(admin: Console) -> None:
+def test_the_progress_of_a_backfill_is_shown(admin: Console) -> None:
     admin.open("unpause_dag", dag_id="dated").send()
     page = admin.open("backfill_dag", dag_id="dated", from_date="2024-01-02", to_date="2024-01-03").page
     admin.send(dry=True)
@@ -109,7 +109,7 @@ def test_a_backfill_is_watched_to_its_end(admin: Console) -> None:
     assert progress.get_by_role("progressbar").evaluate("bar => bar.value") == 1
 
 
-def test_a_job_is_cancelled(admin: Console) -> None:
+def test_a_job_can_be_cancelled(admin: Console) -> None:
     page = admin.open("test_task", dag_id="tried", task_id="slow", logical_date="2024-01-02").page
     page.get_by_text("More arguments").click()
     admin.field("async").check()
@@ -136,7 +136,7 @@ def test_a_broken_file_shows_its_error_with_the_line(admin: Console) -> None:
     expect(output.locator(".import-error h3")).to_have_text(re.compile(r"bad\.py, line 4$"))
 
 
-def test_what_is_wrong_is_said_beside_the_field(admin: Console) -> None:
+def test_an_error_is_shown_beside_its_field(admin: Console) -> None:
     page = admin.open("list_dags", limit=0).page
     admin.send()
     expect(page.locator(".has-error")).to_contain_text("greater than or equal to 1")
@@ -152,7 +152,7 @@ def test_a_call_is_repeated_with_one_click(admin: Console) -> None:
     expect(page.locator(".history li")).to_have_count(2)
 
 
-def test_a_viewer_is_offered_what_a_viewer_may(viewer: Console) -> None:
+def test_a_viewer_is_offered_permitted_operations_only(viewer: Console) -> None:
     page = viewer.open().page
     expect(page.locator("#operations a[href='#list_dags']")).to_be_visible()
     for name in ("trigger_dag", "deploy_dag", "set_variable"):
@@ -162,7 +162,7 @@ def test_a_viewer_is_offered_what_a_viewer_may(viewer: Console) -> None:
     expect(viewer.open("list_dags").send()).to_contain_text("two_tasks")
 
 
-def test_search_finds_by_the_old_name(admin: Console) -> None:
+def test_search_finds_an_operation_by_its_old_name(admin: Console) -> None:
     page = admin.open().page
     page.get_by_label("Search operations").fill("task_failed")
     expect(page.locator("#operations a")).to_have_count(1)
@@ -171,7 +171,7 @@ def test_search_finds_by_the_old_name(admin: Console) -> None:
     expect(page.get_by_role("heading", name="Plugin version")).to_be_visible()
 
 
-def test_an_odd_dag_id(admin: Console) -> None:
+def test_a_dag_id_can_be_unicode(admin: Console) -> None:
     dag_id = "größe.mit-strich__1"
     output = admin.open("dag_details", dag_id=dag_id).send()
     expect(output.locator(".badge").first).to_have_text("200 OK")
@@ -217,7 +217,7 @@ def test_the_reference_shows_operations_and_tries_them(admin: Console) -> None:
 
 
 @pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 390)])
-def test_axe_finds_nothing(admin: Console, theme: str, width: int) -> None:
+def test_axe_reports_no_accessibility_problem(admin: Console, theme: str, width: int) -> None:
     page = admin.page
     page.set_viewport_size({"width": width, "height": 860})
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]

@@ -1,12 +1,12 @@
-"""Both generators take the document that the server gives, and their clients do a whole flow with it."""
+"""Client generators accept the OpenAPI document, and their clients work."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-def test_a_flow_with_openapi_python_client(play: Any) -> None:
-    """From a list of DAGs to a deployed file; a run is triggered with a conf, and waited for."""
+def test_a_client_of_openapi_python_client_works(play: Any) -> None:
+    """It lists DAGs, triggers a run with a conf, waits for it, and deploys a file."""
     done = play("with_python_client.py")
     assert {"two_tasks", "broken"} <= set(done.pop("dags"))
     assert done == {
@@ -23,8 +23,8 @@ def test_a_flow_with_openapi_python_client(play: Any) -> None:
     }
 
 
-def test_models_of_datamodel_code_generator(play: Any) -> None:
-    """They accept each response, and a body that they made is accepted."""
+def test_models_of_datamodel_code_generator_accept_the_responses(play: Any) -> None:
+    """And create request bodies."""
     done = play("with_models.py")
     assert {"two_tasks", "broken"} <= set(done["dags"])
     assert "by_models" in done["runs"]

@@ -1,4 +1,4 @@
-"""The golden contract, on the Airflow under test."""
+"""The responses of the golden contract, on the installed Airflow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUMBERS = [pytest.param(number, id=entry["name"]) for number, entry in enumerate
 
 @pytest.fixture(scope="module")
 def answers(site: Any) -> Iterator[List[Dict[str, Any]]]:
-    """Send all requests in their order, on a database with one run, and return the answers."""
+    """Send all requests in order, with one DAG run in the database, and return the responses."""
     if airflow_under_test.version() >= (3, 0) and airflow_under_test.has_fab():
         pytest.skip("the contract is of each Airflow with the auth manager that it comes with")
     before = Snapshot()
@@ -48,14 +48,14 @@ def answers(site: Any) -> Iterator[List[Dict[str, Any]]]:
 
 
 def versions(row: Dict[str, Any]) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
-    """Return the first and the last version that a row is of."""
+    """Return the first and the last version of a row."""
     first, last = (tuple(map(int, row[end].split("."))) for end in ("since", "until"))
     return first, last
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_an_answer(number: int, answers: List[Dict[str, Any]]) -> None:
-    """It is the one that is written down, but for what a row names for this Airflow."""
+def test_a_response_equals_the_contract(number: int, answers: List[Dict[str, Any]]) -> None:
+    """Except for the rows of differences for this Airflow."""
     entry = CONTRACT[number]
     expected = {"status": entry.get("status"), "body": entry.get("body")}
     for row in DIFFERENCES:
@@ -67,12 +67,12 @@ def test_an_answer(number: int, answers: List[Dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_has_a_reason_and_differs(row: Dict[str, Any]) -> None:
-    """It names a request, says something else than the contract, and why."""
+    """It names a request, differs from the contract, and says why."""
     entry = next(entry for entry in CONTRACT if entry["name"] == row["request"])
     said = {"status": entry["status"], "body": entry["body"]}
     assert playing.unlike(said, playing.changed(said, row["changes"])) == row["changes"]
     assert row["reason"].endswith(".")
 
 
-def test_its_titles_are_told_apart() -> None:
+def test_the_names_of_requests_are_unique() -> None:
     assert len({entry["name"] for entry in CONTRACT}) == len(CONTRACT)

@@ -36,8 +36,8 @@ ASIDE = {
 
 
 @by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
-def test_dags_details(filled: Any) -> None:
-    """Every DAG, each field that both have; no field of the command is forgotten."""
+def test_dags_details_equals_dag_details(filled: Any) -> None:
+    """For every DAG and every field; no field of the command is missing."""
     with compared("dags details") as comparison:
         for dag in filler.dags():
             dag_id = dag["dag_id"]
@@ -57,12 +57,12 @@ def test_dags_details(filled: Any) -> None:
 
 
 def _tidy(text: Any) -> Any:
-    """Return a date in one of the spellings that there are."""
+    """Return a date in one format."""
     return re.sub(r"(\d{4}-\d\d-\d\d) (?=\d\d:)", r"\1T", text) if isinstance(text, str) else text
 
 
 @by_default_on("2.11", "3.0", "3.1", "3.2", "3.3", "3.4")
-def test_dags_next_execution(filled: Any, one_file: Any) -> None:
+def test_dags_next_execution_equals_next_runs(filled: Any, one_file: Any) -> None:
     """The next three runs of every DAG."""
     with compared("dags next-execution") as comparison:
         for dag in filler.dags():
@@ -82,8 +82,10 @@ def test_dags_next_execution(filled: Any, one_file: Any) -> None:
 
 
 @by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
-def test_dags_list_import_errors(filled: Any, one_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is stored of a file that does not load; Airflow 2's command parses it."""
+def test_dags_list_import_errors_equals_list_import_errors(
+    filled: Any, one_file: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow 2's command parses the files."""
     words = ["--subdir", "DAGS_FOLDER/broken.py"] if filled.version() < (3, 0) else []
     native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/broken.py")
     theirs = {(row.get("bundle_name"), row["filepath"]): row["error"] for row in _listed_with_errors(*words)}
@@ -96,7 +98,7 @@ def test_dags_list_import_errors(filled: Any, one_file: Any, monkeypatch: pytest
 
 
 def _listed_with_errors(*words: str) -> Any:
-    """Return the rows of the command, which ends with exit code 1 where there are some."""
+    """Return the rows of the command, whose exit code is 1 if there are any."""
     from airflow.cli.cli_parser import get_parser
 
     arguments = get_parser().parse_args(["dags", "list-import-errors", *words, "-o", "json"])

@@ -1,4 +1,4 @@
-"""tasks clear and dags delete: what they leave in the tables, all rows compared."""
+"""tasks clear and dags delete: all rows of all tables are compared."""
 
 from __future__ import annotations
 
@@ -43,15 +43,14 @@ WAYS: Dict[str, List[Way]] = {
 
 @pytest.mark.parametrize("command", WAYS)
 @by_default_on("2.11", "3.0", "3.1", "3.3", "3.4")
-def test_tasks_clear(before: filler.Snapshot, one_file: Any, command: str) -> None:
-    """Run theirs and ours on the same state, for each DAG, and compare all rows of all tables."""
+def test_tasks_clear_changes_the_same_rows_as_clear_tasks(before: filler.Snapshot, one_file: Any, command: str) -> None:
+    """From the same state, for each DAG."""
     dag_ids = [dag["dag_id"] for dag in filler.dags() if dag["dag_id"] in CLEARED]
     _compare_clearing(before, command, dag_ids)
 
 
 @by_default_on("2.11", "3.0", "3.1", "3.3", "3.4")
-def test_tasks_clear_with_setups(before: filler.Snapshot, one_file: Any) -> None:
-    """The setups and teardowns of a task are cleared with it."""
+def test_setups_and_teardowns_are_cleared_alike(before: filler.Snapshot, one_file: Any) -> None:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import update
 
@@ -66,8 +65,8 @@ def test_tasks_clear_with_setups(before: filler.Snapshot, one_file: Any) -> None
 
 
 @by_default_on("2.11")
-def test_tasks_clear_with_subdags(before: filler.Snapshot, one_file: Any, filled: Any) -> None:
-    """A DAG with SubDAGs, and a SubDAG, which clears a task of the DAG that it is a part of."""
+def test_subdags_are_cleared_alike(before: filler.Snapshot, one_file: Any, filled: Any) -> None:
+    """A DAG with SubDAGs, and a SubDAG that clears a task of its parent."""
     if filled.version() >= (3, 0):
         pytest.skip("Airflow 3 has no SubDAGs")
     without_parts = (["--exclude-subdags"], {"exclude_subdags": True})
@@ -79,8 +78,8 @@ def test_tasks_clear_with_subdags(before: filler.Snapshot, one_file: Any, filled
     _compare_clearing(before, "tasks clear --exclude-parentdag", part, [without_parent], "a SubDAG")
 
 
-def is_of_a_shape(dag_id: str) -> bool:
-    """Return whether the DAG is one of ours, or an example that the commands treat in a way of its own."""
+def is_special(dag_id: str) -> bool:
+    """Return whether a DAG is one of these tests, or an example that the commands treat specially."""
     return filler.is_ours(dag_id) or dag_id in CLEARED or "subdag" in dag_id
 
 
@@ -116,9 +115,9 @@ def _compare_clearing(
 
 
 @by_default_on("2.11", "3.2", "3.3", "3.4")
-def test_dags_delete(before: filler.Snapshot) -> None:
-    """Delete DAGs of every shape the one way and the other, and compare what is left in every table."""
-    dag_ids = [dag_id for dag_id in (dag["dag_id"] for dag in filler.dags()) if is_of_a_shape(dag_id)]
+def test_dags_delete_deletes_the_same_rows_as_delete_dag(before: filler.Snapshot) -> None:
+    """For DAGs of every shape."""
+    dag_ids = [dag_id for dag_id in (dag["dag_id"] for dag in filler.dags()) if is_special(dag_id)]
     refused: Set[str] = set()
     for dag_id in dag_ids:
         if isinstance(printed("dags", "delete", "--yes", dag_id), Failure):

@@ -17,8 +17,8 @@ from tests.support.versions import by_default_on
 
 
 @by_default_on("2.8", "2.11", "3.0", "3.1", "3.2", "3.3", "3.4")
-def test_dags_list(filled: Any) -> None:
-    """Every DAG: its id, file, owners, pause state."""
+def test_dags_list_equals_list_dags(filled: Any) -> None:
+    """Ids, files, owners and pause states."""
     ours = {dag["dag_id"]: dag for dag in filler.dags()}
     theirs = {dag["dag_id"]: dag for dag in listed("dags", "list")}
     with compared("dags list") as comparison:
@@ -54,8 +54,8 @@ def test_dags_list(filled: Any) -> None:
     ],
 )
 @by_default_on("2.11", "3.2", "3.3", "3.4")
-def test_dags_list_runs(filled: Any, words: List[str], arguments: Dict[str, Any]) -> None:
-    """Every DAG's runs; with a filter those of our own DAGs, of which some have runs of each type and date."""
+def test_dags_list_runs_equals_list_dag_runs(filled: Any, words: List[str], arguments: Dict[str, Any]) -> None:
+    """For every DAG; with filters for the DAGs of these tests, which have runs of each type and date."""
     with compared("dags list-runs") as comparison:
         for dag_id in (dag["dag_id"] for dag in filler.dags()):
             if words and not filler.is_ours(dag_id):
@@ -76,8 +76,8 @@ def _date(text: Any) -> str:
 
 
 @by_default_on("2.11", "3.2", "3.3", "3.4")
-def test_dags_state(filled: Any) -> None:
-    """Every run, by its date and, on 3, by its id."""
+def test_dags_state_equals_dag_state(filled: Any) -> None:
+    """For every run, by its date and, on Airflow 3, by its id."""
     with compared("dags state") as comparison:
         for run in filler.runs():
             ways = [{"logical_date": run["logical_date"]}] if run["logical_date"] else []
@@ -93,7 +93,7 @@ def test_dags_state(filled: Any) -> None:
 
 
 @by_default_on("2.11", "3.2", "3.3", "3.4")
-def test_dags_state_of_a_date_that_never_ran(filled: Any) -> None:
+def test_dags_state_without_a_run_is_404_in_dag_state(filled: Any) -> None:
     with compared("dags state (no run)") as comparison:
         for dag_id in filler.MANY_RUNS:
             theirs = printed("dags", "state", dag_id, "2001-01-01")
@@ -103,8 +103,8 @@ def test_dags_state_of_a_date_that_never_ran(filled: Any) -> None:
 
 
 @by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
-def test_tasks_state(filled: Any, one_file: Any) -> None:
-    """One of each kind of task instance."""
+def test_tasks_state_equals_task_state(filled: Any, one_file: Any) -> None:
+    """For one task instance of each kind."""
     files = {dag["dag_id"]: dag["fileloc"] for dag in filler.dags()}
     with compared("tasks state") as comparison:
         for ti in filler.one_of_each_kind(filler.task_instances()):
@@ -122,8 +122,8 @@ LOOPS = ("fixed_task_loop", "mapped_task_loop", "partial_override_loop", "refine
 
 
 @by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
-def test_tasks_states_for_dag_run(filled: Any) -> None:
-    """Every run."""
+def test_tasks_states_for_dag_run_equals_list_task_instances(filled: Any) -> None:
+    """For every run."""
     with compared("tasks states-for-dag-run") as comparison:
         for run in filler.runs():
             named = (run["dag_id"], run["run_id"])
@@ -148,8 +148,8 @@ def _instance(ti: Dict[str, Any]) -> Any:
 
 
 @by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
-def test_tasks_failed_deps(filled: Any, one_file: Any) -> None:
-    """One of each kind of task instance."""
+def test_tasks_failed_deps_equals_task_failed_deps(filled: Any, one_file: Any) -> None:
+    """For one task instance of each kind."""
     files = {dag["dag_id"]: dag["fileloc"] for dag in filler.dags()}
     instances = filler.one_of_each_kind(filler.task_instances())
     if filled.version() == (3, 0):
@@ -177,7 +177,7 @@ def test_tasks_failed_deps(filled: Any, one_file: Any) -> None:
 
 
 def _timeless(line: str) -> str:
-    """Return a reason without the moment at which it was asked for, its sets in one order, of texts only."""
+    """Return a reason without the present time, and with sorted sets."""
     line = re.sub(r"<TriggerRule\.\w+: ('\w+')>", r"\1", line)
     line = re.sub(r"(?i)current date is [^\s)]+", "current date is …", line)
     return re.sub(r"\{[^{}]*\}", lambda found: "{" + ", ".join(sorted(found.group()[1:-1].split(", "))) + "}", line)

@@ -17,7 +17,7 @@ from tests.support.versions import by_default_on
 
 
 @by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
-def test_variables_list(filled: Any) -> None:
+def test_variables_list_equals_list_variables(filled: Any) -> None:
     with compared("variables list") as comparison:
         ours = native_api.call("list_variables", limit=1000, order_by="id")["variables"]
         theirs = sorted(row["key"] for row in listed("variables", "list"))
@@ -26,8 +26,8 @@ def test_variables_list(filled: Any) -> None:
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @by_default_on("2.11", "3.2", "3.3", "3.4")
-def test_variables_get(filled: Any, as_json: bool) -> None:
-    """Every variable, and one that is not there, with a default and without."""
+def test_variables_get_equals_get_variable(filled: Any, as_json: bool) -> None:
+    """For every variable, and for a missing one with and without a default."""
     with compared("variables get --json" if as_json else "variables get") as comparison:
         for key in (*filler.VARIABLES, "nope"):
             for default in ({}, {"default": "7"}):
@@ -43,8 +43,7 @@ def test_variables_get(filled: Any, as_json: bool) -> None:
 
 
 @by_default_on("2.7", "2.11", "3.2", "3.3", "3.4")
-def test_variables_export(filled: Any, tmp_path: Path) -> None:
-    """The whole file."""
+def test_variables_export_equals_export_variables(filled: Any, tmp_path: Path) -> None:
     from airflow.cli.cli_parser import get_parser
 
     file = tmp_path / "variables.json"
@@ -63,7 +62,7 @@ FIELDS = ("conn_id", "conn_type", "description", "host", "schema", "login", "pas
 
 
 @by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
-def test_connections_list(filled: Any) -> None:
+def test_connections_list_equals_list_connections(filled: Any) -> None:
     ours = {row["conn_id"]: row for row in native_api.call("list_connections", limit=1000)["connections"]}
     words = ["--show-values"] if filled.version() >= (3, 2) else []
     theirs = {row["conn_id"]: row for row in listed("connections", "list", *words)}
@@ -74,7 +73,7 @@ def test_connections_list(filled: Any) -> None:
 
 
 @by_default_on("2.11", "3.0", "3.3", "3.4")
-def test_connections_get(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_get_equals_get_connection(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Airflow 3 sets it in the command and leaves it so.
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
     with compared("connections get") as comparison:
@@ -103,15 +102,15 @@ def _same_connection(comparison: Any, theirs: Dict[str, Any], ours: Dict[str, An
 
 
 def _texts(value: Any) -> Any:
-    """Return *value* as the command prints it: every leaf as text."""
+    """Return *value* as the command prints it, with each leaf as text."""
     if isinstance(value, dict):
         return {name: _texts(inner) for name, inner in value.items()}
     return str(value)
 
 
 @by_default_on("2.11", "3.2", "3.3", "3.4")
-def test_pools(filled: Any) -> None:
-    """List and get, every pool, and one that is not there."""
+def test_pools_list_and_get_equal_list_pools_and_get_pool(filled: Any) -> None:
+    """For every pool, and for a missing one."""
     ours = {pool["name"]: pool for pool in native_api.call("list_pools", limit=1000)["pools"]}
     with compared("pools list") as comparison:
         theirs = {row["pool"]: row for row in listed("pools", "list")}
@@ -133,7 +132,7 @@ def _same_pool(comparison: Any, theirs: Dict[str, Any], ours: Dict[str, Any]) ->
 
 
 def _exported_by_the_command(noun: str, file: Path) -> Any:
-    """Return what ``airflow <noun> export`` writes to the file."""
+    """Return what ``airflow <noun> export`` writes to a file."""
     from airflow.cli.cli_parser import get_parser
 
     arguments = get_parser().parse_args([noun, "export", str(file)])
@@ -142,16 +141,14 @@ def _exported_by_the_command(noun: str, file: Path) -> Any:
 
 
 @by_default_on("2.7", "2.11", "3.3", "3.4")
-def test_connections_export(filled: Any, tmp_path: Path) -> None:
-    """The whole file."""
+def test_connections_export_equals_export_connections(filled: Any, tmp_path: Path) -> None:
     theirs = _exported_by_the_command("connections", tmp_path / "c.json")
     with compared("connections export") as comparison:
         comparison.same("the file", theirs, native_api.call("export_connections")["connections"])
 
 
 @by_default_on("2.7", "2.11", "3.3", "3.4")
-def test_pools_export(filled: Any, tmp_path: Path) -> None:
-    """The whole file."""
+def test_pools_export_equals_export_pools(filled: Any, tmp_path: Path) -> None:
     theirs = _exported_by_the_command("pools", tmp_path / "p.json")
     with compared("pools export") as comparison:
         comparison.same("the file", theirs, native_api.call("export_pools")["pools"])
@@ -159,8 +156,8 @@ def test_pools_export(filled: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("noun", ["connections", "pools"])
 @by_default_on("2.11", "3.3", "3.4")
-def test_import_of_what_the_command_exported(before: filler.Snapshot, tmp_path: Path, noun: str) -> None:
-    """Into an Airflow that lacks one and has another one otherwise: by the command, and by us, with the same rows."""
+def test_both_imports_of_an_export_write_the_same_rows(before: filler.Snapshot, tmp_path: Path, noun: str) -> None:
+    """Of the command's export, into an Airflow that lacks one entry and has another value of one."""
     file = tmp_path / "f.json"
     exported = _exported_by_the_command(noun, file)
     (first, *_), second = [name for name in exported if name != "default_pool"], list(exported)[-1]
@@ -180,7 +177,7 @@ def test_import_of_what_the_command_exported(before: filler.Snapshot, tmp_path: 
 
 
 def _decrypted(tables: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the tables with what is encrypted in clear, since each encryption has another text."""
+    """Return the tables with decrypted values, since each encryption has another text."""
     from airflow.models.crypto import get_fernet
 
     for row in tables["connection"]:

@@ -1,4 +1,4 @@
-"""tasks list, flat and as a tree."""
+"""tasks list, as a list and as a tree."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from tests.support.versions import by_default_on
 @pytest.fixture(scope="module")
 def parsed(filled: Any) -> Dict[str, Any]:
     """
-    Return all DAGs as they are parsed from their files.
-
-    The command parses a whole folder for each DAG, seconds on Airflow 3, and takes a DAG that is parsed already too.
+    Return all DAGs as parsed from their files. The command parses a whole folder for each DAG, which takes seconds on
+    Airflow 3, and accepts a parsed DAG.
     """
     from native_api.adapters.compat import airflow
 
@@ -35,8 +34,8 @@ def parsed(filled: Any) -> Dict[str, Any]:
 
 
 @by_default_on("2.11", "3.0", "3.3", "3.4")
-def test_tasks_list(filled: Any, parsed: Dict[str, Any]) -> None:
-    """Every DAG."""
+def test_tasks_list_equals_list_tasks(filled: Any, parsed: Dict[str, Any]) -> None:
+    """For every DAG."""
     from airflow.cli.commands.task_command import task_list
 
     with compared("tasks list") as comparison:
@@ -50,8 +49,8 @@ def test_tasks_list(filled: Any, parsed: Dict[str, Any]) -> None:
 
 
 @by_default_on("2.11", "3.0", "3.3", "3.4")
-def test_tasks_list_parses_a_file(filled: Any, one_file: Any) -> None:
-    """One DAG as a user would have it, its file parsed by the command."""
+def test_tasks_list_of_a_parsed_file_equals_list_tasks(filled: Any, one_file: Any) -> None:
+    """For one DAG, as a user calls it."""
     words = ["--subdir", "DAGS_FOLDER/wire_dag.py"] if filled.version() < (3, 0) else ["--bundle-name", "dags-folder"]
     assert printed("tasks", "list", *words, "wire_dag") == "extract\nload\ntransform\n"
     ours = native_api.call("list_tasks", dag_id="wire_dag")["tasks"]
@@ -59,8 +58,8 @@ def test_tasks_list_parses_a_file(filled: Any, one_file: Any) -> None:
 
 
 @by_default_on("2.11", "3.0", "3.3", "3.4")
-def test_tasks_list_tree(filled: Any, parsed: Dict[str, Any]) -> None:
-    """Every DAG: the same tasks at the same depth, below the same task."""
+def test_tasks_list_tree_equals_the_tree_of_list_tasks(filled: Any, parsed: Dict[str, Any]) -> None:
+    """The same tasks at the same depth below the same task."""
     if filled.version() >= (3, 0):
         theirs = printed("tasks", "list", "--tree", "wire_dag")
         assert isinstance(theirs, Failure), "the option is gone"
@@ -81,7 +80,7 @@ Branch = Tuple[str, str, Any]
 
 
 def _tree(lines: List[str]) -> List[Branch]:
-    """Return the printed tree, each task with its operator and those below it; siblings come in no order."""
+    """Return the printed tree: each task with its operator and its downstream tasks, which are in no order."""
     root: List[Branch] = []
     open_branches = [root]
     for line in lines:

@@ -1,4 +1,4 @@
-"""Installing the plugin beside an Airflow leaves that Airflow as it is."""
+"""Installing the plugin does not change an existing Airflow installation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ print([found for found in plugins_manager.flask_blueprints if found["name"] == "
 
 
 def supported() -> List[Tuple[List[str], Optional[str]]]:
-    """Return what tox.ini installs for each Airflow, itself first, with the day as of which it is resolved."""
+    """Return the requirements in tox.ini for each Airflow, and the date by which they are resolved."""
     config = ConfigParser(interpolation=None)
     config.read(ROOT / "tox.ini")
     pins: Dict[str, List[str]] = {}
@@ -39,14 +39,16 @@ def test_ten_minors_are_supported() -> None:
 
 
 @pytest.mark.parametrize(("airflow", "day"), supported(), ids=[airflow[0] for airflow, _ in supported()])
-def test_no_package_moves(airflow: List[str], day: Optional[str], environment: Environment, wheel: Path) -> None:
-    """pip, with the packages of today, adds what is missing and changes none that Airflow brought."""
+def test_no_installed_package_is_changed(
+    airflow: List[str], day: Optional[str], environment: Environment, wheel: Path
+) -> None:
+    """pip adds what is missing."""
     environment.uv("install", "--quiet", "--prerelease", "if-necessary-or-explicit", *airflow, as_of=day)
     assert _moved(environment, wheel) == {}
 
 
-def test_an_airflow_too_old_runs_on(environment: Environment, wheel: Path) -> None:
-    """Airflow 2.6 is below the floor: nothing moves, the plugin says so in one sentence and mounts nothing."""
+def test_an_airflow_that_is_too_old_runs_without_the_plugin(environment: Environment, wheel: Path) -> None:
+    """Airflow 2.6: no package is changed, and the plugin logs one sentence and mounts nothing."""
     environment.uv("install", "--quiet", "apache-airflow==2.6.3", as_of="2023-08-01")
     assert _moved(environment, wheel) == {}
     environment.pip("install", "--quiet", wheel)
@@ -59,7 +61,7 @@ def test_an_airflow_too_old_runs_on(environment: Environment, wheel: Path) -> No
 
 
 def _moved(environment: Environment, wheel: Path) -> Dict[str, str]:
-    """Return each installed package that installing *wheel* would replace, with both versions."""
+    """Return the installed packages that installing *wheel* would replace, with both versions."""
     before = {
         _name(entry["name"]): entry["version"] for entry in json.loads(environment.pip("list", "--format", "json"))
     }

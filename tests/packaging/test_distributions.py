@@ -1,4 +1,4 @@
-"""What users install is whole, and takes no name that is another project's."""
+"""The distributions are complete and use no name of another project."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ print("ANSWER" + json.dumps({
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist", "editable"])
-def test_an_install_has_everything(kind: str, environment: Environment, request: pytest.FixtureRequest) -> None:
-    """Every module and every data file of the checkout is there and opens; the entry point gives the plugin."""
+def test_an_installation_is_complete(kind: str, environment: Environment, request: pytest.FixtureRequest) -> None:
+    """It has every module and every data file of the checkout, and the entry point."""
     what = (
         ("--editable", request.getfixturevalue("checkout")) if kind == "editable" else [request.getfixturevalue(kind)]
     )
@@ -52,8 +52,10 @@ def test_an_install_has_everything(kind: str, environment: Environment, request:
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_an_install_has_one_top_level_name(kind: str, environment: Environment, request: pytest.FixtureRequest) -> None:
-    """The distribution 'adapters' lives in the same environments: its name is not taken."""
+def test_an_installation_has_one_top_level_name(
+    kind: str, environment: Environment, request: pytest.FixtureRequest
+) -> None:
+    """Another distribution is named 'adapters'."""
     environment.uv("install", "--quiet", "--no-deps", request.getfixturevalue(kind))
     site_packages = next((environment.path / "lib").glob("python*")) / "site-packages"
     names = {entry.name for entry in site_packages.iterdir() if not entry.name.startswith("_")}
@@ -64,7 +66,7 @@ def test_an_install_has_one_top_level_name(kind: str, environment: Environment, 
 
 
 def test_the_sdist_has_the_documents(sdist: Path) -> None:
-    """Whoever packages it finds how to report a vulnerability, what has changed, and the documentation."""
+    """The changelog, the documentation and the security policy."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.rst", "SECURITY.rst", "CHANGELOG.rst", "LICENSE"} <= names

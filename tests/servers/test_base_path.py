@@ -1,4 +1,4 @@
-"""An Airflow that lives below a base path."""
+"""An Airflow with a base path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = on("2.11", "3.0", "3.3")
 
 
 @reads_and_writes
-def test_both_faces_answer_below_the_base_path(server_below_base: Server, call: Call) -> None:
+def test_both_apis_are_below_the_base_path(server_below_base: Server, call: Call) -> None:
     assert server_below_base.base_path == "/base"
     call(server_below_base.user("admin")).result()
     call(server_below_base.anonymous).refusal(401)
@@ -40,8 +40,8 @@ def test_the_console_and_its_assets_are_below_the_base_path(server_below_base: S
 
 
 @pytest.mark.parametrize("path", ["/native_api/v1/nothing", "/native_api/nothing", "/admin/rest_api/nothing"])
-def test_what_is_not_there_is_refused_in_shape(server_below_base: Server, path: str) -> None:
-    """Both faces answer for all that lies below them."""
+def test_an_unknown_url_is_404_in_the_format_of_its_api(server_below_base: Server, path: str) -> None:
+    """For all URLs below the prefixes."""
     admin = server_below_base.user("admin")
     answer = admin.get(path)
     assert answer.status == 404 and answer.headers["Content-Type"] in ("application/problem+json", "application/json")
@@ -51,7 +51,7 @@ def test_what_is_not_there_is_refused_in_shape(server_below_base: Server, path: 
 
 @on("3.0", "3.3")
 @reads_and_writes
-def test_the_cookie_changes_from_airflows_own_pages(server_below_base: Server, call: Call) -> None:
+def test_pages_of_airflow_can_write_with_the_cookie(server_below_base: Server, call: Call) -> None:
     """The origin has no base path."""
     browser = server_below_base.anonymous.also(cookies={"_token": server_below_base.jwt("admin")})
     answer = call(browser.also({"Origin": browser.origin}))

@@ -1,4 +1,4 @@
-"""Who is calling, on Airflow 2 with FAB: Basic, and the session of the pages."""
+"""Authentication on Airflow 2 with FAB: Basic, and the session of the pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = on("2.7", "2.11")
 
 
 def signed_in(server: Server, name: str) -> Client:
-    """Return a browser that signed in through the form."""
+    """Return a browser that has logged in with the form."""
     browser = server.anonymous.keeping_cookies()
     page = browser.get("/login/")
     found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
@@ -27,7 +27,7 @@ def signed_in(server: Server, name: str) -> Client:
 
 
 def csrf_token(browser: Client) -> str:
-    """Return the token that Airflow puts into its pages."""
+    """Return the CSRF token in Airflow's pages."""
     found = re.search(r"csrfToken = '([^']+)'", browser.get("/home").text)
     assert found
     return found.group(1)
@@ -60,13 +60,13 @@ def token_of_page(admins_browser: Client) -> str:
     ],
 )
 def test_unknown_callers_are_refused(server: Server, headers: dict[str, str], call: Call) -> None:
-    """Whoever is nobody here gets 401 in the face's own shape, never the login page."""
+    """With 401 in the format of the API, and never the login page."""
     call(server.anonymous.also(headers)).refusal(401)
 
 
 @reads_and_writes
-def test_basic_calls_everything(server: Server, call: Call) -> None:
-    """A program that sends Basic needs no CSRF token, and may change things by GET."""
+def test_basic_can_call_everything(server: Server, call: Call) -> None:
+    """A program with Basic needs no CSRF token, and can write with GET."""
     call(server.user("admin")).result()
 
 
@@ -74,21 +74,21 @@ def test_basic_calls_everything(server: Server, call: Call) -> None:
 @pytest.mark.parametrize(
     "name", ["Origin", "Referer", "Sec-Fetch-Site", "Upgrade-Insecure-Requests", "Accept-Language"]
 )
-def test_basic_that_a_browser_sent_needs_the_csrf_token(server: Server, name: str, call: Call) -> None:
-    """A browser sends Basic again by itself, so that Basic from a page proves nothing."""
+def test_basic_from_a_browser_needs_the_csrf_token(server: Server, name: str, call: Call) -> None:
+    """A browser sends Basic automatically."""
     page = server.user("admin").also({name: "https://evil.example"})
     assert "CSRF" in call(page).refusal(403) or "POST" in call(page).refusal(403)
 
 
 @reads
-def test_basic_that_a_browser_sent_reads(server: Server, call: Call) -> None:
+def test_basic_from_a_browser_can_read(server: Server, call: Call) -> None:
     call(server.user("admin").also({"Origin": "https://evil.example"})).result()
 
 
-def test_basic_that_a_browser_sent_changes_with_the_csrf_token(
+def test_basic_from_a_browser_can_write_with_the_csrf_token(
     server: Server, admins_browser: Client, token_of_page: str
 ) -> None:
-    """A page of Airflow's in a browser that also sends Basic works, since it has the token."""
+    """A page of Airflow has the token."""
     page = admins_browser.also(
         {
             "Authorization": server.authorization("admin"),
@@ -100,24 +100,24 @@ def test_basic_that_a_browser_sent_changes_with_the_csrf_token(
 
 
 @reads
-def test_a_session_reads(admins_browser: Client, call: Call) -> None:
+def test_a_session_can_read(admins_browser: Client, call: Call) -> None:
     call(admins_browser).result()
 
 
 @posted_writes
-def test_a_session_changes_nothing_without_the_csrf_token(admins_browser: Client, call: Call) -> None:
+def test_a_session_cannot_write_without_the_csrf_token(admins_browser: Client, call: Call) -> None:
     assert "CSRF" in call(admins_browser).refusal(403)
 
 
 @posted_writes
-def test_a_session_changes_nothing_with_a_forged_csrf_token(
+def test_a_session_cannot_write_with_a_forged_csrf_token(
     admins_browser: Client, token_of_page: str, call: Call
 ) -> None:
     assert "CSRF" in call(admins_browser.also({"X-CSRFToken": token_of_page[:-2] + "xx"})).refusal(403)
 
 
 @posted_writes
-def test_a_session_changes_with_the_csrf_token_in_the_header(
+def test_a_session_can_write_with_the_csrf_token_in_the_header(
     admins_browser: Client, token_of_page: str, call: Call
 ) -> None:
     call(admins_browser.also({"X-CSRFToken": token_of_page})).result()
@@ -130,22 +130,22 @@ def test_a_session_changes_with_the_csrf_token_in_the_header(
         pytest.param("/admin/rest_api/api", {"api": "pause", "dag_id": "others"}, id="legacy"),
     ],
 )
-def test_a_session_changes_with_the_csrf_token_in_the_form(
+def test_a_session_can_write_with_the_csrf_token_in_the_form(
     admins_browser: Client, token_of_page: str, path: str, arguments: dict[str, str]
 ) -> None:
     admins_browser.post(path, form={**arguments, "csrf_token": token_of_page}).result()
 
 
-def test_a_link_changes_nothing(admins_browser: Client, token_of_page: str) -> None:
-    """A session changes nothing by GET, with the CSRF token or without: a link in a mail must not."""
+def test_a_session_cannot_write_with_get(admins_browser: Client, token_of_page: str) -> None:
+    """Otherwise a link in a mail could."""
     assert "POST" in admins_browser.legacy("pause", dag_id="others").refusal(403)
     page = admins_browser.also({"X-CSRFToken": token_of_page})
     assert "POST" in page.legacy("pause", dag_id="others").refusal(403)
 
 
 @reads_and_writes
-def test_a_client_may_keep_cookies_beside_its_basic_header(server: Server, call: Call) -> None:
-    """The cookies that come back neither hinder its next calls nor sign anybody in."""
+def test_a_client_with_basic_can_send_cookies_back(server: Server, call: Call) -> None:
+    """They have no effect on its next calls and log nobody in."""
     client = server.user("admin").keeping_cookies()
     for _ in range(3):
         call(client).result()
@@ -153,8 +153,8 @@ def test_a_client_may_keep_cookies_beside_its_basic_header(server: Server, call:
 
 
 @reads_and_writes
-def test_the_header_alone_counts_beside_a_session(server: Server, admins_browser: Client, call: Call) -> None:
-    """A session makes no wrong header good, and lends its rights to no other user's."""
+def test_the_header_has_priority_over_a_session(server: Server, admins_browser: Client, call: Call) -> None:
+    """The session does not replace a wrong header, and adds no permissions."""
     call(admins_browser.also({"Authorization": "Basic YWRtaW46d3Jvbmc="})).refusal(401)
     call(admins_browser.also({"Authorization": server.authorization("nobody")})).refusal(403)
     call(admins_browser.also({"rest-api-plugin-http-token": "wrong"})).refusal(401, 403)
@@ -162,8 +162,8 @@ def test_the_header_alone_counts_beside_a_session(server: Server, admins_browser
 
 @reads_and_writes
 @pytest.mark.parametrize("who", ["Basic", "token", "wrong Basic", "nobody"])
-def test_calls_leave_no_row_in_the_table_of_sessions(server: Server, who: str, call: Call) -> None:
-    """Airflow keeps sessions in its database; a program's calls must not fill it."""
+def test_calls_write_no_session(server: Server, who: str, call: Call) -> None:
+    """Airflow stores sessions in its database."""
     clients = {
         "Basic": server.user("admin"),
         "token": server.holder(TOKEN),

@@ -1,4 +1,4 @@
-"""Who is calling, on Airflow 3: a JWT in the header, or in the cookie of the pages."""
+"""Authentication on Airflow 3: a JWT in the header, or in the cookie of the pages."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ pytestmark = on("3.0", "3.3")
 
 
 def changed(token: str, secret: str = JWT_SECRET, **claims: Any) -> str:
-    """Return a JWT with other claims, signed again."""
+    """Return a JWT with other claims and a new signature."""
     known = jwt.decode(token, options={"verify_signature": False})
     header = jwt.get_unverified_header(token)
     return jwt.encode({**known, **claims}, secret, algorithm=header["alg"], headers=header)
 
 
 def unacceptable(server: Server) -> dict[str, str]:
-    """Return JWTs that Airflow did not give, or that are over, by what is wrong with them."""
+    """Return invalid JWTs by the reason."""
     token = server.jwt("admin")
     header, payload, signature = token.split(".")
     return {
@@ -55,14 +55,14 @@ WRONG = (
 
 @reads_and_writes
 @pytest.mark.parametrize("wrong", WRONG)
-def test_unacceptable_tokens_are_refused(server: Server, wrong: str, call: Call) -> None:
-    """A JWT that Airflow did not give, or that is over, is 401 in the face's own shape."""
+def test_an_invalid_token_is_401(server: Server, wrong: str, call: Call) -> None:
+    """In the format of the API."""
     call(server.anonymous.also({"Authorization": f"Bearer {unacceptable(server)[wrong]}"})).refusal(401)
 
 
 @reads_and_writes
 @pytest.mark.parametrize("wrong", [name for name in WRONG if name not in ("empty", "no ASCII")])
-def test_unacceptable_cookies_are_refused(server: Server, wrong: str, call: Call) -> None:
+def test_an_invalid_cookie_is_401(server: Server, wrong: str, call: Call) -> None:
     call(server.anonymous.also(cookies={"_token": unacceptable(server)[wrong]})).refusal(401)
 
 
@@ -78,19 +78,19 @@ def test_unacceptable_cookies_are_refused(server: Server, wrong: str, call: Call
     ],
 )
 def test_unknown_callers_are_refused(server: Server, headers: dict[str, str], call: Call) -> None:
-    """Whoever is nobody here gets 401 in the face's own shape, never the login page."""
+    """With 401 in the format of the API, and never the login page."""
     call(server.anonymous.also(headers)).refusal(401)
 
 
 @reads_and_writes
-def test_a_token_calls_everything(server: Server, call: Call) -> None:
-    """A program that sends its JWT may change things, by GET and beside whatever cookies and headers it has."""
+def test_a_token_can_call_everything(server: Server, call: Call) -> None:
+    """A program with a JWT can write with GET, whatever cookies and headers it sends."""
     call(server.user("admin")).result()
     call(server.user("admin").also({"Origin": "https://elsewhere.example"}, {"_token": "nonsense"})).result()
 
 
 @reads_and_writes
-def test_a_good_cookie_makes_no_wrong_header_good(server: Server, call: Call) -> None:
+def test_the_header_has_priority_over_the_cookie(server: Server, call: Call) -> None:
     browser = server.anonymous.also(cookies={"_token": server.jwt("admin")})
     call(browser.also({"Authorization": "Bearer nonsense"})).refusal(401)
     call(browser.also({"rest-api-plugin-http-token": "wrong"})).refusal(401, 403)
@@ -98,12 +98,12 @@ def test_a_good_cookie_makes_no_wrong_header_good(server: Server, call: Call) ->
 
 @pytest.fixture
 def browser(server: Server) -> Client:
-    """A browser that signed in: it has the cookie."""
+    """A browser that has logged in and has the cookie."""
     return server.anonymous.also(cookies={"_token": server.jwt("admin")})
 
 
 @reads
-def test_the_cookie_reads(browser: Client, call: Call) -> None:
+def test_the_cookie_can_read(browser: Client, call: Call) -> None:
     call(browser).result()
 
 
@@ -127,10 +127,10 @@ def resolved(server: Server, headers: dict[str, str]) -> dict[str, str]:
 
 @posted_writes
 @pytest.mark.parametrize("headers", OTHERS)
-def test_the_cookie_changes_nothing_from_other_sites(
+def test_pages_of_other_sites_cannot_write_with_the_cookie(
     server: Server, browser: Client, headers: dict[str, str], call: Call
 ) -> None:
-    """The cookie comes with whatever a page of another site sends, and must be of no use to it."""
+    """A browser sends the cookie with their requests."""
     assert "Origin" in call(browser.also(resolved(server, headers))).refusal(403)
 
 
@@ -143,13 +143,13 @@ def test_the_cookie_changes_nothing_from_other_sites(
         pytest.param({"Origin": "own", "Sec-Fetch-Site": "same-origin"}, id="both"),
     ],
 )
-def test_the_cookie_changes_from_airflows_own_pages(
+def test_pages_of_airflow_can_write_with_the_cookie(
     server: Server, browser: Client, headers: dict[str, str], call: Call
 ) -> None:
     call(browser.also(resolved(server, headers))).result()
 
 
-def test_a_link_changes_nothing(server: Server, browser: Client) -> None:
-    """The cookie changes nothing by GET, not even from Airflow's own pages: a link in a mail must not."""
+def test_the_cookie_cannot_write_with_get(server: Server, browser: Client) -> None:
+    """Not from Airflow's own pages either; otherwise a link in a mail could."""
     for client in (browser, browser.also({"Sec-Fetch-Site": "same-origin", "Origin": server.anonymous.origin})):
         assert "POST" in client.legacy("pause", dag_id="others").refusal(403)

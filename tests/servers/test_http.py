@@ -1,4 +1,4 @@
-"""HTTP as it comes: bodies, methods and query strings of every kind, through real web servers."""
+"""Bodies, methods and query strings of every kind, with real web servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def admin(server: Server) -> Client:
 
 
 def body_of(size: int) -> bytes:
-    """Return the JSON of a variable that is about *size* bytes long."""
+    """Return the JSON of a variable of about *size* bytes."""
     return json.dumps({"key": "large", "value": "x" * size}).encode()
 
 
@@ -34,7 +34,7 @@ def form_of(size: int) -> bytes:
 
 
 def in_chunks(body: bytes) -> Iterator[bytes]:
-    """Give the body in pieces, so that it is sent without a length."""
+    """Yield the body in chunks, so that it is sent without a length."""
     for start in range(0, len(body), 8192):
         yield body[start : start + 8192]
 
@@ -71,8 +71,8 @@ class TestBodies:
     ("path", "headers", "make"),
     [pytest.param(SET, JSON, body_of, id="typed"), pytest.param(LEGACY, FORM, form_of, id="legacy")],
 )
-def test_airflows_own_limit_holds(server_below_base: Server, path: str, headers: Dict[str, str], make: Any) -> None:
-    """[webserver] allowed_payload_size is 1 MiB and smaller there than ours; to its last bytes a body is read."""
+def test_the_limit_of_airflow_applies(server_below_base: Server, path: str, headers: Dict[str, str], make: Any) -> None:
+    """[webserver] allowed_payload_size is 1 MiB and smaller there than ours; a body of that size is read."""
     admin = server_below_base.user("admin")
     admin.send("POST", path, body=make(2**20 - 1000), headers=headers).result()
     refused = admin.send("POST", path, body=make(2**20), headers=headers)
@@ -100,14 +100,12 @@ def test_airflows_own_limit_holds(server_below_base: Server, path: str, headers:
         pytest.param(422, b"", {"Content-Type": "multipart/form-data"}, id="multipart without a boundary"),
     ],
 )
-def test_a_body_that_cannot_be_used_is_refused(
-    admin: Client, status: int, body: bytes, headers: Dict[str, str]
-) -> None:
+def test_an_invalid_body_is_refused(admin: Client, status: int, body: bytes, headers: Dict[str, str]) -> None:
     admin.send("POST", SET, body=body, headers=headers).refusal(status)
 
 
-def test_half_a_character_does_no_harm_in_text(admin: Client) -> None:
-    """JSON can say half of a surrogate pair, which no answer can be encoded with, also inside of text."""
+def test_an_unpaired_surrogate_in_text_is_not_a_500(admin: Client) -> None:
+    """JSON can have one, which no response can encode."""
     conf = '{"half": "\\ud800"}'
     for answer in (
         admin.write("trigger_dag", dag_id="others", conf=conf),
@@ -120,14 +118,14 @@ def test_half_a_character_does_no_harm_in_text(admin: Client) -> None:
 
 @pytest.mark.parametrize("size", [10, BODY_BYTES + 1000], ids=["small", "large"])
 def test_the_body_of_a_legacy_get_is_ignored(admin: Client, size: int) -> None:
-    """Some clients send their arguments a second time as JSON."""
+    """Some clients send their arguments as JSON, too."""
     body = json.dumps({"api": "nonsense", "padding": "x" * size}).encode()
     answer = admin.send("GET", LEGACY, query={"api": "version"}, body=body, headers=JSON)
     answer.result()
     assert answer.json()["post_arguments"] == {}
 
 
-def test_a_legacy_post_may_be_empty(admin: Client) -> None:
+def test_a_legacy_post_can_be_empty(admin: Client) -> None:
     assert admin.post(LEGACY, api="version").result()["version"]
 
 
@@ -135,8 +133,8 @@ def test_a_legacy_post_may_be_empty(admin: Client) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-def test_other_methods_are_refused(admin: Client, method: str) -> None:
-    """405 says in Allow which method it is."""
+def test_another_method_is_405(admin: Client, method: str) -> None:
+    """Allow has the method."""
     for path, allowed in ((f"{TYPED}list_dags", "GET"), (f"{TYPED}pause_dag", "POST"), (LEGACY, "GET, POST")):
         answer = admin.send(method, path, query={"api": "version"})
         answer.refusal(405)
@@ -151,7 +149,7 @@ def test_a_read_by_post_and_a_write_by_get_are_refused(admin: Client) -> None:
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
 @pytest.mark.parametrize("path", [f"{TYPED}list_variables", LEGACY])
-def test_strange_methods_tell_nothing(admin: Client, method: str, path: str) -> None:
+def test_an_unknown_method_returns_no_data(admin: Client, method: str, path: str) -> None:
     answer = admin.send(method, path, query={"api": "variables"})
     assert answer.status in (200, 204, 404, 405, 501), answer
     assert "total_entries" not in answer.text
@@ -160,15 +158,15 @@ def test_strange_methods_tell_nothing(admin: Client, method: str, path: str) -> 
 @pytest.mark.parametrize(
     ("path", "query"), [(f"{TYPED}list_dags", {}), (LEGACY, {"api": "list_dags"})], ids=["typed", "legacy"]
 )
-def test_head_answers_as_get_without_the_body(admin: Client, path: str, query: Dict[str, str]) -> None:
+def test_head_equals_get_without_the_body(admin: Client, path: str, query: Dict[str, str]) -> None:
     head, get = admin.send("HEAD", path, query=query), admin.send("GET", path, query=query)
     assert (head.status, head.body) == (200, b"")
     assert head.headers["Content-Type"] == get.headers["Content-Type"]
 
 
 @pytest.mark.parametrize("who", ["user", "token"])
-def test_head_changes_nothing(server: Server, who: str) -> None:
-    """What fetches only the head of a page, to see whether a link is good, must not trigger a DAG."""
+def test_head_cannot_write(server: Server, who: str) -> None:
+    """As a program that checks links sends it."""
     client = {"user": server.user("admin"), "token": server.holder()}[who]
     client.write("unpause_dag", dag_id="others").result()
     for path, allowed in (("/native_api/v1/pause_dag", "POST"), (LEGACY, "GET, POST")):
@@ -184,8 +182,8 @@ def test_head_changes_nothing(server: Server, who: str) -> None:
     "value",
     ["%FF", "%C3%28", "%", "%zz", "%00", "%ED%A0%80", "+", "%2B", LONG, "%F0%9F%98%80", "'%22;--", "%0d%0aX:%201"],
 )
-def test_odd_text_in_a_query_string_does_no_harm(admin: Client, value: str) -> None:
-    """Whatever the bytes, the answer is of this API, and no 500."""
+def test_odd_text_in_a_query_string_is_not_a_500(admin: Client, value: str) -> None:
+    """The response is that of this API."""
     for path, query in (
         (f"{TYPED}get_variable", f"key={value}"),
         (f"{TYPED}list_dags", f"dag_id_pattern={value}&tags={value}"),
@@ -203,8 +201,8 @@ def test_odd_text_in_a_query_string_does_no_harm(admin: Client, value: str) -> N
 
 
 @on("2.7", "2.11")
-def test_bytes_that_a_client_does_not_quote_are_read(admin: Client) -> None:
-    """curl sends the bytes of a URL as they are typed; uvicorn refuses such a URL, gunicorn does not."""
+def test_unquoted_bytes_in_a_query_string_are_read(admin: Client) -> None:
+    """curl sends a URL verbatim; uvicorn refuses such a URL, gunicorn does not."""
     typed = "käse und 北".encode().decode("latin-1").replace(" ", "%20")
     admin.send("GET", LEGACY, query=f"api=variables&cmd=set&key=unquoted&value={typed}").result()
     assert admin.read("get_variable", key="unquoted").result()["value"] == "käse und 北"
@@ -231,7 +229,7 @@ def test_bytes_that_a_client_does_not_quote_are_read(admin: Client) -> None:
         pytest.param("list_dags", {"subdir": "x" * 3000}, id="long subdir"),
     ],
 )
-def test_extreme_values_do_no_harm(admin: Client, operation: str, arguments: Dict[str, str]) -> None:
+def test_extreme_values_are_not_a_500(admin: Client, operation: str, arguments: Dict[str, str]) -> None:
     answer = admin.read(operation, **arguments)
     if answer.status != 200:
         assert answer.refusal(answer.status) and answer.status in (403, 404, 422), answer
@@ -248,13 +246,13 @@ def test_extreme_values_do_no_harm(admin: Client, operation: str, arguments: Dic
         pytest.param({"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil"}, id="forwarded"),
     ],
 )
-def test_odd_headers_do_no_harm(admin: Client, headers: Dict[str, str]) -> None:
+def test_odd_headers_are_ignored(admin: Client, headers: Dict[str, str]) -> None:
     assert admin.also(headers).read("version").result()["version"]
     assert admin.also(headers).legacy("version").result()["version"]
 
 
 @pytest.mark.parametrize("name", ["nothing", "list_dags/more", "%2e%2e", LONG, "%FF", "."])
-def test_what_is_not_there_is_not_found(admin: Client, name: str) -> None:
+def test_an_unknown_url_is_404(admin: Client, name: str) -> None:
     admin.get(f"{TYPED}{name}").refusal(404)
 
 

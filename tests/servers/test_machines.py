@@ -1,4 +1,4 @@
-"""Two web servers on one database: the second has a home of its own, and no DAG files, as on another machine."""
+"""Two web servers with one database: the second has another home and no DAG files, as on another host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSTANCE = {"dag_id": "two_tasks", "task_id": "first", "logical_date": "2024-03-
 
 @pytest.fixture(scope="module")
 def own(deployment: Deployment) -> Deployment:
-    """The database that both machines use, and the first one's home and DAG files."""
+    """The database of both hosts, and the home and the DAG files of the first."""
     own = deployment.copy(
         deployment.home.with_name("machine_one"),
         AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN=TOKEN,
@@ -36,7 +36,7 @@ def own(deployment: Deployment) -> Deployment:
 
 @pytest.fixture(scope="module")
 def other(own: Deployment) -> Iterator[Client]:
-    """The second machine's web server."""
+    """The web server of the second host."""
     dags = own.home.with_name("no_dags")
     dags.mkdir()
     with serving(another(own, "machine_two", dags)) as server:
@@ -46,7 +46,7 @@ def other(own: Deployment) -> Iterator[Client]:
 
 
 def another(own: Deployment, name: str, dags: Path) -> Deployment:
-    """Return a machine of that name with a home of its own, on the database of the first."""
+    """Return a host of that name with another home and the database of the first."""
     home = own.home.with_name(name)
     home.mkdir()
     options = {
@@ -58,7 +58,7 @@ def another(own: Deployment, name: str, dags: Path) -> Deployment:
 
 
 def named(home: Path) -> Dict[str, str]:
-    """Return the options that have Airflow call the host by the name of its home."""
+    """Return the options that set the hostname to the name of its home."""
     modules = home / "modules"
     modules.mkdir(exist_ok=True)
     (modules / "name_of_host.py").write_text(f"def name():\n    return {home.name!r}\n")
@@ -71,7 +71,7 @@ def _path(modules: Path) -> str:
 
 
 def _have_files_elsewhere(own: Deployment, there: str, here: str = "") -> None:
-    """Airflow 2 records whole paths: have them lead to where only the first machine has files."""
+    """Airflow 2 stores absolute paths: make them those of files on the first host only."""
     if AIRFLOW >= (3, 0):
         return
     with closing(sqlite3.connect(own.database)) as connection, connection:
@@ -81,7 +81,7 @@ def _have_files_elsewhere(own: Deployment, there: str, here: str = "") -> None:
 
 
 def dags(client: Client) -> Dict[str, Any]:
-    """Return what the database has of the active DAGs, but for when they were read."""
+    """Return the active DAGs in the database, without their parsing times."""
     listed: List[Dict[str, Any]] = client.read("list_dags", limit=1000).result()["dags"]
     return {dag["dag_id"]: {**dag, "last_parsed_time": None} for dag in listed}
 
@@ -94,8 +94,8 @@ def problem(answer: Any, code: str) -> Dict[str, Any]:
     return body
 
 
-def test_no_dag_is_harmed(other: Client) -> None:
-    """Whatever the second machine is asked for, every DAG in the database stays as it is; 409 says what is missing."""
+def test_a_host_without_dag_files_changes_no_dag(other: Client) -> None:
+    """409 names what is missing."""
     before = dags(other)
     assert before
     for arguments in ({}, {"remove_missing": True}):
@@ -111,8 +111,8 @@ def test_no_dag_is_harmed(other: Client) -> None:
     assert dags(other) == before
 
 
-def test_a_machine_that_lags_behind(own: Deployment, other: Client) -> None:
-    """It has one file, and that is older: nothing is changed, and deploying takes no DAG of the first machine over."""
+def test_a_host_with_an_older_file_changes_nothing(own: Deployment, other: Client) -> None:
+    """A deployment there does not take over a DAG of the first host."""
     before = dags(other)
     older = own.home.with_name("no_dags") / "sample.py"
     older.write_text(text_of_older(own.dags / "sample.py"))
@@ -129,8 +129,8 @@ def text_of_older(path: Path) -> str:
     return path.read_text() + "\n# An older one.\n"
 
 
-def test_what_a_load_balancer_asks(own: Deployment, other: Client) -> None:
-    """Without credentials, of either machine; while the database is away, that is what it hears."""
+def test_the_health_check_needs_no_authentication_on_either_host(own: Deployment, other: Client) -> None:
+    """It is 503 while the database is unavailable."""
     nobody = Client(other.port)
     for method in ("GET", "HEAD"):
         assert nobody.send(method, "/native_api/health").status == 200
@@ -154,8 +154,8 @@ def _unhealthy(client: Client) -> Any:
     return answer if answer.status == 503 else None
 
 
-def test_a_job_of_the_other_machine(own: Deployment, other: Client) -> None:
-    """The second machine names the first; a third, which shares the folder of its state, follows and ends the job."""
+def test_a_job_of_another_host_is_409_with_its_hostname(own: Deployment, other: Client) -> None:
+    """A third host, which shares state_dir, returns its state and cancels it."""
     _have_files_elsewhere(own, str(own.dags), "/machine_one")
     third = another(own, "machine_three", own.dags)
     third.options["AIRFLOW__NATIVE_API__STATE_DIR"] = str(own.home / "native_api")
@@ -179,8 +179,8 @@ def _running(holder: Client, job_id: str) -> Any:
     return state if state["state"] == "running" else None
 
 
-def test_two_machines_change_one_file(own: Deployment) -> None:
-    """They share the DAGs folder and the database, not the folder of their state: one wins, the other hears of it."""
+def test_of_two_hosts_that_deploy_one_file_one_is_refused(own: Deployment) -> None:
+    """They share the DAGs folder and the database, but not state_dir."""
     second = another(own, "machine_four", own.dags)
     loading, go_on = own.home / "loading", own.home / "go_on"
     waits = (

@@ -1,4 +1,4 @@
-"""Airflow's database goes away, and comes back."""
+"""The database of Airflow becomes unavailable, and available again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 
 @contextmanager
 def outage(deployment: Deployment) -> Iterator[None]:
-    """Take the database away, and put something in its place that no database can be opened in."""
+    """Replace the database by a file that is not a database."""
     away = deployment.database.with_name("away.db")
     deployment.database.rename(away)
     deployment.database.mkdir()
@@ -29,14 +29,14 @@ def outage(deployment: Deployment) -> Iterator[None]:
 
 
 def asks_first(who: str) -> bool:
-    """Return whether Airflow's own middleware, which FAB has for the public role, asks the database before us."""
+    """Return whether Airflow's own middleware for FAB's public role queries the database first."""
     return HAS_FAB and AIRFLOW >= (3, 0) and who != "user"
 
 
 @reads_and_writes
 @pytest.mark.parametrize("who", ["user", "token", "anybody"])
-def test_an_outage_is_told_and_survived(public_server: Server, who: str, call: Call) -> None:
-    """While the database is away a call is 503 and says when to try again; when it is back, calls go well."""
+def test_calls_are_503_during_an_outage_and_succeed_after_it(public_server: Server, who: str, call: Call) -> None:
+    """With Retry-After."""
     if asks_first(who):
         pytest.skip("FAB's middleware for the public role fails before the request comes to us")
     page = public_server.anonymous.also({"Sec-Fetch-Site": "same-origin"})

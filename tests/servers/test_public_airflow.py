@@ -1,4 +1,4 @@
-"""An Airflow that its deployer made public: FAB's public role, or Simple's all-admins mode."""
+"""A public Airflow: FAB's public role, or simple_auth_manager_all_admins."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ all_admins = pytest.mark.skipif(HAS_FAB, reason="All-admins mode is the Simple a
 
 @on("2.11", "3.3")
 @reads
-def test_anybody_reads(public_server: Server, call: Call) -> None:
-    """Where everybody may see Airflow's pages, everybody may read here."""
+def test_anybody_can_read(public_server: Server, call: Call) -> None:
+    """As in Airflow's UI."""
     result = call(public_server.anonymous).result()
     assert result["total_entries"] == len(public_server.deployment.rows("SELECT dag_id FROM dag")) > 0
 
 
 @on("2.11", "3.3")
 @writes
-def test_nobody_changes_anything_unasked(public_server: Server, call: Call) -> None:
-    """A page of another site must not act as the browser's user, whoever that is."""
+def test_pages_of_other_sites_cannot_write(public_server: Server, call: Call) -> None:
+    """As the user of the browser, whoever that is."""
     for headers in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         call(public_server.anonymous.also(headers)).refusal(403)
 
 
 @public_role
 @posted_writes
-def test_the_public_role_decides(public_server: Server, call: Call) -> None:
-    """The public is a viewer here, and a viewer pauses no DAG."""
+def test_the_public_role_limits_the_permissions(public_server: Server, call: Call) -> None:
+    """It is a viewer here, and cannot pause a DAG."""
     own_page = public_server.anonymous.also({"Sec-Fetch-Site": "same-origin"})
     call(own_page).refusal(403)
 
 
 @public_role
 @reads_and_writes
-def test_a_wrong_credential_is_not_the_public(public_server: Server, call: Call) -> None:
-    """Whoever says who they are is believed or refused."""
+def test_a_wrong_credential_is_refused(public_server: Server, call: Call) -> None:
+    """It is not replaced by the public role."""
     for scheme in ("Basic YWRtaW46d3Jvbmc=", "Bearer nonsense"):
         call(public_server.anonymous.also({"Authorization": scheme})).refusal(401)
 
 
 @on("2.11", "3.3")
 @reads_and_writes
-def test_users_are_themselves(public_server: Server, call: Call) -> None:
-    """A program that sends a credential of its own needs no more than elsewhere."""
+def test_users_have_their_own_permissions(public_server: Server, call: Call) -> None:
+    """A program with a credential needs nothing else."""
     call(public_server.user("admin")).result()
 
 
@@ -55,14 +55,14 @@ def test_users_are_themselves(public_server: Server, call: Call) -> None:
 @all_admins
 @posted_writes
 @pytest.mark.parametrize("name", ["Sec-Fetch-Site", "Origin"])
-def test_all_admins_change_from_airflows_own_pages(public_server: Server, name: str, call: Call) -> None:
+def test_pages_of_airflow_can_write_with_all_admins(public_server: Server, name: str, call: Call) -> None:
     value = "same-origin" if name == "Sec-Fetch-Site" else public_server.anonymous.origin
     call(public_server.anonymous.also({name: value})).result()
 
 
 @on("3.3")
 @all_admins
-def test_a_link_changes_nothing_in_all_admins_mode(public_server: Server) -> None:
+def test_get_cannot_write_with_all_admins(public_server: Server) -> None:
     own_page = public_server.anonymous.also({"Sec-Fetch-Site": "same-origin"})
     assert "POST" in own_page.legacy("pause", dag_id="others").refusal(403)
 
@@ -70,6 +70,6 @@ def test_a_link_changes_nothing_in_all_admins_mode(public_server: Server) -> Non
 @on("3.3")
 @all_admins
 @reads_and_writes
-def test_a_forged_token_is_refused_in_all_admins_mode(public_server: Server, call: Call) -> None:
-    """The client's own header counts, though Airflow adds a good one."""
+def test_a_forged_token_is_refused_with_all_admins(public_server: Server, call: Call) -> None:
+    """The client's header counts, though Airflow adds a valid one."""
     call(public_server.anonymous.also({"Authorization": "Bearer nonsense"})).refusal(401)

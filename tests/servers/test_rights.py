@@ -1,4 +1,4 @@
-"""What callers may do: Airflow's own roles, and a FAB role that is restricted to some DAGs."""
+"""Permissions: Airflow's own roles, and a FAB role that is limited to some DAGs."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ OPERATIONS = {
 @on("2.7", "2.11", "3.0", "3.3")
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("role", MAY)
-def test_airflows_roles_decide(server: Server, role: str, operation: str) -> None:
-    """A role may what it may in Airflow itself; what it may not is 403 and names the permission."""
+def test_a_role_has_its_permissions_of_airflow(server: Server, role: str, operation: str) -> None:
+    """Otherwise 403 names the missing permission."""
     for call in OPERATIONS[operation]:
         answer = call(server.user(role))
         if operation in MAY[role]:
@@ -56,7 +56,7 @@ NOT_ITS_OWN = pytest.mark.parametrize(
 
 @pytest.fixture
 def restricted(server: Server) -> Client:
-    """A user who may read and edit two DAGs, and create runs."""
+    """A user who can read and edit two DAGs, and create runs."""
     return server.user("restricted")
 
 
@@ -71,7 +71,7 @@ def test_a_restricted_role_lists_its_dags_only(restricted: Client) -> None:
 
 
 @with_fab
-def test_filters_and_pages_show_a_restricted_role_no_more(restricted: Client) -> None:
+def test_filters_and_pages_have_its_dags_only(restricted: Client) -> None:
     assert restricted.read("list_dags", dag_id_pattern="other").result() == {"dags": [], "total_entries": 0}
     assert restricted.read("list_dags", limit=1, offset=1).result()["total_entries"] == 2
     assert restricted.read("list_dags", limit=10, offset=2).result()["dags"] == []
@@ -79,8 +79,8 @@ def test_filters_and_pages_show_a_restricted_role_no_more(restricted: Client) ->
 
 @with_fab
 @ITS_OWN
-def test_a_restricted_role_works_with_its_dags(restricted: Client, dag_id: str) -> None:
-    """It pauses, triggers and asks for states, in both faces."""
+def test_a_restricted_role_can_use_its_dags(restricted: Client, dag_id: str) -> None:
+    """Pause, trigger and read states, with both APIs."""
     restricted.write("pause_dag", dag_id=dag_id).result()
     restricted.legacy("pause", dag_id=dag_id).result()
     run = restricted.write("trigger_dag", dag_id=dag_id).result()
@@ -94,8 +94,8 @@ def test_a_restricted_role_works_with_its_dags(restricted: Client, dag_id: str) 
 
 @with_fab
 @NOT_ITS_OWN
-def test_a_restricted_role_touches_no_other_dag(restricted: Client, dag_id: str) -> None:
-    """Another DAG is 403, whether there is one of that id or not: an answer must not tell."""
+def test_another_dag_is_403_for_a_restricted_role(restricted: Client, dag_id: str) -> None:
+    """Whether it exists or not."""
     run = {"dag_id": dag_id, "run_id": "x"}
     for answer in (
         restricted.write("pause_dag", dag_id=dag_id),
@@ -113,13 +113,13 @@ def test_a_restricted_role_touches_no_other_dag(restricted: Client, dag_id: str)
 
 @with_fab
 @ITS_OWN
-def test_a_restricted_role_reads_no_variables(restricted: Client, dag_id: str) -> None:
+def test_a_restricted_role_cannot_read_variables(restricted: Client, dag_id: str) -> None:
     restricted.read("get_variable", key=dag_id).refusal(403)
     restricted.legacy("variables", get=dag_id).refusal(403)
 
 
 @with_fab
-def test_a_role_without_rights_does_nothing(server: Server) -> None:
+def test_a_role_without_permissions_can_do_nothing(server: Server) -> None:
     nobody = server.user("nobody")
     for calls in OPERATIONS.values():
         for call in calls:
@@ -129,7 +129,7 @@ def test_a_role_without_rights_does_nothing(server: Server) -> None:
 @on("2.7", "2.11", "3.0", "3.3")
 @pytest.mark.parametrize("dag_id", ["unknown", "team.unknown", "a.b.c.", "."])
 def test_an_unknown_dag_is_not_found(server: Server, dag_id: str) -> None:
-    """Whoever may see every DAG learns that there is none of that id."""
+    """For a caller who can read every DAG."""
     admin = server.user("admin")
     run = {"dag_id": dag_id, "run_id": "x"}
     for answer in (

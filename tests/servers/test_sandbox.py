@@ -1,4 +1,4 @@
-"""Jobs of a real web server: what becomes of them when it is killed, aborted or restarted."""
+"""Jobs of a real web server that is killed, aborted or restarted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORKER_SECONDS = 25
 
 @pytest.fixture
 def own(deployment: Deployment, request: Any) -> Iterator[Deployment]:
-    """An Airflow of this test's own, which it may kill."""
+    """An Airflow of this test only, which it can kill."""
     yield deployment.copy(
         deployment.home.with_name(request.node.name),
         AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN=TOKEN,
@@ -32,8 +32,8 @@ def own(deployment: Deployment, request: Any) -> Iterator[Deployment]:
     )
 
 
-def test_jobs_of_a_web_worker_that_is_killed(own: Deployment) -> None:
-    """Who is waited for ends with it; a job in the background goes on, and the next web server follows it."""
+def test_asynchronous_jobs_survive_the_web_worker_and_others_do_not(own: Deployment) -> None:
+    """The next web server returns the state of an asynchronous job."""
     with serving(own) as server, ThreadPoolExecutor(1) as threads:
         job = ask(server, IN_BACKGROUND, **{"async": True}).result(202)
         assert job["url"] == f"/native_api/v1/job_state?job_id={job['job_id']}"
@@ -53,8 +53,8 @@ def test_jobs_of_a_web_worker_that_is_killed(own: Deployment) -> None:
 
 
 @pytest.mark.skipif(AIRFLOW >= (3, 0), reason="Airflow 3's web server ends no worker that takes long.")
-def test_a_web_worker_that_is_aborted_ends_its_job(own: Deployment) -> None:
-    """Gunicorn aborts a worker that takes too long; the next one answers, also for jobs."""
+def test_a_job_ends_when_gunicorn_aborts_its_web_worker(own: Deployment) -> None:
+    """The next worker can run jobs."""
     with serving(own) as server:
         assert ask_in_vain(server, ABORTED) in (None, 500, 502)
         eventually(lambda: not sleeping(own, ABORTED), "the task is gone")
@@ -65,7 +65,7 @@ def test_a_web_worker_that_is_aborted_ends_its_job(own: Deployment) -> None:
 
 
 @pytest.mark.parametrize("path", [f"{TYPED}test_task", LEGACY], ids=["typed", "legacy"])
-def test_a_job_ends_with_the_client_that_it_is_for(path: str, working_server: Server) -> None:
+def test_a_job_is_cancelled_when_its_client_disconnects(path: str, working_server: Server) -> None:
     """Whether it has sent a body or a query string."""
     named = urlencode({"dag_id": "hanging", "task_id": "sleep", "execution_date": LEFT})
     holder = working_server.holder()
@@ -81,12 +81,12 @@ def test_a_job_ends_with_the_client_that_it_is_for(path: str, working_server: Se
 
 
 def ask(server: Server, date: str, **how: Any) -> Any:
-    """Have the task tested that sleeps."""
+    """Test the task that sleeps."""
     return server.holder().write("test_task", dag_id="hanging", task_id="sleep", logical_date=date, **how)
 
 
 def ask_in_vain(server: Server, date: str) -> Optional[int]:
-    """Ask, and return the status of the answer, or None where the connection just ends."""
+    """Test the task that sleeps; return the status, or None if the connection closes without a response."""
     try:
         status: int = ask(server, date).status
     except (OSError, HTTPException):
@@ -95,7 +95,7 @@ def ask_in_vain(server: Server, date: str) -> Optional[int]:
 
 
 def sleeping(own: Deployment, date: str) -> List[psutil.Process]:
-    """Return the process of this deployment that sleeps for the date."""
+    """Return the process of this Airflow that sleeps for the date."""
     command, home = ["sleep", date.replace("-", "")], str(own.home)
     processes = psutil.process_iter(["cmdline", "environ"])
     return [
@@ -106,7 +106,7 @@ def sleeping(own: Deployment, date: str) -> List[psutil.Process]:
 
 
 def web_worker_of(own: Deployment, date: str) -> Optional[psutil.Process]:
-    """Return the web worker that waits for the task of the date: the one whose warm process it was forked from."""
+    """Return the web worker that waits for the task of the date, from whose warm process the job was forked."""
     for process in sleeping(own, date):
         parents = process.parents()
         for child, parent in zip(parents, parents[1:]):
@@ -116,5 +116,5 @@ def web_worker_of(own: Deployment, date: str) -> Optional[psutil.Process]:
 
 
 def is_warm(process: psutil.Process) -> bool:
-    """Return whether it is a web worker's warm process, or a fork of that."""
+    """Return whether a process is the warm process of a web worker, or a fork of it."""
     return any("adapters.warm_process" in word for word in process.cmdline())

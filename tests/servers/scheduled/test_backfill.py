@@ -1,4 +1,4 @@
-"""A backfill that the scheduler and the executor really run."""
+"""A backfill with a real scheduler and executor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATES = [f"2024-01-0{day}T00:00:00+00:00" for day in (2, 3, 4)]
 
 
 def ended(client: Client, url: str) -> Dict[str, Any]:
-    """Return how the backfill stands once it runs no longer."""
+    """Return the state of a backfill that has ended."""
 
     def state() -> Any:
         told = client.get(url).result()
@@ -36,12 +36,10 @@ def runs(client: Client) -> List[Dict[str, Any]]:
     return listed
 
 
-def test_three_days_run_to_success(scheduled: Server) -> None:
+def test_a_backfill_of_three_days_succeeds(scheduled: Server) -> None:
     """
-    Through the API alone: unpause, backfill, follow the URL of the answer.
-
-    The DAG has catchup: were these runs of the scheduler's own kind, it would go on from the date of the first that
-    ends, and make every run since.
+    With the API only: unpause, backfill, and get the URL in the response. The DAG has catchup: runs of the scheduler's
+    own type would have it create every run since.
     """
     admin = scheduled.user("admin")
     admin.write("unpause_dag", dag_id="dated").result()
@@ -63,6 +61,6 @@ def test_three_days_run_to_success(scheduled: Server) -> None:
 
 
 def next_dagrun(server: Server) -> str:
-    """Return the date of the run that the scheduler makes next."""
+    """Return the date of the run that the scheduler creates next."""
     ((date,),) = server.deployment.rows("SELECT next_dagrun FROM dag WHERE dag_id = 'dated'")
     return str(date)

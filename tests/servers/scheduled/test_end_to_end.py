@@ -1,4 +1,4 @@
-"""Runs that the scheduler really runs, started and watched through both faces."""
+"""Runs of a real scheduler, triggered and read with both APIs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ pytestmark = [on("2.11", "3.3"), pytest.mark.slow]
 RUN_SECONDS = 240
 
 
-def test_a_run_succeeds_through_the_legacy_face(scheduled: Server) -> None:
-    """Unpause, trigger, poll the state, ask for the tasks' states: what clients of the old plugin do."""
+def test_a_run_succeeds_with_the_legacy_api(scheduled: Server) -> None:
+    """Unpause, trigger, poll the state, read the states of the tasks: what clients of the old plugin do."""
     admin = scheduled.user("admin")
     assert admin.legacy("unpause", dag_id="two_tasks").printed() == "Dag: two_tasks, paused: False\n"
     date = "2024-03-04 05:06:07"
@@ -35,8 +35,8 @@ def test_a_run_succeeds_through_the_legacy_face(scheduled: Server) -> None:
     assert (stored["value"]["rows"], stored["value"]["password"], stored["is_json"]) == (3, "***", True)
 
 
-def test_a_run_fails_through_the_typed_face(scheduled: Server) -> None:
-    """A run whose first task fails; what comes after it does not run."""
+def test_a_run_fails_with_the_typed_api(scheduled: Server) -> None:
+    """Its first task fails, and downstream tasks do not run."""
     admin = scheduled.user("admin")
     admin.write("unpause_dag", dag_id="broken").result()
     run_id = admin.write("trigger_dag", dag_id="broken", conf={"why": "test"}).result(201)["run_id"]
@@ -55,7 +55,7 @@ def test_a_run_fails_through_the_typed_face(scheduled: Server) -> None:
 
 
 def test_changes_are_in_the_audit_log(scheduled: Server) -> None:
-    """Whoever looks at Airflow's own audit log sees who did it."""
+    """With the caller."""
     run_id = scheduled.user("admin").write("trigger_dag", dag_id="mine", conf={"password": "hush"}).result()["run_id"]
     rows = scheduled.deployment.rows("SELECT event, owner, dag_id, extra FROM log WHERE dag_id = 'mine' ORDER BY id")
     event, owner, dag_id, extra = [row for row in rows if row[0] == "native_api.trigger_dag"][-1]

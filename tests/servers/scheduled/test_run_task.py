@@ -1,4 +1,4 @@
-"""One task instance is run for real while a scheduler looks on, which starts no other task for it."""
+"""run_task with a real scheduler, which starts no other task."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def instances(client: Client, run_id: str) -> Dict[str, Any]:
 
 
 def succeeds(client: Client, run_id: str) -> bool:
-    """Return whether the run has succeeded; fail where it has failed."""
+    """Return whether the run has succeeded; fail if it has failed."""
     state = client.read("dag_state", dag_id="two_tasks", run_id=run_id).result()["state"]
     assert state != "failed"
     return bool(state == "success")
 
 
 def is_skipped(instance: Dict[str, Any]) -> bool:
-    """Return whether the instance never started, and never will."""
+    """Return whether the task instance never started, and never will."""
     return (instance["state"], instance["start_date"], instance["try_number"]) == ("skipped", None, 0)
 
 
-def test_a_task_runs_alone(scheduled: Server) -> None:
-    """In a run that is made for it, and again in one that has ended."""
+def test_run_task_runs_one_task_only(scheduled: Server) -> None:
+    """In a new run, and again in an ended one."""
     admin = scheduled.user("admin")
     admin.write("unpause_dag", dag_id="two_tasks").result()
     first = {"dag_id": "two_tasks", "task_id": "first"}

@@ -1,4 +1,4 @@
-"""A task on trial, with a scheduler that lives."""
+"""test_task with a real scheduler."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ INSTANCES = "SELECT task_id, state FROM task_instance WHERE dag_id = 'tried' AND
 NEXT = "SELECT next_dagrun, next_dagrun_create_after FROM dag WHERE dag_id = 'tried'"
 
 
-def test_a_live_scheduler_leaves_it_alone(scheduled: Server) -> None:
-    """The task runs once, what follows it does not; the run that it has on Airflow 2 stays as it was made."""
+def test_the_scheduler_does_not_run_the_test_run(scheduled: Server) -> None:
+    """The task runs once, downstream tasks do not; its run on Airflow 2 is unchanged."""
     admin, deployment = scheduled.user("admin"), scheduled.deployment
     wrote = deployment.home / "tried"
     admin.write("unpause_dag", dag_id="tried").result()

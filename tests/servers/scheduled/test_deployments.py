@@ -1,4 +1,4 @@
-"""A DAG file deployed over HTTP: the real scheduler runs it, the changed one, and the one that it was."""
+"""A DAG file deployed over HTTP, whose versions a real scheduler runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def upload(client: Client, path: str, word: str, query: Any = None, **form: str)
 
 
 def run_to_its_end(admin: Client, task_id: str) -> None:
-    """Trigger the DAG, and see its one task succeed."""
+    """Trigger the DAG, and wait until its task has succeeded."""
     run_id = admin.write("trigger_dag", dag_id="over_http").result(201)["run_id"]
     run: Dict[str, str] = {"dag_id": "over_http", "run_id": run_id}
 
@@ -60,8 +60,8 @@ def run_to_its_end(admin: Client, task_id: str) -> None:
     assert admin.read("task_state", **run, task_id=task_id).result()["state"] == "success"
 
 
-def test_from_the_first_deployment_to_the_last(scheduled: Server) -> None:
-    """Deploy, run, deploy again, run, go back, run, delete."""
+def test_the_scheduler_runs_each_deployed_version(scheduled: Server) -> None:
+    """Deploy, run, deploy again, run, roll back, run, delete."""
     admin = scheduled.user("admin")
     first = upload(admin, "/native_api/v1/deploy_dag", "first", unpause="on").result(201)
     assert first["added"] == ["over_http"]
@@ -85,10 +85,10 @@ def test_from_the_first_deployment_to_the_last(scheduled: Server) -> None:
     assert numbers == [1, 2, 3, 4]
 
 
-def test_what_the_scheduler_reads_is_never_half_a_deployment(scheduled: Server) -> None:
-    """It has found no import error meanwhile."""
+def test_the_scheduler_never_parses_an_incomplete_file(scheduled: Server) -> None:
+    """It has stored no import error."""
     assert scheduled.deployment.rows("SELECT filename FROM import_error") == []
 
 
-def test_only_administrators_deploy(scheduled: Server) -> None:
+def test_only_administrators_can_deploy(scheduled: Server) -> None:
     assert "administrator" in upload(scheduled.user("viewer"), "/native_api/v1/deploy_dag", "first").refusal(403)
