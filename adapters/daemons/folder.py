@@ -8,11 +8,11 @@ import json
 import os
 import stat
 from contextlib import contextmanager, suppress
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Iterator, List, Optional
 
 from native_api import settings
 from native_api.adapters import private_files
-from native_api.adapters.daemons.launch import replace
+from native_api.adapters.daemons.launch import Record, replace
 from native_api.adapters.server_files import folder_below
 from native_api.errors import NotInDaemonsDir, Refused
 
@@ -32,22 +32,22 @@ def record_path(name: str) -> str:
     return os.path.join(settings.get("daemons_dir"), _RECORDS, f"{name}.json")
 
 
-def read_record(name: str) -> Optional[Dict[str, Any]]:
+def read_record(name: str) -> Optional[Record]:
     """Return the record of a daemon, None if there is none."""
     try:
         with open(record_path(name), encoding="utf-8") as opened:
-            record: Dict[str, Any] = json.load(opened)
+            record: Record = json.load(opened)
     except FileNotFoundError:
         return None
     return record
 
 
-def write_record(record: Dict[str, Any]) -> None:
+def write_record(record: Record) -> None:
     """Replace the record of the same name."""
     replace(record_path(record["name"]), json.dumps(record))
 
 
-def forget_pid(record: Dict[str, Any]) -> None:
+def forget_pid(record: Record) -> None:
     """Delete the pid file of an ended daemon, unless another daemon uses it now."""
     with suppress(FileNotFoundError):
         with open(record["pid_file"], encoding="ascii") as opened:

@@ -12,7 +12,42 @@ import json
 import os
 import signal
 import sys
-from typing import Any, Dict
+from typing import Dict, List, Optional, TypedDict
+
+
+class NewRecord(TypedDict):
+    """What is known of a daemon before its process starts."""
+
+    name: str
+    daemon: str
+    hostname: str
+    started_at: str
+    stopped_at: Optional[str]
+    #: Its command line, with secrets masked.
+    command: List[str]
+    pid_file: str
+    log_file: str
+    stdout: str
+    stderr: str
+    #: The size of *stderr* at its start.
+    errors_begin: int
+
+
+class Record(NewRecord):
+    """The record of a daemon."""
+
+    pid: int
+    #: See :func:`identity`.
+    identity: str
+
+
+class Launch(TypedDict):
+    """What the launcher reads: the record, its path, and what to execute."""
+
+    record: NewRecord
+    path: str
+    command: List[str]
+    environment: Dict[str, str]
 
 
 def identity(pid: int) -> str:
@@ -49,11 +84,11 @@ def replace(path: str, text: str) -> None:
     os.replace(new, path)
 
 
-def run_daemon(job: Dict[str, Any], error_pipe: int) -> None:
+def run_daemon(job: Launch, error_pipe: int) -> None:
     """Become the daemon, or say to *told* why not."""
     try:
         _detach_from_web_server()
-        record = {**job["record"], "pid": os.getpid(), "identity": identity(os.getpid())}
+        record: Record = {**job["record"], "pid": os.getpid(), "identity": identity(os.getpid())}
         replace(record["pid_file"], f"{os.getpid()}\n")
         try:
             replace(job["path"], json.dumps(record))

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from native_api.adapters.compat import airflow
 from native_api.adapters.daemons import commands, folder, log_files, processes
 from native_api.adapters.daemons.commands import DAEMONS
+from native_api.adapters.daemons.launch import NewRecord, Record
 from native_api.adapters.daemons.schemas import (
     AskedDaemonLog,
     DaemonLog,
@@ -65,18 +66,17 @@ def start_daemon(
     response is an error with its log tail. Arguments that the installed Airflow no longer has are omitted, with a
     warning.
     """
-    record = _record(daemon, name or daemon, arguments)
-    command = commands.command_of(daemon, arguments, record["pid_file"])
-    record["command"] = commands.command_of(daemon, commands.masked(arguments), record["pid_file"])
+    new = _record(daemon, name or daemon, arguments)
+    command = commands.command_of(daemon, arguments, new["pid_file"])
     context.warnings.extend(commands.unavailable(daemon, arguments))
-    with folder.locked(record["name"]), folder.locked_pid_files():
-        _require_free(context, record)
-        record = processes.start(record, command)
+    with folder.locked(new["name"]), folder.locked_pid_files():
+        _require_free(context, new)
+        record = processes.start(new, command)
     context.created = True
     return _seen_alive(context, record, wait_seconds)
 
 
-def _require_free(context: Context, record: processes.Record) -> None:
+def _require_free(context: Context, record: NewRecord) -> None:
     """Raise :class:`DaemonRuns` if a running daemon has the same name or pid file."""
     for known in filter(None, map(folder.read_record, folder.names())):
         shared = known["name"] == record["name"] or known["pid_file"] == record["pid_file"]
@@ -86,20 +86,22 @@ def _require_free(context: Context, record: processes.Record) -> None:
             raise DaemonIsElsewhere(known["name"], known["pid"], known["hostname"])
 
 
-def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> processes.Record:
+def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> NewRecord:
     """Return the record of a new daemon, after its paths are validated."""
     folder.create()
     if "subdir" in arguments:
         arguments["subdir"] = checked_subdir(arguments["subdir"])
     log_file = folder.path_of(arguments.get("log_file"), f"{name}.log", *folder.LOG_SUFFIXES)
     stderr = folder.path_of(arguments.get("stderr"), log_file, *folder.LOG_SUFFIXES)
+    pid_file = folder.path_of(arguments.get("pid"), f"{name}.pid", ".pid")
     return {
         "name": name,
         "daemon": daemon,
         "hostname": hostname(),
         "started_at": processes.now(),
         "stopped_at": None,
-        "pid_file": folder.path_of(arguments.get("pid"), f"{name}.pid", ".pid"),
+        "command": commands.command_of(daemon, commands.masked(arguments), pid_file),
+        "pid_file": pid_file,
         "log_file": log_file,
         "stdout": folder.path_of(arguments.get("stdout"), log_file, *folder.LOG_SUFFIXES),
         "stderr": stderr,
@@ -107,7 +109,7 @@ def _record(daemon: str, name: str, arguments: Dict[str, Any]) -> processes.Reco
     }
 
 
-def _seen_alive(context: Context, record: processes.Record, seconds: float) -> Dict[str, Any]:
+def _seen_alive(context: Context, record: Record, seconds: float) -> Dict[str, Any]:
     """Return the daemon's state at its first heartbeat, or after that many seconds."""
     end = monotonic() + seconds
     while True:
@@ -156,7 +158,8 @@ def daemon_log(
     context: Context, name: str, stream: str, tail_lines: int = LARGEST, tail_bytes: int = LARGEST
 ) -> Dict[str, Any]:
     """Return the log tail of a daemon, earlier starts included."""
-    path = _known(name)[stream]
+    record = _known(name)
+    path = {"log_file": record["log_file"], "stdout": record["stdout"], "stderr": record["stderr"]}[stream]
     content = log_files.tail(path, tail_lines, tail_bytes)
     size = log_files.size(path)
     return {
@@ -201,18 +204,18 @@ def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, 
     return {**_state(context, record), "killed": killed}
 
 
-def _known(name: str) -> processes.Record:
+def _known(name: str) -> Record:
     record = folder.read_record(name)
     if record is None:
         raise DaemonNotFound(name, hostname())
     return record
 
 
-def _is_here(record: Mapping[str, Any]) -> bool:
-    return bool(record["hostname"] == hostname())
+def _is_here(record: Record) -> bool:
+    return record["hostname"] == hostname()
 
 
-def _state(context: Context, record: Mapping[str, Any]) -> Dict[str, Any]:
+def _state(context: Context, record: Record) -> Dict[str, Any]:
     if not _is_here(record):
         state = "unknown"
     elif processes.find(record):
@@ -223,12 +226,12 @@ def _state(context: Context, record: Mapping[str, Any]) -> Dict[str, Any]:
     return {**record, "state": state, "heartbeat": heartbeat}
 
 
-def _is_alive(context: Context, record: Mapping[str, Any]) -> bool:
+def _is_alive(context: Context, record: Record) -> bool:
     """Return whether a daemon of another host has not been stopped, and has a heartbeat."""
     return not record["stopped_at"] and bool((_heartbeat(context, record) or {}).get("is_alive"))
 
 
-def _heartbeat(context: Context, record: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+def _heartbeat(context: Context, record: Record) -> Optional[Dict[str, Any]]:
     job_type = DAEMONS[record["daemon"]].job_type
     if job_type is None:
         return None

@@ -12,19 +12,19 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Dict, List, Optional
 
 import psutil
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.daemons import folder, launch
+from native_api.adapters.daemons.launch import Launch, NewRecord, Record
 from native_api.errors import Refused
 
-Record = Dict[str, Any]
 PAUSE_SECONDS = 0.05
 
 
-def find(record: Mapping[str, Any]) -> Optional[psutil.Process]:
+def find(record: Record) -> Optional[psutil.Process]:
     """Return the daemon's process, None if it has ended, or another process has its pid."""
     try:
         if launch.identity(record["pid"]) != record["identity"]:
@@ -35,14 +35,14 @@ def find(record: Mapping[str, Any]) -> Optional[psutil.Process]:
         return None
 
 
-def start(record: Record, command: List[str]) -> Record:
+def start(record: NewRecord, command: List[str]) -> Record:
     """
     Start the command in a session of its own, outside of this process's tree, and return the record with its pid.
 
     :raises Refused: the process could not be started.
     """
     path = folder.record_path(record["name"])
-    job = {
+    job: Launch = {
         "record": record,
         "path": path,
         "command": command,
@@ -57,13 +57,13 @@ def start(record: Record, command: List[str]) -> Record:
     return started
 
 
-def _launch(job: str, record: Mapping[str, Any]) -> str:
+def _launch(job: str, record: NewRecord) -> str:
     """Run the launcher, and return the reason if it could not become the daemon."""
     error_pipe, error_end = os.pipe()
     with os.fdopen(error_pipe, "rb") as complaint, ExitStack() as ours:
         ours.callback(os.close, error_end)
         append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        logs = [folder.open_log(record[stream], append) for stream in ("stdout", "stderr")]
+        logs = [folder.open_log(path, append) for path in (record["stdout"], record["stderr"])]
         for descriptor in logs:
             ours.callback(os.close, descriptor)
         launcher = subprocess.Popen(

@@ -9,7 +9,7 @@ import os
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Optional
+from typing import IO, Dict, Iterator, List, Optional, TypedDict
 
 from native_api import settings
 from native_api.adapters import private_files
@@ -19,7 +19,68 @@ from native_api.adapters.sandbox.slots import is_locked
 from native_api.errors import DeploymentNotFound, DeploymentRuns, NativeApiError, Refused
 from native_api.host import hostname, other_host_of
 
-Record = Dict[str, Any]
+
+class NewRecord(TypedDict):
+    """What is known of a deployment before it begins."""
+
+    deployment_id: str
+    hostname: str
+    #: deploy, rollback, delete or found.
+    operation: str
+    path: str
+    bundle_name: Optional[str]
+    fileloc: str
+    bytes: int
+    owner: Optional[str]
+    #: Seconds of the epoch.
+    deployed_at: float
+    dag_ids: Optional[List[str]]
+    #: The deployment that a rollback restored.
+    restored: Optional[str]
+
+
+class _Numbered(NewRecord):
+    number: int
+    #: SHA-256 of the file; None if it was deleted.
+    checksum: Optional[str]
+
+
+class Replaced(TypedDict):
+    """What a deployment has replaced."""
+
+    #: The deployment whose content was in the file before, if there was a file.
+    old: Optional[str]
+
+
+class Record(_Numbered):
+    """A deployment."""
+
+    undo: Replaced
+
+
+class Undo(Replaced):
+    """What it takes to undo a deployment."""
+
+    #: The folder beside the file that has the new content.
+    staging: str
+    #: The folders that did not exist.
+    folders: List[str]
+    #: The record of a file that existed without a deployment.
+    found: Optional[Record]
+    old_checksum: Optional[str]
+    #: The mode of the file.
+    rights: Optional[int]
+    #: Whether the file can have been changed.
+    is_made: bool
+    #: The pause states of the DAGs; None for a DAG that did not exist.
+    paused: Dict[str, Optional[bool]]
+
+
+class Journal(_Numbered):
+    """A deployment that has not ended."""
+
+    undo: Undo
+
 
 #: Seconds to wait for the changes of other files: each takes moments, but several may come first.
 _OTHERS_SECONDS = 20.0
@@ -77,7 +138,7 @@ def locked_history(target: Target) -> Iterator[History]:
         yield versions
 
 
-def new_record(target: Target, deployment_id: str, operation: str, owner: str, size: int) -> Record:
+def new_record(target: Target, deployment_id: str, operation: str, owner: str, size: int) -> NewRecord:
     """Return the record of a deployment, as it is written before the deployment begins."""
     return {
         "deployment_id": deployment_id,
@@ -122,12 +183,12 @@ class History:
 
     def records(self) -> List[Record]:
         """Return the deployments of the file, the oldest first."""
-        found = []
+        found: List[Record] = []
         for path in self.folder.glob("[0-9a-f]*.json"):
             # A deployment may forget it meanwhile.
             with suppress(FileNotFoundError):
                 found.append(json.loads(path.read_text()))
-        return sorted(found, key=lambda record: int(record["number"]))
+        return sorted(found, key=lambda record: record["number"])
 
     def record(self, deployment_id: Optional[str], file: str) -> Record:
         """
@@ -143,7 +204,7 @@ class History:
                 chosen = [record for record in records if record["checksum"] is not None]
         if not chosen or chosen[-1]["checksum"] is None:
             raise DeploymentNotFound(file, deployment_id, hostname(), other_host_of(deployment_id or ""))
-        return dict(chosen[-1])
+        return chosen[-1]
 
     def content(self, deployment_id: str) -> bytes:
         """Return the content of the file after a deployment."""
@@ -161,19 +222,19 @@ class History:
 
     # The journal
 
-    def journal(self) -> Optional[Record]:
+    def journal(self) -> Optional[Journal]:
         """Return the record of a deployment that has begun and not ended, None if there is none."""
         try:
-            journal: Record = json.loads(self._journal.read_text())
+            journal: Journal = json.loads(self._journal.read_text())
         except FileNotFoundError:
             return None
         return journal
 
-    def begin(self, journal: Record) -> None:
+    def begin(self, journal: Journal) -> None:
         """Write the journal; from here on the change is undone unless it is committed."""
         _write(self._journal, json.dumps(journal).encode())
 
-    def commit(self, journal: Record, kept: int) -> None:
+    def commit(self, journal: Journal, kept: int) -> None:
         """Commit the change as a deployment, and delete versions older than the last *kept* before it."""
         found = journal["undo"]["found"]
         if found:
@@ -183,7 +244,7 @@ class History:
         _sync_folder(self.folder)
         self._forget_beyond(kept)
 
-    def undone(self, journal: Record) -> None:
+    def undone(self, journal: Journal) -> None:
         """Delete the journal of an undone change; until then, its contents remain available to undo it again."""
         found = journal["undo"]["found"]
         if found:

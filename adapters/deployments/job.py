@@ -10,7 +10,7 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Loaded
 from native_api.adapters.dags import parsing, sync
 from native_api.adapters.deployments import archives, history, pause_states, targets
-from native_api.adapters.deployments.history import History, Record
+from native_api.adapters.deployments.history import History, Journal, NewRecord
 from native_api.adapters.deployments.staging import Change, PauseStates, current
 from native_api.adapters.deployments.substitution import forget
 from native_api.adapters.deployments.targets import Target
@@ -35,7 +35,7 @@ class How(TypedDict):
     kept: int
 
 
-def deploy(record: Record, upload: str, force: bool, how: How) -> Dict[str, Any]:
+def deploy(record: NewRecord, upload: str, force: bool, how: How) -> Dict[str, Any]:
     """
     Write a file to the path in its record, and its DAGs to the database.
 
@@ -51,7 +51,7 @@ def deploy(record: Record, upload: str, force: bool, how: How) -> Dict[str, Any]
         return _put(target, versions, record, content, how)
 
 
-def roll_back(record: Record, deployment_id: str, how: How) -> Dict[str, Any]:
+def roll_back(record: NewRecord, deployment_id: str, how: How) -> Dict[str, Any]:
     """Restore a stored version of a file; see :func:`deploy`."""
     target = _target(record)
     with _alone(target) as versions:
@@ -61,7 +61,7 @@ def roll_back(record: Record, deployment_id: str, how: How) -> Dict[str, Any]:
         return _put(target, versions, record, content, how)
 
 
-def delete(record: Record, metadata: bool, kept: int) -> Dict[str, Any]:
+def delete(record: NewRecord, metadata: bool, kept: int) -> Dict[str, Any]:
     """Delete a file, and deactivate its DAGs or delete their metadata."""
     target = _target(record)
     with _alone(target) as versions:
@@ -85,7 +85,7 @@ def _delete_rows(dag_ids: List[str], session: Session) -> int:
     return sum(airflow().delete_dag(dag_id, session) for dag_id in dag_ids if session.get(DagModel, dag_id))
 
 
-def recover(record: Record, upload: Optional[str] = None) -> None:
+def recover(record: NewRecord, upload: Optional[str] = None) -> None:
     """Undo a killed deployment, and delete its upload."""
     if upload:
         with suppress(FileNotFoundError):
@@ -94,7 +94,7 @@ def recover(record: Record, upload: Optional[str] = None) -> None:
         return
 
 
-def _target(record: Record) -> Target:
+def _target(record: NewRecord) -> Target:
     return targets.target(record["path"], record["bundle_name"])
 
 
@@ -149,7 +149,7 @@ def _loaded_as_it_is(target: Target) -> Loaded:
     return Loaded(*file, import_errors={error["file"]: error["stacktrace"] for error in errors})
 
 
-def _put(target: Target, versions: History, record: Record, content: bytes, how: How) -> Dict[str, Any]:
+def _put(target: Target, versions: History, record: NewRecord, content: bytes, how: How) -> Dict[str, Any]:
     archives.require_sound(content, is_archive=target.file.endswith(".zip"))
     with _undone_on_error(Change.begin(target, versions, record, content), target) as change:
         change.stage(content)
@@ -206,7 +206,7 @@ def _warnings(target: Target) -> List[str]:
     return []
 
 
-def _as_response(record: Record) -> Dict[str, Any]:
+def _as_response(record: Journal) -> Dict[str, Any]:
     """Return a deployment in the format of a response."""
     shown = {name: value for name, value in record.items() if name != "undo"}
     return {**shown, "replaced": record["undo"]["old"] is not None, "dry_run": False}

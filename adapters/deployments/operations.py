@@ -360,7 +360,7 @@ def _done(
 _NAMES: Dict[Callable[..., Any], str] = {job.deploy: "deploy", job.roll_back: "rollback", job.delete: "delete"}
 
 
-def _how(context: Context, asked: Mapping[str, bool]) -> Dict[str, Any]:
+def _how(context: Context, asked: Mapping[str, bool]) -> job.How:
     paused: Optional[bool] = None
     if asked["pause"] and asked["unpause"]:
         context.warnings.append("Both options pause and unpause were given. Skipping")
@@ -370,6 +370,6 @@ def _how(context: Context, asked: Mapping[str, bool]) -> Dict[str, Any]:
     return {"dry_run": asked["dry_run"], "allow_empty": asked["allow_empty"], "paused": paused, "kept": kept}
 
 
-def _as_response(record: Dict[str, Any]) -> Dict[str, Any]:
+def _as_response(record: Mapping[str, Any]) -> Dict[str, Any]:
     moment = datetime.fromtimestamp(record["deployed_at"], timezone.utc)
     return {**record, "deployed_at": moment}

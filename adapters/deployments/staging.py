@@ -6,10 +6,10 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Dict, List, Optional
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.deployments.history import History, Record, checksum
+from native_api.adapters.deployments.history import History, Journal, NewRecord, Record, Undo, checksum
 from native_api.adapters.deployments.targets import Target
 from native_api.host import hostname, new_id
 
@@ -26,12 +26,12 @@ class Change:
     can be interrupted at any step: the journal is deleted last, and has all data to undo again.
     """
 
-    def __init__(self, target: Target, history: History, journal: Record) -> None:
+    def __init__(self, target: Target, history: History, journal: Journal) -> None:
         self._target, self._history, self.journal = target, history, journal
         self._undo = journal["undo"]
 
     @classmethod
-    def begin(cls, target: Target, history: History, record: Record, content: Optional[bytes]) -> Change:
+    def begin(cls, target: Target, history: History, record: NewRecord, content: Optional[bytes]) -> Change:
         """
         Write the journal; nothing in the DAGs folder is changed yet.
 
@@ -44,7 +44,7 @@ class Change:
         if content is not None:
             history.keep(record["deployment_id"], content)
         before = [*records, *([found] if found else [])][-1:]
-        undo = {
+        undo: Undo = {
             "staging": f".native_api-{record['deployment_id']}",
             "folders": [name for name in target.folders if not os.path.isdir(os.path.join(target.bundle.path, name))],
             "found": found,
@@ -55,7 +55,7 @@ class Change:
             "paused": {},
         }
         number = before[0]["number"] + 1 if before else 1
-        journal = {**record, "number": number, "checksum": checksum(content), "undo": undo}
+        journal: Journal = {**record, "number": number, "checksum": checksum(content), "undo": undo}
         history.begin(journal)
         return cls(target, history, journal)
 
@@ -99,7 +99,7 @@ class Change:
 
     def _make(self, paused: PauseStates) -> None:
         """Record in the journal that the file and its DAGs can be changed from here on."""
-        self._undo.update(is_made=True, paused=paused)
+        self._undo["is_made"], self._undo["paused"] = True, paused
         self._history.begin(self.journal)
 
     def _swap(self) -> None:
@@ -114,9 +114,9 @@ class Change:
             os.fsync(folder)
         _forget_bytecode(self._target)
 
-    def commit(self, kept: int, **facts: Any) -> Record:
+    def commit(self, kept: int, dag_ids: List[str]) -> Journal:
         """Commit the change; return its record."""
-        self.journal.update(facts)
+        self.journal["dag_ids"] = dag_ids
         self._history.commit(self.journal, kept)
         return self.journal
 
@@ -128,8 +128,7 @@ class Change:
     @property
     def paused(self) -> PauseStates:
         """The previous pause states."""
-        states: PauseStates = self._undo["paused"]
-        return states
+        return self._undo["paused"]
 
     def undo(self) -> bool:
         """Restore the previous file, or delete a new one; return whether its DAGs can have been changed."""
@@ -137,7 +136,7 @@ class Change:
         if self._undo["is_made"] and self._is_there():
             self._put_back()
         self._target.remove_folders(self._undo["folders"])
-        return bool(self._undo["is_made"])
+        return self._undo["is_made"]
 
     def forget(self) -> None:
         """Delete the journal after everything is restored."""
@@ -178,14 +177,15 @@ def current(target: Target) -> Optional[bytes]:
             return opened.read()
 
 
-def _found(target: Target, records: List[Record], old: Optional[bytes], record: Record) -> Optional[Record]:
+def _found(target: Target, records: List[Record], old: Optional[bytes], record: NewRecord) -> Optional[Record]:
     """Return the record of a file that exists without a deployment, None if there is no such file."""
     if old is None or (records and records[-1]["checksum"] == checksum(old)):
         return None
-    known = {name: record[name] for name in ("path", "bundle_name", "fileloc")}
     mode = target.mode()
     return {
-        **known,
+        "path": record["path"],
+        "bundle_name": record["bundle_name"],
+        "fileloc": record["fileloc"],
         "deployment_id": new_id(),
         "hostname": hostname(),
         "number": (records[-1]["number"] if records else 0) + 1,
