@@ -1,8 +1,8 @@
 """
-Where Airflow's command line says something else than we do, and Airflow's reason.
+The differences from Airflow's command line, and their reasons.
 
-Every row is asserted to differ on each version that it names, and nothing else that is compared may.
-``docs/differences.rst`` is made from it: ``python -m tests.oracle.differences`` writes it, and a test compares.
+A test asserts that each row differs on its versions, and that nothing else does. ``python -m tests.oracle.differences``
+writes ``docs/differences.rst``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIRST, LAST = (2, 7), (3, 4)
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that a command says or does in another way, on the versions from *since* to *until*."""
+    """A difference from a command, on the versions from *since* to *until*."""
 
     command: str
     what: str
@@ -31,7 +31,7 @@ class Difference:
 
     @property
     def versions(self) -> str:
-        """The versions, for people."""
+        """The versions, as text."""
         if (self.since, self.until) == (FIRST, LAST):
             return "all"
         first, last = (".".join(map(str, version)) for version in (self.since, self.until))
@@ -42,9 +42,9 @@ DIFFERENCES: List[Difference] = [
     Difference(
         "dags list",
         "the path in the DAGs folder",
-        "shows a DAG's file by its path in the DAGs folder, or in Airflow's package",
-        "``fileloc`` is the whole path, as on later versions",
-        "The command printed ``DAG.filepath`` until 2.9 gave it the fields of the REST API.",
+        "prints the path of a DAG's file relative to the DAGs folder, or to Airflow's package",
+        "``fileloc`` is the absolute path, as on later versions",
+        "The command printed ``DAG.filepath``; since 2.9 it has the fields of the REST API.",
         until=(2, 8),
     ),
     Difference(
@@ -52,14 +52,14 @@ DIFFERENCES: List[Difference] = [
         "spaces in owners",
         "keeps the space after a comma between owners",
         "owners without spaces around them, as on other versions",
-        "The REST API of these versions splits the text at its commas and no more.",
+        "The REST API of these versions splits the text at commas and does not strip the spaces.",
         since=(2, 9),
         until=(2, 11),
     ),
     Difference(
         "dags next-execution",
         "a run after the last one",
-        "prints ``None`` after the one run of ``@once``, and then a date again",
+        "prints ``None`` after the only run of ``@once``, and then a date again",
         "the list of next runs ends with the last one",
         "The command asks the timetable for the run after ``None``, which is the first one.",
         since=(3, 1),
@@ -68,46 +68,46 @@ DIFFERENCES: List[Difference] = [
     Difference(
         "dags state",
         "a secret in conf",
-        "prints the run's conf as it is",
-        "what Airflow calls sensitive in a conf is masked",
-        "The command is for those who may read the database anyway.",
+        "prints the conf of the run unmasked",
+        "sensitive values of the conf are masked",
+        "Whoever runs the command can read the database anyway.",
     ),
     Difference(
         "tasks state",
         "RuntimeError: No map_index passed to mapped task",
         "refuses a mapped task without a map index",
         "the state of the instance that represents all of them until they are expanded",
-        "Asked for no index, the command does not look whether there is a row of index -1.",
+        "Without an index, the command does not check whether the row with index -1 exists.",
     ),
     Difference(
         "tasks failed-deps",
         "RuntimeError: No map_index passed to mapped task",
         "refuses a mapped task without a map index",
         "the dependencies of the instance that represents all of them until they are expanded",
-        "Asked for no index, the command does not look whether there is a row of index -1.",
+        "Without an index, the command does not check whether the row with index -1 exists.",
     ),
     Difference(
         "tasks state",
         "ValueError: A loop task requires an explicit region scope",
-        "refuses a task of a loop without its region",
+        "refuses a task in a loop without its region",
         "the state of the instance with that ``map_index``, the index in its region",
-        "An instance of a loop is addressed by its region, which no other version has.",
+        "A task instance in a loop is identified by its region, which no other version has.",
         since=(3, 4),
     ),
     Difference(
         "tasks failed-deps",
         "ValueError: A loop task requires an explicit region scope",
-        "refuses a task of a loop without its region",
+        "refuses a task in a loop without its region",
         "the dependencies of the instance with that ``map_index``, the index in its region",
-        "An instance of a loop is addressed by its region, which no other version has.",
+        "A task instance in a loop is identified by its region, which no other version has.",
         since=(3, 4),
     ),
     Difference(
         "tasks states-for-dag-run",
         "an index in a loop",
-        "shows an instance of a loop without its index in the region",
+        "prints a task instance in a loop without its index in the region",
         "``map_index`` is that index",
-        "An instance of a loop is addressed by its region, which no other version has.",
+        "A task instance in a loop is identified by its region, which no other version has.",
         since=(3, 4),
     ),
     Difference(
@@ -115,35 +115,35 @@ DIFFERENCES: List[Difference] = [
         "NaN",
         "reads ``NaN`` as a number",
         "refused: it is not JSON, and the response could not be JSON",
-        "Python's ``json`` reads more than JSON.",
+        "Python's ``json`` accepts more than JSON.",
     ),
     Difference(
         "variables export",
         "a description",
-        "leaves descriptions out",
-        'a variable with a description is ``{"value": …, "description": …}``, which every import here reads',
-        "Descriptions came to the file with 3.0.",
+        "omits descriptions",
+        'a variable with a description is ``{"value": …, "description": …}``, as every import here accepts',
+        "The export has descriptions since 3.0.",
         until=(2, 11),
     ),
     Difference(
         "variables export",
         "a JSON text",
-        "writes a value that is a text in quotes without them",
+        "writes a value that is text in quotation marks without them",
         "with them, so that an import restores the same value",
-        "The command read every value as JSON; 3.3 mended it.",
+        "The command parsed every value as JSON; fixed in 3.3.",
         until=(3, 2),
     ),
     Difference(
         "variables export",
         "its spelling",
-        "reads JSON values, and an import writes them anew",
-        "what would be spelled otherwise is a text, so that an import restores the same value verbatim",
-        "The command takes two spellings of JSON for one value.",
+        "parses JSON values, and an import serializes them again",
+        "a value that would be serialized differently is text, so that an import restores it verbatim",
+        "The command treats two serializations of one value as equal.",
     ),
     Difference(
         "variables export",
         "NaN",
-        "writes ``NaN`` as a number, which is no JSON",
+        "writes ``NaN`` as a number, which is not JSON",
         "the text ``NaN``",
         "Python's ``json`` writes more than JSON.",
     ),
@@ -152,19 +152,19 @@ DIFFERENCES: List[Difference] = [
         "a password",
         "prints passwords",
         "masked",
-        "The command is for those who may read the database anyway.",
+        "Whoever runs the command can read the database anyway.",
     ),
     Difference(
         "connections list",
         "a secret in an extra",
-        "prints extras as they are",
-        "what Airflow calls sensitive in an extra is masked",
-        "The command is for those who may read the database anyway.",
+        "prints extras unmasked",
+        "sensitive values of the extra are masked",
+        "Whoever runs the command can read the database anyway.",
     ),
     Difference(
         "connections list",
         "is_extra_encrypted",
-        "says of the extra what holds for the password",
+        "prints for the extra whether the password is encrypted",
         "whether the extra is encrypted",
         "The command reads ``is_encrypted`` for both.",
         until=(3, 3),
@@ -172,7 +172,7 @@ DIFFERENCES: List[Difference] = [
     Difference(
         "connections get",
         "is_extra_encrypted",
-        "says of the extra what holds for the password",
+        "prints for the extra whether the password is encrypted",
         "whether the extra is encrypted",
         "The command reads ``is_encrypted`` for both.",
         until=(3, 3),
@@ -180,57 +180,57 @@ DIFFERENCES: List[Difference] = [
     Difference(
         "tasks clear --task-regex",
         "whether anything is cleared",
-        "looks for the text as it is in the tasks' ids",
-        "looks for a regular expression, as on Airflow 2",
-        "``partial_subset`` takes a text for a part of an id since 3.0, and the command hands it the expression.",
+        "searches the task ids for the text",
+        "searches for the regular expression, as on Airflow 2",
+        "Since 3.0 ``partial_subset`` takes a text as a part of an id, and the command passes the expression to it.",
         since=(3, 0),
     ),
     Difference(
         "tasks clear --task-regex",
         "task_instance.priority_weight",
-        "writes the weight that a task has where the DAG had the chosen tasks only",
-        "the weight that the task has in its DAG",
-        "The command clears through a part of the DAG, and the weight is a sum over all tasks that follow.",
+        "writes the priority weight that a task has in the subset of selected tasks",
+        "the priority weight of the task in its DAG",
+        "The command clears a subset of the DAG, and the weight is the sum over all downstream tasks.",
         until=(2, 11),
     ),
     Difference(
         "tasks clear --exclude-parentdag",
         "a SubDAG",
-        "shows the SubDAG's tasks, and clears tasks of the DAG that it is a part of too",
+        "lists the SubDAG's tasks, and clears tasks of its parent DAG, too",
         "clears the SubDAG's tasks",
-        "``DAG.clear_dags`` looks with the option and clears without it.",
+        "``DAG.clear_dags`` counts with the option and clears without it.",
         until=(2, 11),
     ),
     Difference(
         "tasks clear",
         "task_instance.custom_operator_name",
         "keeps the name that a decorator gives its operator",
-        "the name is gone until the task runs again, as when cleared in Airflow's pages",
-        "The command parses the file; in a stored operator Airflow does not find the name.",
+        "the name is null until the task runs again, as after clearing in Airflow's UI",
+        "The command parses the file; a serialized operator does not have the name.",
         until=(2, 11),
     ),
 ]
 
-#: What has comparisons of its own.
+#: Differences that are compared separately.
 APART = {"a DAG with SubDAGs", "a SubDAG", "a task with setups"}
 
 
 @dataclass
 class Comparison:
-    """What was compared of one command, and where it differed."""
+    """The comparisons of one command, and the differences that they found."""
 
     command: str
     count: int = 0
     found: Dict[str, List[Any]] = field(default_factory=dict)
 
     def same(self, what: str, theirs: Any, ours: Any, where: Any = None) -> None:
-        """Note the two down under *what*, where they differ."""
+        """Compare two values, and add a difference under *what*."""
         self.count += 1
         if theirs != ours:
             self.found.setdefault(what, []).append((where, theirs, ours))
 
     def rows(self, unlike: Dict[str, List[Any]], where: Any = None) -> None:
-        """Note down what is not the same in the tables."""
+        """Add differences of database tables."""
         self.count += 1
         for what, seen in unlike.items():
             self.found.setdefault(what, []).append((where, len(seen), seen[:2]))
@@ -238,7 +238,7 @@ class Comparison:
 
 @contextmanager
 def compared(command: str, only: str = "") -> Iterator[Comparison]:
-    """Give a comparison, and hold what differed in it to the table: to its rows for the command, or to *only* one."""
+    """Return a comparison whose differences must be the table's rows for the command, or *only* one."""
     from tests.support import airflow_under_test
 
     comparison = Comparison(command)
@@ -260,20 +260,20 @@ def compared(command: str, only: str = "") -> Iterator[Comparison]:
 def document() -> str:
     """Return the text of ``docs/differences.rst``."""
     head = (
-        "Where Airflow's command line says something else\n"
-        "================================================\n\n"
+        "Differences from Airflow's command line\n"
+        "=======================================\n\n"
         "The tests compare the operations with Airflow's own command line on every supported Airflow, on a database\n"
         "with runs and task instances in every state:\n\n"
         "* ``dags list``, ``dags details``, ``dags next-execution``, ``dags list-runs``, ``dags state``,\n"
         "  ``dags delete``, ``tasks list``, ``tasks state`` and ``tasks states-for-dag-run`` for all of Airflow's\n"
-        "  example DAGs, and the tests' own; ``dags list-import-errors`` for a file of the tests' own;\n"
-        "* ``tasks failed-deps`` for the same, but on 3.0, where it takes seconds a call, for the tests' own alone;\n"
-        "* ``tasks clear`` for some of them, which have mapped tasks, task groups, markers, setups or SubDAGs;\n"
+        "  example DAGs, and those of the tests; ``dags list-import-errors`` for a file of the tests;\n"
+        "* ``tasks failed-deps`` for the same DAGs, on 3.0, where it is slow, for those of the tests only;\n"
+        "* ``tasks clear`` for some of them, with mapped tasks, task groups, markers, setups and SubDAGs;\n"
         "* ``variables``, ``connections`` and ``pools`` for some of each kind.\n\n"
-        "This is what differs in what is compared, and why. A test keeps the table true: each row is tried on each of\n"
-        "its versions, and nothing else differs there.\n\n"
+        "The table has all differences and their reasons. The tests assert that each row differs on each of its\n"
+        "versions, and that nothing else does.\n\n"
     )
-    cells = [("Command", "Airflow", "What the command does", "What we do", "Reason")]
+    cells = [("Command", "Airflow", "Command line", "This plugin", "Reason")]
     cells += [(f"``{row.command}``", row.versions, row.airflow, row.ours, row.reason) for row in DIFFERENCES]
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in cells:
