@@ -74,34 +74,26 @@ def read_files(answer: Any) -> List[str]:
 class TestRightsOnSomeDags:
     """An auth manager can grant permissions on single DAGs, and the permission to list DAGs."""
 
-    def test_files_without_permission_are_not_executed(
+    def test_only_files_with_permission_on_all_their_dags_are_executed(
         self, web: Any, folder: Path, mocker: Any, operation: str
     ) -> None:
-        stand_in(mocker, with_rights_on("others_mine", "others_mine_too"))
-        answer = web.typed(operation, login="viewer", subdir=str(folder))
-        assert read_files(answer) == ["mine.py"]
-        assert executed(folder) == ["mine.py"]
-        assert "theirs" not in answer.text
-        assert answer.json["total_entries"] == 1
-
-    def test_permissions_on_all_dags_of_a_file_are_required(
-        self, web: Any, folder: Path, mocker: Any, operation: str
-    ) -> None:
-        stand_in(mocker, with_rights_on("others_mine_too", "others_shared"))
-        assert read_files(web.typed(operation, login="viewer", subdir=str(folder))) == ["shared.py"]
+        for dag_id, name in (("others_mine", "mine.py"), ("others_shared", "shared.py")):
+            stand_in(mocker, with_rights_on(dag_id, "others_mine_too"))
+            answer = web.typed(operation, login="viewer", subdir=str(folder))
+            assert read_files(answer) == executed(folder) == [name]
+            assert "theirs" not in answer.text
+            assert answer.json["total_entries"] == 1
 
     def test_a_permission_on_all_dags_includes_new_ones(
         self, web: Any, folder: Path, mocker: Any, operation: str
     ) -> None:
-        """But not a DAG on which it is denied."""
-        stand_in(mocker, lambda method, dag_id, team: dag_id != "others_shared")
-        files = read_files(web.typed(operation, login="viewer", subdir=str(folder)))
-        assert files == ["mine.py", "new.py", "theirs.py"]
-
-    def test_the_permission_to_read_is_not_enough(self, web: Any, folder: Path, mocker: Any, operation: str) -> None:
+        """But not a DAG on which it is denied. The permission to read is not enough."""
         stand_in(mocker, lambda method, dag_id, team: method == "GET")
         assert_problem(web.typed(operation, login="viewer", subdir=str(folder)), 403)
         assert executed(folder) == []
+        stand_in(mocker, lambda method, dag_id, team: dag_id != "others_shared")
+        files = read_files(web.typed(operation, login="viewer", subdir=str(folder)))
+        assert files == ["mine.py", "new.py", "theirs.py"]
 
 
 def test_dags_of_missing_files_stay_active_without_permission_on_them(web: Any, folder: Path, mocker: Any) -> None:

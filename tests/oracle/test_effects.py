@@ -42,14 +42,14 @@ WAYS: Dict[str, List[Way]] = {
 
 
 @pytest.mark.parametrize("command", WAYS)
-@by_default_on("2.11", "3.0", "3.1", "3.3", "3.4")
+@by_default_on("2.10", "3.0", "3.1", "3.3", "3.4")
 def test_tasks_clear_changes_the_same_rows_as_clear_tasks(before: filler.Snapshot, one_file: Any, command: str) -> None:
     """From the same state, for each DAG."""
     dag_ids = [dag["dag_id"] for dag in filler.dags() if dag["dag_id"] in CLEARED]
     _compare_clearing(before, command, dag_ids)
 
 
-@by_default_on("2.11", "3.0", "3.1", "3.3", "3.4")
+@by_default_on("2.10", "3.0", "3.1", "3.3", "3.4")
 def test_setups_and_teardowns_are_cleared_alike(before: filler.Snapshot, one_file: Any) -> None:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import update
@@ -64,7 +64,7 @@ def test_setups_and_teardowns_are_cleared_alike(before: filler.Snapshot, one_fil
     _compare_clearing(filler.Snapshot(), command, dag_ids, [way], "a task with setups")
 
 
-@by_default_on("2.11")
+@by_default_on("2.10")
 def test_subdags_are_cleared_alike(before: filler.Snapshot, one_file: Any, filled: Any) -> None:
     """A DAG with SubDAGs, and a SubDAG that clears a task of its parent."""
     if filled.version() >= (3, 0):
@@ -114,7 +114,7 @@ def _compare_clearing(
                 comparison.rows(unlike, words)
 
 
-@by_default_on("2.11", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.2", "3.3", "3.4")
 def test_dags_delete_deletes_the_same_rows_as_delete_dag(before: filler.Snapshot) -> None:
     """For DAGs of every shape."""
     dag_ids = [dag_id for dag_id in (dag["dag_id"] for dag in filler.dags()) if is_special(dag_id)]

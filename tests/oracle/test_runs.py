@@ -16,7 +16,7 @@ from tests.oracle.differences import compared
 from tests.support.versions import by_default_on
 
 
-@by_default_on("2.8", "2.11", "3.0", "3.1", "3.2", "3.3", "3.4")
+@by_default_on("2.8", "2.10", "3.0", "3.1", "3.2", "3.3", "3.4")
 def test_dags_list_equals_list_dags(filled: Any) -> None:
     """Ids, files, owners and pause states."""
     ours = {dag["dag_id"]: dag for dag in filler.dags()}
@@ -53,7 +53,7 @@ def test_dags_list_equals_list_dags(filled: Any) -> None:
         ),
     ],
 )
-@by_default_on("2.11", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.2", "3.3", "3.4")
 def test_dags_list_runs_equals_list_dag_runs(filled: Any, words: List[str], arguments: Dict[str, Any]) -> None:
     """For every DAG; with filters for the DAGs of these tests, which have runs of each type and date."""
     with compared("dags list-runs") as comparison:
@@ -75,7 +75,7 @@ def _date(text: Any) -> str:
     return (text or "").replace("Z", "+00:00")
 
 
-@by_default_on("2.11", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.2", "3.3", "3.4")
 def test_dags_state_equals_dag_state(filled: Any) -> None:
     """For every run, by its date and, on Airflow 3, by its id."""
     with compared("dags state") as comparison:
@@ -92,7 +92,7 @@ def test_dags_state_equals_dag_state(filled: Any) -> None:
                 comparison.same(what, theirs, f"{ours['state']}{conf}\n", (run["dag_id"], name))
 
 
-@by_default_on("2.11", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.2", "3.3", "3.4")
 def test_dags_state_without_a_run_is_404_in_dag_state(filled: Any) -> None:
     with compared("dags state (no run)") as comparison:
         for dag_id in filler.MANY_RUNS:
@@ -102,7 +102,7 @@ def test_dags_state_without_a_run_is_404_in_dag_state(filled: Any) -> None:
             comparison.same("None", theirs, "None\n", dag_id)
 
 
-@by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
+@by_default_on("2.7", "2.10", "3.0", "3.2", "3.4")
 def test_tasks_state_equals_task_state(filled: Any, one_file: Any) -> None:
     """For one task instance of each kind."""
     files = {dag["dag_id"]: dag["fileloc"] for dag in filler.dags()}
@@ -121,7 +121,7 @@ def test_tasks_state_equals_task_state(filled: Any, one_file: Any) -> None:
 LOOPS = ("fixed_task_loop", "mapped_task_loop", "partial_override_loop", "refine_estimate")
 
 
-@by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.1", "3.2", "3.3", "3.4")
 def test_tasks_states_for_dag_run_equals_list_task_instances(filled: Any) -> None:
     """For every run."""
     with compared("tasks states-for-dag-run") as comparison:
@@ -147,7 +147,7 @@ def _instance(ti: Dict[str, Any]) -> Any:
     ]
 
 
-@by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
+@by_default_on("2.7", "2.10", "3.0", "3.3", "3.4")
 def test_tasks_failed_deps_equals_task_failed_deps(filled: Any, one_file: Any) -> None:
     """For one task instance of each kind."""
     files = {dag["dag_id"]: dag["fileloc"] for dag in filler.dags()}

@@ -16,7 +16,7 @@ from tests.oracle.differences import compared
 from tests.support.versions import by_default_on
 
 
-@by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.1", "3.2", "3.3", "3.4")
 def test_variables_list_equals_list_variables(filled: Any) -> None:
     with compared("variables list") as comparison:
         ours = native_api.call("list_variables", limit=1000, order_by="id")["variables"]
@@ -25,7 +25,7 @@ def test_variables_list_equals_list_variables(filled: Any) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-@by_default_on("2.11", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.2", "3.3", "3.4")
 def test_variables_get_equals_get_variable(filled: Any, as_json: bool) -> None:
     """For every variable, and for a missing one with and without a default."""
     with compared("variables get --json" if as_json else "variables get") as comparison:
@@ -42,7 +42,7 @@ def test_variables_get_equals_get_variable(filled: Any, as_json: bool) -> None:
                 comparison.same("NaN" if key == "not_a_number" and as_json else "the value", theirs, ours, key)
 
 
-@by_default_on("2.7", "2.11", "3.2", "3.3", "3.4")
+@by_default_on("2.7", "2.10", "3.2", "3.3", "3.4")
 def test_variables_export_equals_export_variables(filled: Any, tmp_path: Path) -> None:
     from airflow.cli.cli_parser import get_parser
 
@@ -61,7 +61,7 @@ def test_variables_export_equals_export_variables(filled: Any, tmp_path: Path) -
 FIELDS = ("conn_id", "conn_type", "description", "host", "schema", "login", "password", "port")
 
 
-@by_default_on("2.11", "3.1", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.1", "3.2", "3.3", "3.4")
 def test_connections_list_equals_list_connections(filled: Any) -> None:
     ours = {row["conn_id"]: row for row in native_api.call("list_connections", limit=1000)["connections"]}
     words = ["--show-values"] if filled.version() >= (3, 2) else []
@@ -72,7 +72,7 @@ def test_connections_list_equals_list_connections(filled: Any) -> None:
             _same_connection(comparison, row, ours[conn_id])
 
 
-@by_default_on("2.11", "3.0", "3.3", "3.4")
+@by_default_on("2.10", "3.0", "3.3", "3.4")
 def test_connections_get_equals_get_connection(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Airflow 3 sets it in the command and leaves it so.
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
@@ -108,7 +108,7 @@ def _texts(value: Any) -> Any:
     return str(value)
 
 
-@by_default_on("2.11", "3.2", "3.3", "3.4")
+@by_default_on("2.10", "3.2", "3.3", "3.4")
 def test_pools_list_and_get_equal_list_pools_and_get_pool(filled: Any) -> None:
     """For every pool, and for a missing one."""
     ours = {pool["name"]: pool for pool in native_api.call("list_pools", limit=1000)["pools"]}
@@ -140,14 +140,14 @@ def _exported_by_the_command(noun: str, file: Path) -> Any:
     return json.loads(file.read_text())
 
 
-@by_default_on("2.7", "2.11", "3.3", "3.4")
+@by_default_on("2.7", "2.10", "3.3", "3.4")
 def test_connections_export_equals_export_connections(filled: Any, tmp_path: Path) -> None:
     theirs = _exported_by_the_command("connections", tmp_path / "c.json")
     with compared("connections export") as comparison:
         comparison.same("the file", theirs, native_api.call("export_connections")["connections"])
 
 
-@by_default_on("2.7", "2.11", "3.3", "3.4")
+@by_default_on("2.7", "2.10", "3.3", "3.4")
 def test_pools_export_equals_export_pools(filled: Any, tmp_path: Path) -> None:
     theirs = _exported_by_the_command("pools", tmp_path / "p.json")
     with compared("pools export") as comparison:
@@ -155,7 +155,7 @@ def test_pools_export_equals_export_pools(filled: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("noun", ["connections", "pools"])
-@by_default_on("2.11", "3.3", "3.4")
+@by_default_on("2.10", "3.3", "3.4")
 def test_both_imports_of_an_export_write_the_same_rows(before: filler.Snapshot, tmp_path: Path, noun: str) -> None:
     """Of the command's export, into an Airflow that lacks one entry and has another value of one."""
     file = tmp_path / "f.json"

@@ -33,7 +33,7 @@ def parsed(filled: Any) -> Dict[str, Any]:
         return {dag_id: dag for folder in folders for dag_id, dag in DagBag(folder).dags.items()}
 
 
-@by_default_on("2.11", "3.0", "3.3", "3.4")
+@by_default_on("2.10", "3.0", "3.2", "3.4")
 def test_tasks_list_equals_list_tasks(filled: Any, parsed: Dict[str, Any]) -> None:
     """For every DAG."""
     from airflow.cli.commands.task_command import task_list
@@ -48,7 +48,7 @@ def test_tasks_list_equals_list_tasks(filled: Any, parsed: Dict[str, Any]) -> No
             comparison.same(what, theirs, "".join(f"{task['task_id']}\n" for task in ours["tasks"]), dag_id)
 
 
-@by_default_on("2.11", "3.0", "3.3", "3.4")
+@by_default_on("2.10", "3.0", "3.2", "3.4")
 def test_tasks_list_of_a_parsed_file_equals_list_tasks(filled: Any, one_file: Any) -> None:
     """For one DAG, as a user calls it."""
     words = ["--subdir", "DAGS_FOLDER/wire_dag.py"] if filled.version() < (3, 0) else ["--bundle-name", "dags-folder"]
@@ -57,7 +57,7 @@ def test_tasks_list_of_a_parsed_file_equals_list_tasks(filled: Any, one_file: An
     assert [task["task_id"] for task in ours] == ["extract", "load", "transform"]
 
 
-@by_default_on("2.11", "3.0", "3.3", "3.4")
+@by_default_on("2.10", "3.0", "3.2", "3.4")
 def test_tasks_list_tree_equals_the_tree_of_list_tasks(filled: Any, parsed: Dict[str, Any]) -> None:
     """The same tasks at the same depth below the same task."""
     if filled.version() >= (3, 0):

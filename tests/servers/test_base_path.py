@@ -9,9 +9,9 @@ import pytest
 from tests.servers.calls import Call, reads_and_writes
 from tests.servers.client import Client
 from tests.servers.deployment import Server
-from tests.support.versions import on
+from tests.support.versions import on, with_fab_on_33
 
-pytestmark = on("2.11", "3.0", "3.3")
+pytestmark = [on("2.11", "3.0", "3.3"), with_fab_on_33]
 
 
 @reads_and_writes

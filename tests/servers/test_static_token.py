@@ -6,7 +6,7 @@ import pytest
 
 from tests.servers.calls import Call, reads, reads_and_writes, writes
 from tests.servers.deployment import TOKEN, Server
-from tests.support.versions import on
+from tests.support.versions import on, with_fab_on_33
 
 everywhere = on("2.7", "2.11", "3.0", "3.3")
 UNDERSCORES = "rest_api_plugin_http_token"
@@ -58,6 +58,7 @@ def test_gunicorn_can_be_configured_to_accept_underscores(server_below_base: Ser
 
 
 @on("2.11", "3.0", "3.3")
+@with_fab_on_33
 @writes
 def test_token_effects_limits_the_token(server_below_base: Server, call: Call) -> None:
     """A write is 403 with the option; users are not affected."""

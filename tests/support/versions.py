@@ -28,6 +28,13 @@ def on(*minors: str, fab: bool = False) -> pytest.MarkDecorator:
     )
 
 
+#: Two servers are enough for Airflow 3.3 without FAB: 3.0 starts the third one without FAB, 3.3 with it.
+with_fab_on_33 = pytest.mark.skipif(
+    AIRFLOW == (3, 3) and not HAS_FAB,
+    reason="A server is started for this on Airflow 3.3 with the FAB provider, and on 3.0 without",
+)
+
+
 def by_default_on(*minors: str) -> pytest.MarkDecorator:
     """Skip on other minors, which have a neighbour's code for it, unless ``--every-version`` is given."""
     return pytest.mark.by_default_on(*minors)

@@ -77,7 +77,6 @@ class TestTwoAtOnce:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SLOTS", "2")
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
 
-    @pytest.mark.parametrize("again", range(2))
     @pytest.mark.parametrize(
         "before, refusals",
         [
@@ -88,7 +87,7 @@ class TestTwoAtOnce:
         ],
     )
     def test_one_runs_and_the_other_is_refused(
-        self, before: Callable[[], Dict[str, Any]], refusals: List[type], again: int, notes: Path
+        self, before: Callable[[], Dict[str, Any]], refusals: List[type], notes: Path
     ) -> None:
         how = before()
         try_number, run_id = how.pop("try_number"), how.get("run_id", RUN)
