@@ -111,7 +111,7 @@ def with_pluses(run_id: str) -> str:
     return run_id.replace(" ", "+")
 
 
-def of_key(table: Any, key: Mapping[str, Any]) -> List[Any]:
+def of_key(table: Any, key: Mapping[str, object]) -> List[Any]:
     """Return the conditions for the row of *table* with that key."""
     return [getattr(table, name) == value for name, value in key.items()]
 

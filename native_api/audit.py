@@ -18,7 +18,9 @@ _NAME_BYTES = 96
 _OWNER_LENGTH = 500
 
 
-def record(context: Context, operation: Operation, arguments: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+def record(
+    context: Context, operation: Operation, arguments: Mapping[str, object], result: Mapping[str, object]
+) -> None:
     """
     Write the row in the session of the operation, so that both are committed or neither.
 
@@ -41,7 +43,7 @@ def record(context: Context, operation: Operation, arguments: Mapping[str, Any],
     )
 
 
-def bounded(facts: Mapping[str, Any], size: int = EXTRA_BYTES) -> str:
+def bounded(facts: Mapping[str, object], size: int = EXTRA_BYTES) -> str:
     """Return a JSON object of at most *size* bytes; if it is larger, its largest values are truncated."""
     text = json.dumps(facts, default=str)
     if len(text) <= size:

@@ -35,10 +35,10 @@ class OperationResponse:
     """
 
     operation: Operation
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
     result: Dict[str, Any]
     created: bool
-    state_call: Optional[Tuple[str, Dict[str, Any]]] = None
+    state_call: Optional[Tuple[str, Dict[str, object]]] = None
 
     @property
     def warnings(self) -> List[str]:
@@ -49,7 +49,7 @@ class OperationResponse:
 
 def call(
     name: str,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, object],
     *,
     caller: Caller,
     unknown: Unknown = RAISE,
@@ -88,7 +88,7 @@ def call(
     )
 
 
-def _by_data_key(operation: Operation, loaded: Mapping[str, Any]) -> Dict[str, Any]:
+def _by_data_key(operation: Operation, loaded: Mapping[str, object]) -> Dict[str, object]:
     """Return loaded arguments by their names in requests."""
     fields = operation.request.fields
     return {(fields[name].data_key if name in fields else None) or name: value for name, value in loaded.items()}
@@ -112,11 +112,11 @@ def _names_resource(right: Access, operation: Operation) -> bool:
     return right.resource.argument in operation.request.fields
 
 
-def _serialized(operation: Operation, context: Context, returned: Any) -> Dict[str, Any]:
+def _serialized(operation: Operation, context: Context, returned: Any) -> Dict[str, object]:
     """Return the result of the function, serialized by its schema, with the warnings."""
     if context.state_call and operation.accepted:
         name, arguments = context.state_call
-        result: Dict[str, Any] = operation.accepted.dump(returned or {**arguments, "operation": name})
+        result: Dict[str, object] = operation.accepted.dump(returned or {**arguments, "operation": name})
     else:
         result = operation.result.dump(returned)
     if context.warnings:
@@ -124,7 +124,7 @@ def _serialized(operation: Operation, context: Context, returned: Any) -> Dict[s
     return result
 
 
-def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = RAISE) -> Dict[str, Any]:
+def load(operation: Operation, arguments: Mapping[str, object], unknown: Unknown = RAISE) -> Dict[str, object]:
     """
     Load arguments with the operation's request schema and return them.
 
@@ -137,7 +137,7 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
     if deep:
         raise Invalid(deep)
     try:
-        loaded: Dict[str, Any] = operation.request.load(arguments, unknown=unknown)
+        loaded: Dict[str, object] = operation.request.load(arguments, unknown=unknown)
     except ValidationError as exc:
         raise Invalid({**exc.normalized_messages(), **_unknown_fields(operation, arguments)}) from exc
     wrong = {name: ["Has a NUL character in it."] for name, value in loaded.items() if _holds_nul(value)}
@@ -147,14 +147,14 @@ def load(operation: Operation, arguments: Mapping[str, Any], unknown: Unknown = 
     return loaded
 
 
-def _with_few_unknown(operation: Operation, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+def _with_few_unknown(operation: Operation, arguments: Mapping[str, object]) -> Dict[str, object]:
     """Return the arguments with at most 100 unknown ones. A body of 10 MiB can have a million; its error had 40 MB."""
     known = {field.data_key or name for name, field in operation.request.fields.items()}
     few = set(islice((name for name in arguments if name not in known), _UNKNOWN))
     return {name: value for name, value in arguments.items() if name in known or name in few}
 
 
-def _unknown_fields(operation: Operation, arguments: Mapping[str, Any]) -> Dict[str, List[str]]:
+def _unknown_fields(operation: Operation, arguments: Mapping[str, object]) -> Dict[str, List[str]]:
     """Return errors for unknown arguments that resemble a known one, even if unknown arguments are ignored."""
     known = [field.data_key or name for name, field in operation.request.fields.items()]
     asked = {name: suggestion(name, known) for name in islice(set(arguments) - set(known), len(known))}

@@ -22,7 +22,7 @@ class NativeApiPlugin(AirflowPlugin):
     name = "native_api"
 
     @classmethod
-    def on_load(cls, *args: Any, **kwargs: object) -> None:
+    def on_load(cls, *args: object, **kwargs: object) -> None:
         """Log a warning if this version of Airflow is not supported."""
         from native_api.adapters.compat import refusal
 
@@ -31,21 +31,21 @@ class NativeApiPlugin(AirflowPlugin):
             log.warning(sentence)
 
     @cached_property
-    def flask_blueprints(self) -> List[Any]:  # type: ignore[override]
+    def flask_blueprints(self) -> List[object]:  # type: ignore[override]
         """Airflow 2: the blueprint. Empty on Airflow 3, where FAB would mount it a second time below its own prefix."""
         from native_api.adapters.compat import web_server
 
         return [] if _is_disabled() or web_server.mounts_fastapi() else _blueprints()
 
     @cached_property
-    def fastapi_apps(self) -> List[Dict[str, Any]]:  # type: ignore[override]
+    def fastapi_apps(self) -> List[Dict[str, object]]:  # type: ignore[override]
         """Airflow 3: a Flask app with the blueprint, mounted at each prefix."""
         from native_api.adapters.compat import web_server
 
         return _apps() if web_server.mounts_fastapi() and not _is_disabled() else []
 
     @cached_property
-    def appbuilder_menu_items(self) -> List[Dict[str, Any]]:  # type: ignore[override]
+    def appbuilder_menu_items(self) -> List[Dict[str, object]]:  # type: ignore[override]
         """Airflow 2, and 3.0 with FAB: the link to the console in the menu."""
         from native_api.adapters.compat import web_server
 
@@ -64,7 +64,7 @@ _TITLE = "Native API"
 _VIEW = {"name": _TITLE, "href": "native_api/", "url_route": "native_api", "destination": "nav", "category": "admin"}
 
 
-def _menu_item(of_react: bool) -> Dict[str, Any]:
+def _menu_item(of_react: bool) -> Dict[str, object]:
     """Return the menu item; its link is relative to the base URL on Airflow 3, and an endpoint on Airflow 2."""
     href = "native_api/" if of_react else "native_api.console"
     return {"name": _TITLE, "href": href, "category": "Admin"}
@@ -83,13 +83,13 @@ def _is_disabled() -> bool:
     return bool(invalid_options)
 
 
-def _blueprints() -> List[Any]:
+def _blueprints() -> List[object]:
     from native_api.http.app import blueprint
 
     return [blueprint()]
 
 
-def _apps() -> List[Dict[str, Any]]:
+def _apps() -> List[Dict[str, object]]:
     from a2wsgi import WSGIMiddleware
 
     from native_api import settings

@@ -28,14 +28,14 @@ class Context:
     #: The names of variables or connections that the result has unmasked, for the audit log.
     disclosed: List[str] = field(default_factory=list)
     #: The operation, and its arguments, that returns the state of work that continues after the response.
-    state_call: Optional[Tuple[str, Dict[str, Any]]] = None
+    state_call: Optional[Tuple[str, Dict[str, object]]] = None
     #: The name of the operation, and its arguments with secrets masked and with the resolved arguments.
     operation: str = ""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
     #: Returns whether the client has disconnected.
     client_is_gone: Callable[[], bool] = lambda: False
 
-    def accept(self, operation: str, **arguments: Any) -> None:
+    def accept(self, operation: str, **arguments: object) -> None:
         """Declare that the work continues after the response, which is then 202 with the URL of its state."""
         self.state_call = operation, arguments
 
@@ -61,7 +61,7 @@ class Operation:
     command: Command
     creates: bool
     resolve: Resolve
-    example: Mapping[str, Any]
+    example: Mapping[str, object]
 
     @property
     def summary(self) -> str:
@@ -96,7 +96,7 @@ def operation(
     command: Command = lambda arguments: None,
     creates: bool = False,
     resolve: Resolve = lambda arguments: {},
-    example: Optional[Mapping[str, Any]] = None,
+    example: Optional[Mapping[str, object]] = None,
 ) -> Callable[[F], F]:
     """
     Register the decorated function as an operation with the same name.

@@ -28,7 +28,7 @@ class Option:
     name: str
     default: str
     help: str
-    read: Callable[[str], Any] = str
+    read: Callable[[str], object] = str
     legacy: bool = False
     is_secret: bool = False
 

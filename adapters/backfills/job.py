@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from native_api.adapters.compat.objects import Dag
 
 
-def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], **how: Any) -> Dict[str, Any]:
+def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], **how: object) -> Dict[str, object]:
     """
     Run the date ranges of the backfill.
 
@@ -32,7 +32,7 @@ def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str],
     return {"backfill_id": backfill_id, "dag_id": backfill.dag_id}
 
 
-def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], how: Dict[str, Any]) -> Any:
+def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], how: Mapping[str, object]) -> Any:
     from airflow.models.dag import DagModel
 
     backfill = _find(backfill_id)
@@ -48,7 +48,9 @@ def _run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str]
     return backfill
 
 
-def _run_date_ranges(backfill: BackfillRecord, dag: Dag, kept: Mapping[datetime, Any], how: Dict[str, Any]) -> None:
+def _run_date_ranges(
+    backfill: BackfillRecord, dag: Dag, kept: Mapping[datetime, object], how: Mapping[str, object]
+) -> None:
     """Run each date range, even if an earlier one has failed; *kept* has the configurations of existing runs."""
     failures = []
     for place, (first, last) in enumerate(backfill.date_ranges):

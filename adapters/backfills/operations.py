@@ -78,7 +78,7 @@ _EDIT = Access(Resource.DAG_RUN, "PUT")
 )
 def backfill_dag(
     context: Context, dag_id: str, subdir: Optional[str] = None, **arguments: Any
-) -> Optional[Dict[str, Any]]:
+) -> Optional[Dict[str, object]]:
     """
     Create a backfill: the DAG runs of a date range, which Airflow then executes.
 
@@ -137,7 +137,7 @@ def _require_file(plan: Plan) -> None:
             raise DagFileMissing(plan.dag_id, path, None, hostname())
 
 
-def _accepted(context: Context, plan: Plan, backfill: BackfillRecord) -> Dict[str, Any]:
+def _accepted(context: Context, plan: Plan, backfill: BackfillRecord) -> Dict[str, object]:
     """Return the response for an active backfill."""
     waits = dag_waits(plan.dag_model)
     if waits and not backfill.local and not plan.mark_success:
@@ -180,7 +180,7 @@ def _lock(session: Session, dag_id: str) -> None:
     session.execute(this_dag.execution_options(synchronize_session=False))
 
 
-def _begin_job(context: Context, plan: Plan) -> Dict[str, Any]:
+def _begin_job(context: Context, plan: Plan) -> Dict[str, object]:
     """Start the job that runs a local backfill."""
     job_id = new_id()
     backfill = airflow().backfills.create(context.session, plan, context.caller.name, job_id)
@@ -220,7 +220,7 @@ def _job(plan: Plan, backfill: Any) -> sandbox.Job:
     errors=(BackfillNotFound,),
     example={"backfill_id": 1},
 )
-def backfill_state(context: Context, backfill_id: int) -> Dict[str, Any]:
+def backfill_state(context: Context, backfill_id: int) -> Dict[str, object]:
     """Return the progress of a backfill: its runs and tasks by state, the completed fraction, and the failures."""
     session = context.session
     backfill = _find(context, backfill_id, _READ)
@@ -273,8 +273,8 @@ def _warn_of_pause(context: Context, dag_id: str) -> None:
     example={"dag_id": "example_dag", "state": ["running"]},
 )
 def list_backfills(
-    context: Context, dag_id: Optional[str] = None, state: Optional[List[str]] = None, **arguments: Any
-) -> Dict[str, Any]:
+    context: Context, dag_id: Optional[str] = None, state: Optional[List[str]] = None, **arguments: object
+) -> Dict[str, object]:
     """List the backfills of the DAGs that the caller can read, the oldest first."""
     if dag_id is not None:
         active_dag(context, dag_id)
@@ -319,7 +319,7 @@ def _in_state(session: Session, backfill_ids: List[int], states: List[str]) -> L
     errors=(BackfillNotFound, BackfillHasEnded, BackfillIsElsewhere),
     example={"backfill_id": 1},
 )
-def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, Any]:
+def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, object]:
     """
     Cancel a backfill: its queued runs fail, and its running runs finish.
 

@@ -14,6 +14,7 @@ from native_api.errors import ArgumentNotSupported, Invalid, NoSchedule
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
+    from airflow.timetables.base import DagRunInfo
     from sqlalchemy.orm import Session
 
     from native_api.adapters.compat.objects import Dag
@@ -30,7 +31,7 @@ class PlannedRun:
     run: Any
     action: str
 
-    def as_response(self) -> Dict[str, Any]:
+    def as_response(self) -> Dict[str, object]:
         """Return the fields of :class:`BackfillRun`."""
         start, end = self.info.data_interval
         # A run that exists keeps its interval, which need not be that of the schedule.
@@ -61,7 +62,7 @@ class Plan:
     # What it was asked for, as the request has it
     from_date: Any
     to_date: Any
-    conf: Optional[Dict[str, Any]]
+    conf: Optional[Dict[str, object]]
     reprocess_behavior: str
     run_backwards: bool
     ignore_dependencies: bool
@@ -71,13 +72,13 @@ class Plan:
     on_depends_on_past: str
     dry_run: bool
     max_active_runs: Optional[int] = None
-    task_regex: Optional[Any] = None
+    task_regex: Optional[str] = None
     pool: Optional[str] = None
     #: The name of the argument whose date without a time is the last of the range.
     last_day: Optional[str] = None
 
     #: Arguments that were adapted for tasks with depends_on_past.
-    adapted: Dict[str, Any] = field(default_factory=dict)
+    adapted: Dict[str, object] = field(default_factory=dict)
 
     @property
     def dag_id(self) -> str:
@@ -109,7 +110,7 @@ class Plan:
         keeps = planned.action == REPROCESS and self.conf is None
         return (planned.run.conf if keeps else self.conf) or {}
 
-    def as_response(self) -> Dict[str, Any]:
+    def as_response(self) -> Dict[str, object]:
         """Return the plan in the format of a response."""
         return {
             "dag_id": self.dag_id,
@@ -165,7 +166,7 @@ def later_that_day(plan: Plan) -> Optional[Any]:
     return next((info for info in infos if info.data_interval.end < now), None)
 
 
-def _infos(dag: Any, arguments: Mapping[str, Any]) -> List[Any]:
+def _infos(dag: Any, arguments: Mapping[str, Any]) -> List[DagRunInfo]:
     """Return the dates of the schedule in the range whose data intervals have ended, in the order they start."""
     import pendulum
 

@@ -83,7 +83,7 @@ def failed_runs(session: Session, backfill: BackfillRecord) -> List[str]:
     return list(session.scalars(failed.order_by(airflow().date_of_runs()).limit(_MOST)))
 
 
-def failed_tasks(session: Session, backfill: BackfillRecord) -> List[Mapping[str, Any]]:
+def failed_tasks(session: Session, backfill: BackfillRecord) -> List[Mapping[str, object]]:
     """Return the failed task instances, ordered by date."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select

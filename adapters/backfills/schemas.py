@@ -105,8 +105,8 @@ class BackfillDag(Subdir):
 
     @post_load(pass_original=True)
     def _one_name_for_each_date(
-        self, data: Dict[str, Any], original: Mapping[str, Any], **kwargs: object
-    ) -> Dict[str, Any]:
+        self, data: Dict[str, Any], original: Mapping[str, object], **kwargs: object
+    ) -> Dict[str, object]:
         last = next(name for name in ("to_date", "end_date", "from_date", "start_date") if name in data)
         if is_day(original[last]):
             data[LAST_DAY] = last

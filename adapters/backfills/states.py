@@ -80,7 +80,7 @@ def _set_tasks(
     task_ids: Any,
     states: Iterable[str] = (),
     of_runs: Iterable[str] = (),
-    **values: Any,
+    **values: object,
 ) -> None:
     """Update task instances of the backfill's runs."""
     from airflow.models.dagrun import DagRun
@@ -100,7 +100,7 @@ def _set_tasks(
     session.expire_all()
 
 
-def _set_runs(session: Any, backfill: BackfillRecord, states: Iterable[str], **values: Any) -> int:
+def _set_runs(session: Any, backfill: BackfillRecord, states: Iterable[str], **values: object) -> int:
     """Update the backfill's runs in one of the states, and return their number."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -114,6 +114,6 @@ def _set_runs(session: Any, backfill: BackfillRecord, states: Iterable[str], **v
     return count
 
 
-def _values(session: Session, statement: Any) -> List[Any]:
+def _values(session: Session, statement: Any) -> List[object]:
     # MySQL changes no table that the statement reads from.
     return list(session.scalars(statement))

@@ -18,7 +18,7 @@ END_BYTES = 8 * 1024 * 1024
 
 
 @contextmanager
-def shortened(handler: Any, instance: TaskInstance, try_number: int) -> Iterator[Optional[Any]]:
+def shortened(handler: Any, instance: TaskInstance, try_number: int) -> Iterator[Optional[object]]:
     """
     Give a handler like *handler* that finds only the ends of a try's files, or None where these are to be read whole.
 

@@ -43,13 +43,13 @@ def finish_run(dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]
     return changed
 
 
-def next_runs(dag: Dag, interval: Any, run_after: Any, count: int) -> List[Dict[str, Any]]:
+def next_runs(dag: Dag, interval: Any, run_after: Any, count: int) -> List[Dict[str, object]]:
     """
     Return the next runs of a schedule, from the first on, which has this data interval.
 
     Runs for partitions, and with them information on runs that is more than an interval, came with 3.2.
     """
-    runs: List[Dict[str, Any]] = []
+    runs: List[Dict[str, object]] = []
     while interval is not None and len(runs) < count:
         runs.append(next_run(interval, run_after))
         info = dag.next_dagrun_info(interval, restricted=False)

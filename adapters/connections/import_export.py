@@ -112,7 +112,7 @@ def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
 )
 def import_connections(
     context: Context, on_conflict: str, connections: Optional[Entries] = None, file: Optional[str] = None
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Import connections: all of them, or none if one cannot be added.
 
@@ -154,7 +154,7 @@ def import_connections(
     errors=OF_SECRETS,
     command=lambda arguments: ["connections", "export", "--file-format", "json", "-"],
 )
-def export_connections(context: Context) -> Dict[str, Any]:
+def export_connections(context: Context) -> Dict[str, object]:
     """
     Export all connections of the metadata database unmasked, in the format of import_connections.
 
@@ -163,7 +163,7 @@ def export_connections(context: Context) -> Dict[str, Any]:
     is refused.
     """
     rows = stored_connections(context.session, context.caller.names(Resource.CONNECTION))
-    exported: Dict[str, Any] = {}
+    exported: Dict[str, object] = {}
     broken, decrypted = [], 0
     for row in sorted(rows, key=lambda row: str(row.conn_id)):
         try:
@@ -177,7 +177,7 @@ def export_connections(context: Context) -> Dict[str, Any]:
     return {"connections": exported}
 
 
-def entries_of(content: Any) -> Entries:
+def entries_of(content: object) -> Entries:
     """
     Return the connections of an import by conn_id, with the arguments of :func:`built`.
 
@@ -186,14 +186,14 @@ def entries_of(content: Any) -> Entries:
     return read_each(unwrapped(read_content(content), "connections"), _entry)
 
 
-def _entry(conn_id: Any, said: Any) -> Entry:
+def _entry(conn_id: Any, said: object) -> Entry:
     if isinstance(said, str):
         said = {"conn_uri": said}
     if not isinstance(said, dict):
         raise ValidationError("Must be an object with the fields of the connection, or its URI.")
     if said.get("conn_id", conn_id) != conn_id:
         raise ValidationError({"conn_id": ["Differs from the conn_id of the entry."]})
-    wanted: Dict[str, Any] = {}
+    wanted: Dict[str, object] = {}
     for name, value in said.items():
         known = str(OTHER_NAMES.get(name, name))
         if known in wanted:

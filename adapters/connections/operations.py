@@ -29,7 +29,7 @@ ID_LENGTH = texts.ID
 IN_A_URI = ("conn_type", "host", "login", "password", "schema", "port")
 
 
-def _conn_id(*rules: Any) -> Text:
+def _conn_id(*rules: object) -> Text:
     return Text(
         ID_LENGTH, *rules, shortest=1, required=True, metadata={"description": "The conn_id of the connection."}
     )
@@ -72,7 +72,7 @@ class AddConnection(Schema):
     )
 
     @validates_schema
-    def _says_it_once(self, data: Mapping[str, Any], **kwargs: object) -> None:
+    def _says_it_once(self, data: Mapping[str, object], **kwargs: object) -> None:
         beside = [name for name in IN_A_URI if data.get(name) is not None]
         if "conn_uri" in data and beside:
             raise ValidationError(f"Send conn_uri or {', '.join(beside)}, not both.", "conn_uri")
@@ -146,8 +146,8 @@ def _add_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     command=lambda arguments: ["connections", "list"],
 )
 def list_connections(
-    context: Context, conn_id_pattern: Optional[str] = None, conn_type: Optional[str] = None, **arguments: Any
-) -> Dict[str, Any]:
+    context: Context, conn_id_pattern: Optional[str] = None, conn_type: Optional[str] = None, **arguments: object
+) -> Dict[str, object]:
     """List the connections of the metadata database, with passwords and sensitive extras masked."""
     from airflow.models.connection import Connection as AirflowConnection
     from sqlalchemy import select
@@ -171,7 +171,7 @@ def list_connections(
     command=lambda arguments: ["connections", "get", arguments["conn_id"]],
     example={"conn_id": "warehouse"},
 )
-def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
+def get_connection(context: Context, conn_id: str) -> Dict[str, object]:
     """
     Return a connection of the metadata database, including its password.
 
@@ -193,7 +193,7 @@ def get_connection(context: Context, conn_id: str) -> Dict[str, Any]:
     command=_add_command,
     example={"conn_id": "lake", "conn_type": "http", "host": "lake.example.com", "extra": {"timeout": 10}},
 )
-def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any) -> Dict[str, Any]:
+def add_connection(context: Context, conn_id: str, replace: bool, **wanted: object) -> Dict[str, object]:
     """
     Add a connection, or replace an existing one with replace.
 
@@ -222,7 +222,7 @@ def add_connection(context: Context, conn_id: str, replace: bool, **wanted: Any)
     command=lambda arguments: ["connections", "delete", arguments["conn_id"]],
     example={"conn_id": "warehouse"},
 )
-def delete_connection(context: Context, conn_id: str) -> Dict[str, Any]:
+def delete_connection(context: Context, conn_id: str) -> Dict[str, object]:
     """Delete a connection from the metadata database."""
     _delete(context.session, [_find(context.session, conn_id)])
     return {"conn_id": conn_id}
@@ -280,7 +280,7 @@ def _delete(session: Session, rows: Iterable[Any]) -> None:
     session.execute(delete(_table()).where(_table().c.id.in_([row.id for row in rows])))
 
 
-def unmasked(context: Context, row: Any) -> Dict[str, Any]:
+def unmasked(context: Context, row: Any) -> Dict[str, object]:
     """
     Return a row unmasked, and note that for the audit log.
 
@@ -340,18 +340,18 @@ def put_in_place(session: Session, present: Iterable[Any], rows: Mapping[str, An
     session.flush()
 
 
-def _true(row: Any) -> Dict[str, Any]:
+def _true(row: Any) -> Dict[str, object]:
     """Return a row unmasked."""
     return {**_facts(row), "password": _password(row), "extra": _extra(row)}
 
 
-def _facts(row: Any) -> Dict[str, Any]:
+def _facts(row: Any) -> Dict[str, object]:
     """Return the fields of a row that are not secret."""
     facts = ("conn_id", "conn_type", "description", "host", "login", "schema", "port")
     return {name: getattr(row, name) for name in (*facts, "is_encrypted", "is_extra_encrypted")}
 
 
-def _as_response(row: Any) -> Dict[str, Any]:
+def _as_response(row: Any) -> Dict[str, object]:
     """Return a row with its password, and the sensitive values of its extra, masked."""
     password, extra = _or_mask(lambda: _password(row)), _or_mask(lambda: _extra(row))
     return {**_facts(row), "password": MASK if password else password, "extra": masked_extra(extra)}

@@ -30,7 +30,7 @@ class Uri(Text):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(LONGEST_URI, **kwargs)
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Any:
         uri = super()._deserialize(value, attr, data, **kwargs)
         wrong = complaint(uri)
         if wrong:
@@ -43,7 +43,7 @@ class Extra(fields.Raw):
     The extra of a connection: a JSON object, or the text of one, which is stored verbatim; empty text means no extra.
     """
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Optional[str]:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Optional[str]:
         if isinstance(value, dict):
             return json.dumps(value)
         if not isinstance(value, str):

@@ -89,7 +89,7 @@ DAEMONS: Dict[str, Daemon] = {
 EVERY = ("name", "pid", "stdout", "stderr", "log_file", "wait_seconds")
 
 
-def command_of(daemon: str, arguments: Mapping[str, Any], pid_file: Optional[str] = None) -> List[str]:
+def command_of(daemon: str, arguments: Mapping[str, object], pid_file: Optional[str] = None) -> List[str]:
     """
     Return the command that runs the daemon with this interpreter's Airflow.
 
@@ -105,7 +105,7 @@ def command_of(daemon: str, arguments: Mapping[str, Any], pid_file: Optional[str
     return [sys.executable, "-m", "airflow", *words]
 
 
-def words_of(daemon: str, arguments: Mapping[str, Any]) -> List[str]:
+def words_of(daemon: str, arguments: Mapping[str, object]) -> List[str]:
     """Return the arguments of ``airflow``, without those that the installed Airflow no longer has."""
     known, positional = _flags(daemon), []
     words = [*DAEMONS[daemon].words]
@@ -120,19 +120,19 @@ def words_of(daemon: str, arguments: Mapping[str, Any]) -> List[str]:
     return [*words, *positional]
 
 
-def shown_words(daemon: str, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+def shown_words(daemon: str, arguments: Mapping[str, object]) -> Optional[List[str]]:
     """Return the arguments of ``airflow`` with secrets masked, None if it has no such command."""
     if not DAEMONS[daemon].words or airflow().daemons.flags(DAEMONS[daemon].words) is None:
         return None
     return words_of(daemon, masked(arguments))
 
 
-def masked(arguments: Mapping[str, Any]) -> Dict[str, Any]:
+def masked(arguments: Mapping[str, Any]) -> Dict[str, object]:
     """Return the arguments with the password of a URL masked."""
     return {**arguments, "broker_api": masked_uri(arguments.get("broker_api"))}
 
 
-def unavailable(daemon: str, arguments: Mapping[str, Any]) -> List[str]:
+def unavailable(daemon: str, arguments: Mapping[str, object]) -> List[str]:
     """Return a warning for each argument whose flag the installed Airflow does not have."""
     if daemon == "serve_logs":
         return []

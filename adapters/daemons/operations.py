@@ -56,8 +56,8 @@ def _words(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     example={"daemon": "serve_logs", "wait_seconds": 0},
 )
 def start_daemon(
-    context: Context, daemon: str, wait_seconds: float, name: Optional[str] = None, **arguments: Any
-) -> Dict[str, Any]:
+    context: Context, daemon: str, wait_seconds: float, name: Optional[str] = None, **arguments: object
+) -> Dict[str, object]:
     """
     Start one of Airflow's daemons, independent of the web server.
 
@@ -132,13 +132,13 @@ def _seen_alive(context: Context, record: Record, seconds: float) -> Dict[str, A
     errors=(DaemonNotFound,),
     example={"name": "scheduler"},
 )
-def daemon_state(context: Context, name: str) -> Dict[str, Any]:
+def daemon_state(context: Context, name: str) -> Dict[str, object]:
     """Return the state of a daemon, by its record, its process and Airflow's heartbeat."""
     return _state(context, _known(name))
 
 
 @operation(request=Nothing, result=Daemons, access=Access(Resource.DAEMON, "GET"), effect=Effect.READ, tag="Daemons")
-def list_daemons(context: Context) -> Dict[str, Any]:
+def list_daemons(context: Context) -> Dict[str, object]:
     """List the daemons that this API has started, including those that have ended."""
     records = [folder.read_record(name) for name in folder.names()]
     daemons = [_state(context, record) for record in records if record]
@@ -156,7 +156,7 @@ def list_daemons(context: Context) -> Dict[str, Any]:
 )
 def daemon_log(
     context: Context, name: str, stream: str, tail_lines: int = LARGEST, tail_bytes: int = LARGEST
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """Return the log tail of a daemon, earlier starts included."""
     record = _known(name)
     path = {"log_file": record["log_file"], "stdout": record["stdout"], "stderr": record["stderr"]}[stream]
@@ -180,7 +180,7 @@ def daemon_log(
     errors=(DaemonNotFound, DaemonIsElsewhere),
     example={"name": "scheduler"},
 )
-def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, Any]:
+def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, object]:
     """
     Stop a daemon that this API has started, with SIGTERM, and with SIGKILL after a timeout.
 

@@ -23,7 +23,7 @@ _WORD = validate.Regexp(
 )
 
 
-def _word(description: str, **metadata: Any) -> Text:
+def _word(description: str, **metadata: object) -> Text:
     return Text(texts.WORD, _WORD, metadata={"description": description, **metadata})
 
 

@@ -44,7 +44,7 @@ class DeletedDagRun(Schema):
     errors=OF_A_RUN,
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "state": "failed"},
 )
-def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any]:
+def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, object]:
     """
     Set the state of a DAG run, with the same meaning on every Airflow version.
 
@@ -73,7 +73,7 @@ def set_dag_run_state(context: Context, state: str, **run: Any) -> Dict[str, Any
     errors=(*OF_A_RUN, DagRunIsRunning),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
-def delete_dag_run(context: Context, **run: Any) -> Dict[str, Any]:
+def delete_dag_run(context: Context, **run: Any) -> Dict[str, object]:
     """
     Delete a DAG run and its task instances.
 

@@ -52,7 +52,7 @@ class NewRunId(Text):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(texts.ID, shortest=1, **kwargs)
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Any:
         run_id = super()._deserialize(value, attr, data, **kwargs)
         return with_pluses(run_id) if " " in run_id and not airflow().allows_run_id(run_id) else run_id
 
@@ -75,12 +75,12 @@ class TriggerDag(Subdir):
     note = Text(1000, metadata={"description": "The note of the DAG run."})
 
     @validates_schema
-    def _one_date(self, data: Mapping[str, Any], **kwargs: object) -> None:
+    def _one_date(self, data: Mapping[str, object], **kwargs: object) -> None:
         if "logical_date" in data and "execution_date" in data:
             raise ValidationError("Is an alias of logical_date; send one of them.", "execution_date")
 
     @post_load
-    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, object]:
         return with_logical_date(data)
 
 
@@ -132,12 +132,12 @@ def _trigger_command(arguments: Mapping[str, Any]) -> List[str]:
 def trigger_dag(
     context: Context,
     dag_id: str,
-    conf: Optional[Dict[str, Any]],
+    conf: Optional[Mapping[str, object]],
     run_id: Optional[str] = None,
     logical_date: Any = None,
     note: Optional[str] = None,
     subdir: Optional[str] = None,
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Trigger a DAG: create a DAG run, which the scheduler then starts.
 
@@ -210,8 +210,8 @@ def list_dag_runs(
     subdir: Optional[str] = None,
     logical_date_gte: Any = None,
     logical_date_lte: Any = None,
-    **arguments: Any,
-) -> Dict[str, Any]:
+    **arguments: object,
+) -> Dict[str, object]:
     """List the DAG runs that the caller can read, the oldest first."""
     from airflow.models.dagrun import DagRun as AirflowDagRun
     from airflow.utils.state import DagRunState
@@ -280,7 +280,7 @@ def known(name: str, words: List[str], enum: Any) -> List[Any]:
     command=lambda arguments: airflow().dag_state_command(arguments),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00"},
 )
-def dag_state(context: Context, **run: Any) -> Dict[str, Any]:
+def dag_state(context: Context, **run: Any) -> Dict[str, object]:
     """Return the state of a DAG run."""
     return as_response(named_run(context, **run))
 
@@ -293,7 +293,7 @@ def _require_no_run(session: Session, dag_id: str, run_id: Optional[str], logica
             raise DagRunExists(dag_id, row.run_id, date.isoformat() if date else None)
 
 
-def as_response(row: Any) -> Dict[str, Any]:
+def as_response(row: Any) -> Dict[str, object]:
     """Return the fields of :class:`DagRun`."""
     return {
         "dag_id": row.dag_id,

@@ -49,7 +49,7 @@ def _delete_command(arguments: Mapping[str, Any]) -> List[str]:
     command=_delete_command,
     example={"dag_id": "example_dag", "force": True},
 )
-def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, Any]:
+def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, object]:
     """
     Delete all metadata of a DAG: its runs, task instances and serialized form.
 

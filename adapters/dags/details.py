@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 from marshmallow import Schema, fields, validate
 
@@ -148,7 +148,7 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
     }
 
 
-def _param(name: str, dumped: Dict[str, Any]) -> Dict[str, Any]:
+def _param(name: str, dumped: Mapping[str, object]) -> Dict[str, object]:
     value, schema = (_plain(dumped[field]) for field in ("value", "schema"))
     return {"value": airflow().masked(value, name), "description": dumped["description"], "schema": schema}
 

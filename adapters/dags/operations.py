@@ -87,7 +87,7 @@ class Pause(Schema):
     errors=(OutsideFolders,),
     command=lambda arguments: ["dags", "list"],
 )
-def list_dags(context: Context, **arguments: Any) -> Dict[str, Any]:
+def list_dags(context: Context, **arguments: object) -> Dict[str, object]:
     """List the active DAGs that the caller can read."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
@@ -120,7 +120,7 @@ def _pause_command(verb: str) -> Any:
     command=_pause_command("pause"),
     example={"dag_id": "example_dag"},
 )
-def pause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Dict[str, Any]:
+def pause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Dict[str, object]:
     """Pause a DAG: the scheduler no longer creates runs of it."""
     return _set_paused(context, dag_id, subdir, is_paused=True)
 
@@ -135,12 +135,12 @@ def pause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Di
     command=_pause_command("unpause"),
     example={"dag_id": "example_dag"},
 )
-def unpause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Dict[str, Any]:
+def unpause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> Dict[str, object]:
     """Unpause a DAG: the scheduler creates its runs again."""
     return _set_paused(context, dag_id, subdir, is_paused=False)
 
 
-def _set_paused(context: Context, dag_id: str, subdir: Optional[str], *, is_paused: bool) -> Dict[str, Any]:
+def _set_paused(context: Context, dag_id: str, subdir: Optional[str], *, is_paused: bool) -> Dict[str, object]:
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
@@ -246,7 +246,7 @@ def _tag() -> Any:
     return DagTag
 
 
-def as_response(row: Any) -> Dict[str, Any]:
+def as_response(row: Any) -> Dict[str, object]:
     """Return the fields of :class:`Dag` for a row of the table of DAGs."""
     return {
         "dag_id": row.dag_id,

@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.adapters.dags.readable_files import Rules, lies_in, readable_files
 from native_api.adapters.sandbox.errors import raised
-from native_api.adapters.sandbox.fork_pool import ForkResult, run_in_forks
+from native_api.adapters.sandbox.fork_pool import ForkResult, Item, run_in_forks
 from native_api.adapters.sandbox.messages import ErrorData
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
@@ -28,7 +28,7 @@ _TOLD_TO_END = 128 + signal.SIGTERM
 
 def report(
     bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float], rules: Optional[Rules] = None
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Parse the files of DAG bundles; nothing is written.
 
@@ -101,7 +101,9 @@ def is_in(file: File, real_path: str) -> bool:
     return lies_in(os.path.realpath(file[0]), real_path)
 
 
-def in_forks(function: Any, files: Sequence[Any], file_seconds: Optional[float]) -> Iterator[Tuple[Any, ForkResult]]:
+def in_forks(
+    function: Callable[[Item], object], files: Sequence[Item], file_seconds: Optional[float]
+) -> Iterator[Tuple[Item, ForkResult]]:
     """Run the function on each file, several in parallel, and yield its result before the timeout of this job."""
     seconds = file_seconds or airflow().dag_files.file_limit() or sys.maxsize
     return run_in_forks(function, files, seconds=seconds, parallel=min(os.cpu_count() or 1, 4), until=ends_at())
@@ -139,7 +141,7 @@ def _traceback(error: ErrorData) -> str:
     return error["traceback"]
 
 
-def _parsed(file: File) -> Dict[str, Any]:
+def _parsed(file: File) -> Dict[str, object]:
     return summary(load(*file))
 
 
@@ -155,7 +157,7 @@ def summary(loaded: Loaded) -> Dict[str, Any]:
     }
 
 
-def entry_of(file: File, fork_result: ForkResult) -> Dict[str, Any]:
+def entry_of(file: Sequence[Any], fork_result: ForkResult) -> Dict[str, Any]:
     """Return the report of a file: the result of its fork, or how the fork ended."""
     path, bundle = file[:2]
     named = {"file": path, "bundle_name": bundle.name, "exit_code": fork_result.exit_code}
@@ -178,6 +180,6 @@ def _sentence(fork_result: ForkResult) -> str:
     return f"The file ended its process with the exit code {fork_result.exit_code}."
 
 
-def slowest_first(entries: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+def slowest_first(entries: List[Dict[str, Any]]) -> List[Dict[str, object]]:
     """Return the reports of files in the order of Airflow's own report: the slowest first."""
     return sorted(entries, key=lambda entry: (-entry["seconds"], entry["file"]))

@@ -96,7 +96,7 @@ class RefreshedFiles(Changes):
     warnings = fields.List(fields.String())
 
 
-def _reserialize_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+def _reserialize_command(arguments: Mapping[str, object]) -> Optional[List[str]]:
     return None if "bundle" in arguments or "subdir" in arguments else ["dags", "reserialize"]
 
 
@@ -110,7 +110,7 @@ def _reserialize_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     errors=(*OF_A_JOB, DagNotFound, DagFileMissing, DagFileOutdated, DagsElsewhere),
     example={"dag_id": "example_dag"},
 )
-def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[Dict[str, Any]]:
+def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[Dict[str, object]]:
     """
     Parse the file of a DAG now, and write its DAGs to the database.
 
@@ -136,7 +136,7 @@ def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[
 )
 def refresh_all_dags(
     context: Context, in_background: bool, remove_missing: bool, **which: Any
-) -> Optional[Dict[str, Any]]:
+) -> Optional[Dict[str, object]]:
     """
     Parse all DAG files of this host now, and write their DAGs to the database.
 
@@ -151,14 +151,14 @@ def refresh_all_dags(
 
 
 @jobs.builds_response(refresh_dag, refresh_all_dags)
-def _read(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
+def _read(context: Context, finished: sandbox.JobOutcome) -> Dict[str, object]:
     for file in finished.result["files"]:
         for error in file["import_errors"]:
             last = error["stacktrace"].strip().splitlines()[-1]
             context.warnings.append(f"The file '{error['file']}' does not load: {last}")
     _warn_of_missing(context, finished.result)
     _warn_of_outdated(context, finished.result)
-    result: Dict[str, Any] = finished.result
+    result: Dict[str, object] = finished.result
     return result
 
 

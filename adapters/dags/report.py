@@ -91,7 +91,7 @@ class ReportedFiles(Schema):
     )
 
 
-def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+def _report_command(arguments: Mapping[str, object]) -> Optional[List[str]]:
     return None if "subdir" in arguments or "bundle" in arguments else ["dags", "report"]
 
 
@@ -106,7 +106,7 @@ def _report_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     command=_report_command,
     example={"subdir": "DAGS_FOLDER/example_dag.py"},
 )
-def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[Dict[str, Any]]:
+def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[Dict[str, object]]:
     """
     Parse DAG files and return how each loads; nothing is written.
 
@@ -120,8 +120,8 @@ def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[
 
 
 @jobs.builds_response(dag_report)
-def _reported(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
-    report: Dict[str, Any] = finished.result
+def _reported(context: Context, finished: sandbox.JobOutcome) -> Dict[str, object]:
+    report: Dict[str, object] = finished.result
     return report
 
 
@@ -130,7 +130,7 @@ def files_to_parse(
     subdir: Optional[str] = None,
     bundle: Optional[str] = None,
     file_seconds: Optional[float] = None,
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """Return the arguments of the sandbox for the loaded :class:`FilesToParse`."""
     known = airflow().dag_files.bundles()
     if bundle is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Dict, Optional
 
 from marshmallow import Schema, fields, validate
 
@@ -49,7 +49,7 @@ class DagSource(Schema):
 )
 def dag_source(
     context: Context, dag_id: str, subdir: Optional[str] = None, version_number: Optional[int] = None
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Return the DAG code that Airflow has stored; the DAG file is not read.
 

@@ -38,7 +38,7 @@ class Missing(NamedTuple):
     dag_ids: List[str]
 
 
-def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[str, Any]:
+def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[str, object]:
     """
     Refresh the bundle of a DAG file, parse the file, and write its DAGs.
 
@@ -73,7 +73,7 @@ def refresh(
     file_seconds: Optional[float],
     remove_missing: bool,
     rules: Optional[Rules] = None,
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Refresh the bundles, parse their files, and write their DAGs.
 
@@ -100,7 +100,7 @@ def refresh(
 
 def _entries(
     files: List[parsing.File], file_seconds: Optional[float], *, are_here: bool = True
-) -> List[Dict[str, Any]]:
+) -> List[Dict[str, object]]:
     airflow().dag_files.prepare()
     with tempfile.TemporaryDirectory() as folder:
         some = [Refreshed(*file, are_here, os.path.join(folder, "lock")) for file in files]
@@ -110,7 +110,7 @@ def _entries(
         ]
 
 
-def _response(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, Any]:
+def _response(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, object]:
     asked = [airflow().dag_files.ask_processor(*file) for file in files]
     entries = [{**_NOTHING, **entry} for entry in parsing.slowest_first(entries)]
     return {
@@ -125,7 +125,7 @@ def _response(entries: List[Dict[str, Any]], files: List[parsing.File], begun: f
     }
 
 
-_NOTHING: Dict[str, Any] = {"added": [], "changed": [], "removed": []}
+_NOTHING: Dict[str, object] = {"added": [], "changed": [], "removed": []}
 
 
 def _is_in(bundle: Bundle, path: str) -> bool:
@@ -143,11 +143,11 @@ def _missing(opened: List[Bundle], files: List[parsing.File]) -> Iterator[Missin
                     yield Missing(path, bundle, dag_ids)
 
 
-def _as_response(file: Missing) -> Dict[str, Any]:
+def _as_response(file: Missing) -> Dict[str, object]:
     return {"file": file.path, "bundle_name": file.bundle.name, "dag_ids": file.dag_ids}
 
 
-def _refresh_one(file: Refreshed) -> Dict[str, Any]:
+def _refresh_one(file: Refreshed) -> Dict[str, object]:
     loaded = parsing.load(file.path, file.bundle) if file.is_here else Loaded(file.path, file.bundle)
     with _alone(file.lock), airflow().session() as session:
         outcome = _what_forbids(loaded, session) if file.is_here else {"outcome": "missing"}
@@ -155,7 +155,7 @@ def _refresh_one(file: Refreshed) -> Dict[str, Any]:
     return {**parsing.summary(loaded), **outcome, **changes, "bundle_version": file.bundle.version}
 
 
-def _what_forbids(loaded: Loaded, session: Session) -> Dict[str, Any]:
+def _what_forbids(loaded: Loaded, session: Session) -> Dict[str, object]:
     """Return the outcome of a file that another host is ahead of, so that nothing of it is written."""
     since = recorded.recorded_since(loaded, session)
     if since is not None:

@@ -164,7 +164,7 @@ def _put(target: Target, versions: History, record: NewRecord, content: bytes, h
     return {**deployed, "warnings": [] if how["dry_run"] else _asked(target) + _warnings(target)}
 
 
-def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
+def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, object]:
     """Commit the staged file, after it has loaded."""
     change.swap(pause_states.states(loaded))
     with airflow().session() as session:
@@ -174,7 +174,7 @@ def _make(loaded: Loaded, change: Change, how: How) -> Dict[str, Any]:
     return {**_as_response(change.commit(how["kept"], dag_ids=sorted(loaded.dags))), **changes}
 
 
-def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, Any]:
+def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, object]:
     with airflow().session() as session:
         known = set(airflow().dag_files.fingerprints(target.path, target.bundle, session))
     is_other = history.checksum(current(target)) != change.journal["checksum"]

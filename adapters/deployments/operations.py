@@ -90,7 +90,7 @@ class DeployDag(OneFile, HowToDeploy):
     force = switch("If true, replace an existing file.")
 
     @post_load
-    def _path(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
+    def _path(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, object]:
         if not data.get("path"):
             name = data["dag_file"].filename
             if not name or "/" in name:
@@ -203,7 +203,7 @@ class Deployments(Schema):
 )
 def deploy_dag(
     context: Context, dag_file: Upload, path: str, force: bool, bundle: Optional[str] = None, **how: bool
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Deploy a DAG file: write it to the DAGs folder and its DAGs to the database, completely or not at all.
 
@@ -227,7 +227,7 @@ def deploy_dag(
             upload.unlink()
 
 
-def _version_that_is_wanted(arguments: Mapping[str, Any]) -> Dict[str, Any]:
+def _version_that_is_wanted(arguments: Mapping[str, Any]) -> Dict[str, object]:
     """Return the deployment to restore, nothing if there is none."""
     with suppress(NativeApiError):
         chosen = _wanted(targets.target(arguments["path"], arguments.get("bundle")), arguments.get("deployment_id"))
@@ -256,7 +256,7 @@ def _version_that_is_wanted(arguments: Mapping[str, Any]) -> Dict[str, Any]:
 )
 def rollback_dag(
     context: Context, path: str, bundle: Optional[str] = None, deployment_id: Optional[str] = None, **how: bool
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """Restore a stored version of a DAG file, as a deployment does."""
     target = targets.target(path, bundle)
     # The one that the audit log names, whatever is deployed meanwhile.
@@ -265,7 +265,7 @@ def rollback_dag(
     return _done(context, job.roll_back, target, 0, wanted)
 
 
-def _version_that_is_there(arguments: Mapping[str, Any]) -> Dict[str, Any]:
+def _version_that_is_there(arguments: Mapping[str, Any]) -> Dict[str, object]:
     """Return the content of the file, and the deployment that wrote it, if any."""
     with suppress(NativeApiError):
         target = targets.target(arguments["path"], arguments.get("bundle"))
@@ -286,7 +286,9 @@ def _version_that_is_there(arguments: Mapping[str, Any]) -> Dict[str, Any]:
     resolve=_version_that_is_there,
     example={"path": "rates.py"},
 )
-def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: Optional[str] = None) -> Dict[str, Any]:
+def delete_dag_file(
+    context: Context, path: str, delete_metadata: bool, bundle: Optional[str] = None
+) -> Dict[str, object]:
     """
     Delete a DAG file and deactivate its DAGs; rollback_dag restores it.
 
@@ -308,8 +310,8 @@ def delete_dag_file(context: Context, path: str, delete_metadata: bool, bundle: 
     tag="Deployments",
 )
 def list_deployments(
-    context: Context, path: Optional[str] = None, bundle: Optional[str] = None, **asked: Any
-) -> Dict[str, Any]:
+    context: Context, path: Optional[str] = None, bundle: Optional[str] = None, **asked: object
+) -> Dict[str, object]:
     """List the stored deployments of DAG files."""
     found = [
         record
@@ -330,12 +332,12 @@ def _wanted(target: Target, deployment_id: Optional[str]) -> history.Record:
 
 def _done(
     context: Context,
-    function: Callable[..., Any],
+    function: Callable[..., object],
     target: Target,
     size: int,
-    wanted: Mapping[str, Any],
+    wanted: Mapping[str, object],
     upload: Optional[Path] = None,
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Change the file in the sandbox, and return the result.
 
@@ -344,7 +346,7 @@ def _done(
     targets.require_writable(target)
     if history.of(target).is_being_changed():
         raise DeploymentRuns(target.file)
-    arguments: Dict[str, Any] = {**wanted}
+    arguments: Dict[str, object] = {**wanted}
     left = {"upload": os.fspath(upload)} if upload else {}
     job_id = new_id()
     record = history.new_record(target, job_id, _NAMES[function], context.caller.name, size)
@@ -357,7 +359,7 @@ def _done(
     return _as_response(finished.result)
 
 
-_NAMES: Dict[Callable[..., Any], str] = {job.deploy: "deploy", job.roll_back: "rollback", job.delete: "delete"}
+_NAMES: Dict[Callable[..., object], str] = {job.deploy: "deploy", job.roll_back: "rollback", job.delete: "delete"}
 
 
 def _how(context: Context, asked: Mapping[str, bool]) -> job.How:

@@ -50,8 +50,8 @@ def forget(path: str) -> None:
     importlib.invalidate_caches()
 
 
-def _with(function: Callable[..., Any], path: str, content: str) -> Callable[..., Any]:
-    def look(file: Any, *args: Any, **kwargs: object) -> Any:
+def _with(function: Callable[..., object], path: str, content: str) -> Callable[..., object]:
+    def look(file: Any, *args: object, **kwargs: object) -> Any:
         if isinstance(file, (str, os.PathLike)) and os.fspath(file) == path:
             file = content
         return function(file, *args, **kwargs)

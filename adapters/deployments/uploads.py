@@ -7,7 +7,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Dict, Optional
 
 from marshmallow import ValidationError, fields
 
@@ -23,7 +23,7 @@ _FORGOTTEN_SECONDS = 86400
 class FileOfDags(fields.Raw):
     """The content of a file: an upload, or its text."""
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Upload:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Upload:
         if isinstance(value, str):
             try:
                 value = value.encode()
@@ -41,7 +41,7 @@ class FileOfDags(fields.Raw):
         return value
 
 
-def audit_entry(upload: Upload) -> Dict[str, Any]:
+def audit_entry(upload: Upload) -> Dict[str, object]:
     """Return the entry of a file in the audit log."""
     return {"sha256": upload.checksum(), "bytes": upload.size}
 

@@ -34,7 +34,7 @@ class DateTime(fields.DateTime):
     A naive value is in Airflow's default timezone. Responses have the offset.
     """
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: object) -> datetime.datetime:
+    def _deserialize(self, value: Any, attr: Optional[str], data: object, **kwargs: object) -> datetime.datetime:
         if isinstance(value, str) and len(value) > texts.NUMBER:
             raise ValidationError(f"Longer than maximum length {texts.NUMBER}.")
         if isinstance(value, datetime.datetime):
@@ -74,7 +74,7 @@ class Flag(fields.Boolean):
     truthy = {True, "true", "True", "1", "on", "yes", ""}
     falsy = {False, "false", "False", "0", "off", "no"}
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: object) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
         return super()._deserialize(value.strip().lower() if isinstance(value, str) else value, attr, data, **kwargs)
 
 
@@ -87,7 +87,7 @@ def switch(description: str, **versions: Version) -> Flag:
 class Whole(fields.Integer):
     """An integer, as a number or as text; a fraction is refused."""
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: object) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Any:
         if isinstance(value, (bool, float)) or (isinstance(value, str) and len(value) > texts.NUMBER):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
@@ -100,7 +100,7 @@ _ENTRIES = 1000
 class JSONObject(fields.Dict):
     """A JSON object, or the text of one."""
 
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: object) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Any:
         if isinstance(value, str):
             try:
                 value = strict_json.loads(value) if value.strip() else {}
@@ -118,7 +118,7 @@ class JSONObject(fields.Dict):
 class StoredObject(fields.Dict):
     """A stored JSON object; another stored value is returned as well, so that each row can be returned."""
 
-    def _serialize(self, value: Any, attr: Optional[str], obj: object, **kwargs: object) -> Any:
+    def _serialize(self, value: object, attr: Optional[str], obj: object, **kwargs: object) -> Any:
         return strict_json.plain(value, MASK)
 
 
@@ -151,7 +151,7 @@ class OneRun(Subdir):
     execution_date = DateTime(metadata={"description": "Alias of logical_date."})
 
     @validates_schema
-    def _names_a_run(self, data: Mapping[str, Any], **kwargs: object) -> None:
+    def _names_a_run(self, data: Mapping[str, object], **kwargs: object) -> None:
         given = [name for name in ("run_id", "logical_date", "execution_date") if data.get(name) is not None]
         if not given and self.needs_a_run:
             raise ValidationError("Identify the run by run_id or by logical_date.", "run_id")
@@ -159,11 +159,11 @@ class OneRun(Subdir):
             raise ValidationError(f"Identify the run once, not by {' and by '.join(given)}.", given[-1])
 
     @post_load
-    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, object]:
         return with_logical_date(data)
 
 
-def with_logical_date(data: Dict[str, Any]) -> Dict[str, Any]:
+def with_logical_date(data: Dict[str, Any]) -> Dict[str, object]:
     """Return *data* with ``execution_date`` as ``logical_date``."""
     if "execution_date" in data:
         data["logical_date"] = data.pop("execution_date")
@@ -196,5 +196,5 @@ class RunDates(Schema):
     execution_date = DateTime(allow_none=True, metadata={"description": "Alias of logical_date."})
 
     @pre_dump
-    def _both_names(self, data: Mapping[str, Any], **kwargs: object) -> Mapping[str, Any]:
+    def _both_names(self, data: Mapping[str, object], **kwargs: object) -> Mapping[str, object]:
         return {**data, "execution_date": data["logical_date"]}

@@ -42,15 +42,15 @@ def file_field(**kwargs: object) -> Text:
 class EntriesField(fields.Raw):
     """Entries by name: a JSON object, the text of one, or an uploaded file with one."""
 
-    def __init__(self, read_entries: Callable[[Any], Entries], description: str) -> None:
+    def __init__(self, read_entries: Callable[[object], Entries], description: str) -> None:
         self.read_entries = read_entries
         super().__init__(metadata={"description": description, "upload": True, "masked": names_logged})
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Entries:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Entries:
         return self.read_entries(value)
 
 
-def names_logged(entries: Mapping[str, Any]) -> List[str]:
+def names_logged(entries: Mapping[str, object]) -> List[str]:
     """Return the names of the entries, for the audit log."""
     more = len(entries) - NAMES_LOGGED
     return [*sorted(entries)[:NAMES_LOGGED], *([f"and {more} more"] if more > 0 else [])]
@@ -70,12 +70,12 @@ class Import(Schema):
     )
 
     @pre_load
-    def _of_an_export(self, data: Mapping[str, Any], **kwargs: object) -> Dict[str, Any]:
+    def _of_an_export(self, data: Mapping[str, object], **kwargs: object) -> Dict[str, object]:
         """Drop the warnings of an export, whose result is a valid import."""
         return {name: value for name, value in data.items() if name != "warnings"}
 
     @validates_schema
-    def _says_it_once(self, data: Mapping[str, Any], **kwargs: object) -> None:
+    def _says_it_once(self, data: Mapping[str, object], **kwargs: object) -> None:
         if (self.entries in data) == ("file" in data):
             raise ValidationError(f"Send either '{self.entries}' or the name of a file on the server.", self.entries)
 
@@ -145,7 +145,7 @@ def _entries_of_file(file: str, read_entries: Callable[[Any], Entries]) -> Entri
         raise Invalid({"file": exc.messages}) from exc
 
 
-def read_content(content: Any) -> Any:
+def read_content(content: object) -> Any:
     """
     Return the content of an import, decoded from JSON.
 
@@ -163,7 +163,7 @@ def read_content(content: Any) -> Any:
     return read
 
 
-def read_each(content: Any, read_entry: ReadEntry) -> Entries:
+def read_each(content: object, read_entry: ReadEntry) -> Entries:
     """
     Return every entry of an import, each as *read_entry* returns it.
 
@@ -187,7 +187,7 @@ def read_each(content: Any, read_entry: ReadEntry) -> Entries:
     return entries
 
 
-def unwrapped(content: Any, name: str) -> Any:
+def unwrapped(content: object, name: str) -> Any:
     """Return the entries of an export, which has them below *name*; other content is returned unchanged."""
     if isinstance(content, dict) and set(content) - {"warnings"} == {name} and isinstance(content[name], dict):
         within = content[name]

@@ -22,7 +22,7 @@ class Limit(Whole):
             metadata={"description": "Maximum number of entries to return, up to the option page_limit_maximum."},
         )
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Any:
         limit = super()._deserialize(value, attr, data, **kwargs)
         maximum = settings.get("page_limit_maximum")
         if limit > maximum:
@@ -30,7 +30,7 @@ class Limit(Whole):
         return limit
 
 
-def page_fields(*order_by: str) -> Dict[str, Any]:
+def page_fields(*order_by: str) -> Dict[str, object]:
     """Return the request fields of a list: limit, offset and order_by, whose default is the first of the names."""
     directions = [*order_by, *(f"-{name}" for name in order_by)]
     return {
@@ -53,7 +53,7 @@ def page_of(
     statement: Any,
     arguments: Mapping[str, Any],
     columns: Mapping[str, Any],
-    *ties: Any,
+    *ties: object,
 ) -> Tuple[List[Any], int]:
     """
     Return the rows of the requested page, and the total number of rows.
@@ -66,7 +66,7 @@ def page_of(
     from sqlalchemy import func, select
 
     column = columns[arguments["order_by"].lstrip("-")]
-    order: Sequence[Any] = (column.desc() if arguments["order_by"].startswith("-") else column, *ties)
+    order: Sequence[object] = (column.desc() if arguments["order_by"].startswith("-") else column, *ties)
     page = statement.order_by(*order).limit(_limit(context, arguments.get("limit"))).offset(arguments["offset"])
     result = context.session.execute(page)
     # Of columns none needs it, and values of JSON cannot be told apart.

@@ -16,7 +16,7 @@ class Pattern(Text):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(texts.PATTERN, **kwargs)
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Any:
         import re2
 
         pattern = super()._deserialize(value, attr, data, **kwargs)

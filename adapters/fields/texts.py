@@ -39,7 +39,7 @@ class Text(fields.String):
         self.length = validate.Length(min=shortest, max=longest)
         super().__init__(validate=[self.length, *rules], **kwargs)
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> Any:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
         # Before anything else is done with it: validators run after this, and all of them.
         return self.length(text)

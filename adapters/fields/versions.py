@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 Version = Tuple[int, int]
 
@@ -11,8 +11,8 @@ EXTENSION = "x-airflow-versions"
 
 
 def limited(
-    description: str, *, since: Optional[Version] = None, before: Optional[Version] = None, **metadata: Any
-) -> Dict[str, Any]:
+    description: str, *, since: Optional[Version] = None, before: Optional[Version] = None, **metadata: object
+) -> Dict[str, object]:
     """
     Return the metadata of a field that has no effect, or no value, in other versions of Airflow.
 

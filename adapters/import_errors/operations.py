@@ -68,8 +68,8 @@ class ImportErrors(Schema):
     example={"filename_pattern": "reports"},
 )
 def list_import_errors(
-    context: Context, filename_pattern: Optional[str] = None, bundle: Optional[str] = None, **arguments: Any
-) -> Dict[str, Any]:
+    context: Context, filename_pattern: Optional[str] = None, bundle: Optional[str] = None, **arguments: object
+) -> Dict[str, object]:
     """
     List the import errors that Airflow has stored; nothing is parsed.
 
@@ -155,5 +155,5 @@ def _rights(context: Context, error: Any) -> Any:
     return of_the_callers | (~of_the_file.exists() & sees_the_rest), of_the_file.where(others).exists()
 
 
-def _as_response(row: Any) -> Dict[str, Any]:
+def _as_response(row: Any) -> Dict[str, object]:
     return {**row._mapping, "stack_trace": None if row.hidden else row.stack_trace}

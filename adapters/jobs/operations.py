@@ -93,7 +93,7 @@ def _builder_of(name: str) -> Optional[_Builder]:
         return None
 
 
-def run(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[Dict[str, Any]]:
+def run(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[Dict[str, object]]:
     """
     Run a job and return the response of the context's operation, or None if the job continues in the background.
 
@@ -165,7 +165,7 @@ class JobState(JobSummary):
     errors=(JobNotFound, JobIsElsewhere),
     example={"job_id": "0123456789abcdef" * 2},
 )
-def job_state(context: Context, job_id: str) -> Dict[str, Any]:
+def job_state(context: Context, job_id: str) -> Dict[str, object]:
     """
     Return the state of an asynchronous job, its log tail so far, and its result.
 
@@ -184,7 +184,7 @@ def job_state(context: Context, job_id: str) -> Dict[str, Any]:
     }
 
 
-def _outcome_fields(context: Context, facts: Facts, message: Message) -> Dict[str, Any]:
+def _outcome_fields(context: Context, facts: Facts, message: Message) -> Dict[str, object]:
     """Return the response that the operation would have returned as *result*, or the problem as *error*."""
     if message["state"] in UNFINISHED:
         return {"result": None, "error": None}
@@ -223,8 +223,8 @@ class Jobs(Schema):
 
 @operation(request=ListJobs, result=Jobs, access=None, effect=Effect.READ, tag="Jobs")
 def list_jobs(
-    context: Context, operation: Optional[str] = None, state: Optional[List[str]] = None, **asked: Any
-) -> Dict[str, Any]:
+    context: Context, operation: Optional[str] = None, state: Optional[List[str]] = None, **asked: object
+) -> Dict[str, object]:
     """List the caller's asynchronous jobs; administrators see the jobs of all callers."""
     jobs = [
         _summary(record, record.state())
@@ -255,7 +255,7 @@ class EndedJob(Schema):
     errors=(JobNotFound, JobIsElsewhere, JobHasEnded),
     example={"job_id": "0123456789abcdef" * 2},
 )
-def cancel_job(context: Context, job_id: str) -> Dict[str, Any]:
+def cancel_job(context: Context, job_id: str) -> Dict[str, object]:
     """
     Cancel an asynchronous job: its processes are asked to stop, and killed after the grace period.
 
@@ -296,7 +296,7 @@ def _effect_of(name: str) -> Effect:
         return Effect.EXECUTE
 
 
-def _summary(record: Record, job_state: State) -> Dict[str, Any]:
+def _summary(record: Record, job_state: State) -> Dict[str, object]:
     started, ended = job_state.get("started_at"), job_state.get("ended_at")
     return {
         **record.facts,

@@ -83,7 +83,7 @@ def _import_command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
 )
 def import_pools(
     context: Context, on_conflict: str, pools: Optional[Entries] = None, file: Optional[str] = None
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Import pools: all of them, or none if one cannot be set.
 
@@ -129,14 +129,14 @@ def _require_same_teams(entries: Entries, present: Mapping[str, Any]) -> None:
     tag="Pools",
     command=lambda arguments: ["pools", "export", "/dev/stdout"],
 )
-def export_pools(context: Context) -> Dict[str, Any]:
+def export_pools(context: Context) -> Dict[str, object]:
     """Export all pools that the caller can read, in the format of import_pools."""
     names = context.caller.names(Resource.POOL)
     rows = stored_pools(context.session)
     return {"pools": {name: _exported(rows[name]) for name in sorted(rows) if names is None or name in names}}
 
 
-def entries_of(content: Any) -> Entries:
+def entries_of(content: object) -> Entries:
     """
     Return the pools of an import by name.
 
@@ -145,7 +145,7 @@ def entries_of(content: Any) -> Entries:
     return read_each(unwrapped(read_content(content), "pools"), _entry)
 
 
-def _entry(name: Any, said: Any) -> Entry:
+def _entry(name: Any, said: object) -> Entry:
     if not isinstance(said, dict):
         raise ValidationError("Must be an object with slots.")
     if "name" in said:
@@ -158,7 +158,7 @@ def _entry(name: Any, said: Any) -> Entry:
     return {**loaded, "team_name": team}
 
 
-def _exported(row: Any) -> Dict[str, Any]:
+def _exported(row: Any) -> Dict[str, object]:
     team = airflow().team_name(row)
     return {
         "slots": row.slots,

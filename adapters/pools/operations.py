@@ -114,7 +114,7 @@ def _set_command(arguments: Mapping[str, Any]) -> List[str]:
     command=_set_command,
     example={"name": "narrow", "slots": 2, "description": "for what must not run at once"},
 )
-def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[str, Any]:
+def set_pool(context: Context, name: str, slots: int, **changes: object) -> Dict[str, object]:
     """
     Create or update a pool.
 
@@ -139,7 +139,7 @@ def set_pool(context: Context, name: str, slots: int, **changes: Any) -> Dict[st
     command=lambda arguments: ["pools", "get", arguments["name"]],
     example={"name": "narrow"},
 )
-def get_pool(context: Context, name: str) -> Dict[str, Any]:
+def get_pool(context: Context, name: str) -> Dict[str, object]:
     """Return a pool and the number of its slots in use."""
     return _as_response(_find(context.session, name), _used_slots(context.session, name))
 
@@ -152,7 +152,7 @@ def get_pool(context: Context, name: str) -> Dict[str, Any]:
     tag="Pools",
     command=lambda arguments: ["pools", "list"],
 )
-def list_pools(context: Context, name_pattern: Optional[str] = None, **arguments: Any) -> Dict[str, Any]:
+def list_pools(context: Context, name_pattern: Optional[str] = None, **arguments: object) -> Dict[str, object]:
     """List the pools and the number of their slots in use."""
     from airflow.models.pool import Pool as AirflowPool
     from sqlalchemy import select
@@ -174,7 +174,7 @@ def list_pools(context: Context, name_pattern: Optional[str] = None, **arguments
     command=lambda arguments: ["pools", "delete", arguments["name"]],
     example={"name": "narrow"},
 )
-def delete_pool(context: Context, name: str) -> Dict[str, Any]:
+def delete_pool(context: Context, name: str) -> Dict[str, object]:
     """Delete a pool; the default pool cannot be deleted."""
     row = _find(context.session, name)
     if name == row.DEFAULT_POOL_NAME:
@@ -183,7 +183,7 @@ def delete_pool(context: Context, name: str) -> Dict[str, Any]:
     return {"name": name, "slots": row.slots, "description": row.description}
 
 
-def update_pool(session: Session, row: Any, *, name: str, **changes: Any) -> Any:
+def update_pool(session: Session, row: Any, *, name: str, **changes: object) -> Any:
     """Set the given fields of a pool, of a new one if *row* is None, and return its row."""
     # Airflow's own create_or_update_pool commits before 3.3, and from 3.3 on takes the pool from its team.
     from airflow.models.pool import Pool as AirflowPool
@@ -196,7 +196,7 @@ def update_pool(session: Session, row: Any, *, name: str, **changes: Any) -> Any
     return row
 
 
-def stored_pools(session: Any) -> Dict[str, Any]:
+def stored_pools(session: Any) -> Dict[str, object]:
     """Return all rows by name."""
     from airflow.models.pool import Pool as AirflowPool
     from sqlalchemy import select
@@ -251,7 +251,7 @@ def _used_slots(session: Any, name: Optional[str] = None) -> Mapping[str, Dict[s
     return used
 
 
-def _as_response(row: Any, used: Mapping[str, Dict[str, int]]) -> Dict[str, Any]:
+def _as_response(row: Any, used: Mapping[str, Dict[str, int]]) -> Dict[str, object]:
     """Return a row with the number of its slots in use."""
     slots = used[row.pool]
     occupied = slots["running"] + slots["queued"] + (slots["deferred"] if row.include_deferred else 0)

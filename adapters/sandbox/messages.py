@@ -12,7 +12,7 @@ class ErrorData(TypedDict, total=False):
     """What a function has raised: an error of this API by its class and its data, or else a description."""
 
     ours: str
-    data: Dict[str, Any]
+    data: Dict[str, object]
     exception: str
     message: str
     traceback: str

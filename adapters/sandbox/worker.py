@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, TextIO
+from typing import Callable, Dict, Iterator, Mapping, Optional, TextIO
 
 from native_api.adapters import private_files
 from native_api.adapters.compat import airflow
@@ -94,7 +94,7 @@ def outcome_of_call(call: Callable[[], object]) -> CallOutcome:
         return {"error": _error_data(exc)}
 
 
-def _data(exc: NativeApiError) -> Dict[str, Any]:
+def _data(exc: NativeApiError) -> Dict[str, object]:
     """Return the data of an error, with the secrets masked in fields that come from DAG code."""
     data = asdict(exc)
     theirs = [field.name for field in fields(exc) if field.metadata.get("of_user_code")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Dict
 
 from marshmallow import Schema, fields
 
@@ -88,7 +88,7 @@ class Health(Schema):
 
 
 @operation(request=Nothing, result=Health, access=None, effect=Effect.READ, tag="System")
-def health(context: Context) -> Dict[str, Any]:
+def health(context: Context) -> Dict[str, object]:
     """
     Return the status of Airflow's scheduler, triggerer, DAG processor and database, and the number of jobs.
 

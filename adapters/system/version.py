@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Dict
 
 from marshmallow import Schema, fields
 
@@ -27,12 +27,12 @@ class Version(Schema):
     tag="System",
     command=lambda arguments: ["version"],
 )
-def version(context: Context) -> Dict[str, Any]:
+def version(context: Context) -> Dict[str, object]:
     """Return the version of Airflow."""
     return {"version": airflow().version}
 
 
 @operation(request=Nothing, result=Version, access=None, effect=Effect.READ, tag="System")
-def plugin_version(context: Context) -> Dict[str, Any]:
+def plugin_version(context: Context) -> Dict[str, object]:
     """Return the version of this plugin."""
     return {"version": __version__}

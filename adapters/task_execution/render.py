@@ -75,7 +75,7 @@ class RenderedTask(OnTrial):
     command=instance_command("render"),
     example={"dag_id": "example_dag", "logical_date": "2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def render_task(context: Context, in_background: bool, **instance: Any) -> Optional[Dict[str, Any]]:
+def render_task(context: Context, in_background: bool, **instance: object) -> Optional[Dict[str, object]]:
     """
     Render the templates of a task, as its DAG file defines them now.
 
@@ -87,7 +87,7 @@ def render_task(context: Context, in_background: bool, **instance: Any) -> Optio
     return jobs.run(context, job, in_background=in_background)
 
 
-def instance_to_test(context: Context, **instance: Any) -> Dict[str, Any]:
+def instance_to_test(context: Context, **instance: Any) -> Dict[str, object]:
     """
     Return the arguments of the sandbox for a task instance, after it is checked against the database.
 
@@ -126,17 +126,17 @@ def _require_instance(task: Task, key: Dict[str, Any], session: Any) -> None:
 
 
 @jobs.builds_response(render_task)
-def _rendered(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
+def _rendered(context: Context, finished: sandbox.JobOutcome) -> Dict[str, object]:
     return with_log(finished)
 
 
-def with_log(finished: sandbox.JobOutcome) -> Dict[str, Any]:
+def with_log(finished: sandbox.JobOutcome) -> Dict[str, object]:
     """Return the result of the job with its duration and log tail."""
     printed = {"seconds": finished.seconds, "log": finished.log, "log_cut": finished.log_cut}
     return {**as_dated(finished.result), **printed}
 
 
-def as_dated(key: Mapping[str, Any]) -> Dict[str, Any]:
+def as_dated(key: Mapping[str, Any]) -> Dict[str, object]:
     """Return the arguments, or the result, of the sandbox with the logical date as a datetime."""
     date = key["logical_date"]
     return {**key, "logical_date": None if date is None else pendulum.parse(date)}

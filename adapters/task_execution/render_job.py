@@ -23,13 +23,13 @@ def render(**key: Any) -> Dict[str, Any]:
     }
 
 
-def template_fields_of(rendered: Mapping[str, Any]) -> List[Dict[str, Any]]:
+def template_fields_of(rendered: Mapping[str, object]) -> List[Dict[str, object]]:
     """Return template fields in the format of a response, with secrets masked."""
     masked = {name: redacted(shallow(value), name) for name, value in rendered.items()}
     return [{"name": name, **json_value(value), "text": redacted(str(value))} for name, value in masked.items()]
 
 
-def both_dates(key: Dict[str, Any]) -> Dict[str, Any]:
+def both_dates(key: Mapping[str, object]) -> Dict[str, object]:
     """Return the arguments with the logical date and its alias execution_date."""
     return {**key, "execution_date": key["logical_date"]}
 

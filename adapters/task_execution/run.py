@@ -168,7 +168,7 @@ def run_task(
     pool: Optional[str] = None,
     logical_date: Any = None,
     **asked: Any,
-) -> Optional[Dict[str, Any]]:
+) -> Optional[Dict[str, object]]:
     """
     Run one task instance, and no other task of its DAG run.
 
@@ -200,7 +200,7 @@ def run_task(
 
 
 @jobs.builds_response(run_task)
-def _ran(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
+def _ran(context: Context, finished: sandbox.JobOutcome) -> Dict[str, object]:
     context.warnings += finished.result["warnings"]
     return {**NOT_RUN_HERE, **as_dated(finished.result), "seconds": finished.seconds}
 
@@ -216,7 +216,7 @@ def _key(context: Context, logical_date: datetime, asked: Mapping[str, Any]) -> 
     return {**key, "run_id": f"manual__{logical_date.isoformat()}"}, logical_date
 
 
-def _mark(single_run: SingleTaskRun, session: Session) -> Dict[str, Any]:
+def _mark(single_run: SingleTaskRun, session: Session) -> Dict[str, object]:
     from airflow.utils.state import TaskInstanceState
 
     require_idle(single_run)
@@ -226,7 +226,7 @@ def _mark(single_run: SingleTaskRun, session: Session) -> Dict[str, Any]:
     return {**begun, **latest_try(single_run), **NOT_RUN_HERE, "how": "marked"}
 
 
-def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Session) -> Dict[str, Any]:
+def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Session) -> Dict[str, object]:
     if is_paused(single_run.run.dag_id, session):
         raise DagPaused(single_run.run.dag_id)
     if has_ended(single_run.run) and not single_run.is_new:
@@ -237,14 +237,14 @@ def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Session) 
     return {**begun, **latest_try(single_run), **NOT_RUN_HERE, "how": "scheduler"}
 
 
-def _begun(single_run: SingleTaskRun, session: Session) -> Dict[str, Any]:
+def _begun(single_run: SingleTaskRun, session: Session) -> Dict[str, object]:
     """Return the previous state, and skip the other tasks of a new run."""
     if single_run.is_new:
         skip_the_others(single_run, session)
     return {"previous_state": single_run.state, "run_is_new": single_run.is_new}
 
 
-def _job(how: str, key: Dict[str, Any], new_run_date: Any, options: Dict[str, Any]) -> sandbox.Job:
+def _job(how: str, key: Mapping[str, object], new_run_date: Any, options: Mapping[str, object]) -> sandbox.Job:
     """
     Return the job that runs the task instance, or sends it to the executor; its cleanup fails the try if it is killed.
     """

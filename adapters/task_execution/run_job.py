@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 LOG_BYTES = 256 * 1024
 
 
-def run(key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str) -> Dict[str, Any]:
+def run(
+    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, object], job_id: str
+) -> Dict[str, object]:
     """
     Run the task instance of that key to the end of its try.
 
@@ -49,8 +51,8 @@ def run(key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[st
 
 
 def send(
-    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str
-) -> Dict[str, Any]:
+    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, object], job_id: str
+) -> Dict[str, object]:
     """Send the task instance of that key to Airflow's executor."""
     begun = _begin(key, logical_date, options, job_id, waits=True)
     try:
@@ -67,7 +69,7 @@ def send(
         return {**begun, **_tried(single_run), "how": "executor", "warnings": warnings}
 
 
-def give_up(key: Mapping[str, Any], run_is_new: bool, job_id: str) -> List[str]:
+def give_up(key: Mapping[str, object], run_is_new: bool, job_id: str) -> List[str]:
     """Fail the job's try of the task instance, if it has begun and not ended, and update the run accordingly."""
     running = airflow().running
     with airflow().session() as session:
@@ -115,7 +117,7 @@ def _single_run(session: Any, key: Mapping[str, Any]) -> SingleTaskRun:
     return load_single_task_run(session, dag_with_task(session, key["dag_id"], key["task_id"]), key, None)
 
 
-def _tried(single_run: SingleTaskRun) -> Dict[str, Any]:
+def _tried(single_run: SingleTaskRun) -> Dict[str, object]:
     found = latest_try(single_run)
     date = found["logical_date"]
     return {**found, "logical_date": None if date is None else date.isoformat()}

@@ -65,7 +65,7 @@ def state_of(instance: TaskInstance) -> Optional[str]:
     return text_of(instance.state)
 
 
-def lock(session: Session, key: Mapping[str, Any]) -> None:
+def lock(session: Session, key: Mapping[str, object]) -> None:
     """
     Lock the task instance of that key until the session's transaction ends.
 
@@ -124,7 +124,7 @@ def _made(session: Session, dag: Dag, run_id: str, logical_date: datetime) -> An
     return run
 
 
-def require_ready(single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Session) -> None:
+def require_ready(single_run: SingleTaskRun, options: Mapping[str, object], waits: bool, session: Session) -> None:
     """
     Raise unless the task instance can run now.
 
@@ -143,7 +143,7 @@ def require_ready(single_run: SingleTaskRun, options: Mapping[str, Any], waits: 
 
 
 def _ignoring_arguments(
-    single_run: SingleTaskRun, options: Mapping[str, Any], waits: bool, session: Session
+    single_run: SingleTaskRun, options: Mapping[str, object], waits: bool, session: Session
 ) -> Optional[List[str]]:
     """Return the arguments that ignore the unmet dependencies and no others, None if one cannot be ignored."""
     for names in _WAYS:

@@ -41,7 +41,7 @@ class TestTask(InBackground, OneTaskInstance):
     )
 
     @post_load
-    def _at_present(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
+    def _at_present(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, object]:
         if not {"run_id", "logical_date", "execution_date"} & {*data}:
             data["logical_date"] = pendulum.now("UTC")
         return data
@@ -83,7 +83,7 @@ class TestedTask(OnTrial):
     )
 
 
-def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
+def _command(arguments: Mapping[str, object]) -> Optional[List[str]]:
     if arguments["dry_run"] and not airflow().test_runs.has_dry_run:
         return None
     dry_run = ["--dry-run"] if arguments["dry_run"] else []
@@ -104,8 +104,8 @@ def _command(arguments: Mapping[str, Any]) -> Optional[List[str]]:
     example={"dag_id": "example_dag", "logical_date": "2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def test_task(
-    context: Context, in_background: bool, dry_run: bool, task_params: Dict[str, Any], **instance: Any
-) -> Optional[Dict[str, Any]]:
+    context: Context, in_background: bool, dry_run: bool, task_params: Dict[str, Any], **instance: object
+) -> Optional[Dict[str, object]]:
     """
     Test a task as its DAG file defines it now; its dependencies are ignored, and nothing is recorded.
 
@@ -118,13 +118,13 @@ def test_task(
 
 
 @jobs.builds_response(test_task, accepts=(UserCodeCrashed, JobTimedOut))
-def _tested(context: Context, finished: sandbox.JobOutcome) -> Dict[str, Any]:
+def _tested(context: Context, finished: sandbox.JobOutcome) -> Dict[str, object]:
     if finished.error is None:
         return with_log(finished)
     return with_log(replace(finished, result={**finished.about, **_broken_off(finished.error)}))
 
 
-def _job(key: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> sandbox.Job:
+def _job(key: Mapping[str, object], dry_run: bool, task_params: Mapping[str, object]) -> sandbox.Job:
     """Return the job. The id of its temporary run is known beforehand, so that the cleanup can delete it."""
     job_id = new_id()
     run_id = f"{TEMPORARY}{job_id}__"
@@ -139,7 +139,7 @@ def _job(key: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> san
     )
 
 
-def _broken_off(exc: NativeApiError) -> Dict[str, Any]:
+def _broken_off(exc: NativeApiError) -> Dict[str, object]:
     """Return the result of a task that ended its process, or was stopped."""
     # One that ends its process with 0 has not come to its end either.
     exit_code = (exc.exit_code or 1) if isinstance(exc, UserCodeCrashed) else -signal.SIGTERM

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, Mapping
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.test_runs import Outcome
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from native_api.adapters.compat.objects import Task
 
 
-def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **key: Any) -> Dict[str, Any]:
+def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **key: Any) -> Dict[str, object]:
     """
     Run a task as its file defines it now, ignore its dependencies, and record nothing.
 
@@ -38,7 +38,7 @@ def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **ke
     return {**render_job.both_dates(key), **result, "dry_run": dry_run}
 
 
-def _result_of(outcome: Outcome) -> Dict[str, Any]:
+def _result_of(outcome: Outcome) -> Dict[str, object]:
     """Return the result of the task."""
     error = outcome.error
     return {
@@ -55,7 +55,7 @@ def delete_leftovers(dag_id: str, temporary_run_id: str) -> None:
     airflow().test_runs.delete_leftovers(dag_id, temporary_run_id)
 
 
-def _give(task: Task, params: Dict[str, Any]) -> None:
+def _give(task: Task, params: Mapping[str, object]) -> None:
     """Set those params on the task, as if its file had them."""
     from airflow.exceptions import ParamValidationError
 

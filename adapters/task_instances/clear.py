@@ -91,7 +91,7 @@ class ClearTasks(Subdir):
             raise ValidationError("Must not be earlier than start_date.", "end_date")
 
     @post_load
-    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, Any]:
+    def _one_name_for_the_date(self, data: Dict[str, Any], **kwargs: object) -> Dict[str, object]:
         return with_logical_date(data)
 
 
@@ -161,8 +161,8 @@ def clear_tasks(
     map_index: Optional[int] = None,
     task_regex: Optional[str] = None,
     subdir: Optional[str] = None,
-    **which: Any,
-) -> Dict[str, Any]:
+    **which: object,
+) -> Dict[str, object]:
     """
     Clear task instances so that Airflow runs them again; by default a dry run that only lists them.
 

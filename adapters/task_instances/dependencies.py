@@ -51,7 +51,7 @@ class FailedDependencies(Schema):
     command=instance_command("failed-deps"),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def task_failed_deps(context: Context, **instance: Any) -> Dict[str, Any]:
+def task_failed_deps(context: Context, **instance: Any) -> Dict[str, object]:
     """
     Return the unmet dependencies that keep a task instance from starting, by name and reason.
 
@@ -73,7 +73,7 @@ def task_failed_deps(context: Context, **instance: Any) -> Dict[str, Any]:
     return {**key, "dependencies": sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))}
 
 
-def _failed_without_run(session: Session, dag: Dag, key: Mapping[str, Any], date: Any) -> List[Dict[str, str]]:
+def _failed_without_run(session: Session, dag: Dag, key: Mapping[str, object], date: Any) -> List[Dict[str, str]]:
     run = airflow().make_run(dag, f"native_api__{uuid.uuid4().hex}", date, session)
     missing = {"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist: Unknown reason."}
     try:

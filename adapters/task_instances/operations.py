@@ -61,7 +61,7 @@ class TaskInstance(RunDates):
     duration = fields.Float(allow_none=True, metadata={"description": "Seconds."})
 
 
-def instance_command(verb: str) -> Callable[[Mapping[str, Any]], List[str]]:
+def instance_command(verb: str) -> Callable[[Mapping[str, object]], List[str]]:
     """Return a function that returns the arguments of ``airflow tasks <verb>`` for a task instance."""
 
     def command(arguments: Mapping[str, Any]) -> List[str]:
@@ -82,7 +82,7 @@ def instance_command(verb: str) -> Callable[[Mapping[str, Any]], List[str]]:
     command=instance_command("state"),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def task_state(context: Context, **instance: Any) -> Dict[str, Any]:
+def task_state(context: Context, **instance: Any) -> Dict[str, object]:
     """Return the state of a task instance."""
     from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
     from sqlalchemy import select
@@ -133,8 +133,8 @@ def list_task_instances(
     subdir: Optional[str] = None,
     logical_date_gte: Any = None,
     logical_date_lte: Any = None,
-    **arguments: Any,
-) -> Dict[str, Any]:
+    **arguments: object,
+) -> Dict[str, object]:
     """List the task instances that the caller can read, each instance of a mapped task by itself."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
@@ -180,7 +180,7 @@ class RenderedFields(Schema):
     errors=(*OF_A_TASK, NothingRendered),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def rendered_fields(context: Context, **instance: Any) -> Dict[str, Any]:
+def rendered_fields(context: Context, **instance: Any) -> Dict[str, object]:
     """Return the rendered template fields that Airflow stored when a task ran; nothing is rendered."""
     _, key = named_instance(context, **instance)
     stored = airflow().rendered_fields(key, context.session)

@@ -91,7 +91,7 @@ def set_task_state(
     return changed_states(key, state, changed)
 
 
-def changed_states(key: Mapping[str, Any], state: str, changed: List[Any]) -> Dict[str, Any]:
+def changed_states(key: Mapping[str, object], state: str, changed: List[Any]) -> Dict[str, object]:
     """Return the state and the task instances that were set to it, as :class:`ChangedStates`."""
     instances = [
         {

@@ -26,7 +26,7 @@ class LogLine:
     timestamp: Optional[datetime.datetime] = None
     level: Optional[str] = None
     logger: Optional[str] = None
-    context: Dict[str, Any] = field(default_factory=dict)
+    context: Dict[str, object] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

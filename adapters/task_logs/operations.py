@@ -47,7 +47,7 @@ class AskedLog(OneTaskInstance):
     )
 
     @validates_schema
-    def _one_part(self, data: Mapping[str, Any], **kwargs: object) -> None:
+    def _one_part(self, data: Mapping[str, object], **kwargs: object) -> None:
         given = [name for name in ("tail_lines", "tail_bytes", "continuation_token") if name in data]
         if len(given) > 1:
             raise ValidationError(
@@ -105,7 +105,7 @@ class Place:
     """A position in the log of a try: the metadata of the log handler, and the number of lines to skip."""
 
     try_number: int
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, object]
     lines: int
 
 
@@ -125,7 +125,7 @@ def task_log(
     tail_lines: int = LARGEST,
     tail_bytes: int = LARGEST,
     **instance: Any,
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """
     Return the log of a task instance from wherever Airflow is configured to store it.
 
@@ -212,12 +212,12 @@ def end_of_log(session: Session, key: Mapping[str, Any], size: int) -> Tuple[str
     return content["content"], content["truncated"]
 
 
-def _token(key: Mapping[str, Any], place: Place) -> str:
+def _token(key: Mapping[str, object], place: Place) -> str:
     token = _serializer().dumps([list(key.values()), *astuple(place)])
     return token if isinstance(token, str) else token.decode("ascii")
 
 
-def _place(token: Optional[str], key: Mapping[str, Any], try_number: Optional[int]) -> Optional[Place]:
+def _place(token: Optional[str], key: Mapping[str, object], try_number: Optional[int]) -> Optional[Place]:
     """
     Return the position of a token, None if there is no token or the task had not run.
 

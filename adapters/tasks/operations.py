@@ -79,8 +79,8 @@ def list_tasks(
     tree: bool,
     task_id_pattern: Optional[str] = None,
     subdir: Optional[str] = None,
-    **arguments: Any,
-) -> Dict[str, Any]:
+    **arguments: object,
+) -> Dict[str, object]:
     """List the tasks of a DAG, as a list and as a tree."""
     active_dag(context, dag_id, subdir)
     tasks = _tasks(airflow().stored_tasks(dag_id, context.session))
@@ -111,11 +111,11 @@ def _tasks(stored: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     return [{**task, "upstream_task_ids": sorted(upstream[task["task_id"]])} for task in tasks]
 
 
-def _tree(tasks: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+def _tree(tasks: List[Dict[str, Any]]) -> List[Dict[str, object]]:
     by_id = {task["task_id"]: task for task in tasks}
     left = [TREE_ENTRIES]
 
-    def branch(task: Mapping[str, Any], depth: int) -> Dict[str, Any]:
+    def branch(task: Mapping[str, Any], depth: int) -> Dict[str, object]:
         left[0] -= 1
         if left[0] < 0 or depth > TREE_DEPTH:
             raise Invalid({"tree": ["The tree is too large or too deep; use the list, which has each task once."]})

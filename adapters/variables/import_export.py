@@ -126,7 +126,7 @@ def import_variables(
     )
 
 
-def _present(session: Session) -> Dict[str, Any]:
+def _present(session: Session) -> Dict[str, object]:
     """Return the retained fields of the variables that exist, by key; no value is decrypted."""
     from airflow.models.variable import Variable
     from sqlalchemy import select
@@ -151,7 +151,7 @@ def _set(session: Session, key: str, entry: Mapping[str, Any], present: Any) -> 
     errors=OF_SECRETS,
     command=lambda arguments: ["variables", "export", airflow().standard_output],
 )
-def export_variables(context: Context) -> Dict[str, Any]:
+def export_variables(context: Context) -> Dict[str, object]:
     """
     Export all variables of the metadata database unmasked, in the format of import_variables.
 
@@ -171,7 +171,7 @@ def export_variables(context: Context) -> Dict[str, Any]:
     command=lambda arguments: ["variables", "export", server_files.path_of(arguments["file"])],
     example={"file": "variables.json"},
 )
-def save_variables(context: Context, file: str) -> Dict[str, Any]:
+def save_variables(context: Context, file: str) -> Dict[str, object]:
     """
     Write the export of all variables to a server file, which is replaced completely.
 
@@ -182,7 +182,7 @@ def save_variables(context: Context, file: str) -> Dict[str, Any]:
     return {"file": file, "total_entries": len(exported)}
 
 
-def entries_of(content: Any) -> Entries:
+def entries_of(content: object) -> Entries:
     """
     Return the variables of an import by key: the value as text, and the description if there is one.
 
@@ -191,7 +191,7 @@ def entries_of(content: Any) -> Entries:
     return read_each(_unwrapped(read_content(content)), _entry)
 
 
-def _unwrapped(content: Any) -> Any:
+def _unwrapped(content: object) -> Any:
     """
     Return the variables of an export, or of another file.
 
@@ -237,12 +237,12 @@ _OTHERS: Tuple[Tuple[str, Tuple[type, ...], str, str], ...] = (
 )
 
 
-def _is_entry(said: Any) -> bool:
+def _is_entry(said: object) -> bool:
     """Return whether an object is the value and the description of one variable."""
     return isinstance(said, dict) and "value" in said and set(said) <= {"value", "description"}
 
 
-def _entry(key: Any, said: Any) -> Dict[str, Any]:
+def _entry(key: Any, said: Any) -> Dict[str, object]:
     """Return one variable; an object with no other keys than value and description is read as these."""
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_LENGTH:
         raise ValidationError(f"A key must be a text of 1 to {KEY_LENGTH} characters.")
@@ -255,7 +255,7 @@ def _entry(key: Any, said: Any) -> Dict[str, Any]:
     return entry
 
 
-def _exported(context: Context) -> Dict[str, Any]:
+def _exported(context: Context) -> Dict[str, object]:
     """
     Return all variables that the caller can read.
 

@@ -31,7 +31,7 @@ def _key() -> Text:
 class Value(fields.Raw):
     """Any JSON value; text is stored verbatim, another value as its JSON."""
 
-    def _deserialize(self, value: object, attr: Optional[str], data: Any, **kwargs: object) -> str:
+    def _deserialize(self, value: object, attr: Optional[str], data: object, **kwargs: object) -> str:
         if value is None:
             raise ValidationError("Must not be null; use delete_variable to delete a variable.")
         return value if isinstance(value, str) else json.dumps(value, indent=2)
@@ -123,7 +123,7 @@ def _get_command(arguments: Mapping[str, Any]) -> List[str]:
     command=_set_command,
     example={"key": "greeting", "value": "hello"},
 )
-def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict[str, Any]:
+def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict[str, object]:
     """
     Create or update a variable.
 
@@ -154,7 +154,7 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
     command=_get_command,
     example={"key": "greeting", "default": "hello"},
 )
-def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dict[str, Any]:
+def get_variable(context: Context, key: str, json: bool, **fallback: object) -> Dict[str, object]:
     """
     Return the value of a variable of the metadata database.
 
@@ -181,7 +181,7 @@ def get_variable(context: Context, key: str, json: bool, **fallback: Any) -> Dic
     tag="Variables",
     command=lambda arguments: ["variables", "list"],
 )
-def list_variables(context: Context, key_pattern: Optional[str] = None, **arguments: Any) -> Dict[str, Any]:
+def list_variables(context: Context, key_pattern: Optional[str] = None, **arguments: object) -> Dict[str, object]:
     """List the variables of the metadata database, with sensitive values masked."""
     from airflow.models.variable import Variable as AirflowVariable
     from sqlalchemy import select
@@ -202,7 +202,7 @@ def list_variables(context: Context, key_pattern: Optional[str] = None, **argume
     command=lambda arguments: ["variables", "delete", arguments["key"]],
     example={"key": "greeting"},
 )
-def delete_variable(context: Context, key: str) -> Dict[str, Any]:
+def delete_variable(context: Context, key: str) -> Dict[str, object]:
     """Delete a variable from the metadata database."""
     from airflow.models.variable import Variable as AirflowVariable
 
@@ -252,7 +252,7 @@ def _stored(session: Session, key: str) -> Any:
     return session.scalars(select(AirflowVariable).where(AirflowVariable.key == key)).first()
 
 
-def _as_response(row: Any) -> Dict[str, Any]:
+def _as_response(row: Any) -> Dict[str, object]:
     """Return a row with its value masked if its key is sensitive."""
     return {
         "key": row.key,

@@ -118,8 +118,8 @@ def list_xcoms(
     logical_date_gte: Any = None,
     logical_date_lte: Any = None,
     key_pattern: Optional[str] = None,
-    **arguments: Any,
-) -> Dict[str, Any]:
+    **arguments: object,
+) -> Dict[str, object]:
     """List the XComs that the caller can read, with their values on request."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -151,7 +151,7 @@ def list_xcoms(
     errors=(*OF_A_TASK, TaskInstanceNotFound, XComNotFound),
     example={"dag_id": "example_dag", "run_id": "manual__2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, Any]:
+def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, object]:
     """
     Return an XCom of a task instance, with the value that is stored in the metadata database.
 
@@ -185,7 +185,7 @@ def _columns(size: Optional[int]) -> Any:
     return [*columns, case((stored <= size, xcom.value)).label("value"), (stored > size).label("truncated")]
 
 
-def _with_value(row: Mapping[str, Any]) -> Dict[str, Any]:
+def _with_value(row: Mapping[str, Any]) -> Dict[str, object]:
     """Return a row with its value as JSON, masked."""
     shown = {**row, "truncated": bool(row["truncated"])}
     if shown["truncated"]:

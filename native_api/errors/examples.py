@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Mapping, Type
+from typing import Dict, Mapping, Type
 
 from native_api.errors.base import NativeApiError
 
 _RUN_ID = "manual__2026-11-01T00:00:00+00:00"
 
 #: Data by name.
-_DATA: Mapping[str, Any] = {
+_DATA: Mapping[str, object] = {
     "active_dags": 12,
     "accept": "text/html",
     "allowed": "GET",
@@ -80,7 +80,7 @@ _DATA: Mapping[str, Any] = {
 _DAG_FILE = {"file": "/opt/airflow/dags/example.py"}
 
 #: Data of one error, by its code.
-_OF_CODE: Mapping[str, Mapping[str, Any]] = {
+_OF_CODE: Mapping[str, Mapping[str, object]] = {
     "argument_not_supported": {"reason": "Airflow 3 does not run the DAG runs of a backfill backwards."},
     "bad_request": {"reason": "The body is not JSON: Expecting value, at line 1, column 1."},
     "body_too_slow": {"option": "[native_api] body_seconds"},
@@ -122,7 +122,7 @@ _OF_CODE: Mapping[str, Mapping[str, Any]] = {
 def example(error: Type[NativeApiError]) -> NativeApiError:
     """Return an example of the error."""
     own = _OF_CODE.get(error.code, {})
-    data: Dict[str, Any] = {
+    data: Dict[str, object] = {
         field.name: own.get(field.name, _DATA.get(field.name))
         for field in dataclasses.fields(error)
         if field.name in own or field.default is dataclasses.MISSING

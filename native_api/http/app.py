@@ -124,7 +124,7 @@ def app() -> Flask:
     return small
 
 
-def below(prefix: str, wsgi_app: Callable[..., Any]) -> Callable[..., Any]:
+def below(prefix: str, wsgi_app: Callable[..., object]) -> Callable[..., Any]:
     """
     Return a WSGI app that calls *wsgi_app* with the full path.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from concurrent.futures import Future
-from typing import Any, Awaitable, Callable, Dict, MutableMapping, Optional
+from typing import Any, Awaitable, Callable, Mapping, MutableMapping, Optional
 
 from flask import Request
 
@@ -42,7 +42,7 @@ class WatchDisconnects:
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
 
-    async def __call__(self, scope: Dict[str, Any], receive: _Receive, send: Any) -> None:
+    async def __call__(self, scope: Mapping[str, object], receive: _Receive, send: Any) -> None:
         client = _Client(receive)
         try:
             await self._app({**scope, _KEY: client}, receive, send)

@@ -44,7 +44,7 @@ PROBLEM = {
 EXAMPLES: Dict[str, Any] = json.loads(Path(__file__).with_name("response_examples.json").read_text(encoding="utf-8"))
 
 
-def document(base_path: str = "") -> Dict[str, Any]:
+def document(base_path: str = "") -> Dict[str, object]:
     """Return the OpenAPI document; *base_path* is the path of Airflow's base URL."""
     spec = APISpec(
         title="airflow-native-api",
@@ -69,7 +69,7 @@ def document(base_path: str = "") -> Dict[str, Any]:
         spec.components.response(name, response)
     for error in errors.kinds():
         spec.components.example(error.code, {"value": example(error).problem()})
-    whole: Dict[str, Any] = _plain(spec.to_dict())
+    whole: Dict[str, object] = _plain(spec.to_dict())
     for operation in registry.every():
         _give_examples(operation, whole)
     _close_requests(whole)
@@ -110,7 +110,7 @@ def _schema_name(schema: Any) -> str:
     return str(cls.__name__)
 
 
-def _described(operation: Operation) -> Dict[str, Any]:
+def _described(operation: Operation) -> Dict[str, object]:
     return {
         "operationId": operation.name,
         "tags": [operation.tag],
@@ -136,7 +136,7 @@ def _forms(operation: Operation) -> str:
     return "\n\nThe arguments can also be sent as application/x-www-form-urlencoded or multipart/form-data."
 
 
-def _errors(operation: Operation) -> Dict[str, Any]:
+def _errors(operation: Operation) -> Dict[str, object]:
     """Describe the errors of the operation by status; a response that many operations have is described once."""
     described = {status: _error(of_status) for status, of_status in possible_errors(operation).items()}
     shared = _shared_responses()
@@ -150,7 +150,7 @@ def _names(status: int) -> List[str]:
 
 def _shared_responses() -> Dict[str, Any]:
     """Describe the errors that operations have in common: those of every one, and those of changes."""
-    shared: Dict[str, Any] = {}
+    shared: Dict[str, object] = {}
     for which, suffix in (((*OF_EVERY, errors.Invalid), ""), ((*OF_EVERY, *OF_CHANGES), "OfChanges")):
         for status in sorted({int(error.status) for error in which}):
             described = _error([error for error in which if error.status == status])
@@ -159,7 +159,7 @@ def _shared_responses() -> Dict[str, Any]:
     return shared
 
 
-def _error(kinds: Sequence[Type[errors.NativeApiError]]) -> Dict[str, Any]:
+def _error(kinds: Sequence[Type[errors.NativeApiError]]) -> Dict[str, object]:
     """Describe the response of errors with the same status: the keys of its examples are the codes."""
     by_code = sorted(kinds, key=lambda error: error.code)
     content = {
@@ -185,7 +185,7 @@ def _responses(operation: Operation) -> Dict[str, Any]:
     return responses
 
 
-def _accepted_example(operation: Operation) -> Dict[str, Any]:
+def _accepted_example(operation: Operation) -> Dict[str, object]:
     """Return an example of the response 202."""
     if operation.accepted is not None and "backfill_id" in operation.accepted.fields:
         url = "/native_api/v1/backfill_state?backfill_id=1"
@@ -194,7 +194,7 @@ def _accepted_example(operation: Operation) -> Dict[str, Any]:
     return {"job_id": job_id, "operation": "job_state", "url": f"/native_api/v1/job_state?job_id={job_id}"}
 
 
-def _body(operation: Operation, spec: APISpec) -> Dict[str, Any]:
+def _body(operation: Operation, spec: APISpec) -> Dict[str, object]:
     """
     Return the content of the request body: JSON, or a form if an argument is a file.
 

@@ -246,7 +246,7 @@ class _Sender:
             left -= len(message.get("body", b""))
 
 
-def environment(scope: Mapping[str, Any]) -> Dict[str, Any]:
+def environment(scope: Mapping[str, Any]) -> Dict[str, object]:
     """Return the entries of the WSGI environment for a complete body, or for an empty one."""
     body: Body = scope[KEY]
     is_whole = body.file is not None and body.error is None

@@ -7,7 +7,7 @@ import logging
 import uuid
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, Callable, Mapping, Optional
+from typing import Callable, Mapping, Optional
 
 from flask import Response
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -33,7 +33,7 @@ def in_shape(shape: Callable[[NativeApiError], Response]) -> Callable[[View], Vi
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def handle(*args: Any, **kwargs: object) -> Response:
+        def handle(*args: object, **kwargs: object) -> Response:
             try:
                 with airflow().errors_as_ours():
                     request_reading.quote_query()
@@ -65,7 +65,7 @@ def _native_error(exc: HTTPException) -> NativeApiError:
 
 
 def json_response(
-    body: Mapping[str, Any],
+    body: Mapping[str, object],
     status: int = 200,
     *,
     content_type: str = "application/json",

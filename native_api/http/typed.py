@@ -63,7 +63,7 @@ def call(name: str) -> Response:
     return json_response(response.result, status)
 
 
-def _arguments(operation: Operation, identity: credentials.Identity) -> Tuple[Dict[str, Any], dispatch.Unknown]:
+def _arguments(operation: Operation, identity: credentials.Identity) -> Tuple[Dict[str, object], dispatch.Unknown]:
     """
     Return the arguments of the request, and whether unknown ones raise an error.
 
@@ -88,7 +88,7 @@ def _confidential(operation: Operation, arguments: Iterable[str]) -> List[str]:
     return [name for name in arguments if name in fields_of and audit.hides(name, fields_of[name])]
 
 
-def _body(operation: Operation) -> Dict[str, Any]:
+def _body(operation: Operation) -> Dict[str, object]:
     if request.mimetype not in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return json_body()
     form = request_reading.form()
@@ -147,7 +147,7 @@ def json_body() -> Dict[str, Any]:
     return body
 
 
-def _flat(operation: Operation, values: Any) -> Dict[str, Any]:
+def _flat(operation: Operation, values: Any) -> Dict[str, object]:
     """Return a query string or a form as arguments: a list if the schema has one, otherwise the first value."""
     lists = {name for name, field in operation.request.fields.items() if isinstance(field, fields.List)}
     return {name: values.getlist(name) if name in lists else values[name] for name in values if name != "csrf_token"}

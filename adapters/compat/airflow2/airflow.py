@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.compat import older_runs
 from native_api.adapters.compat.interface.airflow import Airflow, WithoutTeams
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
     from native_api.adapters.compat.objects import Dag
@@ -45,10 +46,10 @@ class Airflow2(WithoutTeams, Airflow):
     def is_active(self, dag_model: Type[DagModel]) -> Any:
         return dag_model.is_active.is_(True)
 
-    def file_facts(self, dag_model: DagModel) -> Dict[str, Any]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, object]:
         return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": None}
 
-    def details_of(self, dag_model: DagModel) -> Dict[str, Any]:
+    def details_of(self, dag_model: DagModel) -> Dict[str, object]:
         # 3.0 renamed datasets.
         return {
             "dag_display_name": dag_model.dag_display_name,
@@ -109,7 +110,7 @@ class Airflow2(WithoutTeams, Airflow):
     def _stored_at(self, serialized_dag_model: Any) -> Any:
         return serialized_dag_model.last_updated
 
-    def stored_tasks(self, dag_id: str, session: Session) -> List[Dict[str, Any]]:
+    def stored_tasks(self, dag_id: str, session: Session) -> List[Dict[str, object]]:
         # A SubDAG is serialized within its parent DAG.
         from airflow.models.dag import DagModel
         from sqlalchemy import select
@@ -118,16 +119,17 @@ class Airflow2(WithoutTeams, Airflow):
         root = None if tasks else session.scalar(select(DagModel.root_dag_id).where(DagModel.dag_id == dag_id))
         return tasks if root is None else _tasks_of_part(super().stored_tasks(root, session), dag_id)
 
-    def stored_dag(self, dag_id: str, session: Session) -> Any:
+    def stored_dag(self, dag_id: str, session: Session) -> Dag:
         # For a SubDAG, Airflow returns its parent DAG.
-        dag = super().stored_dag(dag_id, session)
-        return next(part for part in (dag, *dag.subdags) if part.dag_id == dag_id)
+        dag: Any = super().stored_dag(dag_id, session)
+        parts: Iterable[Dag] = (dag, *dag.subdags)
+        return next(part for part in parts if part.dag_id == dag_id)
 
-    def cleared(self, dag: Dag, run: Optional[DagRun], **which: Any) -> List[Any]:
+    def cleared(self, dag: Dag, run: Optional[DagRun], **which: object) -> List[TaskInstance]:
         part, which = _among_subdags(dag, which)
         return super().cleared(part, run, **which)
 
-    def clear(self, dag: Any, run: Any, **which: Any) -> None:
+    def clear(self, dag: Any, run: Any, **which: object) -> None:
         part, which = _among_subdags(dag, which)
         super().clear(part, run, **which)
 
@@ -148,7 +150,7 @@ class Airflow2(WithoutTeams, Airflow):
     def dag_of_runs(self, dag_id: str) -> List[str]:
         return ["--dag-id", dag_id]
 
-    def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    def dag_state_command(self, arguments: Mapping[str, object]) -> Optional[List[str]]:
         # ``airflow dags state`` accepts a run_id since 3.0.
         return super().dag_state_command(arguments) if arguments.get("logical_date") else None
 
@@ -173,7 +175,7 @@ class Airflow2(WithoutTeams, Airflow):
         created: str = dag_run.run_id
         return created
 
-    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> Any:
+    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> DagRun:
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunType
 
@@ -186,7 +188,7 @@ class Airflow2(WithoutTeams, Airflow):
             session=session,
         )
 
-    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, Any]:
+    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, object]:
         which["include_subdags"] = not which.pop("exclude_subdags")
         which["include_parentdag"] = not which.pop("exclude_parentdag")
         if run is None:
@@ -200,18 +202,18 @@ class Airflow2(WithoutTeams, Airflow):
     def note_author(self, user_id: Any) -> Any:
         return user_id
 
-    def health(self) -> Dict[str, Any]:
+    def health(self) -> Dict[str, object]:
         from airflow.api.common.airflow_health import get_airflow_health
 
         return dict(get_airflow_health())
 
-    def rendered_fields(self, key: Mapping[str, Any], session: Session) -> Any:
+    def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from sqlalchemy import select
 
         return session.scalar(select(RenderedTaskInstanceFields.rendered_fields).filter_by(**key))
 
-    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
+    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[TaskInstance]:
         return older_runs.finish_run(dag, run, state, session)
 
     def next_runs(self, dag: Any, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
@@ -222,7 +224,7 @@ class Airflow2(WithoutTeams, Airflow):
 class Airflow28(Airflow2):
     """Airflow 2.8."""
 
-    def details_of(self, dag_model: DagModel) -> Dict[str, Any]:
+    def details_of(self, dag_model: DagModel) -> Dict[str, object]:
         # All of it exists since 2.9.
         return {
             "dag_display_name": dag_model.dag_id,
@@ -233,7 +235,7 @@ class Airflow28(Airflow2):
 
     def set_task_state(
         self, dag: Dag, run: DagRun, task_id: str, state: str, map_index: int, session: Session, **relatives: bool
-    ) -> List[Any]:
+    ) -> List[TaskInstance]:
         if state != "skipped":
             return super().set_task_state(dag, run, task_id, state, map_index, session, **relatives)
         # Before 2.9 Airflow's function only accepts states of DAG runs; it is used to find the affected instances.
@@ -267,7 +269,7 @@ class Airflow27(Airflow28):
         return [] if on_conflict == "overwrite" else None
 
 
-def _tasks_of_part(tasks: List[Dict[str, Any]], dag_id: str) -> List[Dict[str, Any]]:
+def _tasks_of_part(tasks: List[Dict[str, Any]], dag_id: str) -> List[Dict[str, object]]:
     """Return the stored tasks of the SubDAG of that id, which one of the tasks has in it; none where there is none."""
     for task in tasks:
         part = task.get("subdag") or {"tasks": []}

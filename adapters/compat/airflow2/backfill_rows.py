@@ -110,7 +110,7 @@ def record_of(row: Any, owners: Mapping[Tuple[str, str], int]) -> BackfillRecord
     )
 
 
-def record_end(session: Any, backfill_id: int, state: str, **values: Any) -> None:
+def record_end(session: Any, backfill_id: int, state: str, **values: object) -> None:
     """Add to what is known of a backfill; the state that it has first ended in stays."""
     from airflow.models.log import Log
 

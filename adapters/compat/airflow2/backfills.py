@@ -42,7 +42,7 @@ class Backfills2(Backfills):
             )
         return warnings + self._warnings_about_runs_at_once(plan)
 
-    def missing_for_past(self, plan: Plan) -> Dict[str, Any]:
+    def missing_for_past(self, plan: Plan) -> Dict[str, object]:
         # With catchup a task waits for the previous run that is not manual, otherwise for the previous run.
         if plan.depends_on_past() is None or plan.mark_success or plan.local:
             return {}
@@ -246,7 +246,7 @@ class Backfills2(Backfills):
         session.flush()
         return kept
 
-    def run(self, dag: Any, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
+    def run(self, dag: Any, first: datetime, last: datetime, **how: object) -> Optional[Exception]:
         from airflow import settings
         from airflow.exceptions import BackfillUnfinished
 
@@ -269,7 +269,7 @@ class Backfills2(Backfills):
     def fail_without_runs(self, session: Session, backfill_id: int) -> None:
         backfill_rows.record_end(session, backfill_id, "failed", is_over=True, run_ids=[])
 
-    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, Any]]) -> None:
+    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, object]]) -> None:
         # failures.py translates the error.
         params = copy.deepcopy(dag.params)
         params.update(conf or {})

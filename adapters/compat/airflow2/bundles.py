@@ -43,7 +43,7 @@ class Bundles2(Bundles):
     def is_shared(self, dag_model: Any) -> bool:
         return has_files(self.bundle().path)
 
-    def _place(self, dag_model: Type[DagModel]) -> Tuple[Any, ...]:
+    def _place(self, dag_model: Type[DagModel]) -> Tuple[object, ...]:
         return dag_model.dag_id, dag_model.fileloc
 
     def _in_bundle(self, bundle: Bundle, dag_model: Type[DagModel]) -> Any:

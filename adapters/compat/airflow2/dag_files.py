@@ -35,7 +35,7 @@ class DagFiles2(Bundles2, DagFiles):
         everything = {"safe_mode": False, "include_examples": False}
         return path not in list_py_file_paths(folder, **everything)
 
-    def _configuration(self) -> Mapping[str, Any]:
+    def _configuration(self) -> Mapping[str, object]:
         return {}
 
     def prepare(self) -> None:
@@ -94,7 +94,7 @@ class DagFiles2(Bundles2, DagFiles):
         in_file = session.execute(codes.where(DagModel.dag_id.in_(dag_ids)))
         return dict(map(tuple, session.execute(forms))), {dag_id: code_hash(code) for dag_id, code in in_file}
 
-    def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[Any, ...]]:
+    def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[object, ...]]:
         from airflow.models.dag import DagModel
         from airflow.models.dagcode import DagCode as Code
         from sqlalchemy import select
@@ -110,7 +110,7 @@ class DagFiles2(Bundles2, DagFiles):
         for dag_id in dag_ids:
             SerializedDagModel.remove_dag(dag_id, session=session)
 
-    def _gone(self) -> Dict[str, Any]:
+    def _gone(self) -> Dict[str, object]:
         return {"is_active": False}
 
     def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:
@@ -120,7 +120,7 @@ class DagFiles2(Bundles2, DagFiles):
         of_file = or_(row.filename == path, row.filename.startswith(f"{path}/", autoescape=True))
         session.execute(delete(row).where(of_file).execution_options(synchronize_session=False))
 
-    def _request(self, path: str, bundle: Bundle) -> Dict[str, Any]:
+    def _request(self, path: str, bundle: Bundle) -> Dict[str, object]:
         return {"fileloc": path}
 
 
@@ -171,6 +171,6 @@ def _as_scheduler() -> Dict[str, Any]:
     return {"processor_subdir": DAGS_FOLDER}
 
 
-def _subdir(table: Any) -> Dict[str, Any]:
+def _subdir(table: Any) -> Dict[str, object]:
     # 2.8 added the column.
     return _as_scheduler() if hasattr(table, "processor_subdir") else {}

@@ -26,7 +26,7 @@ class Logs2(Logs):
         return str(conf.get_mandatory_value("webserver", "secret_key"))
 
     def read(
-        self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
+        self, instance: Any, try_number: int, metadata: Mapping[str, object], session: Any, *, end_only: bool = False
     ) -> Part:
         self._bind_task(instance, session)
         return super().read(instance, try_number, metadata, session, end_only=end_only)
@@ -71,7 +71,7 @@ class Logs29(Logs2):
         goes_on = instance.state in (States.SCHEDULED, States.QUEUED) and bool(instance.next_method)
         return column + 1 if waits or goes_on else column
 
-    def open_states(self) -> FrozenSet[Any]:
+    def open_states(self) -> FrozenSet[object]:
         from airflow.utils.state import TaskInstanceState as States
 
         return super().open_states() - {States.SCHEDULED, States.QUEUED}
@@ -86,7 +86,7 @@ class Logs28(Logs29):
     needs_task = True
 
 
-def _lines(text: str) -> Iterator[Dict[str, Any]]:
+def _lines(text: str) -> Iterator[Dict[str, object]]:
     for line in text.split("\n"):
         if line:
             yield {"event": line}

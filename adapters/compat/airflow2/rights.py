@@ -100,10 +100,10 @@ class Rights2(Rights):
             challenge = challenge or response.headers.get("WWW-Authenticate")
         return challenge
 
-    def _backends(self) -> List[Any]:
+    def _backends(self) -> List[object]:
         from flask import current_app
 
-        backends: List[Any] = getattr(current_app, "api_auth", [])
+        backends: List[object] = getattr(current_app, "api_auth", [])
         return backends
 
     # Authorization
@@ -144,7 +144,7 @@ class Rights2(Rights):
 
         return get_auth_manager()
 
-    def _asked(self, question: Callable[..., Any], **about: Any) -> Any:
+    def _asked(self, question: Callable[..., object], **about: object) -> Any:
         return question(**about)
 
     def _resource_details(self) -> Any:

@@ -31,7 +31,7 @@ class Running2(OneRowForAllTries, Running):
         name = getattr(instance, "executor", None) or configured[0].strip()
         return "sandbox" if name.rpartition(":")[2].rpartition(".")[2] in LOCAL else "executor"
 
-    def run(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
+    def run(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
         from airflow.jobs.job import Job, run_job
 
         # Otherwise downstream tasks would be scheduled when the task ends.
@@ -59,7 +59,7 @@ class Running2(OneRowForAllTries, Running):
         instance.refresh_from_task(dag.get_task(key["task_id"]), pool_override=pool)
         return instance
 
-    def send(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
+    def send(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
         from airflow.executors.executor_loader import ExecutorLoader
 
         with session() as opened:

@@ -7,7 +7,7 @@ import random
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.test_runs import Instance, Outcome, TestRuns
@@ -31,7 +31,7 @@ class Caught:
     def __enter__(self) -> Caught:
         return self
 
-    def __exit__(self, kind: Any, error: Optional[BaseException], traceback: Any) -> bool:
+    def __exit__(self, kind: object, error: Optional[BaseException], traceback: object) -> bool:
         self.error = error
         return True
 
@@ -50,7 +50,7 @@ class TestRuns2(TestRuns):
         return type(task).get_mapped_ti_count
 
     @contextmanager
-    def _rendered(self, task: Any, instance: Instance) -> Iterator[Any]:
+    def _rendered(self, task: Any, instance: Instance) -> Iterator[object]:
         # The task instance and its run are not written to the database.
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
@@ -232,13 +232,13 @@ def _free_date() -> datetime:
 
 
 @contextmanager
-def _showing(run_id: str, shown: Dict[str, Any]) -> Iterator[None]:
+def _showing(run_id: str, shown: Mapping[str, object]) -> Iterator[None]:
     """Show other values in the columns of a run to this process; they are not written to the database."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import event
     from sqlalchemy.orm.attributes import set_committed_value
 
-    def show(row: Any, *context: Any) -> None:
+    def show(row: Any, *context: object) -> None:
         if row.run_id == run_id:
             for name, value in shown.items():
                 set_committed_value(row, name, value)
@@ -252,7 +252,7 @@ def _showing(run_id: str, shown: Dict[str, Any]) -> Iterator[None]:
         event.remove(DagRun, "refresh", show)
 
 
-def _the_instance(task: Task, instance: Instance, run_id: str) -> Any:
+def _the_instance(task: Any, instance: Instance, run_id: str) -> Any:
     """Return the task instance of the temporary run, ready to run."""
     from airflow.models.taskinstance import TaskInstance
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
     from native_api.adapters.compat.objects import Dag
@@ -65,10 +66,10 @@ class Airflow3(Airflow):
     def is_active(self, dag_model: Type[DagModel]) -> Any:
         return dag_model.is_stale.is_(False)
 
-    def file_facts(self, dag_model: DagModel) -> Dict[str, Any]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, object]:
         return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": dag_model.bundle_name}
 
-    def details_of(self, dag_model: DagModel) -> Dict[str, Any]:
+    def details_of(self, dag_model: DagModel) -> Dict[str, object]:
         return {
             "dag_display_name": dag_model.dag_display_name,
             "bundle_version": dag_model.bundle_version,
@@ -95,8 +96,8 @@ class Airflow3(Airflow):
             statement = statement.where(DagVersion.version_number == version_number)
         return session.execute(statement.order_by(DagVersion.version_number.desc()).limit(1)).first()
 
-    def next_runs(self, dag: Dag, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
-        runs: List[Dict[str, Any]] = []
+    def next_runs(self, dag: Dag, dag_model: DagModel, count: int) -> List[Dict[str, object]]:
+        runs: List[Dict[str, object]] = []
         info = dag.timetable.next_run_info_from_dag_model(dag_model=dag_model)
         while info is not None and len(runs) < count:
             runs.append(next_run(info.data_interval, info.run_after, info.partition_key))
@@ -129,7 +130,7 @@ class Airflow3(Airflow):
 
         return XComModel.__table__
 
-    def rendered_fields(self, key: Mapping[str, Any], session: Session) -> Any:
+    def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import select
@@ -146,7 +147,7 @@ class Airflow3(Airflow):
     def xcom_value(self, stored: Any) -> Any:
         return stored
 
-    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> Any:
+    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> DagRun:
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
@@ -161,7 +162,7 @@ class Airflow3(Airflow):
             session=session,
         )
 
-    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, Any]:
+    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, object]:
         which.pop("exclude_subdags")
         which.pop("exclude_parentdag")
         if run is None:
@@ -172,7 +173,7 @@ class Airflow3(Airflow):
     def without_subdags(self) -> List[str]:
         return ["exclude_subdags", "exclude_parentdag"]
 
-    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
+    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[TaskInstance]:
         from airflow.api.common import mark_tasks
 
         finish = getattr(mark_tasks, f"set_dag_run_state_to_{state}")
@@ -218,13 +219,13 @@ class Airflow3(Airflow):
 class Airflow33(Airflow3):
     """Airflow 3.3."""
 
-    def health(self) -> Dict[str, Any]:
+    def health(self) -> Dict[str, object]:
         # 3.4 has enums for statuses, lists each process, and reports processes that never ran as unhealthy.
         from airflow.api.common.airflow_health import get_airflow_health
 
         return dict(get_airflow_health())
 
-    def rendered_fields(self, key: Mapping[str, Any], session: Session) -> Any:
+    def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
         # They are stored for each try since 3.4.
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from sqlalchemy import select
@@ -235,7 +236,7 @@ class Airflow33(Airflow3):
 class Airflow32(Airflow33):
     """Airflow 3.2."""
 
-    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
+    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[TaskInstance]:
         return older_runs.finish_run(dag, run, state, session)
 
 
@@ -258,7 +259,7 @@ class Airflow30(Airflow31):
     # The masker moved to the shared library in 3.1.
     secrets_masker = "airflow.sdk.execution_time.secrets_masker"
 
-    def cleared(self, dag: Dag, run: Optional[DagRun], **which: Any) -> List[Any]:
+    def cleared(self, dag: Dag, run: Optional[DagRun], **which: object) -> List[TaskInstance]:
         # Up to 3.0 clearing follows ExternalTaskMarkers, and 3.0 fails on one in a run that has not started.
         try:
             return super().cleared(dag, run, **which)
@@ -269,6 +270,6 @@ class Airflow30(Airflow31):
         # It was a method of the DAG before 3.1.
         return dag.get_next_data_interval(dag_model)
 
-    def _triggering_user(self, name: str) -> Dict[str, Any]:
+    def _triggering_user(self, name: str) -> Dict[str, object]:
         # trigger_dag has no triggering_user_name before 3.1.
         return {}

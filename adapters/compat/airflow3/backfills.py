@@ -40,7 +40,7 @@ class Backfills3(Backfills):
             warnings.append("'local' has no effect on Airflow 3: the scheduler runs the backfill.")
         return warnings
 
-    def missing_for_past(self, plan: Plan) -> Dict[str, Any]:
+    def missing_for_past(self, plan: Plan) -> Dict[str, object]:
         if plan.depends_on_past() is None or plan.mark_success or plan.reprocess_behavior != "none":
             return {}
         return {"reprocess_behavior": "failed"}
@@ -49,7 +49,7 @@ class Backfills3(Backfills):
 
     _adapted = "reprocess_behavior is failed, so that runs which have failed run again, too."
 
-    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, Any]]) -> None:
+    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, object]]) -> None:
         try:
             dag.params.deep_merge(conf or {}).validate()
         except ValueError as exc:
@@ -169,7 +169,7 @@ class Backfills3(Backfills):
         session.flush()
         return self._find(row)
 
-    def _by(self, name: str) -> Dict[str, Any]:
+    def _by(self, name: str) -> Dict[str, object]:
         return {"triggering_user_name": name}
 
     def _add_run(self, session: Session, plan: Plan, row: Any, info: Any, place: int, created_by: str) -> None:
@@ -189,7 +189,7 @@ class Backfills3(Backfills):
     def _maker(self, module: Any) -> Any:
         return module._create_backfill_dag_run_non_partitioned
 
-    def _on_newest(self, created_by: str) -> Dict[str, Any]:
+    def _on_newest(self, created_by: str) -> Dict[str, object]:
         return {"triggering_user_name": created_by, "run_on_latest_version": True}
 
     def end(self, session: Session, backfill_id: int, state: str) -> None:
@@ -198,16 +198,16 @@ class Backfills3(Backfills):
     def fail_without_runs(self, session: Session, backfill_id: int) -> None:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
-    def take_over(self, session: Session, dag: Dag, run_ids: List[str]) -> Dict[datetime, Any]:
+    def take_over(self, session: Session, dag: Dag, run_ids: List[str]) -> Dict[datetime, object]:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
-    def run(self, dag: Dag, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
+    def run(self, dag: Dag, first: datetime, last: datetime, **how: object) -> Optional[Exception]:
         raise NotSupported("backfill_dag", "Airflow 3 runs backfills by its scheduler only.")
 
     def cancel(self, session: Session, backfill: BackfillRecord) -> None:
         self._end(session, backfill.backfill_id, is_paused=True)
 
-    def _end(self, session: Session, backfill_id: int, **values: Any) -> None:
+    def _end(self, session: Session, backfill_id: int, **values: object) -> None:
         import pendulum
         from airflow.models.backfill import Backfill
         from sqlalchemy import update
@@ -220,7 +220,7 @@ class Backfills3(Backfills):
 class Backfills31(Backfills3):
     """Airflow 3.1."""
 
-    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, Any]]) -> None:
+    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, object]]) -> None:
         # Serialized params have a class of their own since 3.2; failures.py translates the error.
         params = copy.deepcopy(dag.params)
         params.update(conf or {})
@@ -241,8 +241,8 @@ class Backfills31(Backfills3):
 class Backfills30(Backfills31):
     """Airflow 3.0, which takes down no user and knows no versions of a run."""
 
-    def _by(self, name: str) -> Dict[str, Any]:
+    def _by(self, name: str) -> Dict[str, object]:
         return {}
 
-    def _on_newest(self, created_by: str) -> Dict[str, Any]:
+    def _on_newest(self, created_by: str) -> Dict[str, object]:
         return {}

@@ -71,7 +71,7 @@ class Bundles3(Bundles):
         name = dag_model.bundle_name
         return any(has_files(bundle.path) for bundle in self.bundles() if name in (None, bundle.name))
 
-    def _place(self, dag_model: Type[DagModel]) -> Tuple[Any, ...]:
+    def _place(self, dag_model: Type[DagModel]) -> Tuple[object, ...]:
         return dag_model.dag_id, dag_model.fileloc, dag_model.relative_fileloc
 
     def _in_bundle(self, bundle: Bundle, dag_model: Type[DagModel]) -> Any:

@@ -47,7 +47,7 @@ class DagFiles3(Bundles3, DagFiles):
                 found[str(file)] = None
         return list(found)
 
-    def _configuration(self) -> Mapping[str, Any]:
+    def _configuration(self) -> Mapping[str, object]:
         from airflow.configuration import conf
 
         return {"conf": conf}
@@ -108,7 +108,7 @@ class DagFiles3(Bundles3, DagFiles):
     def _version_data(self, bundle: Bundle) -> Mapping[str, Any]:
         return {"version_data": bundle.version_data}
 
-    def _errors_as_stored(self, loaded: Loaded) -> Dict[Any, str]:
+    def _errors_as_stored(self, loaded: Loaded) -> Dict[object, str]:
         named = {self.error_name(path, loaded.bundle): text for path, text in loaded.import_errors.items()}
         return {(loaded.bundle.name, name): text for name, text in named.items()}
 
@@ -138,7 +138,7 @@ class DagFiles3(Bundles3, DagFiles):
         codes = select(code.dag_id, code.source_code_hash).where(code.dag_id.in_(dag_ids)).order_by(code.last_updated)
         return (dict(map(tuple, session.execute(rows))) for rows in (forms, codes))
 
-    def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[Any, ...]]:
+    def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[object, ...]]:
         from airflow.models.dagcode import DagCode as Code
         from sqlalchemy import select
 
@@ -146,7 +146,7 @@ class DagFiles3(Bundles3, DagFiles):
         rows = session.execute(select(*columns).where(Code.dag_id.in_(dag_ids)).order_by(Code.last_updated))
         return list({row.dag_id: tuple(row) for row in rows}.values())
 
-    def _gone(self) -> Dict[str, Any]:
+    def _gone(self) -> Dict[str, object]:
         return {"is_stale": True}
 
     def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:
@@ -158,7 +158,7 @@ class DagFiles3(Bundles3, DagFiles):
         gone = delete(Row).where(Row.bundle_name == bundle.name, of_file)
         session.execute(gone.execution_options(synchronize_session=False))
 
-    def _request(self, path: str, bundle: Bundle) -> Dict[str, Any]:
+    def _request(self, path: str, bundle: Bundle) -> Dict[str, object]:
         return {"bundle_name": bundle.name, "relative_fileloc": os.path.relpath(path, bundle.path)}
 
 
@@ -177,21 +177,21 @@ class DagFiles33(DagFiles3):
 
         return path not in list_py_file_paths(folder, safe_mode=False)
 
-    def _configuration(self) -> Mapping[str, Any]:
+    def _configuration(self) -> Mapping[str, object]:
         return {}
 
 
 class DagFiles32(DagFiles33):
     """Airflow 3.1 and 3.2."""
 
-    def _version_of(self, bundle: Any) -> Dict[str, Any]:
+    def _version_of(self, bundle: Any) -> Dict[str, object]:
         # 3.3 added data to a version.
         return {"version": bundle.get_current_version()}
 
-    def _version_data(self, bundle: Bundle) -> Mapping[str, Any]:
+    def _version_data(self, bundle: Bundle) -> Mapping[str, object]:
         return {}
 
-    def _bundles_of_others(self) -> Mapping[str, Any]:
+    def _bundles_of_others(self) -> Mapping[str, object]:
         return {}
 
 

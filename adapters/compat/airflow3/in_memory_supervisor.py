@@ -32,7 +32,7 @@ class InMemorySupervisor:
         """Return what the task has pushed under that key, as it would be stored."""
         return self._xcoms.get((*self._own, key))
 
-    def send(self, msg: Any) -> Any:
+    def send(self, msg: object) -> Any:
         """Answer a message of the task."""
         name = type(msg).__name__
         if name in NOT_RECORDED:
@@ -42,17 +42,17 @@ class InMemorySupervisor:
             return own(msg)
         return self._asked(msg)
 
-    async def asend(self, msg: Any) -> Any:
+    async def asend(self, msg: object) -> Any:
         """Answer a message of a trigger."""
         return self.send(msg)
 
-    def reachable(self) -> ContextManager[Any]:
+    def reachable(self) -> ContextManager[object]:
         """Return a context manager in which processes of the task can reach Airflow, if this version supports it."""
         # Since 3.1 an operator with its own environment reaches the supervisor by a socket.
         setup = getattr(self._real(), "_setup_subprocess_socket", None)
         return nullcontext() if setup is None else setup()
 
-    def _asked(self, msg: Any) -> Any:
+    def _asked(self, msg: object) -> Any:
         with _comms(None):
             self._real()._handle_request(msg, _logger(), 0)
         return self._supervisor.comms.messages.popleft()
@@ -67,7 +67,7 @@ class InMemorySupervisor:
     def _SetXCom(self, msg: Any) -> None:
         self._xcoms[_key(msg)] = msg.value
 
-    def _DeleteXCom(self, msg: Any) -> None:
+    def _DeleteXCom(self, msg: object) -> None:
         self._xcoms.pop(_key(msg), None)
 
     def _GetXCom(self, msg: Any) -> Any:
@@ -90,17 +90,17 @@ class InMemorySupervisor:
 
     # What Airflow looks up by the id of the instance, which does not exist
 
-    def _ValidateInletsAndOutlets(self, msg: Any) -> Any:
+    def _ValidateInletsAndOutlets(self, msg: object) -> Any:
         from airflow.sdk.execution_time.comms import InactiveAssetsResult
 
         return InactiveAssetsResult(inactive_assets=[])
 
-    def _GetTaskRescheduleStartDate(self, msg: Any) -> Any:
+    def _GetTaskRescheduleStartDate(self, msg: object) -> Any:
         from airflow.sdk.execution_time.comms import TaskRescheduleStartDate
 
         return TaskRescheduleStartDate(start_date=None)
 
-    def _GetPrevSuccessfulDagRun(self, msg: Any) -> Any:
+    def _GetPrevSuccessfulDagRun(self, msg: object) -> Any:
         from airflow.models.dagrun import DagRun
         from airflow.sdk.execution_time.comms import PrevSuccessfulDagRunResult
         from airflow.utils.state import DagRunState
@@ -116,7 +116,7 @@ class InMemorySupervisor:
             facts = {name: getattr(row, name) for name in names if name != "type" and row is not None}
         return PrevSuccessfulDagRunResult(**facts)
 
-    def _CreateHITLDetailPayload(self, msg: Any) -> Any:
+    def _CreateHITLDetailPayload(self, msg: object) -> Any:
         # Human-in-the-loop tasks exist since 3.1; nobody could respond to one that is not in the database.
         raise RuntimeError("A task that asks a person cannot be tested: nobody is asked.")
 
@@ -138,7 +138,7 @@ class InMemorySupervisor:
         self._states.pop(msg.key, None)
         return _ok()
 
-    def _ClearTaskStateStore(self, msg: Any) -> Any:
+    def _ClearTaskStateStore(self, msg: object) -> Any:
         self._states.clear()
         return _ok()
 
@@ -181,7 +181,7 @@ def _supervisor(runtime: Any, in_memory: InMemorySupervisor) -> Any:
     return supervisor
 
 
-def _key(msg: Any) -> Tuple[Any, ...]:
+def _key(msg: Any) -> Tuple[object, ...]:
     return (msg.dag_id, msg.run_id, msg.task_id, _index(msg), msg.key)
 
 

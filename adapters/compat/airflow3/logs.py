@@ -26,7 +26,7 @@ class Logs3(Logs):
 
         return TaskInstance
 
-    def _part(self, found: Any, metadata: Mapping[str, Any]) -> Part:
+    def _part(self, found: Any, metadata: Mapping[str, object]) -> Part:
         messages = iter(found or ())
         first = next(messages, None)
         if first is None or not first.event.startswith("::group::Log message source details"):
@@ -59,6 +59,6 @@ class Logs31(Logs33):
         return REMOTE_TASK_LOG is not None
 
 
-def _fields(message: Any) -> Dict[str, Any]:
+def _fields(message: Any) -> Dict[str, object]:
     """Return a message's fields, as JSON but for the timestamp."""
     return {**message.model_dump(mode="json"), "timestamp": message.timestamp}

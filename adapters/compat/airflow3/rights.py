@@ -153,7 +153,7 @@ class Rights3(Rights):
 
         return get_auth_manager()
 
-    def _asked(self, question: Callable[..., Any], **about: Any) -> Any:
+    def _asked(self, question: Callable[..., object], **about: object) -> Any:
         # FAB uses Flask's current application if there is one, which here is the plugin's.
         return contextvars.Context().run(functools.partial(question, **about))
 

@@ -45,7 +45,7 @@ class Running3(Running):
         if only_one_try:
             instance.max_tries = instance.try_number - 1
 
-    def run(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
+    def run(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, object], job_id: str) -> None:
         from airflow.executors.workloads import ExecuteTask
         from airflow.sdk.execution_time import supervisor
 
@@ -81,7 +81,7 @@ class Running3(Running):
 
         return InProcessTestSupervisor._api_client()
 
-    def send(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
+    def send(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, object], job_id: str) -> None:
         raise NotSupported("run_task", "In Airflow 3 the scheduler sends task instances to the executor.")
 
 
@@ -95,7 +95,7 @@ class Running33(OneRowForAllTries, Running3):
 class Running32(Running33):
     """Airflow 3.2."""
 
-    def _supervise(self, **what: Any) -> None:
+    def _supervise(self, **what: object) -> None:
         Running3._pass_on_signals(self)
         supervisor: Any = import_module("airflow.sdk.execution_time.supervisor")
         # 3.3 renamed it.
@@ -124,7 +124,7 @@ class Running30(Running31):
         return InProcessTestSupervisor._api_client(dag)
 
 
-def _telling_the_task(wait: Callable[[Any], int]) -> Callable[[Any], int]:
+def _telling_the_task(wait: Callable[[object], int]) -> Callable[[object], int]:
     """Return a supervisor's *wait* that passes on to the task that it is to end, and waits for that."""
 
     def wait_and_tell(process: Any) -> int:

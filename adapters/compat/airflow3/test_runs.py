@@ -35,13 +35,13 @@ class TestRuns3(TestRuns):
         return get_mapped_ti_count
 
     @contextmanager
-    def _rendered(self, task: Task, instance: Instance) -> Iterator[Any]:
+    def _rendered(self, task: Task, instance: Instance) -> Iterator[object]:
         with self._prepared(task, instance) as (runtime, context, _):
             runtime.render_templates(context)
             yield runtime.task
 
     def run(self, task: Task, instance: Instance, temporary_run_id: str) -> Outcome:
-        resumed: Dict[str, Any] = {}
+        resumed: Dict[str, object] = {}
         while True:
             with self._prepared(task, instance, **resumed) as (runtime, context, supervisor):
                 state, message, error = self._act(runtime, context, supervisor)
@@ -59,7 +59,7 @@ class TestRuns3(TestRuns):
     # The task instance
 
     @contextmanager
-    def _prepared(self, task: Task, instance: Instance, **resumed: Any) -> Iterator[Any]:
+    def _prepared(self, task: Task, instance: Instance, **resumed: object) -> Iterator[Any]:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         with airflow().session() as session:
@@ -84,7 +84,7 @@ class TestRuns3(TestRuns):
         with in_memory_supervisor(runtime, dag_run) as supervisor:
             yield runtime, runtime.get_template_context(), supervisor
 
-    def _more(self, task: Task, instance: Instance, session: Session) -> Dict[str, Any]:
+    def _more(self, task: Task, instance: Instance, session: Session) -> Dict[str, object]:
         return {}
 
     def _context(self, dag_run: Any, **resumed: Any) -> Any:
@@ -101,7 +101,7 @@ class TestRuns3(TestRuns):
         facts["start_date"] = facts.get("start_date") or datetime.now(timezone.utc)
         return DagRun.model_validate({name: value for name, value in facts.items() if name in DagRun.model_fields})
 
-    def _run_that_would_be(self, instance: Instance, session: Session) -> Dict[str, Any]:
+    def _run_that_would_be(self, instance: Instance, session: Session) -> Dict[str, object]:
         dag, date = airflow().stored_dag(instance.dag_id, session), instance.logical_date
         assert date is not None
         interval = dag.timetable.infer_manual_data_interval(run_after=date)
@@ -183,7 +183,7 @@ class TestRuns31(TestRuns3):
         happened = {} if event is None else {"event": event.payload}
         return BaseSerialization.serialize({**message.next_kwargs, **happened})
 
-    def _more(self, task: Task, instance: Instance, session: Session) -> Dict[str, Any]:
+    def _more(self, task: Task, instance: Instance, session: Session) -> Dict[str, object]:
         # Before 3.2 the server determines which instances of a mapped task another task reads from.
         dag = airflow().stored_dag(instance.dag_id, session)
         if instance.map_index < 0 or instance.task_id not in dag.task_dict:
@@ -237,7 +237,7 @@ class TestRuns30(TestRuns31):
         return _get_upstream_map_indexes(dag.get_task(instance.task_id), instance.map_index, instance.run_id, session)
 
 
-def _facts(instance: Instance, session: Session) -> Dict[str, Any]:
+def _facts(instance: Instance, session: Session) -> Dict[str, object]:
     """Return an existing run as a worker receives it."""
     from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun as RunOfWorker
     from airflow.models.dagrun import DagRun
@@ -251,10 +251,10 @@ def _facts(instance: Instance, session: Session) -> Dict[str, Any]:
     if row.start_date is None:
         # A queued run has none, and 3.0 and 3.1 require one.
         set_committed_value(row, "start_date", datetime.now(timezone.utc))
-    data: Dict[str, Any] = RunOfWorker.model_validate(row, from_attributes=True).model_dump(mode="json")
+    data: Dict[str, object] = RunOfWorker.model_validate(row, from_attributes=True).model_dump(mode="json")
     return data
 
 
-def _final(state: Any) -> str:
+def _final(state: object) -> str:
     word = str(getattr(state, "value", state))
     return "failed" if word == "up_for_retry" else word

@@ -112,7 +112,7 @@ class UserCode32(UserCode3):
         supervisor.in_process_api_server = lru_cache(maxsize=None)(supervisor.in_process_api_server)
         super().create_execution_api()
 
-    def _no_examples(self) -> Dict[str, Any]:
+    def _no_examples(self) -> Dict[str, object]:
         # 3.3 has the examples in a bundle.
         return {"include_examples": False}
 

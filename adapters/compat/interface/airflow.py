@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
     from native_api.adapters.compat.interface.backfills import Backfills
@@ -60,7 +61,7 @@ class Airflow(ABC):
         return str(__version__)
 
     @abstractmethod
-    def health(self) -> Dict[str, Any]:
+    def health(self) -> Dict[str, object]:
         """
         Return the status and the latest heartbeat of each Airflow process, as Airflow's health check does.
 
@@ -69,11 +70,11 @@ class Airflow(ABC):
 
     # The session, its errors, and time
 
-    def session(self) -> ContextManager[Any]:
+    def session(self) -> ContextManager[Session]:
         """Return a context manager with a session, which commits at its end and rolls back on an error."""
         from airflow.utils.session import create_session
 
-        context: ContextManager[Any] = create_session()
+        context: ContextManager[Session] = create_session()
         return context
 
     @contextmanager
@@ -137,11 +138,11 @@ class Airflow(ABC):
         """Return the condition that selects active DAGs."""
 
     @abstractmethod
-    def file_facts(self, dag_model: DagModel) -> Dict[str, Any]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, object]:
         """Return the relative_fileloc and the bundle_name of a DAG."""
 
     @abstractmethod
-    def details_of(self, dag_model: DagModel) -> Dict[str, Any]:
+    def details_of(self, dag_model: DagModel) -> Dict[str, object]:
         """Return the details of a DAG that differ between versions."""
 
     def is_mapped(self, task: Task) -> bool:
@@ -161,7 +162,7 @@ class Airflow(ABC):
     def folders(self) -> List[str]:
         """Return the folders of the DAG files."""
 
-    def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, Any]]:
+    def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, object]]:
         """Return the serialized tasks of a DAG without deserializing it; empty if the DAG is not serialized."""
         from airflow.models.serialized_dag import SerializedDagModel
         from sqlalchemy import select
@@ -183,7 +184,7 @@ class Airflow(ABC):
         """Return the row of a DAG's code and its version number, of that version or the latest, or None."""
 
     @abstractmethod
-    def next_runs(self, dag: Dag, dag_model: DagModel, count: int) -> List[Dict[str, Any]]:
+    def next_runs(self, dag: Dag, dag_model: DagModel, count: int) -> List[Dict[str, object]]:
         """Return the next scheduled runs of a DAG, as ``airflow dags next-execution`` computes them."""
 
     @abstractmethod
@@ -237,7 +238,7 @@ class Airflow(ABC):
         """Return the table of XComs; loading a row as an object can unpickle its value."""
 
     @abstractmethod
-    def rendered_fields(self, key: Mapping[str, Any], session: Session) -> Any:
+    def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
         """Return the recorded rendered template fields of a task instance, or None."""
 
     @abstractmethod
@@ -253,7 +254,7 @@ class Airflow(ABC):
         run = arguments.get("run_id") or arguments["logical_date"].isoformat()
         return ["dags", "state", arguments["dag_id"], run]
 
-    def stored_dag(self, dag_id: str, session: Session) -> Any:
+    def stored_dag(self, dag_id: str, session: Session) -> Dag:
         """
         Deserialize a DAG, as the scheduler does.
 
@@ -261,10 +262,11 @@ class Airflow(ABC):
         """
         from airflow.models.serialized_dag import SerializedDagModel
 
-        dag = SerializedDagModel.get_dag(dag_id, session=session)
+        dag: Any = SerializedDagModel.get_dag(dag_id, session=session)
         if dag is None:
             raise DagNotFound(dag_id)
-        return dag
+        stored: Dag = dag
+        return stored
 
     def manual_interval(self, dag: Dag, logical_date: datetime) -> Any:
         """
@@ -278,10 +280,10 @@ class Airflow(ABC):
             raise Invalid({"logical_date": [f"The timetable has no data interval for it: {exc}."]}) from exc
 
     @abstractmethod
-    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> Any:
+    def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> DagRun:
         """Create a DAG run with its task instances in the session, without a commit."""
 
-    def cleared(self, dag: Dag, run: Optional[DagRun], **which: Any) -> List[Any]:
+    def cleared(self, dag: Dag, run: Optional[DagRun], **which: object) -> List[TaskInstance]:
         """
         Return the task instances that :meth:`clear` would clear.
 
@@ -290,12 +292,12 @@ class Airflow(ABC):
         """
         return list(dag.clear(**self._which_to_clear(run, which), dry_run=True))
 
-    def clear(self, dag: Any, run: Any, **which: Any) -> None:
+    def clear(self, dag: Any, run: Any, **which: object) -> None:
         """Clear task instances and queue their DAG runs."""
         dag.clear(**self._which_to_clear(run, which))
 
     @abstractmethod
-    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, Any]: ...
+    def _which_to_clear(self, run: Optional[DagRun], which: Dict[str, Any]) -> Dict[str, object]: ...
 
     @abstractmethod
     def without_subdags(self) -> List[str]:
@@ -318,7 +320,7 @@ class Airflow(ABC):
 
     def set_task_state(
         self, dag: Dag, run: DagRun, task_id: str, state: str, map_index: int, session: Session, **relatives: bool
-    ) -> List[Any]:
+    ) -> List[TaskInstance]:
         """
         Set the state of the instances of a task and of its *relatives*, and clear failed downstream tasks.
 
@@ -354,11 +356,11 @@ class Airflow(ABC):
 
         task = dag.get_task(task_id)
         task.dag = dag
-        tasks = [task] if map_index < 0 else [(task, map_index)]
+        tasks: Any = [task] if map_index < 0 else [(task, map_index)]
         return list(set_state(tasks=tasks, run_id=run.run_id, state=TaskInstanceState(state), session=session, **how))
 
     @abstractmethod
-    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]:
+    def finish_run(self, dag: Dag, run: DagRun, state: str, session: Session) -> List[TaskInstance]:
         """
         Finish a DAG run: running task instances get *state*, those that have not run are skipped, others keep theirs.
 

@@ -50,7 +50,7 @@ class BackfillRecord:
     dates: int = 0
     date_ranges: Tuple[Tuple[datetime, datetime], ...] = ()
 
-    def facts(self) -> Dict[str, Any]:
+    def facts(self) -> Dict[str, object]:
         """Return the fields that responses show unchanged."""
         return dict(vars(self))
 
@@ -88,7 +88,7 @@ class Backfills(ABC):
     _adapted: str
 
     @abstractmethod
-    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, Any]]) -> None:
+    def require_valid(self, dag: Dag, conf: Optional[Mapping[str, object]]) -> None:
         """Raise :class:`Invalid` if the DAG's params do not accept the configuration."""
 
     @abstractmethod
@@ -100,7 +100,7 @@ class Backfills(ABC):
         """Return whether a job of this API runs the plan, not the scheduler."""
 
     @abstractmethod
-    def command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
+    def command(self, arguments: Mapping[str, object]) -> Optional[List[str]]:
         """Return the arguments of the equivalent ``airflow`` command, or None if there is none."""
 
     # Existing backfills
@@ -155,11 +155,11 @@ class Backfills(ABC):
         """Record that a local backfill failed before it had a run."""
 
     @abstractmethod
-    def take_over(self, session: Session, dag: Dag, run_ids: List[str]) -> Dict[datetime, Any]:
+    def take_over(self, session: Session, dag: Dag, run_ids: List[str]) -> Dict[datetime, object]:
         """Clear existing runs, take them from the scheduler for a job of this API, and return each conf by date."""
 
     @abstractmethod
-    def run(self, dag: Dag, first: datetime, last: datetime, **how: Any) -> Optional[Exception]:
+    def run(self, dag: Dag, first: datetime, last: datetime, **how: object) -> Optional[Exception]:
         """
         Run the dates from *first* to *last* in this process.
 

@@ -136,7 +136,7 @@ class DagFiles(Bundles):
         session.execute(gone.execution_options(synchronize_session=False))
 
     @abstractmethod
-    def _gone(self) -> Dict[str, Any]: ...
+    def _gone(self) -> Dict[str, object]: ...
 
     @abstractmethod
     def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:

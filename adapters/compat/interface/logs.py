@@ -19,8 +19,8 @@ class Part:
     """A part of a log: its sources, its lines, each with at least an ``event``, and the metadata to continue with."""
 
     sources: List[str]
-    lines: Iterable[Mapping[str, Any]]
-    metadata: Mapping[str, Any]
+    lines: Iterable[Mapping[str, object]]
+    metadata: Mapping[str, object]
     #: Whether earlier lines were skipped.
     is_cut: bool = False
 
@@ -45,7 +45,7 @@ class Logs(ABC):
         """
         return column
 
-    def open_states(self) -> FrozenSet[Any]:
+    def open_states(self) -> FrozenSet[object]:
         """Return the states in which the latest try has not ended; a cleared instance has no state, and has ended."""
         from airflow.utils.state import State, TaskInstanceState
 
@@ -89,7 +89,7 @@ class Logs(ABC):
     def _tries(self) -> Any: ...
 
     def read(
-        self, instance: Any, try_number: int, metadata: Mapping[str, Any], session: Any, *, end_only: bool = False
+        self, instance: Any, try_number: int, metadata: Mapping[str, object], session: Any, *, end_only: bool = False
     ) -> Part:
         """
         Read the next part of a log.
@@ -120,4 +120,4 @@ class Logs(ABC):
         return Part(sources, list(part.lines), part.metadata, is_cut=True)
 
     @abstractmethod
-    def _part(self, found: Any, metadata: Mapping[str, Any]) -> Part: ...
+    def _part(self, found: Any, metadata: Mapping[str, object]) -> Part: ...

@@ -151,7 +151,7 @@ class Rights(ABC):
             return self._may_thing(user, access, identifier)
         return self._may_dag(user, access, identifier, **self._team_of_dag(identifier))
 
-    def _may_dag(self, user: AirflowUser, access: Access, dag_id: Optional[str], **team: Any) -> bool:
+    def _may_dag(self, user: AirflowUser, access: Access, dag_id: Optional[str], **team: object) -> bool:
         manager, details = self._auth_manager(), self._resource_details()
         name = _ENTITIES[access.resource]
         entity = getattr(details.DagAccessEntity, name) if name else None
@@ -253,19 +253,19 @@ class Rights(ABC):
     def _auth_manager(self) -> Any: ...
 
     @abstractmethod
-    def _asked(self, question: Callable[..., Any], **about: Any) -> Any: ...
+    def _asked(self, question: Callable[..., object], **about: object) -> Any: ...
 
     @abstractmethod
     def _resource_details(self) -> Any: ...
 
-    def _team_of_dag(self, dag_id: Optional[str]) -> Dict[str, Any]:
+    def _team_of_dag(self, dag_id: Optional[str]) -> Dict[str, object]:
         if dag_id is None or not self.multi_team():
             return {}
         from airflow.models.dag import DagModel
 
         return {"team_name": DagModel.get_team_name(dag_id)}
 
-    def _team_of_thing(self, resource: Resource, identifier: Optional[str]) -> Dict[str, Any]:
+    def _team_of_thing(self, resource: Resource, identifier: Optional[str]) -> Dict[str, object]:
         if identifier is None or not self.multi_team():
             return {}
         model = getattr(import_module(f"airflow.models.{resource.noun}"), resource.noun.title())

@@ -30,7 +30,7 @@ class Running(ABC):
         """Return the number of the latest try."""
         return int(instance.try_number)
 
-    def dependencies(self, options: Mapping[str, Any], waits: bool) -> Any:
+    def dependencies(self, options: Mapping[str, object], waits: bool) -> Any:
         """
         Return the dependency context that must be met for an instance to run.
 
@@ -97,7 +97,7 @@ class Running(ABC):
     def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None: ...
 
     @abstractmethod
-    def run(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
+    def run(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, object], job_id: str) -> None:
         """
         Run a claimed instance, as a worker does, until its try ends.
 
@@ -107,12 +107,13 @@ class Running(ABC):
         """
 
     @abstractmethod
-    def send(self, key: Mapping[str, Any], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
+    def send(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, object], job_id: str) -> None:
         """Send a claimed instance to Airflow's executor."""
 
     def fail(self, dag: Dag, instance: TaskInstance, reason: str, session: Session) -> None:
         """Fail the try of an instance whose process is gone, as Airflow does for one without heartbeats."""
-        instance.task = dag.get_task(instance.task_id)
+        task: Any = dag.get_task(instance.task_id)
+        instance.task = task
         instance.handle_failure(error=reason, session=session)
 
 
@@ -148,7 +149,7 @@ def session() -> Any:
     return create_session()
 
 
-def instance_of(session: Session, key: Mapping[str, Any]) -> Any:
+def instance_of(session: Session, key: Mapping[str, object]) -> Any:
     """Return the instance with that key, with its DAG run and its DagModel loaded."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select

@@ -64,12 +64,12 @@ class TestRuns(ABC):
     @abstractmethod
     def _ti_count(self, task: Task) -> Any: ...
 
-    def render(self, task: Task, instance: Instance) -> Dict[str, Any]:
+    def render(self, task: Task, instance: Instance) -> Dict[str, object]:
         """Return the rendered template fields of a task by name; nothing is recorded."""
         with self._rendered(task, instance) as rendered:
             return fields_of(rendered)
 
-    def dry_run(self, task: Task, instance: Instance) -> Dict[str, Any]:
+    def dry_run(self, task: Task, instance: Instance) -> Dict[str, object]:
         """Call the task's ``dry_run`` and return its rendered template fields by name."""
         with self._rendered(task, instance) as rendered:
             rendered.dry_run()
@@ -88,6 +88,6 @@ class TestRuns(ABC):
         """Delete the temporary run that a killed test run left behind."""
 
 
-def fields_of(task: Task) -> Dict[str, Any]:
+def fields_of(task: Task) -> Dict[str, object]:
     """Return the template fields of a task by name."""
     return {name: getattr(task, name) for name in task.template_fields}

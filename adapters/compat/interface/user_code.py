@@ -150,7 +150,7 @@ def _watch(masker: Any, report: Report) -> None:
     report(sorted(known))
     add_mask = masker.add_mask
 
-    def add_and_report(*args: Any, **kwargs: object) -> None:
+    def add_and_report(*args: object, **kwargs: object) -> None:
         add_mask(*args, **kwargs)
         new = masker.patterns - known
         known.update(new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from flask import Response, g, request, session
 
@@ -58,7 +58,7 @@ def command() -> Response:
     return json_response({"command": _command(registry.get(body["operation"]), body["arguments"])})
 
 
-def _command(operation: Operation, arguments: Dict[str, Any]) -> Optional[str]:
+def _command(operation: Operation, arguments: Mapping[str, object]) -> Optional[str]:
     try:
         return protocol.command_line(operation, dispatch.load(operation, arguments))
     except NativeApiError:
@@ -73,7 +73,7 @@ def _csrf_token() -> Optional[str]:
     return airflow().rights.csrf_token()
 
 
-def _described(operation: Operation) -> Dict[str, Any]:
+def _described(operation: Operation) -> Dict[str, object]:
     fields = operation.request.fields
     return {
         "name": operation.name,

@@ -47,7 +47,7 @@ def warn(warnings: List[str]) -> None:
     g.native_api_warnings.extend(warnings)
 
 
-def ok(name: LegacyName, text: str, result: Optional[Mapping[str, Any]], command: Optional[str]) -> Response:
+def ok(name: LegacyName, text: str, result: Optional[Mapping[str, object]], command: Optional[str]) -> Response:
     """
     Return the response of a successful call.
 
@@ -63,7 +63,7 @@ def ok(name: LegacyName, text: str, result: Optional[Mapping[str, Any]], command
     return json_response(body)
 
 
-def failed(text: str, failure: str, result: Mapping[str, Any], command: Optional[str]) -> Response:
+def failed(text: str, failure: str, result: Mapping[str, object], command: Optional[str]) -> Response:
     """Return the response of a call whose DAG code failed; *failure* is its standard error."""
     body = _body("ERROR", HTTPStatus.UNPROCESSABLE_ENTITY)
     body["output"] = {"stdin": "", "stdout": text, "stderr": failure}
@@ -82,7 +82,7 @@ def error(exc: NativeApiError) -> Response:
     return json_response(body, status, headers=exc.headers())
 
 
-def _body(status: str, code: HTTPStatus) -> Dict[str, Any]:
+def _body(status: str, code: HTTPStatus) -> Dict[str, object]:
     body = {"status": status, "http_response_code": int(code), "call_time": _now()}
     body.update(g.get("native_api_envelope", {}))
     body["response_time"] = _now()
@@ -96,7 +96,7 @@ def _now() -> str:
     return http_date(datetime.now(timezone.utc))
 
 
-def _masked(sent: Mapping[str, str], arguments: Arguments) -> Dict[str, Any]:
+def _masked(sent: Mapping[str, str], arguments: Arguments) -> Dict[str, object]:
     """Return arguments with secrets masked."""
     return {
         name: _OWN_MASKS[name](value) if name in _OWN_MASKS else airflow().masked(value, _named(name, arguments))

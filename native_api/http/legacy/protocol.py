@@ -90,8 +90,8 @@ class Plan:
     arguments: Dict[str, Any]
     text: Callable[[Mapping[str, Any]], str] = lambda result: ""
     no_error: Mapping[Type[NativeApiError], str] = field(default_factory=dict)
-    failure: Callable[[Mapping[str, Any]], Optional[str]] = lambda result: None
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    failure: Callable[[Mapping[str, object]], Optional[str]] = lambda result: None
+    defaults: Mapping[str, object] = field(default_factory=dict)
 
     def with_operation_arguments(
         self, name: LegacyName, arguments: Arguments, operation: Operation
@@ -104,7 +104,7 @@ class Plan:
         known = {
             request_field.data_key or key: request_field for key, request_field in operation.request.fields.items()
         }
-        passed: Dict[str, Any] = {}
+        passed: Dict[str, object] = {}
         ignored = []
         for sent in arguments.unknown(name):
             known_name = _SPELLINGS.get(sent, sent.replace("-", "_"))
@@ -196,7 +196,7 @@ def find(arguments: Arguments) -> LegacyName:
     return _NAMES[name]
 
 
-def command_line(operation: Operation, loaded: Mapping[str, Any]) -> Optional[str]:
+def command_line(operation: Operation, loaded: Mapping[str, object]) -> Optional[str]:
     """Return the equivalent command of this version of Airflow, or None if there is none."""
     words = operation.command(loaded)
     return None if words is None else shlex.join(["airflow", *words])

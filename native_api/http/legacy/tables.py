@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Sequence
+from typing import Iterable, Sequence
 
 
-def boxed(rows: Iterable[Sequence[Any]], heads: Iterable[str]) -> str:
+def boxed(rows: Iterable[Sequence[object]], heads: Iterable[str]) -> str:
     """Return a table with borders, as text that ends in a newline."""
     # Imported here since few calls need it; it is a dependency of Airflow.
     from tabulate import tabulate  # type: ignore[import-untyped]

@@ -21,7 +21,7 @@ _WITHOUT_EFFECT = ("donot_pickle", "include_adhoc")
 @legacy_name("backfill", " ".join((*_TEXTS, *_FLAGS, *_WITHOUT_EFFECT)), required="dag_id", operation="backfill_dag")
 def backfill(arguments: Arguments) -> Plan:
     """Backfill a DAG; the response is immediate, while the old command waited for the end."""
-    values: Dict[str, Any] = dict(arguments.given("dag_id", *_TEXTS))
+    values: Dict[str, object] = dict(arguments.given("dag_id", *_TEXTS))
     for name in _WITHOUT_EFFECT:
         arguments.flag(name)
     values.update({name: True for name in _FLAGS if arguments.flag(name)})

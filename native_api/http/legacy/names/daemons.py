@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Dict, Mapping
 
 from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
 
@@ -28,12 +28,12 @@ _FLAGS: Dict[str, str] = {
 def _plan(arguments: Arguments, name: str) -> Plan:
     arguments.flag("daemon")
     texts = arguments.given(*_TEXTS[name].split(), "pid", "stdout", "stderr", "log-file", "log_file")
-    values: Dict[str, Any] = {key.replace("-", "_"): value for key, value in texts.items()}
+    values: Dict[str, object] = {key.replace("-", "_"): value for key, value in texts.items()}
     ticked = {flag: True for flag in _FLAGS.get(name, "").split() if arguments.flag(flag)}
     return Plan("start_daemon", {"daemon": name, **values, **ticked}, _started)
 
 
-def _started(result: Mapping[str, Any]) -> str:
+def _started(result: Mapping[str, object]) -> str:
     return f"Started {result['name']} with pid {result['pid']}, log {result['log_file']}\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Dict, Mapping
 
 from native_api.errors import BadRequest, DagRunNotFound
 from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
@@ -16,7 +16,7 @@ from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
 )
 def trigger_dag(arguments: Arguments) -> Plan:
     """Trigger a DAG."""
-    values: Dict[str, Any] = dict(arguments.given("dag_id", "run_id", "conf", "subdir"))
+    values: Dict[str, object] = dict(arguments.given("dag_id", "run_id", "conf", "subdir"))
     dates = arguments.given("exec_date", "execution_date", "logical_date")
     if dates:
         values["logical_date"] = next(iter(dates.values()))
@@ -30,7 +30,7 @@ def dag_state(arguments: Arguments) -> Plan:
     return Plan("dag_state", values, _state, {DagRunNotFound: "None\n"})
 
 
-def one_run(arguments: Arguments) -> Dict[str, Any]:
+def one_run(arguments: Arguments) -> Dict[str, object]:
     """Return which run is meant: the one of the run_id, where that is named besides a date."""
     named = arguments.given("run_id") or arguments.given("execution_date") or arguments.given("logical_date")
     if not named:
@@ -38,12 +38,12 @@ def one_run(arguments: Arguments) -> Dict[str, Any]:
     return dict(named)
 
 
-def _created(result: Mapping[str, Any]) -> str:
+def _created(result: Mapping[str, object]) -> str:
     return (
         f"Created <DagRun {result['dag_id']} @ {result['logical_date']}: {result['run_id']}, "
         "externally triggered: True>\n"
     )
 
 
-def _state(result: Mapping[str, Any]) -> str:
+def _state(result: Mapping[str, object]) -> str:
     return f"{result['state']}\n"

@@ -42,5 +42,5 @@ def _ids_of_files(result: Mapping[str, Any]) -> List[str]:
     return sorted({dag_id for entry in result["files"] for dag_id in entry["dag_ids"]})
 
 
-def _paused(result: Mapping[str, Any]) -> str:
+def _paused(result: Mapping[str, object]) -> str:
     return f"Dag: {result['dag_id']}, paused: {result['is_paused']}\n"

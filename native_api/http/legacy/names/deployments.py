@@ -20,7 +20,7 @@ def deploy_dag(arguments: Arguments) -> Plan:
     return Plan("deploy_dag", {"dag_file": upload, **flags}, _uploaded)
 
 
-def _uploaded(result: Mapping[str, Any]) -> str:
+def _uploaded(result: Mapping[str, object]) -> str:
     done = "would be" if result["dry_run"] else "has been"
     return f"DAG File [{result['fileloc']}] {done} uploaded"
 

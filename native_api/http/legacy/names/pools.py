@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Dict, List, Mapping
 
 from native_api.errors import BadRequest, PoolNotFound
 from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
@@ -21,7 +21,7 @@ def pool(arguments: Arguments) -> Plan:
     return Plan("list_pools", {}, lambda result: _table(result["pools"]), defaults={"order_by": "id"})
 
 
-def _wanted(arguments: Arguments) -> Dict[str, Any]:
+def _wanted(arguments: Arguments) -> Dict[str, object]:
     older = arguments.get("set")
     if older:
         name, _, rest = older.partition(" ")
@@ -42,10 +42,10 @@ def _about_one(operation: str, name: str) -> Plan:
     return Plan(operation, {"name": name}, _one, {PoolNotFound: f"Pool '{name}' doesn't exist\n"})
 
 
-def _one(result: Mapping[str, Any]) -> str:
+def _one(result: Mapping[str, object]) -> str:
     return _table([result])
 
 
-def _table(pools: List[Mapping[str, Any]]) -> str:
+def _table(pools: List[Mapping[str, object]]) -> str:
     rows = [[pool["name"], pool["slots"], pool["description"]] for pool in pools]
     return "\n" + boxed(rows, ("Pool", "Slots", "Description"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Mapping
 
 from native_api.http.legacy.protocol import Arguments, Plan, legacy_name
 
 
-def _version(result: Mapping[str, Any]) -> str:
+def _version(result: Mapping[str, object]) -> str:
     return str(result["version"])
 
 

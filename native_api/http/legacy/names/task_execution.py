@@ -45,8 +45,8 @@ def test(arguments: Arguments) -> Plan:
     return Plan("test_task", values, lambda result: str(result["log"]), failure=_test_failure)
 
 
-def _task(arguments: Arguments) -> Dict[str, Any]:
-    values: Dict[str, Any] = dict(arguments.given("dag_id", "task_id", "map_index", "subdir"))
+def _task(arguments: Arguments) -> Dict[str, object]:
+    values: Dict[str, object] = dict(arguments.given("dag_id", "task_id", "map_index", "subdir"))
     if arguments.flag("async"):
         values["async"] = True
     return values
@@ -75,7 +75,7 @@ def _test_failure(result: Mapping[str, Any]) -> Optional[str]:
 )
 def run(arguments: Arguments) -> Plan:
     """Run a task instance; the text is a line that names it, and its log."""
-    values: Dict[str, Any] = {**arguments.given("dag_id", "task_id", *RUN_TEXTS), **one_run(arguments)}
+    values: Dict[str, object] = {**arguments.given("dag_id", "task_id", *RUN_TEXTS), **one_run(arguments)}
     values.update({name: True for name in (*RUN_FLAGS, "async") if arguments.flag(name)})
     return Plan("run_task", values, _run_text, failure=_run_failure)
 

@@ -12,7 +12,7 @@ FLAGS = ("upstream", "downstream", "only_failed", "only_running", "exclude_subda
 @legacy_name("list_tasks", "tree subdir", required="dag_id", operation="list_tasks")
 def list_tasks(arguments: Arguments) -> Plan:
     """List the ids of a DAG's tasks, or their tree."""
-    values: Dict[str, Any] = dict(arguments.given("dag_id", "subdir"))
+    values: Dict[str, object] = dict(arguments.given("dag_id", "subdir"))
     if arguments.flag("tree"):
         return Plan("list_tasks", {**values, "tree": True}, _tree)
     return Plan("list_tasks", values, _ids)
@@ -26,7 +26,7 @@ def list_tasks(arguments: Arguments) -> Plan:
 )
 def clear(arguments: Arguments) -> Plan:
     """Clear task instances without confirmation; a dry run lists them."""
-    values: Dict[str, Any] = dict(arguments.given("dag_id", "task_regex", "start_date", "end_date", "subdir"))
+    values: Dict[str, object] = dict(arguments.given("dag_id", "task_regex", "start_date", "end_date", "subdir"))
     values.update({name: True for name in FLAGS if arguments.flag(name)})
     return Plan("clear_tasks", values, _to_clear, defaults={"dry_run": False})
 

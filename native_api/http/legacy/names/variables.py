@@ -39,7 +39,7 @@ def _get(arguments: Arguments) -> Plan:
     return Plan("get_variable", values, _value, {VariableNotFound: "None\n"})
 
 
-def _value(result: Mapping[str, Any]) -> str:
+def _value(result: Mapping[str, object]) -> str:
     # The old command printed the Python object.
     return f"{result['value']}\n"
 
@@ -49,7 +49,7 @@ def _imported(result: Mapping[str, Any]) -> str:
     return f"{done} of {result['total_entries']} variables successfully updated.\n"
 
 
-def _saved(result: Mapping[str, Any]) -> str:
+def _saved(result: Mapping[str, object]) -> str:
     return f"{result['total_entries']} variables successfully exported to {result['file']}\n"
 
 
