@@ -17,7 +17,7 @@ from native_api.adapters.fields.versions import EXTENSION
 from tests.support import airflow_under_test
 from tests.support.examples import example
 
-DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "docs/openapi.json").read_text(encoding="utf-8"))
+DOCUMENT = json.loads((Path(__file__).resolve().parents[1] / "docs/openapi.json").read_text(encoding="utf-8"))
 
 EVERY = [pytest.param(operation, id=operation.name) for operation in registry.every()]
 
