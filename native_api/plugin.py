@@ -52,6 +52,20 @@ class NativeApiPlugin(AirflowPlugin):
         return [_menu_item(web_server.mounts_fastapi())] if web_server.shows_links() and not _is_disabled() else []
 
     @cached_property
+    def fastapi_root_middlewares(self) -> List[Dict[str, Any]]:  # type: ignore[override]
+        """
+        Airflow 3.0 without FAB: a function that adds the link to the menu after the start of the web server.
+
+        If a plugin has a link before, Airflow creates a Flask app of FAB for it, and does not start without FAB.
+        """
+        from native_api.adapters.compat import web_server
+
+        if not web_server.shows_late_links() or _is_disabled():
+            return []
+        menu_items = {"menu_items": self.appbuilder_menu_items}
+        return [{"name": "native_api", "middleware": _add_menu_item, "kwargs": menu_items}]
+
+    @cached_property
     def external_views(self) -> List[Dict[str, Any]]:  # type: ignore[override]
         """Airflow 3.1 and later: the console, which the menu opens in a frame."""
         from native_api.adapters.compat import web_server
@@ -62,6 +76,12 @@ class NativeApiPlugin(AirflowPlugin):
 _TITLE = "Native API"
 #: Airflow's pages resolve the URL relative to their base URL.
 _VIEW = {"name": _TITLE, "href": "native_api/", "url_route": "native_api", "destination": "nav", "category": "admin"}
+
+
+def _add_menu_item(app: Any, menu_items: List[Dict[str, Any]]) -> Any:
+    """Add the link to the menu and return *app*: a middleware that does nothing in a request."""
+    menu_items[:] = [_menu_item(True)]
+    return app
 
 
 def _menu_item(of_react: bool) -> Dict[str, object]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.versions import AIRFLOW
+
 LOADS = """
 import json, sys
 from airflow import plugins_manager
@@ -59,6 +61,29 @@ def test_the_menu_has_one_entry(airflow: Any) -> None:
         assert (links, views) == ([("Native API", "native_api/")] if airflow.has_fab() else [], [])
     else:
         assert (links, views) == ([], [("Native API", "native_api/")])
+
+
+def test_the_late_entry_of_airflow_3_0(airflow: Any) -> None:
+    """Without FAB the link comes with the first request: by a middleware that leaves the app as it is."""
+    from native_api.plugin import NativeApiPlugin
+
+    plugin = NativeApiPlugin()
+    is_late = (3, 0) <= airflow.version() < (3, 1) and not airflow.has_fab()
+    assert len(plugin.fastapi_root_middlewares) == is_late
+    for late in plugin.fastapi_root_middlewares:
+        app = object()
+        assert late["middleware"](app, **late["kwargs"]) is app
+        assert [(item["name"], item["href"]) for item in plugin.appbuilder_menu_items] == [
+            ("Native API", "native_api/")
+        ]
+
+
+@pytest.mark.skipif(not (3, 0) <= AIRFLOW < (3, 1), reason="Only 3.0 makes its menu of them on a FastAPI app")
+def test_airflow_3_0_lists_the_entry(web: Any) -> None:
+    """Which its menu is made of."""
+    answer = web.request("GET", "/api/v2/plugins", login="admin")
+    (ours,) = [plugin for plugin in answer.json["plugins"] if plugin["name"] == "native_api"]
+    assert [item["name"] for item in ours["appbuilder_menu_items"]] == ["Native API"]
 
 
 def test_an_airflow_that_is_too_old_logs_a_warning(airflow: Any, mocker: Any, caplog: Any) -> None:

@@ -19,11 +19,16 @@ def shows_views() -> bool:
 
 def shows_links() -> bool:
     """
-    Return whether Airflow's menu has links of plugins.
+    Return whether Airflow's menu has the links that a plugin has when the web server starts.
 
     3.0 makes a Flask app for them, and does not start where the FAB provider is missing, which it needs for that.
     """
-    return version() < (3, 1) and (version() < (3, 0) or find_spec("airflow.providers.fab") is not None)
+    return version() < (3, 1) and not shows_late_links()
+
+
+def shows_late_links() -> bool:
+    """Return whether Airflow's menu has the links of a plugin that has none when the web server starts."""
+    return (3, 0) <= version() < (3, 1) and find_spec("airflow.providers.fab") is None
 
 
 def has_session_in_pages() -> bool:

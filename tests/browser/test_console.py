@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from .console import AIRFLOW, URL, Console, log_in
 
@@ -23,10 +23,12 @@ def test_airflows_menu_opens_the_console_after_its_login(page: Page) -> None:
         page.get_by_role("link", name="Native API").click()
         console = page.main_frame
     elif AIRFLOW < (3, 1):
-        # Its menu has links of plugins with FAB only. Its pages have taken the session's cookie away by now.
-        expect(page.get_by_text("Dags").first).to_be_visible()
-        page.goto(f"{URL}/native_api/")
-        console = page.main_frame
+        # Its pages have taken the session's cookie away by now, and open the link in a window of its own.
+        page.get_by_role("button", name="Plugins").click()
+        page.get_by_text("Admin", exact=True).last.hover()
+        with page.context.expect_page() as opened:
+            page.get_by_text("Native API", exact=True).click()
+        console = opened.value.main_frame
     else:
         page.get_by_role("button", name="Admin").click()
         page.get_by_text("Native API", exact=True).click()
@@ -46,6 +48,33 @@ def test_a_browser_without_a_session_logs_in_and_comes_back(page: Page) -> None:
     log_in(page, "viewer")
     page.wait_for_url(f"{URL}/admin/rest_api/")
     expect(page.get_by_text("viewer · Airflow")).to_be_visible()
+
+
+def test_a_link_opens_its_form_after_the_login(page: Page) -> None:
+    """The arguments are behind the # of its address, which no server sees."""
+    page.goto(f"{URL}/native_api/#trigger_dag?dag_id=two_tasks&run_id=a%20b")
+    page.wait_for_url(lambda url: "login" in url)
+    log_in(page, "admin")
+    page.wait_for_url(lambda url: url.startswith(f"{URL}/native_api/"))
+    expect(page.get_by_role("heading", name="Trigger DAG", level=1)).to_be_visible()
+    expect(page.get_by_label("dag_id required")).to_have_value("two_tasks")
+    expect(page.get_by_label("run_id", exact=True)).to_have_value("a b")
+    page.goto(f"{URL}/native_api/#")
+    page.reload()
+    expect(page.get_by_role("heading", name="Native API", level=1)).to_be_visible()
+
+
+@pytest.mark.skipif(AIRFLOW >= (3, 0), reason="Airflow 3 has no CSRF tokens")
+def test_a_csrf_token_that_has_expired_is_replaced(admin: Console) -> None:
+    page, statuses = admin.open("pause_dag", dag_id="others").page, []
+    page.on("response", lambda response: statuses.append(response.status) if "/v1/pause_dag" in response.url else None)
+
+    def expire(route: Route) -> None:
+        route.continue_(headers={**route.request.headers, "x-csrftoken": "expired"})
+
+    page.route("**/v1/pause_dag", expire, times=1)
+    expect(admin.send().locator(".badge").first).to_have_text("200 OK")
+    assert statuses == [403, 200]
 
 
 def test_a_dag_is_triggered_with_the_keyboard(admin: Console) -> None:
@@ -212,6 +241,13 @@ def test_the_reference_shows_operations_and_tries_them(admin: Console) -> None:
     expect(page.get_by_text("Trigger a DAG: create a DAG run").first).to_be_visible()
     page.goto("about:blank")
     page.goto(f"{URL}/native_api/docs#get-/version")
+    page.get_by_role("button", name="Try").click()
+    expect(page.get_by_text("Response Status: OK:200")).to_be_visible()
+    page.goto("about:blank")
+    page.goto(f"{URL}/native_api/docs#post-/pause_dag")
+    body = page.locator("textarea").first
+    expect(body).to_be_visible()
+    body.fill('{"dag_id": "others"}')
     page.get_by_role("button", name="Try").click()
     expect(page.get_by_text("Response Status: OK:200")).to_be_visible()
 

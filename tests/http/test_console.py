@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any, Dict
 from urllib.parse import parse_qs, urlsplit
@@ -16,8 +17,8 @@ PAGES = ["/native_api/", "/admin/rest_api/", "/native_api/docs"]
 #: What is loaded before the list of operations is shown.
 FIRST_PAINT_BYTES = 100_000
 
-#: What only the API reference loads; the first is RapiDoc, as its authors publish it.
-OF_DOCS = ("rapidoc-min.js", "docs.js")
+#: What other pages load; the first is RapiDoc, as its authors publish it.
+OF_OTHER_PAGES = ("rapidoc-min.js", "docs.js", "login.js")
 
 
 def offers(web: Any, login: str) -> Any:
@@ -44,9 +45,11 @@ class TestThePage:
             # Its pages have the session in their storage, where only the page itself can look.
             assert answer.status == 200 and 'content="storage"' in answer.text
             return
-        assert answer.status == 302, answer.text
-        location = urlsplit(header(answer, "Location"))
+        assert answer.status == 200 and header(answer, "Cache-Control") == "no-store"
+        (link,) = re.findall(r'id="login" href="([^"]+)"', answer.text)
+        location = urlsplit(unescape(link))
         assert "login" in location.path and parse_qs(location.query)["next"] == [path]
+        assert any(path.endswith("/login.js") for path in assets(answer.text))
 
     @pytest.mark.parametrize("path", PAGES)
     def test_returns_401_to_other_clients(self, web: Any, path: str) -> None:
@@ -76,7 +79,7 @@ class TestThePage:
 
     def test_transfers_less_than_100_kb(self, web: Any) -> None:
         page = web.request("GET", "/native_api/", login="admin", headers=BROWSER).text
-        modules = [path.read_text() for path in STATIC.glob("*.js") if path.name not in OF_DOCS]
+        modules = [path.read_text() for path in STATIC.glob("*.js") if path.name not in OF_OTHER_PAGES]
         styles = (STATIC / "console.css").read_text()
         listed = web.request("GET", "/native_api/console.json", login="admin").text
         assert sum(len(text.encode()) for text in (page, styles, listed, *modules)) < FIRST_PAINT_BYTES

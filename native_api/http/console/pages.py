@@ -10,7 +10,7 @@ from string import Template
 from typing import Dict
 from urllib.parse import quote
 
-from flask import Response, redirect, request
+from flask import Response, request
 
 from native_api import credentials
 from native_api.adapters.compat import airflow, web_server
@@ -42,13 +42,13 @@ NO_SESSIONS = (
 
 @in_shape(problem)
 def page() -> Response:
-    """Return the console; a browser without a session is redirected to Airflow's login page."""
+    """Return the console, or to a browser without a session a page that leads to Airflow's login page."""
     return _for_users("console.html", CONTENT_SECURITY_POLICY)
 
 
 @in_shape(problem)
 def docs() -> Response:
-    """Return the API reference; a browser without a session is redirected to Airflow's login page."""
+    """Return the API reference, or to a browser without a session a page that leads to Airflow's login page."""
     return _for_users("docs.html", _POLICY_OF_DOCS)
 
 
@@ -65,9 +65,8 @@ def _for_users(name: str, policy: str) -> Response:
             return _html(name, policy)
         if login is None:
             return _html("notice.html", CONTENT_SECURITY_POLICY, status=403, text=NO_SESSIONS)
-        response: Response = redirect(login)  # type: ignore[assignment]
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        # A redirect would lose the form that a link opens, which is in the fragment of its URL.
+        return _html("login.html", CONTENT_SECURITY_POLICY, login=login)
     return _html(name, policy)
 
 

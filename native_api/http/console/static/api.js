@@ -1,6 +1,8 @@
 // Calls of the API, with the credential that Airflow's pages have.
 
-/** The address of the plugin, wherever Airflow is mounted: this module lies two folders below it. */
+import { keepLink } from "./link.js";
+
+/** The URL of the plugin; this module is two folders below it. */
 export const ROOT = new URL("../../", import.meta.url);
 
 const session = document.querySelector('meta[name="native-api-session"]').content;
@@ -37,7 +39,7 @@ async function sendAsUser(method, url, body) {
   return response;
 }
 
-/** Return the response of a request: status, time in milliseconds, text, and the JSON where it is some. */
+/** Return the response of a request, its time in milliseconds, and its JSON if it is JSON. */
 export async function request(method, url, { query, body } = {}) {
   const target = new URL(url, ROOT);
   for (const [name, value] of query || []) target.searchParams.append(name, value);
@@ -62,7 +64,7 @@ export async function request(method, url, { query, body } = {}) {
   };
 }
 
-/** Return the words of a status, which servers spell in their own ways, and leave out in HTTP/2. */
+/** Return the reason phrase, which servers spell differently and HTTP/2 omits. */
 function reasonOf({ status, statusText }) {
   if (status === 200) return "OK";
   return statusText.toLowerCase().replace(/\b[a-z]/g, (letter) => letter.toUpperCase());
@@ -107,6 +109,8 @@ export async function commandLine(operation, args) {
 export function login() {
   const target = new URL("../auth/login", ROOT);
   target.searchParams.set("next", location.pathname);
-  if (session === "storage") location.assign(target);
-  else location.reload();
+  if (session === "storage") {
+    keepLink();
+    location.assign(target);
+  } else location.reload();
 }

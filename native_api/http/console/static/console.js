@@ -1,8 +1,9 @@
-// The page: the list of operations, and for the one that is chosen its form, its response and the same call elsewhere.
+// The page: the list of operations, and the form, the response and the snippets of one.
 
 import { SessionEnded, login, offers, openapi, request } from "./api.js";
 import { announce, ask, copyButton, el, fill } from "./dom.js";
 import { makeForm } from "./form.js";
+import { restoreLink } from "./link.js";
 import { follow, isLive } from "./progress.js";
 import * as results from "./results.js";
 import { makeSnippets, withoutSecrets } from "./snippets.js";
@@ -146,7 +147,7 @@ function showOperation(operation, query) {
   document.title = `${titleOf(operation.name)} – Native API`;
   const { fields: all, aliases } = fieldsOf(spec, operation);
   const given = query instanceof URLSearchParams ? valuesOf(query, all, aliases) : query;
-  // What this Airflow does not have is shown only where a link, or a call that is repeated, names it.
+  // Others are shown if a link names them.
   const fields = all.filter((field) => isAvailable(field, offered.airflow_version) || field.name in given);
   const effect = EFFECTS[operation.effect];
   const hasDryRun = fields.some(({ name }) => name === "dry_run");
@@ -400,6 +401,7 @@ function openFirst(event) {
 }
 
 async function begin() {
+  restoreLink();
   try {
     offered = await offers();
     byName = new Map(offered.operations.map((operation) => [operation.name, operation]));

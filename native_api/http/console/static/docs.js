@@ -1,6 +1,9 @@
 // The API reference: RapiDoc shows the OpenAPI document, and "Try" sends calls as this page's user.
 
 import { SessionEnded, credentials, login, offers, openapi } from "./api.js";
+import { restoreLink } from "./link.js";
+
+restoreLink();
 
 const reference = document.getElementById("reference");
 

@@ -61,7 +61,7 @@ export function copyButton(label, text) {
   return button;
 }
 
-/** Ask in a dialog of the page's own, since a sandboxed frame has no confirm(); return the value of the button. */
+/** Ask in a dialog, since a sandboxed frame has no confirm(); return the value of the button. */
 export function ask(title, content, buttons) {
   return new Promise((resolve) => {
     const heading = uid("dialog");
@@ -78,7 +78,7 @@ export function ask(title, content, buttons) {
   });
 }
 
-/** Return tabs, as WAI-ARIA has them; *tabs* are a name, and what makes the panel's content when it is first shown. */
+/** Return tabs; the content of a panel is made when it is first shown. */
 export function tabs(label, entries) {
   const list = el("div", { role: "tablist", "aria-label": label, class: "tabs" });
   const panels = el("div", {});

@@ -6,7 +6,7 @@ import { isProminent } from "./spec.js";
 
 const LONG = new Set(["description", "note", "conn_uri"]);
 
-/** Return a form: its element, how it is read, filled and told what is wrong; *changed* is called on each change. */
+/** Return a form with its functions; *changed* is called on each change. */
 export function makeForm(operation, fields, offered, changed) {
   const shownFields = fields.filter((field) => field.name !== "dry_run");
   const inputs = new Map();

@@ -1,4 +1,4 @@
-// A combobox that asks the API for what may be meant while a person types (WAI-ARIA's list autocomplete).
+// A combobox that asks the API while a person types (WAI-ARIA's list autocomplete).
 
 import { list } from "./api.js";
 import { el, fill, uid } from "./dom.js";

@@ -149,7 +149,7 @@ export function log(name, text) {
   return section;
 }
 
-/** Return a problem: its sentence, what is wrong with fields that the form does not have, and the whole on demand. */
+/** Return a problem: its detail, the errors of other fields, and the raw response. */
 export function problem(response, unplaced) {
   const details = response.json || {};
   const sentence = details.detail || response.text.slice(0, 2000) || response.reason;

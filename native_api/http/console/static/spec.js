@@ -54,7 +54,7 @@ export function isAvailable({ schema }, version) {
   const specifier = /^(>=|<)(\d+)\.(\d+)$/.exec(schema["x-airflow-versions"] || "");
   if (!specifier) return true;
   const [major, minor] = version.split(".").map((part) => parseInt(part, 10));
-  const isOlder = major < Number(specifier[2]) || (major === Number(specifier[2]) && minor < Number(specifier[3]));
+  const isOlder = major < +specifier[2] || (major === +specifier[2] && minor < +specifier[3]);
   return specifier[1] === "<" ? isOlder : !isOlder;
 }
 
