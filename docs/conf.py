@@ -19,6 +19,8 @@ autosectionlabel_prefix_document = True
 copybutton_prompt_text = "$ "
 nitpicky = True
 exclude_patterns = ["_build"]
+#: Examples, and the history of a project, which its page makes in the browser.
+linkcheck_ignore = [r"http://localhost", r"https://airflow\.example\.com", r"https://pypi\.org/project/[\w-]+/#history"]
 html_theme = "furo"
 html_title = "airflow-native-api"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Dict, List
 
@@ -78,6 +79,17 @@ def test_the_description_is_valid(wheel: Path, sdist: Path, environment: Environ
     environment.uv("install", "--quiet", "twine")
     checked = environment.run("twine", "check", "--strict", wheel, sdist)
     assert checked.count("PASSED") == 2
+
+
+def test_the_links_of_the_metadata_follow_from_the_name(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = archive.read(name).decode()
+    page = "https://pypi.org/project/airflow-native-api/"
+    assert {line for line in metadata.splitlines() if line.startswith("Project-URL:")} == {
+        f"Project-URL: Homepage, {page}",
+        f"Project-URL: Changelog, {page}#history",
+    }
 
 
 def _files_of_the_checkout() -> Dict[str, int]:
