@@ -52,7 +52,7 @@ class NativeApiPlugin(AirflowPlugin):
         return [_menu_item(web_server.mounts_fastapi())] if web_server.shows_links() and not _is_disabled() else []
 
     @cached_property
-    def fastapi_root_middlewares(self) -> List[Dict[str, Any]]:  # type: ignore[override]
+    def fastapi_root_middlewares(self) -> List[Dict[str, object]]:  # type: ignore[override]
         """
         Airflow 3.0 without FAB: a function that adds the link to the menu after the start of the web server.
 
@@ -78,7 +78,7 @@ _TITLE = "Native API"
 _VIEW = {"name": _TITLE, "href": "native_api/", "url_route": "native_api", "destination": "nav", "category": "admin"}
 
 
-def _add_menu_item(app: Any, menu_items: List[Dict[str, Any]]) -> Any:
+def _add_menu_item(app: object, menu_items: List[Dict[str, object]]) -> object:
     """Add the link to the menu and return *app*: a middleware that does nothing in a request."""
     menu_items[:] = [_menu_item(True)]
     return app
