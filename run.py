@@ -51,10 +51,9 @@ class Outcome:
 
     @property
     def slowest(self) -> list[str]:
-        """The slowest tests, as pytest lists them."""
-        return [
-            " ".join(line.split()) for line in re.findall(r"^ *\d+\.\d+s (?:call|setup|teardown) .*$", self.log, re.M)
-        ]
+        """The slowest tests, and those that use the most CPU seconds, as pytest lists them."""
+        lines = re.findall(r"^ *\d+\.\d+s (?:call|setup|teardown|CPU) .*$", self.log, re.M)
+        return [" ".join(line.split()) for line in lines]
 
     def __str__(self) -> str:
         times = f"{self.seconds:>4.0f} s {self.cpu_seconds:>4.0f} s CPU"

@@ -8,6 +8,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from tests.support import airflow_under_test, declared_errors
+from tests.support.cpu_times import pytest_runtest_protocol, pytest_terminal_summary  # noqa: F401
 from tests.support.examples import world  # noqa: F401
 from tests.support.uploads import folder  # noqa: F401
 

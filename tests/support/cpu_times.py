@@ -1,0 +1,55 @@
+"""``--durations`` also prints the CPU seconds of the most expensive tests, with those of the processes they start."""
+
+from __future__ import annotations
+
+import os
+from glob import glob
+from typing import Any, Dict, Iterator
+
+import pytest
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_of_tests: Dict[str, float] = {}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: Any) -> Iterator[None]:
+    """Count what the test, its set-up and its teardown use."""
+    before = _used()
+    yield
+    _of_tests[item.nodeid] = _used() - before
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the tests in the form of the durations."""
+    count = terminalreporter.config.option.durations
+    if count:
+        terminalreporter.write_sep("=", f"most expensive {count} tests")
+        terminalreporter.write_line(f"{_used():.2f}s CPU      everything, with the processes that still run")
+        for name in sorted(_of_tests, key=lambda name: _of_tests[name], reverse=True)[:count]:
+            terminalreporter.write_line(f"{_of_tests[name]:.2f}s CPU      {name}")
+
+
+def _used() -> float:
+    """Return the CPU seconds of this process and of its descendants, those that have ended and those that run."""
+    return sum(os.times()[:4]) + _used_by_descendants(os.getpid())
+
+
+def _used_by_descendants(pid: int) -> float:
+    """Return the CPU seconds of the descendants that run, and of those that they have waited for; 0 without /proc."""
+    used = 0.0
+    for path in glob(f"/proc/{pid}/task/*/children"):
+        for child in _text(path).split():
+            # user, system, and the same of the processes that it has waited for
+            ticks = _text(f"/proc/{child}/stat").rpartition(")")[2].split()[11:15]
+            used += sum(map(int, ticks)) / _TICKS + _used_by_descendants(int(child))
+    return used
+
+
+def _text(path: str) -> str:
+    """Return a file of /proc, which is empty if the process has ended."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
