@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from native_api.adapters.compat.objects import Dag
+
 
 def named_run(
     context: Context,
@@ -70,7 +72,7 @@ def named_instance(
     return row, {"dag_id": dag_id, "run_id": row.run_id, "task_id": task_id, "map_index": map_index}
 
 
-def find_run(session: Any, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> Any:
+def find_run(session: Session, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> Any:
     """
     Return the run with that id, or for that date.
 
@@ -116,7 +118,7 @@ def of_key(table: Any, key: Mapping[str, object]) -> List[Any]:
     return [getattr(table, name) == value for name, value in key.items()]
 
 
-def dag_with_task(session: Session, dag_id: str, task_id: str) -> Any:
+def dag_with_task(session: Session, dag_id: str, task_id: str) -> Dag:
     """
     Return the deserialized DAG.
 

@@ -144,14 +144,26 @@ def _require_regular(file: str, name: str, folder: int) -> None:
 
 @contextmanager
 def _our_errors(file: str) -> Iterator[None]:
+    with errors_as_ours(file, NotInFilesDir):
+        try:
+            yield
+        except FileNotFoundError as exc:
+            raise ServerFileNotFound(file) from exc
+
+
+@contextmanager
+def errors_as_ours(file: str, outside: Outside) -> Iterator[None]:
+    """
+    Translate the errors of using a file to those of this API.
+
+    :param outside: the error for a path that leads out of its folder.
+    """
     try:
         yield
-    except FileNotFoundError as exc:
-        raise ServerFileNotFound(file) from exc
     except UnicodeEncodeError as exc:
-        raise NotInFilesDir(file) from exc
+        raise outside(file) from exc
     except OSError as exc:
         # What a link, or a file in the place of a folder, gives.
         if exc.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise NotInFilesDir(file) from exc
+            raise outside(file) from exc
         raise Refused(f"The file '{file}' cannot be used: {os.strerror(exc.errno or 0)}.") from exc

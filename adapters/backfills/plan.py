@@ -12,6 +12,8 @@ from native_api.adapters.fields.patterns import Pattern
 from native_api.errors import ArgumentNotSupported, Invalid, NoSchedule
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
     from airflow.timetables.base import DagRunInfo
@@ -194,7 +196,7 @@ def _infos(dag: Any, arguments: Mapping[str, Any]) -> List[DagRunInfo]:
     return ended[::-1] if arguments["run_backwards"] else ended
 
 
-def _begin(dag: Any, first: Any) -> Any:
+def _begin(dag: Any, first: datetime) -> Any:
     """Return the later one of that date and the start_date of the DAG."""
     starts = [start for start in (dag.start_date, *(task.start_date for task in dag.tasks)) if start is not None]
     # Airflow 3 has DAGs without any.

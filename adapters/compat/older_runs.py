@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from native_api.adapters.compat.interface.airflow import next_run
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
@@ -43,7 +45,7 @@ def finish_run(dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]
     return changed
 
 
-def next_runs(dag: Dag, interval: Any, run_after: Any, count: int) -> List[Dict[str, object]]:
+def next_runs(dag: Dag, interval: Any, run_after: Optional[datetime], count: int) -> List[Dict[str, object]]:
     """
     Return the next runs of a schedule, from the first on, which has this data interval.
 

@@ -21,6 +21,7 @@ from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
 if TYPE_CHECKING:
+    from airflow.models.connection import Connection as AirflowConnection
     from sqlalchemy.orm import Session
 
 ID_LENGTH = texts.ID
@@ -228,7 +229,7 @@ def delete_connection(context: Context, conn_id: str) -> Dict[str, object]:
     return {"conn_id": conn_id}
 
 
-def _wherever(context: Context, conn_id: str) -> Any:
+def _wherever(context: Context, conn_id: str) -> Optional[AirflowConnection]:
     """
     Return the connection from the secrets backends or the environment, None if they are not searched or have none.
     """
@@ -293,7 +294,7 @@ def unmasked(context: Context, row: Any) -> Dict[str, object]:
     return true
 
 
-def built(conn_id: str, **wanted: Any) -> Any:
+def built(conn_id: str, **wanted: Any) -> AirflowConnection:
     """Return a new row, built by Airflow from the URI or from the fields."""
     from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
     from airflow.models.connection import Connection as AirflowConnection
@@ -311,7 +312,7 @@ def built(conn_id: str, **wanted: Any) -> Any:
     return row
 
 
-def _require_room(row: Any) -> None:
+def _require_room(row: AirflowConnection) -> None:
     """
     Refuse values that are longer than Airflow's columns, since SQLite does not check this. Passwords are encrypted.
     """

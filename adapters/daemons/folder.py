@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -13,8 +12,8 @@ from typing import Iterator, List, Optional
 from native_api import settings
 from native_api.adapters import private_files
 from native_api.adapters.daemons.launch import Record, replace
-from native_api.adapters.server_files import folder_below
-from native_api.errors import NotInDaemonsDir, Refused
+from native_api.adapters.server_files import errors_as_ours, folder_below
+from native_api.errors import NotInDaemonsDir
 
 #: Below ``daemons_dir``; callers have no access to hidden folders.
 _RECORDS = ".records"
@@ -97,7 +96,7 @@ def path_of(file: Optional[str], default: str, *suffixes: str) -> str:
     """
     root: str = settings.get("daemons_dir")
     file = file or default
-    with _our_errors(file), folder_below(root, file, NotInDaemonsDir) as (folder, name):
+    with errors_as_ours(file, NotInDaemonsDir), folder_below(root, file, NotInDaemonsDir) as (folder, name):
         if not name.endswith(suffixes) or any(step.startswith(".") for step in _below(root, file).split(os.sep)):
             raise NotInDaemonsDir(file)
         with suppress(FileNotFoundError):
@@ -108,22 +107,10 @@ def path_of(file: Optional[str], default: str, *suffixes: str) -> str:
 
 def open_log(path: str, flags: int) -> int:
     """Return a descriptor of a log; symbolic links are refused."""
-    with _our_errors(path), folder_below(settings.get("daemons_dir"), path, NotInDaemonsDir) as (folder, name):
+    root: str = settings.get("daemons_dir")
+    with errors_as_ours(path, NotInDaemonsDir), folder_below(root, path, NotInDaemonsDir) as (folder, name):
         return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=folder)
 
 
 def _below(root: str, file: str) -> str:
     return os.path.relpath(os.path.normpath(os.path.join(root, file)), root)
-
-
-@contextmanager
-def _our_errors(file: str) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeEncodeError as exc:
-        raise NotInDaemonsDir(file) from exc
-    except OSError as exc:
-        # What a link, or a file in the place of a folder, gives.
-        if exc.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise NotInDaemonsDir(file) from exc
-        raise Refused(f"The file '{file}' cannot be used: {os.strerror(exc.errno or 0)}.") from exc

@@ -208,8 +208,8 @@ def list_dag_runs(
     state: Optional[List[str]] = None,
     run_type: Optional[List[str]] = None,
     subdir: Optional[str] = None,
-    logical_date_gte: Any = None,
-    logical_date_lte: Any = None,
+    logical_date_gte: Optional[datetime] = None,
+    logical_date_lte: Optional[datetime] = None,
     **arguments: object,
 ) -> Dict[str, object]:
     """List the DAG runs that the caller can read, the oldest first."""
@@ -251,7 +251,7 @@ def of_runs(
     return of_readable_dags(context, statement, column, access)
 
 
-def between(statement: Any, first: Any, last: Any) -> Any:
+def between(statement: Any, first: Optional[datetime], last: Optional[datetime]) -> Any:
     """Return the statement for the runs with a logical date from *first* to *last*."""
     date = airflow().date_of_runs()
     if first is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields
 
@@ -19,6 +19,10 @@ from native_api.errors import DagNotBelow, DagNotFound, OutsideFolders
 from native_api.errors.groups import OF_A_DAG
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
+    from sqlalchemy.orm import Session
 
 
 class ListDags(Subdir, Schema.from_dict(page_fields("dag_id", "last_parsed_time", "next_dagrun"))):  # type: ignore[misc]
@@ -171,7 +175,7 @@ def active_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> A
     return row
 
 
-def find_active(session: Any, dag_id: str) -> Any:
+def find_active(session: Session, dag_id: str) -> Optional[DagModel]:
     """Return the row of an active DAG, None if there is none with that id."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Dict, Optional
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Loaded
@@ -26,7 +26,7 @@ def states(loaded: Loaded) -> PauseStates:
     return {**dict.fromkeys(loaded.dags), **known}
 
 
-def pause(loaded: Loaded, paused: Optional[bool], session: Any) -> None:
+def pause(loaded: Loaded, paused: Optional[bool], session: Session) -> None:
     """Pause or unpause all DAGs of a file; None does not change them."""
     if paused is not None:
         _set(dict.fromkeys(loaded.dags, paused), loaded.path, session)
@@ -44,7 +44,7 @@ def bring_back(before: PauseStates, path: str, session: Session) -> None:
     _set({dag_id: new if paused is None else paused for dag_id, paused in before.items()}, path, session)
 
 
-def _set(wanted: Dict[str, bool], path: str, session: Any) -> None:
+def _set(wanted: Dict[str, bool], path: str, session: Session) -> None:
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 

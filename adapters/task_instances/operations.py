@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
 
@@ -28,6 +28,9 @@ from native_api.errors import NothingRendered, TaskInstanceNotFound
 from native_api.errors.groups import OF_A_DAG, OF_A_TASK
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 #: Values of order_by, in addition to task_id.
 ORDER = ("logical_date", "dag_id", "run_id", "state", "start_date", "end_date", "duration")
@@ -131,8 +134,8 @@ def list_task_instances(
     task_id: Optional[str] = None,
     state: Optional[List[str]] = None,
     subdir: Optional[str] = None,
-    logical_date_gte: Any = None,
-    logical_date_lte: Any = None,
+    logical_date_gte: Optional[datetime] = None,
+    logical_date_lte: Optional[datetime] = None,
     **arguments: object,
 ) -> Dict[str, object]:
     """List the task instances that the caller can read, each instance of a mapped task by itself."""

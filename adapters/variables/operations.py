@@ -19,6 +19,7 @@ from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
 if TYPE_CHECKING:
+    from airflow.models.variable import Variable as AirflowVariable
     from sqlalchemy.orm import Session
 
 KEY_LENGTH = texts.ID
@@ -212,7 +213,7 @@ def delete_variable(context: Context, key: str) -> Dict[str, object]:
     return {"key": key}
 
 
-def _value(context: Context, key: str, stored: Any) -> Optional[str]:
+def _value(context: Context, key: str, stored: Optional[AirflowVariable]) -> Optional[str]:
     """Return the value of the variable as text, None if it does not exist."""
     from airflow.models.variable import Variable as AirflowVariable
 
@@ -225,7 +226,7 @@ def _value(context: Context, key: str, stored: Any) -> Optional[str]:
     return text
 
 
-def decrypted(row: Any) -> str:
+def decrypted(row: AirflowVariable) -> str:
     """
     Return the decrypted value of a row.
 

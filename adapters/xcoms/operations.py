@@ -22,6 +22,8 @@ from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.orm import Session
 
 #: Maximum length of a key in the table.
@@ -115,8 +117,8 @@ def list_xcoms(
     dag_id: Optional[str] = None,
     run_id: Optional[str] = None,
     subdir: Optional[str] = None,
-    logical_date_gte: Any = None,
-    logical_date_lte: Any = None,
+    logical_date_gte: Optional[datetime] = None,
+    logical_date_lte: Optional[datetime] = None,
     key_pattern: Optional[str] = None,
     **arguments: object,
 ) -> Dict[str, object]:

@@ -40,7 +40,7 @@ class Bundles2(Bundles):
     def place_of(self, dag_model: DagModel) -> Tuple[Optional[str], str]:
         return None, self.file_of(dag_model)
 
-    def is_shared(self, dag_model: Any) -> bool:
+    def is_shared(self, dag_model: DagModel) -> bool:
         return has_files(self.bundle().path)
 
     def _place(self, dag_model: Type[DagModel]) -> Tuple[object, ...]:

@@ -67,7 +67,7 @@ class Bundles3(Bundles):
                 return bundle
         raise Refused(f"No bundle that is configured has the file {path} in it.")
 
-    def is_shared(self, dag_model: Any) -> bool:
+    def is_shared(self, dag_model: DagModel) -> bool:
         name = dag_model.bundle_name
         return any(has_files(bundle.path) for bundle in self.bundles() if name in (None, bundle.name))
 

@@ -11,6 +11,7 @@ from native_api.adapters.compat.installed import airflow
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
+    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Bundles(ABC):
         path: str = os.fspath(correct_maybe_zipped(dag_model.fileloc))
         return path
 
-    def dags_in_use(self, bundle: Bundle, session: Any) -> Dict[str, List[str]]:
+    def dags_in_use(self, bundle: Bundle, session: Session) -> Dict[str, List[str]]:
         """
         Return the active dag_ids of a bundle by file; in an archive, by module.
 
@@ -84,7 +85,7 @@ class Bundles(ABC):
         return found
 
     @abstractmethod
-    def is_shared(self, dag_model: Any) -> bool:
+    def is_shared(self, dag_model: DagModel) -> bool:
         """Return whether this host has DAG files of the bundle of a DAG."""
 
     @abstractmethod
