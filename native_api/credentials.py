@@ -74,8 +74,8 @@ def require_intent(request: Request, identity: Identity, effect: Effect) -> None
         return
     if request.method != "POST":
         raise CrossSiteRequest(
-            "Changing something by GET needs a credential that no browser sends by itself: the static token, or a "
-            "Bearer token. With this credential use POST."
+            "A browser can have sent this credential automatically, so a change requires POST. Only the static token "
+            "and a Bearer token can change something with GET."
         )
     airflow().rights.require_same_site(request)
 

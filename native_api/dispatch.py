@@ -140,8 +140,8 @@ def load(operation: Operation, arguments: Mapping[str, object], unknown: Unknown
         loaded: Dict[str, object] = operation.request.load(arguments, unknown=unknown)
     except ValidationError as exc:
         raise Invalid({**exc.normalized_messages(), **_unknown_fields(operation, arguments)}) from exc
-    wrong = {name: ["Has a NUL character in it."] for name, value in loaded.items() if _holds_nul(value)}
-    wrong.update({name: ["Has half of a character in it."] for name, value in loaded.items() if _is_no_text(value)})
+    wrong = {name: ["Contains a NUL character."] for name, value in loaded.items() if _holds_nul(value)}
+    wrong.update({name: ["Contains an unpaired surrogate."] for name, value in loaded.items() if _is_no_text(value)})
     if wrong:
         raise Invalid(wrong)
     return loaded

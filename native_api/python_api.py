@@ -66,7 +66,7 @@ def loadable(operation: Operation, given: Mapping[str, Any]) -> Dict[str, Any]:
     names = {name: field.data_key or name for name, field in fields.items()}
     twice = {name for name in given if names.get(name, name) != name and names[name] in given}
     if twice:
-        raise Invalid({name: [f"Is another name of '{names[name]}', which is given too."] for name in sorted(twice)})
+        raise Invalid({name: [f"Is an alias of '{names[name]}'; send one of them."] for name in sorted(twice)})
     of_files = {names[name]: field.metadata["upload"] for name, field in fields.items() if "upload" in field.metadata}
     taken: Dict[str, Any] = {}
     for name, value in ((names.get(name, name), value) for name, value in given.items()):
@@ -74,7 +74,7 @@ def loadable(operation: Operation, given: Mapping[str, Any]) -> Dict[str, Any]:
             upload = _upload(value)
             taken[name] = upload if of_files[name] == "file" else upload.content()
         elif hasattr(value, "read"):
-            raise Invalid({name: ["Takes no file."]})
+            raise Invalid({name: ["Does not accept a file."]})
         else:
             taken[name] = _plain(value)
     return taken

@@ -95,7 +95,7 @@ def _folder(text: str) -> str:
         text = text.replace("{state_dir}", get("state_dir"), 1)
     path = os.path.normpath(os.path.expanduser(text.replace("$AIRFLOW_HOME", get_airflow_home(), 1)))
     if not os.path.isabs(path) or path == os.path.dirname(path):
-        raise ValueError("must be the whole path of a folder")
+        raise ValueError("must be the absolute path of a folder")
     return path
 
 
@@ -202,7 +202,7 @@ OPTIONS: Dict[str, Option] = {
         Option(
             "job_slots",
             "0",
-            "Number of jobs that requests can run at the same time on a machine, and the same number asynchronously. "
+            "Number of jobs that requests can run at the same time on a host, and the same number asynchronously. "
             "0 means half of the web workers, at least 2 and at most 4. For requests on Airflow 2, where each job "
             "occupies a web worker, at least 1.",
             _count,
@@ -210,7 +210,7 @@ OPTIONS: Dict[str, Option] = {
         Option(
             "jobs_per_caller",
             "0",
-            "Number of jobs that one caller can have on a machine for requests, running or queued, and the same "
+            "Number of jobs that one caller can have on a host for requests, running or queued, and the same "
             "number asynchronously. 0 means half of the sum of slots and queue, of which all slots but one, and at "
             "least one, can run at the same time. If all clients use one caller, set this to the sum of job_slots and "
             "job_queue.",

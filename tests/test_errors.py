@@ -100,7 +100,7 @@ class TestValuesThatDatabasesRefuse:
     def test_a_nul_is_invalid(self, web: Any, operation: str, arguments: Any, field: str) -> None:
         answer = web.typed(operation, **arguments)
         assert_problem(answer, 422)
-        assert answer.json["errors"] == {field: ["Has a NUL character in it."]}
+        assert answer.json["errors"] == {field: ["Contains a NUL character."]}
         with pytest.raises(errors.Invalid, match="NUL"):
             native_api.call(operation, **arguments)
 

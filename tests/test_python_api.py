@@ -101,7 +101,7 @@ def test_a_file_can_have_no_name(fresh: Any) -> None:
 def test_a_path_is_text_for_an_argument_that_takes_no_file(fresh: Any) -> None:
     """As that of a file on the server."""
     assert native_api.call("list_dags", subdir=Path("DAGS_FOLDER/wire_dag.py"))["total_entries"] == 1
-    with pytest.raises(errors.Invalid, match="dag_id: Takes no file"):
+    with pytest.raises(errors.Invalid, match="dag_id: Does not accept a file"):
         native_api.call("pause_dag", dag_id=io.StringIO("wire_dag"))
 
 
@@ -118,7 +118,7 @@ def test_in_background_is_another_name_of_async(fresh: Any) -> None:
 
 
 def test_both_names_of_an_argument_are_an_error(airflow: Any) -> None:
-    with pytest.raises(errors.Invalid, match="in_background: Is another name of 'async'"):
+    with pytest.raises(errors.Invalid, match="in_background: Is an alias of 'async'"):
         native_api.call("test_task", dag_id="trials", task_id="pushes", in_background=True, **{"async": False})
 
 

@@ -32,7 +32,7 @@ def require_none_active(session: Session, dag_id: str) -> None:
 
 
 def require_not_ended(session: Session, backfill: Any) -> None:
-    """Raise if the backfill has ended, or can only be cancelled on another machine."""
+    """Raise if the backfill has ended, or can only be cancelled on another host."""
     if not backfill.is_over and progress.is_elsewhere(backfill):
         if airflow().backfills.has_live_job(session, backfill):
             raise BackfillIsElsewhere(backfill.backfill_id, backfill.hostname)

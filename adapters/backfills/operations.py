@@ -85,7 +85,7 @@ def backfill_dag(
     The dates are those of the DAG's schedule whose data intervals have ended. The response is sent immediately;
     backfill_state returns the progress. On Airflow 3 the backfill is one of Airflow's own. On Airflow 2 it is a set of
     manual runs with the data intervals of their dates, which respect max_active_runs and do not change scheduled runs.
-    With local, Airflow's own backfill job runs it on the web server's machine: use it for tasks with depends_on_past,
+    With local, Airflow's own backfill job runs it on the web server's host: use it for tasks with depends_on_past,
     or without a scheduler. If the DAG is paused, the runs wait until it is unpaused.
     """
     if arguments.get("pool"):
@@ -323,7 +323,7 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, object]:
     """
     Cancel a backfill: its queued runs fail, and its running runs finish.
 
-    The job of a local backfill is cancelled with its running tasks; this requires a web server on the machine of the
+    The job of a local backfill is cancelled with its running tasks; this requires a web server on the host of the
     job. Requires the permission to edit the DAG runs of the DAG.
     """
     session = context.session

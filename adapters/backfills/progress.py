@@ -56,12 +56,12 @@ def is_lost(backfill: Any) -> bool:
 
 
 def is_elsewhere(backfill: BackfillRecord) -> bool:
-    """Return whether the job of the backfill runs on another machine, as far as this is known here."""
+    """Return whether the job of the backfill runs on another host, as far as this is known here."""
     return backfill.local and job_of(backfill) is None and bool(backfill.hostname != hostname())
 
 
 def job_of(backfill: Any) -> Optional[job_store.Record]:
-    """Return the record of a local backfill's job, None if this machine has none."""
+    """Return the record of a local backfill's job, None if this host has none."""
     return job_store.find(sandbox.jobs_folder(), backfill.job_id)
 
 

@@ -78,9 +78,7 @@ class BackfillDag(Subdir):
         shortest=1,
         metadata={"description": "The pool to run the tasks in. Airflow 2: requires local."},
     )
-    local = switch(
-        "If true, run the backfill as a job on the web server's machine, without a scheduler.", before=(3, 0)
-    )
+    local = switch("If true, run the backfill as a job on the web server's host, without a scheduler.", before=(3, 0))
     on_depends_on_past = fields.String(
         load_default="refuse",
         validate=OneOf(ON_DEPENDS_ON_PAST),
@@ -183,7 +181,7 @@ class Backfill(Schema):
         metadata={"description": "Maximum number of active runs. On Airflow 2, that of the DAG is used instead."},
     )
     local = fields.Boolean(
-        required=True, metadata={"description": "Whether it runs as a job on the web server's machine."}
+        required=True, metadata={"description": "Whether it runs as a job on the web server's host."}
     )
     job_id = fields.String(
         allow_none=True, metadata={"description": "The job_id of that job; job_state returns its log."}

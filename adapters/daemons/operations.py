@@ -193,7 +193,7 @@ def stop_daemon(context: Context, name: str, grace_seconds: float) -> Dict[str, 
         raise DaemonIsElsewhere(name, record["pid"], record["hostname"])
     process = processes.find(record)
     if process is None:
-        context.warnings.append(f"The daemon '{name}' was not running on this machine")
+        context.warnings.append(f"The daemon '{name}' was not running on this host")
         return {**_state(context, record), "killed": []}
     killed = processes.stop(process, grace_seconds)
     with folder.locked(name):

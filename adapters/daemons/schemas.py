@@ -119,7 +119,7 @@ class DaemonState(Schema):
     state = fields.String(
         required=True,
         metadata={
-            "description": "running, stopped (by this API), ended (by itself), or unknown (it is on another machine)."
+            "description": "running, stopped (by this API), ended (by itself), or unknown (it is on another host)."
         },
     )
     pid = fields.Integer(required=True)

@@ -68,7 +68,7 @@ def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: boo
     Return the files of bundles, or of the folder *subdir* in them, that Airflow would read.
 
     :param may_be_gone: a folder in a bundle can be empty; the bundle itself cannot.
-    :raises DagFilesMissing: there are active DAGs but no files, so that this machine lacks them.
+    :raises DagFilesMissing: there are active DAGs but no files, so that this host lacks them.
     """
     found = []
     for bundle in bundles:

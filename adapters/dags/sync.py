@@ -31,7 +31,7 @@ class Refreshed(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A file that defines active DAGs and that Airflow would not read on this machine."""
+    """A file that defines active DAGs and that Airflow would not read on this host."""
 
     path: str
     bundle: Bundle
@@ -43,7 +43,7 @@ def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[s
     Refresh the bundle of a DAG file, parse the file, and write its DAGs.
 
     :param path: of the file, relative to the bundle or absolute.
-    :raises DagFileMissing: the file is not on this machine.
+    :raises DagFileMissing: the file is not on this host.
     """
     begun = time.monotonic()
     opened = list(parsing.opened(bundles, refresh=True))
@@ -79,7 +79,7 @@ def refresh(
 
     :param subdir: the real path of a folder or file; only files below it are parsed.
     :param file_seconds: timeout of one file; None for Airflow's dagbag_import_timeout.
-    :param remove_missing: deactivate the DAGs of files that Airflow would not read on this machine.
+    :param remove_missing: deactivate the DAGs of files that Airflow would not read on this host.
     :param rules: the files that the caller can have parsed; None for all.
     :raises DagFilesMissing: a bundle, or the folder, has active DAGs but no files.
     """

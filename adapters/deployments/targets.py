@@ -135,7 +135,7 @@ def _what_is_wrong(path: str) -> Optional[str]:
     try:
         wrong = complaint(path)
     except UnicodeEncodeError:
-        return "Not valid text: it has a lone surrogate."
+        return "Not valid text: it contains an unpaired surrogate."
     if wrong:
         return wrong
     if not path.endswith(SUFFIXES):

@@ -28,7 +28,7 @@ class FileOfDags(fields.Raw):
             try:
                 value = value.encode()
             except UnicodeEncodeError as exc:
-                raise ValidationError("Not valid text: it has a lone surrogate.") from exc
+                raise ValidationError("Not valid text: it contains an unpaired surrogate.") from exc
         if isinstance(value, bytes):
             value = Upload(io.BytesIO(value))
         if not isinstance(value, Upload):

@@ -58,7 +58,7 @@ class DagProcessor(Schema):
 
 
 class LiveJobs(Schema):
-    """The number of jobs on this machine."""
+    """The number of jobs on this host."""
 
     running = fields.Integer(required=True)
     queued = fields.Integer(required=True, metadata={"description": "Number of jobs that wait for a slot."})

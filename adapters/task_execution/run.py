@@ -70,7 +70,7 @@ class RunTask(InBackground, OneTaskInstance):
     """The task instance to run; if there is no run for the date, one is created."""
 
     local = switch(
-        "If true, run the task in the sandbox on this machine, immediately; otherwise Airflow's executor runs it."
+        "If true, run the task in the sandbox on this host, immediately; otherwise Airflow's executor runs it."
     )
     mark_success = switch("If true, set the state to success without running the task.")
     force = switch("If true, ignore the state of the task instance, unless it is running.")

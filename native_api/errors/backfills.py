@@ -50,7 +50,7 @@ class BackfillHasEnded(Conflict):
 
 @dataclass(eq=False)
 class BackfillIsElsewhere(Conflict):
-    """The backfill runs as a job on another machine."""
+    """The backfill runs as a job on another host."""
 
     code = "backfill_on_other_host"
     backfill_id: int
@@ -58,8 +58,8 @@ class BackfillIsElsewhere(Conflict):
 
     def __str__(self) -> str:
         return (
-            f"The job of backfill {self.backfill_id} lives on the machine '{self.hostname}', and only a web server "
-            "there can end it: ask that one."
+            f"The job of backfill {self.backfill_id} runs on the host '{self.hostname}', and only a web server "
+            "there can cancel it: call that one."
         )
 
 

@@ -94,7 +94,7 @@ class CrossSiteRequest(NativeApiError):
 
 @dataclass(eq=False)
 class OutsideFolders(NativeApiError):
-    """A path leads out of the folders that Airflow reads DAGs from."""
+    """A path is not in the DAGs folder or in a DAG bundle."""
 
     code = "path_outside_dag_folders"
     status = HTTPStatus.FORBIDDEN
@@ -106,7 +106,7 @@ class OutsideFolders(NativeApiError):
 
 @dataclass(eq=False)
 class NotInFilesDir(NativeApiError):
-    """A path leads out of the folder for files on the server, or to what is no file."""
+    """A path is not in files_dir, or is not a regular file."""
 
     code = "path_outside_files_dir"
     status = HTTPStatus.FORBIDDEN

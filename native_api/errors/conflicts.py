@@ -19,7 +19,7 @@ class MethodNotAllowed(NativeApiError):
     allowed: str
 
     def __str__(self) -> str:
-        return f"The operation '{self.operation}' is called by {self.allowed}."
+        return f"The operation '{self.operation}' requires the method {self.allowed}."
 
     def headers(self) -> Dict[str, str]:
         """Return the ``Allow`` header."""
@@ -46,7 +46,7 @@ class Refused(Conflict):
 
 @dataclass(eq=False)
 class SomeExist(Conflict):
-    """Things that were to be new are there already."""
+    """Entries to add exist already."""
 
     nouns: ClassVar[str] = "things"
     keys: List[str]
@@ -125,7 +125,7 @@ class DagRunIsRunning(Conflict):
     def __str__(self) -> str:
         return (
             f"The run '{self.run_id}' of the DAG '{self.dag_id}' is running and cannot be deleted: wait for its end, "
-            "or end it with set_dag_run_state."
+            "or set its state with set_dag_run_state."
         )
 
 
@@ -182,8 +182,8 @@ class DagFileMissing(Conflict):
     def __str__(self) -> str:
         return (
             f"The file {self.file}{_of_bundle(self.bundle_name)} of the DAG '{self.dag_id}' is not on the host "
-            f"'{self.hostname}'. {_WHERE_FILES_ARE} refresh_all_dags with remove_missing deactivates the DAGs of files "
-            "that are gone for good."
+            f"'{self.hostname}'. {_WHERE_FILES_ARE} refresh_all_dags with remove_missing deactivates the DAGs of "
+            "deleted files."
         )
 
 

@@ -13,7 +13,7 @@ from native_api.errors.missing import NotFound
 
 @dataclass(eq=False)
 class NotInDaemonsDir(NativeApiError):
-    """A path leads out of the folder of the daemons' files, or to what is no such file."""
+    """A path is not in daemons_dir, or is not a pid file or a log."""
 
     code = "path_outside_daemons_dir"
     status = HTTPStatus.FORBIDDEN
@@ -22,7 +22,7 @@ class NotInDaemonsDir(NativeApiError):
     def __str__(self) -> str:
         return (
             f"The path '{self.file}' does not lead to a file below the option [native_api] daemons_dir; "
-            "that of a pid file ends in .pid, that of a log in .log, .out or .err."
+            "pid files end with .pid, logs with .log, .out or .err."
         )
 
 
@@ -43,7 +43,7 @@ class DaemonNotFound(NotFound):
 
 @dataclass(eq=False)
 class DaemonIsElsewhere(Conflict):
-    """The daemon is one of another host."""
+    """The daemon runs on another host."""
 
     code = "daemon_on_other_host"
     name: str
@@ -52,8 +52,8 @@ class DaemonIsElsewhere(Conflict):
 
     def __str__(self) -> str:
         return (
-            f"The daemon '{self.name}' is one of the host '{self.hostname}', where its pid is {self.pid}: only a web "
-            "server there can stop it or start it anew. Start one here by another name."
+            f"The daemon '{self.name}' runs on the host '{self.hostname}' with the pid {self.pid}: only a web server "
+            "there can stop or restart it. To start one here, use another name."
         )
 
 
@@ -82,4 +82,4 @@ class DaemonDied(Conflict):
 
     def __str__(self) -> str:
         why = self.reason or f"its log, {self.log_file}, ends with: {' '.join(self.log_tail.split())[-300:]}"
-        return f"The daemon '{self.name}' ended at once: {why}"
+        return f"The daemon '{self.name}' ended immediately: {why}"

@@ -59,7 +59,7 @@ class DeploymentRuns(Conflict):
     file: str
 
     def __str__(self) -> str:
-        return f"Another deployment of '{self.file}' is going on."
+        return f"Another deployment of '{self.file}' is in progress."
 
 
 @dataclass(eq=False)
@@ -75,9 +75,9 @@ class DeploymentNotFound(NotFound):
     def __str__(self) -> str:
         which = "earlier version" if self.deployment_id is None else f"deployment '{self.deployment_id}'"
         where = f" on the host '{self.hostname}'" if self.hostname else ""
-        sentence = f"There is no {which} of '{self.file}' to go back to{where}."
+        sentence = f"There is no {which} of '{self.file}' to roll back to{where}."
         if self.deployed_on:
-            sentence += f" It is one of the host '{self.deployed_on}': call a web server there."
+            sentence += f" It is on the host '{self.deployed_on}': call a web server there."
         return sentence
 
 
@@ -93,9 +93,7 @@ class DagsElsewhere(Conflict):
         where = f", which is not on the host '{self.hostname}'" if self.hostname else ""
         sentences = [f"The DAG '{dag_id}' is defined by {file} already{where}" for dag_id, file in _pairs(self.dags)]
         if where:
-            sentences.append(
-                "refresh_all_dags with remove_missing deactivates the DAGs of files that are gone for good"
-            )
+            sentences.append("refresh_all_dags with remove_missing deactivates the DAGs of deleted files")
         return "; ".join(sentences)
 
 
@@ -127,6 +125,6 @@ class NoDagInFile(NativeApiError):
 
     def __str__(self) -> str:
         return (
-            f"'{self.file}' defines no DAG that Airflow finds, which looks for the words 'dag' and 'airflow' in a "
-            "file; allow_empty deploys a module that DAGs import."
+            f"'{self.file}' defines no DAG that Airflow finds: it parses only files that contain the words 'dag' and "
+            "'airflow'. allow_empty deploys a module that DAGs import."
         )

@@ -84,12 +84,12 @@ class TooManyJobs(NativeApiError):
     retry_after_seconds: int = 10
 
     def __str__(self) -> str:
-        who, cancel, options = "As many jobs run and wait on this machine as may", "", "job_slots or job_queue"
+        who, cancel, options = "The job slots and the queue of this host are full", "", "job_slots or job_queue"
         if self.of_caller:
-            who = "You have as many jobs on this machine as one caller may"
-            cancel, options = " cancel one by cancel_job;", "jobs_per_caller or job_slots"
-        other = "" if self.in_background else " with async, where the operation has it, since such jobs wait longer;"
-        return f"{who}. Try again;{other}{cancel} or have the options [native_api] {options} raised."
+            who = "You have the maximum number of jobs of one caller on this host"
+            cancel, options = ", cancel one with cancel_job", "jobs_per_caller or job_slots"
+        other = "" if self.in_background else ", use async if the operation has it, since such jobs wait longer"
+        return f"{who}. Try again later{other}{cancel}, or raise the options [native_api] {options}."
 
     def headers(self) -> Dict[str, str]:
         """Return the ``Retry-After`` header, in seconds."""
@@ -121,7 +121,7 @@ class JobNotFound(NotFound):
 
 @dataclass(eq=False)
 class JobIsElsewhere(Conflict):
-    """The job is one of another host, whose records this host does not have."""
+    """The job is on another host, whose records this host does not have."""
 
     code = "job_on_other_host"
     job_id: str
@@ -129,7 +129,7 @@ class JobIsElsewhere(Conflict):
 
     def __str__(self) -> str:
         return (
-            f"The job '{self.job_id}' is one of the host '{self.hostname}': call a web server there, or have the web "
+            f"The job '{self.job_id}' is on the host '{self.hostname}': call a web server there, or have the web "
             "servers share the folder [native_api] state_dir."
         )
 

@@ -43,7 +43,7 @@ class UnsupportedMediaType(NativeApiError):
 
     def __str__(self) -> str:
         return (
-            f"A body of type '{self.content_type}' is not read here; send application/json, "
+            f"A body of type '{self.content_type}' is not supported; send application/json, "
             "application/x-www-form-urlencoded or multipart/form-data."
         )
 
@@ -58,7 +58,7 @@ class BodyTooLarge(NativeApiError):
     option: str
 
     def __str__(self) -> str:
-        return f"The body is larger than {self.limit_bytes} bytes, which is what the option {self.option} allows."
+        return f"The body is larger than {self.limit_bytes} bytes, the maximum of the option {self.option}."
 
 
 @dataclass(eq=False)
@@ -74,7 +74,7 @@ class FormTooLarge(NativeApiError):
     def __str__(self) -> str:
         return (
             f"The form has more than {self.parts} parts, or besides its files more than {self.limit_bytes} bytes, "
-            f"which is what the option {self.option} allows."
+            f"the maximum of the option {self.option}."
         )
 
 
@@ -96,7 +96,7 @@ class BodyTooSlow(NativeApiError):
     option: str
 
     def __str__(self) -> str:
-        return f"The body did not arrive within {self.seconds} s, which is what the option {self.option} allows."
+        return f"The body was not received within {self.seconds} s, the timeout of the option {self.option}."
 
 
 @dataclass(eq=False)

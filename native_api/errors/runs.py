@@ -22,7 +22,7 @@ class TaskInstanceBusy(Conflict):
     def __str__(self) -> str:
         return (
             f"The task '{self.task_id}' is {self.state} already in the run '{self.run_id}' of the DAG '{self.dag_id}'; "
-            "wait for its end, or end it by set_task_state."
+            "wait for its end, or set its state with set_task_state."
         )
 
 
@@ -36,14 +36,14 @@ class DependenciesUnmet(Conflict):
     task_id: str
     map_index: int
     dependencies: List[Dict[str, str]]
-    #: Those that have it run all the same; None where there are none.
+    #: The arguments that ignore the dependencies; None if there are none.
     arguments: Optional[List[str]]
 
     def __str__(self) -> str:
         unmet = " ".join(f"{dependency['name']}: {dependency['reason']}" for dependency in self.dependencies)
-        way = "no argument has it run all the same"
+        way = "no argument ignores them"
         if self.arguments:
-            way = f"to run it all the same, use {' and '.join(self.arguments)}"
+            way = f"to ignore them, use {' and '.join(self.arguments)}"
         return f"The task '{self.task_id}' has unmet dependencies; {way}. {unmet}"
 
 
@@ -55,7 +55,7 @@ class DagPaused(Conflict):
     dag_id: str
 
     def __str__(self) -> str:
-        return f"The DAG '{self.dag_id}' is paused: unpause it by unpause_dag, or run the task with local."
+        return f"The DAG '{self.dag_id}' is paused: unpause it with unpause_dag, or run the task with local."
 
 
 @dataclass(eq=False)

@@ -30,11 +30,11 @@ PROBLEM = {
         "detail": {"type": "string"},
         "code": {
             "type": "string",
-            "description": "What went wrong, for programs: it stays when the detail is worded otherwise. Later "
-            "versions may add codes.",
+            "description": "The kind of error, for programs. It does not change with the detail. Later versions can "
+            "add codes.",
             "x-extensible-enum": sorted(error.code for error in errors.kinds()),
         },
-        "errors": {"type": "object", "description": "422: what is wrong with each field."},
+        "errors": {"type": "object", "description": "422: the messages for each field."},
     },
     "required": ["type", "title", "status", "detail", "code"],
 }

@@ -105,7 +105,7 @@ def _files(operation: Operation) -> Dict[str, Union[bytes, Upload]]:
     fields_of = operation.request.fields
     unwanted = {name for name in request.files if name in fields_of and not fields_of[name].metadata.get("upload")}
     if unwanted:
-        raise Invalid({name: ["Takes no file."] for name in sorted(unwanted)})
+        raise Invalid({name: ["Does not accept a file."] for name in sorted(unwanted)})
     return {
         name: Upload(upload.stream, upload.filename or "") if _takes_file(fields_of.get(name)) else upload.read()
         for name, upload in request.files.items()
@@ -138,10 +138,10 @@ def json_body() -> Dict[str, Any]:
     except RecursionError as exc:
         raise BadRequest("The body is nested too deeply.") from exc
     except UnicodeEncodeError as exc:
-        raise BadRequest("The body has half of a surrogate pair in it, which is no character.") from exc
+        raise BadRequest("The body contains an unpaired surrogate.") from exc
     except ValueError as exc:
         # Python does not parse a number of more than 4,300 digits.
-        raise BadRequest("The body has a number in it that has too many digits.") from exc
+        raise BadRequest("The body contains a number with too many digits.") from exc
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
     return body

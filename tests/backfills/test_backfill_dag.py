@@ -307,7 +307,7 @@ class TestTaskRegex:
         assert (told["state"], told["fraction_done"], told["runs"]) == ("success", 1.0, {"success": 3})
 
 
-@pytest.mark.skipif(ON_2, reason="Airflow 2 puts a task back into its own pool when it starts")
+@pytest.mark.skipif(ON_2, reason="Airflow 2 resets the pool of a task when it starts")
 def test_pool_overrides_the_pool_of_the_tasks(fresh: Any) -> None:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select

@@ -92,7 +92,7 @@ class TestRefused:
         assert backfill(from_date="2024-02-01", to_date="2024-02-01")["backfill_id"] != first
 
     def test_tasks_with_depends_on_past_are_refused(self, fresh: Any) -> None:
-        with pytest.raises(errors.DependsOnPast, match="local makes a job" if ON_2 else "reprocess_behavior"):
+        with pytest.raises(errors.DependsOnPast, match="use local" if ON_2 else "reprocess_behavior"):
             backfill("daily_with_past")
         with pytest.raises(errors.DependsOnPast, match="backwards"):
             backfill("daily_with_past", run_backwards=True, reprocess_behavior="failed", local=True)

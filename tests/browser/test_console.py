@@ -228,7 +228,7 @@ def test_a_log_of_5_mb_stays_usable(admin: Console) -> None:
     run_id = page.locator("tbody tr td").filter(has_text="manual__").first.inner_text()
     output = admin.open("task_log", dag_id="noisy", task_id="talk", run_id=run_id).send()
     # It comes in parts of 1 MiB.
-    output.get_by_role("button", name="Read to the end").click()
+    output.get_by_role("button", name="Load the whole log").click()
     expect(output.locator(".note")).to_have_count(0, timeout=120_000)
     expect(output.locator(".log-box").first).to_contain_text("the end of")
     output.get_by_role("button", name="Show all").click()

@@ -511,7 +511,7 @@ class TestPaths:
         ("relative", "says"),
         [
             ("refreshed.py", "The DAG bundle 'gone' of the file 'refreshed.py' is not configured"),
-            (None, "No bundle that is configured has the file .*refreshed.py in it"),
+            (None, "No configured bundle contains the file .*refreshed.py"),
         ],
     )
     def test_a_bundle_that_is_not_configured_is_409(self, gone: str, relative: Any, says: str) -> None:

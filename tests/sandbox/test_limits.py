@@ -133,6 +133,6 @@ def test_a_job_that_outlives_its_request_frees_the_slot_of_requests(monkeypatch:
 @pytest.mark.parametrize("in_background", [False, True])
 def test_the_error_names_async_the_options_and_cancel_job(in_background: bool, of_caller: bool) -> None:
     sentence = str(errors.TooManyJobs(in_background, of_caller))
-    assert ("with async" in sentence, "cancel_job" in sentence) == (not in_background, of_caller)
+    assert ("use async" in sentence, "cancel_job" in sentence) == (not in_background, of_caller)
     assert "job_slots" in sentence
     assert ("jobs_per_caller" if of_caller else "job_queue") in sentence

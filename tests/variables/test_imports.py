@@ -165,7 +165,7 @@ class TestUpload:
         body = part("key", b"k") + part("value", b"v", file=True) + b"--x--\r\n"
         answer = web.request("POST", "/native_api/v1/set_variable", body=body, headers=MULTIPART)
         assert_problem(answer, 422)
-        assert answer.json["errors"] == {"value": ["Takes no file."]}
+        assert answer.json["errors"] == {"value": ["Does not accept a file."]}
 
     def test_a_file_that_is_not_utf8_is_422(self, web: Any) -> None:
         body = part("variables", b"\xff\xfe", file=True) + b"--x--\r\n"

@@ -128,7 +128,7 @@ def require_room(text: str, dialect: str) -> None:
     :raises Invalid: it has too many runs.
     """
     if dialect == "mysql" and len(text) > _MYSQL_TEXT:
-        raise Invalid({"to_date": ["MySQL's table 'log' cannot hold the ids of that many runs: name fewer dates."]})
+        raise Invalid({"to_date": ["MySQL's table 'log' cannot store the ids of that many runs: reduce the range."]})
 
 
 def _moment(text: str) -> datetime:

@@ -38,7 +38,7 @@ class Backfills2(Backfills):
         warnings = self._warnings_about_past(plan)
         if plan.pool and not plan.local:
             raise ArgumentNotSupported(
-                "pool", "Airflow 2 puts a task back into its own pool when it starts; local makes a job that does it."
+                "pool", "Airflow 2 resets the pool of a task when it starts; use local, which runs it with a job."
             )
         return warnings + self._warnings_about_runs_at_once(plan)
 
@@ -48,7 +48,7 @@ class Backfills2(Backfills):
             return {}
         return {"local": True} if plan.dag.catchup or plan.ignore_first_depends_on_past else {}
 
-    _way_past = "its runs would not wait for one another as asked; local makes a job that sees to it."
+    _way_past = "its runs would not wait for one another; use local, which runs them with a job that respects it."
 
     _adapted = "a job on the web server's host runs the backfill (local), so that its runs wait for one another."
 
@@ -57,10 +57,10 @@ class Backfills2(Backfills):
         if wanted is not None and wanted < most:
             raise ArgumentNotSupported(
                 "max_active_runs",
-                f"on Airflow 2 a backfill keeps to its DAG's own, {most}; set it there, or ask for a shorter range.",
+                f"on Airflow 2 a backfill uses that of the DAG, {most}; change it there, or reduce the range.",
             )
         if wanted is not None and wanted > most:
-            return [f"No more than {most} runs run at once, the DAG's own max_active_runs."]
+            return [f"At most {most} runs are active at once, the max_active_runs of the DAG."]
         return []
 
     def at_once(self, plan: Plan) -> int:

@@ -62,7 +62,7 @@ class Rights2(Rights):
             current_app.extensions["csrf"].protect()
         except CSRFError as exc:
             raise CrossSiteRequest(
-                "Changing something with a credential that browsers send by themselves needs a POST with Airflow's "
+                "A browser can have sent this credential automatically, so a change requires a POST with Airflow's "
                 f"CSRF token, as csrf_token in the form or in the header X-CSRFToken: {exc.description}"
             ) from exc
 

@@ -34,7 +34,7 @@ class Backfills3(Backfills):
         if plan.pool and plan.mapped():
             raise ArgumentNotSupported(
                 "pool",
-                f"the task '{plan.mapped()}' is mapped, and Airflow makes its instances in the pool of the task.",
+                f"the task '{plan.mapped()}' is mapped, and Airflow creates its instances in the pool of the task.",
             )
         if plan.local:
             warnings.append("'local' has no effect on Airflow 3: the scheduler runs the backfill.")
@@ -45,7 +45,7 @@ class Backfills3(Backfills):
             return {}
         return {"reprocess_behavior": "failed"}
 
-    _way_past = "say reprocess_behavior failed or completed, for its runs to follow one another."
+    _way_past = "set reprocess_behavior to failed or completed, so that its runs wait for one another."
 
     _adapted = "reprocess_behavior is failed, so that runs which have failed run again, too."
 

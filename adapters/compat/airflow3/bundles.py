@@ -48,7 +48,7 @@ class Bundles3(Bundles):
         from airflow.dag_processing.bundles.manager import DagBundlesManager
 
         if not isinstance(DagBundlesManager().get_bundle(str(bundle.name)), LocalDagBundle):
-            raise Refused(f"The bundle '{bundle.name}' is no local folder: change its files where they come from.")
+            raise Refused(f"The bundle '{bundle.name}' is not a local folder: change its files at their origin.")
         if _is_installed(bundle.path):
             raise Refused(f"The bundle '{bundle.name}' is part of an installed package, as Airflow's examples are.")
 
@@ -65,7 +65,7 @@ class Bundles3(Bundles):
         for bundle in self.bundles():
             if name in (None, bundle.name) and path.startswith(f"{bundle.path}{os.sep}"):
                 return bundle
-        raise Refused(f"No bundle that is configured has the file {path} in it.")
+        raise Refused(f"No configured bundle contains the file {path}.")
 
     def is_shared(self, dag_model: DagModel) -> bool:
         name = dag_model.bundle_name

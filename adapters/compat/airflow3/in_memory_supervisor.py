@@ -118,7 +118,7 @@ class InMemorySupervisor:
 
     def _CreateHITLDetailPayload(self, msg: object) -> Any:
         # Human-in-the-loop tasks exist since 3.1; nobody could respond to one that is not in the database.
-        raise RuntimeError("A task that asks a person cannot be tested: nobody is asked.")
+        raise RuntimeError("A human-in-the-loop task cannot be tested: nobody can respond.")
 
     # The state store of tasks, since 3.3
 

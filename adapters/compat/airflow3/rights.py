@@ -72,8 +72,8 @@ class Rights3(Rights):
         if fetch_site == "same-origin" and _origin(origin) == self._own_origin(request):
             return
         raise CrossSiteRequest(
-            "Changing something with a credential that browsers send by themselves needs a POST whose Sec-Fetch-Site "
-            "or Origin header says that it comes from Airflow's own pages; programs send an Authorization header."
+            "A browser can have sent this credential automatically, so a change requires a POST with a Sec-Fetch-Site "
+            "or Origin header of Airflow's own pages. Programs send an Authorization header instead."
         )
 
     def login_url(self, request: Request, way_back: str) -> Optional[str]:

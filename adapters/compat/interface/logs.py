@@ -103,7 +103,8 @@ class Logs(ABC):
         reader = TaskLogReader()
         if not reader.supports_read:
             raise NotSupported(
-                "task_log", "The handler that [logging] task_log_reader names cannot read logs; name one that can."
+                "task_log",
+                "The handler of the option [logging] task_log_reader cannot read logs; configure another one.",
             )
         if end_only and not self._reads_remote_logs():
             with log_files.shortened(reader.log_handler, instance, try_number) as handler:

@@ -50,7 +50,7 @@ class Arguments:
             return True
         if word in ("off", "false", "0", "no"):
             return False
-        raise BadRequest(f"The argument '{name}' is a checkbox: say on or off, not '{text}'")
+        raise BadRequest(f"The argument '{name}' is a checkbox: send on or off, not '{text}'")
 
     def given(self, *names: str) -> Dict[str, str]:
         """Return the arguments that are present and not empty."""
@@ -112,7 +112,7 @@ class Plan:
             if known_name not in known or known_name in self.arguments or (sent in arguments.files and value is None):
                 ignored.append(sent)
             elif passed.setdefault(known_name, value) != value:
-                raise BadRequest(f"The argument '{known_name}' was sent twice, spelled in two ways")
+                raise BadRequest(f"The argument '{known_name}' was sent twice, in two spellings")
         whole = {
             **self.defaults,
             **{key: value for key, value in passed.items() if value is not None},

@@ -143,7 +143,7 @@ class TestInARunThatHasEnded:
         airflow_under_test.set_try("alone", "r", "first", 1, "failed" if task_id == "second" else "success")
         airflow_under_test.set_try("alone", "r", task_id, 1, before)
         for given in ({}, *({name: True} for name in IGNORED if name not in (*arguments, "ignore_all_dependencies"))):
-            with pytest.raises(DependenciesUnmet, match=f"to run it all the same, use {' and '.join(arguments)}\\."):
+            with pytest.raises(DependenciesUnmet, match=f"to ignore them, use {' and '.join(arguments)}\\."):
                 run(task_id, run_id="r", **given)
         assert run(task_id, run_id="r", **dict.fromkeys(arguments, True))["state"] == "success"
 
@@ -164,7 +164,7 @@ class TestInARunThatHasEnded:
     def test_the_error_says_if_no_argument_ignores_a_dependency(self, mocker: Any) -> None:
         unmet = [{"name": "A dependency", "reason": "of a later Airflow."}]
         mocker.patch("native_api.adapters.task_execution.single_task_run.unmet", return_value=unmet)
-        with pytest.raises(DependenciesUnmet, match="no argument has it run") as caught:
+        with pytest.raises(DependenciesUnmet, match="no argument ignores them") as caught:
             run("first")
         assert caught.value.arguments is None
 

@@ -12,7 +12,7 @@ let csrfToken = null;
 
 export class SessionEnded extends Error {}
 
-/** Return the headers that a call of this page's user has. */
+/** Return the headers of a call by the user of this page. */
 export function credentials(method) {
   const headers = {};
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -32,7 +32,7 @@ async function send(method, url, body) {
 async function sendAsUser(method, url, body) {
   let response = await send(method, url, body);
   if (response.status === 401 && token) {
-    // It has expired, and there may be a cookie of a later login.
+    // It has expired, but there can be a cookie of a later login.
     token = null;
     response = await send(method, url, body);
   }
@@ -84,7 +84,7 @@ async function document_(name) {
   return response.json;
 }
 
-/** Return who the user is, and what is offered. */
+/** Return the user and the offered operations. */
 export async function offers() {
   const found = await document_("console.json");
   csrfToken = found.csrf_token;
@@ -93,7 +93,7 @@ export async function offers() {
 
 export const openapi = () => document_("openapi.json");
 
-/** Return the entries of a list, none where it cannot be read. */
+/** Return the entries of a list, none if it cannot be read. */
 export async function list(operation, key, query, signal) {
   const response = await request("GET", `v1/${operation}`, { query: Object.entries(query) });
   if (signal.aborted || !response.ok) return [];
@@ -105,7 +105,7 @@ export async function commandLine(operation, args) {
   return response.ok ? response.json.command : null;
 }
 
-/** Go to Airflow's login page, which leads back. */
+/** Open Airflow's login page, which returns here. */
 export function login() {
   const target = new URL("../auth/login", ROOT);
   target.searchParams.set("next", location.pathname);

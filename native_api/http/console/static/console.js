@@ -24,13 +24,13 @@ const EFFECTS = {
 const COMMON = ["trigger_dag", "list_dag_runs", "task_log", "test_task", "clear_tasks", "backfill_dag", "task_failed_deps",
   "list_import_errors", "deploy_dag", "health"];
 
-/** Of a log that comes in parts of 1 MiB. */
+/** The maximum number of parts of a log to load, of 1 MiB each. */
 const MOST_PARTS = 64;
 
 let offered;
 let byName;
 let spec;
-/** The calls of this visit, the newest first; in memory only, since there may be secrets in them. */
+/** The calls of this visit, the newest first; in memory only, since they can contain secrets. */
 const calls = [];
 
 // The list of operations
@@ -61,7 +61,7 @@ function showList() {
           el("span", {}, titleOf(operation.name)),
           operation.legacy.length && operation.legacy[0] !== operation.name
             ? el("span", { class: "legacy", title: "Name in the old protocol" }, el("span", { class: "hidden" }, ", old name "), shortLegacy(operation)) : null)))))));
-  if (!groups.length) fill(navigation, el("p", { class: "loading" }, "No operation fits."));
+  if (!groups.length) fill(navigation, el("p", { class: "loading" }, "No operation matches."));
   if (words.length) announce(`${groups.reduce((sum, [, found]) => sum + found.length, 0)} operations`);
 }
 
@@ -138,7 +138,7 @@ function refused() {
   if (!offered.refused.length) return null;
   const reasons = new Map();
   for (const { name, reason } of offered.refused) reasons.set(reason, [...(reasons.get(reason) || []), name]);
-  return el("details", { class: "refused" }, el("summary", {}, `Not offered to you (${offered.refused.length})`),
+  return el("details", { class: "refused" }, el("summary", {}, `Not available to you (${offered.refused.length})`),
     el("dl", { class: "facts" }, [...reasons].map(([reason, names]) => [el("dt", {}, names.join(", ")), el("dd", {}, reason)])));
 }
 
@@ -236,9 +236,9 @@ function showOperation(operation, query) {
     fill(output, ...parts);
   }
 
-  /** Return what reads a log that comes in parts to its end. */
+  /** Return a button that loads the remaining parts of a log. */
   function readingOn(response, args) {
-    const button = el("button", { type: "button", class: "small" }, "Read to the end");
+    const button = el("button", { type: "button", class: "small" }, "Load the whole log");
     const note = el("div", { class: "note" }, el("span", {}, "This is the first part of the log."), button);
     button.addEventListener("click", async () => {
       button.disabled = true;
@@ -253,7 +253,7 @@ function showOperation(operation, query) {
       }
       const whole = { ...response, json: { ...part, content: texts.join("") } };
       fill(output, results.head(whole), results.body(whole));
-      announce("The log is read.");
+      announce("The log is complete.");
     });
     return note;
   }
@@ -300,7 +300,7 @@ function details(operation) {
   return el("details", { class: "about-operation" }, el("summary", {}, "Description"), paragraphs.map((text) => el("p", {}, text)));
 }
 
-/** Return where the work of a response is followed, and what cancels it. */
+/** Return the URL that returns the state of the work, and the operation that cancels it. */
 function followedBy(operation, args, response) {
   const result = response.json;
   if (response.status === 202 && result.url) {
@@ -377,7 +377,7 @@ let leaveRouteAlone = false;
 
 function failure(error) {
   if (error instanceof SessionEnded) {
-    return [el("p", { role: "alert" }, "Your login has ended. "), el("button", { type: "button", class: "primary", onclick: login }, "Log in")];
+    return [el("p", { role: "alert" }, "Your session has expired. "), el("button", { type: "button", class: "primary", onclick: login }, "Log in")];
   }
   return [el("p", { class: "sentence", role: "alert" }, `The server cannot be reached: ${error.message}`)];
 }

@@ -21,7 +21,7 @@ reference.addEventListener("before-try", (event) => {
   }
 });
 
-/** Return the document as RapiDoc takes it, which reads an example with a null in it as one that has a name. */
+/** Return the document for RapiDoc, which takes an example that contains a null for a named one. */
 function forRapiDoc(spec) {
   // Calls from here have the user's session: there is nothing to enter.
   delete spec.security;

@@ -1,4 +1,4 @@
-// Elements, without HTML in text: what comes from Airflow is only ever text.
+// Elements, without HTML in text: data of Airflow is always text.
 
 let counter = 0;
 
@@ -7,7 +7,7 @@ export function uid(prefix) {
   return `${prefix}-${counter}`;
 }
 
-/** Return an element; attributes that begin with "on" are listeners, and false or null leaves one out. */
+/** Return an element; attributes that begin with "on" are listeners, and those that are false or null are omitted. */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -24,7 +24,7 @@ function present(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }
 
-/** Put *children* in the place of what an element has. */
+/** Replace the children of an element. */
 export function fill(element, ...children) {
   element.replaceChildren(...present(children));
 }
@@ -33,7 +33,7 @@ export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }
 
-/** Copy a text; where the clipboard is closed to a page without HTTPS, by way of a selection. */
+/** Copy a text; without HTTPS, where pages cannot use the clipboard, with a selection. */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

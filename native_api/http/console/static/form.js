@@ -38,7 +38,7 @@ export function makeForm(operation, fields, offered, changed) {
     return values;
   }
 
-  /** Show what is wrong beside the inputs; return what has none. */
+  /** Show errors beside their inputs; return those without an input. */
   function complain(errors) {
     const left = {};
     let first = null;
@@ -58,13 +58,13 @@ export function makeForm(operation, fields, offered, changed) {
     return left;
   }
 
-  /** Return what can be said without asking the server. */
+  /** Return the errors that are found without the server. */
   function check() {
     const errors = {};
     for (const field of shownFields) {
       const wrong = inputs.get(field.name).problem();
       if (wrong) errors[field.name] = [wrong];
-      else if (field.required && inputs.get(field.name).get() === undefined) errors[field.name] = ["This is required."];
+      else if (field.required && inputs.get(field.name).get() === undefined) errors[field.name] = ["This field is required."];
     }
     complain(errors);
     return Object.keys(errors).length === 0;
@@ -79,7 +79,7 @@ function flat(wrong) {
   return Object.entries(wrong).flatMap(([name, inner]) => flat(inner).map((sentence) => `${name}: ${sentence}`));
 }
 
-/** Return the row of a field, and how its value is read and set; undefined stands for none. */
+/** Return the row of a field, and functions to read and set its value; undefined is no value. */
 function makeInput(field, operation, offered, valueOf) {
   const id = uid("field");
   const [help, wrong] = [`${id}-help`, `${id}-wrong`];
@@ -151,7 +151,7 @@ const CONTROLS = {
 
   date(field) {
     const control = el("input", { type: "text", placeholder: "2026-01-31 00:00", autocomplete: "off", spellcheck: "false" });
-    // The calendar only fills the text, which may have an offset, and more than minutes.
+    // The calendar only fills the text, which can also have seconds and an offset.
     const calendar = el("input", { type: "datetime-local", step: "1", class: "calendar", tabindex: "-1", "aria-hidden": "true" });
     calendar.addEventListener("input", () => {
       control.value = calendar.value.replace("T", " ");
@@ -165,7 +165,7 @@ const CONTROLS = {
     });
     const text = () => control.value.trim();
     const problem = () => (!text() || /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$/.test(text())
-      ? null : "Write a date as 2026-01-31, or a time as 2026-01-31 12:00.");
+      ? null : "Enter a date as 2026-01-31, or a time as 2026-01-31 12:00.");
     return {
       control, problem,
       element: el("div", { class: "with-button" }, control, calendar, button),
@@ -174,8 +174,8 @@ const CONTROLS = {
     };
   },
 
-  integer: (field) => numberControl(field, /^-?\d+$/, "Write a whole number."),
-  number: (field) => numberControl(field, /^-?\d+(\.\d+)?$/, "Write a number."),
+  integer: (field) => numberControl(field, /^-?\d+$/, "Enter an integer."),
+  number: (field) => numberControl(field, /^-?\d+(\.\d+)?$/, "Enter a number."),
 
   object(field) {
     const control = el("textarea", { rows: "4", spellcheck: "false", class: "code", placeholder: "{ }" });
@@ -184,7 +184,7 @@ const CONTROLS = {
       if (!control.value.trim()) return null;
       try {
         const value = parse();
-        return value && typeof value === "object" && !Array.isArray(value) ? null : "Write a JSON object.";
+        return value && typeof value === "object" && !Array.isArray(value) ? null : "Enter a JSON object.";
       } catch (error) {
         return `This is not JSON: ${error.message}`;
       }
@@ -197,7 +197,7 @@ const CONTROLS = {
   },
 
   array(field) {
-    const control = el("textarea", { rows: "3", spellcheck: "false", placeholder: "One on each line" });
+    const control = el("textarea", { rows: "3", spellcheck: "false", placeholder: "One per line" });
     const lines = () => control.value.split("\n").map((line) => line.trim()).filter(Boolean);
     return {
       control,
@@ -238,7 +238,7 @@ function numberControl(field, pattern, complaint) {
   };
 }
 
-/** A text, or any JSON value where the box is ticked. */
+/** A text, or any JSON value if the box is checked. */
 function anyControl(field, id) {
   const control = el("textarea", { rows: "3", spellcheck: "false", class: "code" });
   const json = el("input", { type: "checkbox", id: `${id}-json` });
@@ -263,11 +263,11 @@ function anyControl(field, id) {
   };
 }
 
-/** A file, chosen or dragged here; or its text. */
+/** A file, selected or dropped; or its text. */
 function fileControl(field, id, isJson) {
   const chooser = el("input", { type: "file", class: "hidden", tabindex: "-1", "aria-hidden": "true" });
   const text = el("textarea", { rows: "6", spellcheck: "false", class: "code", placeholder: isJson ? "{ }" : "" });
-  const name = el("span", { class: "file-name" }, "Drag a file here, or write its text below.");
+  const name = el("span", { class: "file-name" }, "Drop a file here, or enter its text below.");
   const choose = el("button", { type: "button", class: "small", onclick: () => chooser.click() }, "Choose a file");
   const remove = el("button", { type: "button", class: "small", hidden: true }, "Remove");
   const zone = el("div", { class: "drop" }, choose, name, remove, chooser);
@@ -275,7 +275,7 @@ function fileControl(field, id, isJson) {
 
   function take(taken) {
     file = taken;
-    name.textContent = file ? `${file.name} (${file.size.toLocaleString("en")} bytes)` : "Drag a file here, or write its text below.";
+    name.textContent = file ? `${file.name} (${file.size.toLocaleString("en")} bytes)` : "Drop a file here, or enter its text below.";
     remove.hidden = !file;
     text.disabled = Boolean(file);
     text.dispatchEvent(new Event("input", { bubbles: true }));

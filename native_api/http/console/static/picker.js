@@ -6,7 +6,7 @@ import { el, fill, uid } from "./dom.js";
 const LIMIT = 30;
 const PAUSE_MS = 200;
 
-/** What fills the field of a name: the operation, its list, the value and what is shown beside it. */
+/** The source of suggestions for a field: the operation, its list, the value and the text beside it. */
 const SOURCES = {
   dag_id: {
     operation: "list_dags", key: "dags", value: "dag_id", pattern: "dag_id_pattern",
@@ -34,7 +34,7 @@ const SOURCES = {
   daemon: { operation: "list_daemons", key: "daemons", value: "name", about: (daemon) => daemon.state },
 };
 
-/** Return what fills a field, or undefined; *offered* are the names of the operations that the user may call. */
+/** Return the source for a field, or undefined; *offered* are the names of the operations that the user can call. */
 export function sourceOf(field, operation, offered) {
   let name = field.name;
   if (name === "name") name = { Pools: "pool", Daemons: "daemon" }[operation.tag];
@@ -44,7 +44,7 @@ export function sourceOf(field, operation, offered) {
   return source && offered.has(source.operation) ? source : undefined;
 }
 
-/** Make *input* a combobox; *valueOf* returns what another field of the form has. */
+/** Make *input* a combobox; *valueOf* returns the value of another field of the form. */
 export function picker(input, source, valueOf) {
   const box = el("ul", { role: "listbox", id: uid("options"), class: "options", "aria-label": "Suggestions", hidden: true });
   let options = [];

@@ -1,4 +1,4 @@
-// Work that continues after its response: a bar, counts by state, and what cancels it.
+// Work that continues after its response: a progress bar, counts by state, and a button that cancels it.
 
 import { request } from "./api.js";
 import { announce, el, fill, uid } from "./dom.js";
@@ -13,7 +13,7 @@ export const isLive = (result) => Boolean(result) && LIVE.has(result.state);
 /**
  * Follow the work whose state *url* returns, and return the section that shows it.
  *
- * *cancel* cancels the work, where the user may; *done* is called with the last state.
+ * *cancel* cancels the work, if the user can; *done* is called with the last state.
  */
 export function follow(url, { title, cancel, done, isShown }) {
   const label = uid("progress");
@@ -49,7 +49,7 @@ export function follow(url, { title, cancel, done, isShown }) {
   }
 
   async function poll() {
-    // Left by its user: what it shows is of no use to anybody.
+    // The user has left the page.
     if (!isShown()) return;
     let response;
     try {

@@ -1,14 +1,14 @@
-// How a response is shown: a table, a log, or values; a problem by its sentence.
+// The display of a response: a table, a log, or values; for a problem its detail.
 
 import { copyButton, el, fill, tabs } from "./dom.js";
 
 const ROWS = 100;
 const LOG_CHARACTERS = 256 * 1024;
 const LOGS = ["content", "log", "source"];
-/** What tells rows apart comes first. */
+/** The columns that come first, since they identify a row. */
 const FIRST_COLUMNS = ["dag_id", "run_id", "task_id", "map_index", "state"];
 
-/** Return the head of a response: its status, how long it took, and what copies it. */
+/** Return the header of a response: its status, its duration, and a button that copies it. */
 export function head(response, note) {
   const kind = response.ok ? "good" : "bad";
   return el("div", { class: "result-head" },
@@ -24,7 +24,7 @@ function pretty(response) {
   return response.json === null ? response.text : JSON.stringify(response.json, null, 2);
 }
 
-/** Return a response that went well, formatted and raw. */
+/** Return a successful response, formatted and raw. */
 export function body(response) {
   const raw = el("pre", { class: "raw", tabindex: "0" });
   return tabs("Response", [
@@ -47,7 +47,7 @@ function formatted(result) {
   const facts = entries.filter(([name, inner]) => !isLog(name, inner) && !isTable(inner) && name !== "warnings"
     && inner !== null && inner !== "" && !isAlias(name, result) && !(name === "lines" && "content" in result));
   if (result.exception && result.state === "failed") {
-    parts.push(el("p", { class: "sentence", role: "alert" }, `The task fails: ${result.exception}: ${result.message}`));
+    parts.push(el("p", { class: "sentence", role: "alert" }, `The task failed: ${result.exception}: ${result.message}`));
   }
   const tables = entries.filter(([name, inner]) => isTable(inner) && !(name === "lines" && "content" in result));
   const logs = entries.filter(([name, inner]) => isLog(name, inner));
@@ -81,7 +81,7 @@ export function state(name) {
   return el("span", { class: "state" }, el("span", { class: `dot ${/^[a-z_]+$/.test(name) ? name : ""}` }), name);
 }
 
-/** Whether it is the older name of what is there by its newer one too; the JSON has both. */
+/** Whether a field is the alias of another field of the row; the JSON has both. */
 const isAlias = (name, row) => name === "execution_date" && "logical_date" in row;
 
 function placeOf(column) {
@@ -128,7 +128,7 @@ function cell(inner, column) {
   return typeof inner === "string" && inner.includes("\n") ? el("pre", {}, inner) : value(inner, column);
 }
 
-/** Return a log, the end of a long one first. */
+/** Return a log; of a long one its tail. */
 export function log(name, text) {
   const pre = el("pre", { class: name === "source" ? "log source" : "log", tabindex: "0", role: "region", "aria-label": name });
   const isLong = text.length > LOG_CHARACTERS;

@@ -1,4 +1,4 @@
-// The same call by other ways: curl, Python and Airflow's command line. No credential is in them, and no secret.
+// The same call in other ways: curl, Python and Airflow's command line, without credentials and secrets.
 
 import { ROOT, commandLine } from "./api.js";
 import { copyButton, el, tabs } from "./dom.js";
@@ -33,7 +33,7 @@ function curl(operation, args, authorization) {
 function python(operation, args) {
   const words = Object.entries(args).map(([name, value]) =>
     value instanceof File ? [name, `open(${literal(value.name)}, "rb")`] : [name, literal(value)]);
-  // The API's own name for a keyword of Python's.
+  // The alias of a keyword of Python.
   const plain = words.map(([name, value]) => `${name === "async" ? "in_background" : name}=${value}`);
   return `import native_api\n\nnative_api.call(${[`"${operation.name}"`, ...plain].join(", ")})`;
 }
@@ -49,13 +49,13 @@ function literal(value) {
   return JSON.stringify(value);
 }
 
-/** Return the arguments with a word in the place of each secret. */
+/** Return the arguments with a placeholder for each secret. */
 export function withoutSecrets(operation, args) {
   return Object.fromEntries(Object.entries(args).map(([name, value]) =>
     [name, operation.secret.includes(name) && !(value instanceof File) ? `<${name}>` : value]));
 }
 
-/** Return the section, and what is to be called when the arguments change. */
+/** Return the section, and a function to call when the arguments change. */
 export function makeSnippets(operation, authorization, read) {
   const ways = [
     { name: "curl", text: () => curl(operation, withoutSecrets(operation, read()), authorization) },

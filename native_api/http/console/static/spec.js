@@ -2,7 +2,7 @@
 
 const ALIAS = /^Another name of (\w+)\./;
 
-/** Return the fields of an operation's request, each with its kind, and the names that stand for others. */
+/** Return the fields of an operation's request, each with its kind, and the aliases. */
 export function fieldsOf(spec, operation) {
   const path = spec.paths[`/${operation.name}`];
   const described = path.get || path.post;
@@ -58,7 +58,7 @@ export function isAvailable({ schema }, version) {
   return specifier[1] === "<" ? isOlder : !isOlder;
 }
 
-/** What names things comes in this order; then the rest, as the document has it. */
+/** Identifying fields come in this order, then the others in that of the document. */
 const FIRST = ["dag_id", "run_id", "task_id", "key", "conn_id", "name", "value", "from_date", "to_date", "state"];
 
 function rank({ required, name }) {
@@ -70,7 +70,7 @@ const PROMINENT = new Set(["run_id", "task_id", "logical_date", "conf", "from_da
   "conn_type", "host", "login", "password", "extra", "conn_uri", "description", "value", "variables", "connections",
   "pools", "downstream", "only_failed", "dag_id_pattern"]);
 
-/** Whether a field is shown at once: it is required, or few calls do without it. */
+/** Whether a field is shown initially: it is required, or most calls use it. */
 export function isProminent(field) {
   return field.required || PROMINENT.has(field.name);
 }
@@ -78,7 +78,7 @@ export function isProminent(field) {
 export function descriptionOf(spec, operation) {
   const path = spec.paths[`/${operation.name}`];
   const text = (path.get || path.post).description;
-  // The summary is the heading's; how forms are sent is not for people.
+  // The summary is in the heading; the media types are not for people.
   return text.split("\n\n").slice(1).filter((part) => !part.includes("x-www-form-urlencoded"))
     .map((part) => part.replace(/\n/g, " "));
 }

@@ -1,4 +1,4 @@
-// The colours of Airflow's pages: what their switch has stored, else what the system prefers.
+// The theme of Airflow's pages: the one that they have stored, otherwise that of the system.
 (function () {
   "use strict";
   function chosen() {
@@ -8,7 +8,7 @@
       const older = localStorage.getItem("darkTheme");
       if (newer === null && (older === "true" || older === "false")) return older === "true" ? "dark" : "light";
     } catch {
-      // A browser may deny pages their storage.
+      // A browser can deny access to the storage.
     }
     return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   }
