@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
+from native_api.adapters.dags.file_reports import FileReport, ParsedFile, Report
 from native_api.adapters.dags.readable_files import Rules, lies_in, readable_files
 from native_api.adapters.sandbox.errors import raised
 from native_api.adapters.sandbox.fork_pool import ForkResult, Item, run_in_forks
@@ -28,7 +29,7 @@ _TOLD_TO_END = 128 + signal.SIGTERM
 
 def report(
     bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float], rules: Optional[Rules] = None
-) -> Dict[str, object]:
+) -> Report:
     """
     Parse the files of DAG bundles; nothing is written.
 
@@ -38,7 +39,7 @@ def report(
     """
     begun = time.monotonic()
     files = readable_files(files_here([*opened(bundles)], subdir), rules)
-    entries = [entry_of(file, fork_result) for file, fork_result in in_forks(_parsed, files, file_seconds)]
+    entries = [entry_of(*file, fork_result) for file, fork_result in in_forks(_parsed, files, file_seconds)]
     return {
         "files": slowest_first(entries),
         "total_entries": len(entries),
@@ -141,11 +142,11 @@ def _traceback(error: ErrorData) -> str:
     return error["traceback"]
 
 
-def _parsed(file: File) -> Dict[str, object]:
+def _parsed(file: File) -> ParsedFile:
     return summary(load(*file))
 
 
-def summary(loaded: Loaded) -> Dict[str, Any]:
+def summary(loaded: Loaded) -> ParsedFile:
     """Return what a DAG file defines in the format of a response, with secrets masked in its errors."""
     errors = [{"file": path, "stacktrace": redacted(text)} for path, text in sorted(loaded.import_errors.items())]
     return {
@@ -157,15 +158,20 @@ def summary(loaded: Loaded) -> Dict[str, Any]:
     }
 
 
-def entry_of(file: Sequence[Any], fork_result: ForkResult) -> Dict[str, Any]:
+def entry_of(path: str, bundle: Bundle, fork_result: ForkResult) -> FileReport:
     """Return the report of a file: the result of its fork, or how the fork ended."""
-    path, bundle = file[:2]
-    named = {"file": path, "bundle_name": bundle.name, "exit_code": fork_result.exit_code}
+    parsed: ParsedFile = {
+        "outcome": fork_result.state,
+        "seconds": fork_result.seconds,
+        "dag_ids": [],
+        "task_count": 0,
+        "import_errors": [],
+    }
     if fork_result.state == "success":
-        return {**named, **fork_result.result}
-    error = _sentence(fork_result)
-    nothing = {"dag_ids": [], "task_count": 0, "import_errors": [{"file": path, "stacktrace": error}]}
-    return {**named, **nothing, "outcome": fork_result.state, "seconds": fork_result.seconds}
+        parsed = fork_result.result
+    else:
+        parsed["import_errors"] = [{"file": path, "stacktrace": _sentence(fork_result)}]
+    return {"file": path, "bundle_name": bundle.name, "exit_code": fork_result.exit_code, **parsed}
 
 
 def _sentence(fork_result: ForkResult) -> str:
@@ -180,6 +186,6 @@ def _sentence(fork_result: ForkResult) -> str:
     return f"The file ended its process with the exit code {fork_result.exit_code}."
 
 
-def slowest_first(entries: List[Dict[str, Any]]) -> List[Dict[str, object]]:
+def slowest_first(entries: List[FileReport]) -> List[FileReport]:
     """Return the reports of files in the order of Airflow's own report: the slowest first."""
     return sorted(entries, key=lambda entry: (-entry["seconds"], entry["file"]))

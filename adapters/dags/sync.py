@@ -7,12 +7,13 @@ import os
 import tempfile
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 from native_api.adapters import private_files
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.adapters.dags import parsing, recorded
+from native_api.adapters.dags.file_reports import Changes, FileReport
 from native_api.adapters.dags.readable_files import Rules, readable_files
 from native_api.errors import DagFileMissing, DagFileOutdated, DagsElsewhere, Refused
 from native_api.host import hostname
@@ -59,7 +60,7 @@ def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[s
     return _response(entries, files, begun)
 
 
-def _require_written(entry: Dict[str, Any], dag_id: str) -> None:
+def _require_written(entry: Mapping[str, Any], dag_id: str) -> None:
     if entry["outcome"] == "outdated":
         place = entry["file"], entry["bundle_name"], hostname()
         raise DagFileOutdated(dag_id, *place, entry["recorded_at"])
@@ -98,21 +99,19 @@ def refresh(
     return {**_response(entries, files, begun), "missing_files": [_as_response(file) for file in missing]}
 
 
-def _entries(
-    files: List[parsing.File], file_seconds: Optional[float], *, are_here: bool = True
-) -> List[Dict[str, object]]:
+def _entries(files: List[parsing.File], file_seconds: Optional[float], *, are_here: bool = True) -> List[FileReport]:
     airflow().dag_files.prepare()
     with tempfile.TemporaryDirectory() as folder:
         some = [Refreshed(*file, are_here, os.path.join(folder, "lock")) for file in files]
         return [
-            parsing.entry_of(file, fork_result)
+            parsing.entry_of(file.path, file.bundle, fork_result)
             for file, fork_result in parsing.in_forks(_refresh_one, some, file_seconds)
         ]
 
 
-def _response(entries: List[Dict[str, Any]], files: List[parsing.File], begun: float) -> Dict[str, object]:
+def _response(reports: List[FileReport], files: List[parsing.File], begun: float) -> Dict[str, object]:
     asked = [airflow().dag_files.ask_processor(*file) for file in files]
-    entries = [{**_NOTHING, **entry} for entry in parsing.slowest_first(entries)]
+    entries: List[Dict[str, Any]] = [{**_NOTHING, **report} for report in parsing.slowest_first(reports)]
     return {
         "files": entries,
         "total_entries": len(entries),
@@ -125,7 +124,7 @@ def _response(entries: List[Dict[str, Any]], files: List[parsing.File], begun: f
     }
 
 
-_NOTHING: Dict[str, object] = {"added": [], "changed": [], "removed": []}
+_NOTHING: Changes = {"added": [], "changed": [], "removed": []}
 
 
 def _is_in(bundle: Bundle, path: str) -> bool:
@@ -172,7 +171,7 @@ def _alone(lock: str) -> Iterator[None]:
         yield
 
 
-def sync(loaded: Loaded, session: Session) -> Dict[str, Any]:
+def sync(loaded: Loaded, session: Session) -> Changes:
     """Write the DAGs of a file; return the new, the changed and the deactivated ones."""
     dag_files = airflow().dag_files
     before = dag_files.fingerprints(loaded.path, loaded.bundle, session)

@@ -145,7 +145,7 @@ def _loaded_as_it_is(target: Target) -> Loaded:
     ((_, fork_result),) = parsing.in_forks(lambda file: parsing.summary(parsing.load(*file)), [file], None)
     if fork_result.state == "success":
         return parsing.load(*file)
-    errors = parsing.entry_of(file, fork_result)["import_errors"]
+    errors = parsing.entry_of(*file, fork_result)["import_errors"]
     return Loaded(*file, import_errors={error["file"]: error["stacktrace"] for error in errors})
 
 
