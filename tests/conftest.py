@@ -1,4 +1,4 @@
-"""One real Airflow for the whole session, and a fresh state for each test."""
+"""One Airflow for the whole session, and a clean state for each test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pytest_addoption(parser: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: Any, items: List[Any]) -> None:
-    """Skip what a neighbouring Airflow shows."""
+    """Skip tests that another Airflow covers."""
     from tests.support.versions import AIRFLOW, numbers
 
     if config.getoption("--every-version"):
@@ -48,7 +48,7 @@ def _watched_errors() -> None:
 
 @pytest.fixture(autouse=True)
 def _declared_errors(_watched_errors: None) -> Iterator[None]:
-    """Fail where an operation returned an error that the OpenAPI document does not have."""
+    """Fail if an operation returned an error that the OpenAPI document does not have."""
     declared_errors.UNDECLARED.clear()
     yield
     assert declared_errors.UNDECLARED == []
@@ -56,7 +56,7 @@ def _declared_errors(_watched_errors: None) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def airflow() -> Any:
-    """Return the Airflow under test, its database created and filled."""
+    """Return the Airflow under test, with a filled database."""
     airflow_under_test.create_database()
     _keep()
     return airflow_under_test
@@ -64,7 +64,7 @@ def airflow() -> Any:
 
 @pytest.fixture
 def fresh(airflow: Any) -> Iterator[Any]:
-    """Return the Airflow under test without runs, variables and audit rows, and leave it so."""
+    """Return the Airflow under test without runs, variables and audit log rows, and delete those of the test."""
     airflow.clean()
     yield airflow
     airflow.clean()
@@ -81,20 +81,20 @@ def site(airflow: Any) -> Iterator[Any]:
 
 
 def _keep() -> None:
-    """Have the garbage collector pass over what is there for the whole session, which is most."""
+    """Exclude the objects of the whole session from garbage collection."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture
 def web(site: Any, fresh: Any) -> Any:
-    """Return the web application for a test that begins with a fresh state."""
+    """Return the web application for a test with a clean state."""
     return site
 
 
 @pytest.fixture(scope="session")
 def remembered(site: Any, airflow: Any) -> Any:
-    """Return what the examples of all operations are about, made once."""
+    """Return the rows that the examples of all operations need, created once."""
     from tests.support.examples import make_world
     from tests.support.remembered import Remembered
 
@@ -106,7 +106,7 @@ def remembered(site: Any, airflow: Any) -> Any:
 
 @pytest.fixture
 def no_loose_ends(fresh: Any) -> Iterator[None]:
-    """Whatever a test deploys, no deployment leaves anything besides files and versions."""
+    """Assert that deployments leave nothing besides files and versions."""
     from tests.support.deployments_under_test import forget, loose_ends, on_disk
 
     forget()

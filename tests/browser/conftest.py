@@ -1,4 +1,4 @@
-"""A browser, and people who are logged in to Airflow in it."""
+"""A browser, with users that are logged in to Airflow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def sessions(browser: Browser) -> Iterator[Dict[str, BrowserContext]]:
-    """Logged-in people by name, each with a window of their own."""
+    """Users that are logged in, by name, each with a window."""
     found: Dict[str, BrowserContext] = {}
     yield found
     for context in found.values():
@@ -57,7 +57,7 @@ def opened(sessions: Dict[str, BrowserContext], browser: Browser, name: str) -> 
 
 
 def _complaint(message: ConsoleMessage) -> List[str]:
-    """Return what the browser complains about; that a call was refused is no complaint of ours."""
+    """Return a message of the browser's console, except for refused calls."""
     is_refusal = (
         "the server responded with a status of 4" in message.text and "/native_api/v1/" in message.location["url"]
     )
@@ -66,7 +66,7 @@ def _complaint(message: ConsoleMessage) -> List[str]:
 
 @pytest.fixture
 def admin(sessions: Dict[str, BrowserContext], browser: Browser) -> Iterator[Console]:
-    """The console as an administrator sees it; nothing may be on the browser's console in the end."""
+    """The console of an administrator; the browser's console must be empty at the end."""
     with opened(sessions, browser, "admin") as console:
         yield console
 
@@ -79,7 +79,7 @@ def viewer(sessions: Dict[str, BrowserContext], browser: Browser) -> Iterator[Co
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A window of somebody who is not logged in."""
+    """A window without login."""
     context = browser.new_context(viewport={"width": 1280, "height": 860}, locale="en-GB")
     context.set_default_timeout(20_000)
     yield context.new_page()

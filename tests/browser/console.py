@@ -1,4 +1,4 @@
-"""The console as a person uses it."""
+"""The console as a user operates it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AIRFLOW: Tuple[int, ...] = tuple(int(number) for number in os.environ["CONSOLE_A
 
 
 def log_in(page: Page, name: str) -> None:
-    """Log in by Airflow's own page; the password is the name."""
+    """Log in with Airflow's own page; the password is the name."""
     page.locator("input[name=username]").fill(name)
     page.locator("input[name=password]").fill(name)
     page.locator("[type=submit]").click()
@@ -24,13 +24,13 @@ def log_in(page: Page, name: str) -> None:
 
 @dataclass
 class Console:
-    """A window that shows the console."""
+    """A window with the console."""
 
     page: Page
     axe: str
 
     def open(self, operation: str = "", **arguments: Any) -> Console:
-        """Open an operation by its link, with arguments in the form."""
+        """Open an operation with its link, with arguments in the form."""
         query = urlencode(
             {name: json.dumps(value) if isinstance(value, (dict, bool)) else value for name, value in arguments.items()}
         )
@@ -49,7 +49,7 @@ class Console:
         return self.page.locator(".output")
 
     def send(self, *, dry: bool = False) -> Locator:
-        """Press the button, and the one of the notice; return the response."""
+        """Press the button, and that of the notice; return the response."""
         buttons = self.page.locator("main .card > .buttons").first
         if dry:
             buttons.get_by_role("button", name="Dry run").click()
@@ -63,11 +63,11 @@ class Console:
 
     @property
     def reads(self) -> bool:
-        """Whether the operation changes nothing."""
+        """Whether the operation only reads."""
         return self.page.locator(".title .badge").inner_text() == "Reads"
 
     def violations(self, frame: Any = None) -> List[Dict[str, Any]]:
-        """Return what axe-core finds wrong."""
+        """Return the violations that axe-core reports."""
         where = frame or self.page
         where.evaluate(self.axe)
         found = where.evaluate("() => axe.run(document, {resultTypes: ['violations']})")

@@ -1,4 +1,4 @@
-"""Programs that stand in for daemons."""
+"""Programs in place of daemons."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from tests.daemons.stand_ins import eventually, read_log, start
 
 @pytest.fixture(autouse=True)
 def no_orphans_come_here() -> None:
-    """Be as a web worker is: not the one who adopts orphans, which work of the sandbox done here makes of a process."""
+    """
+    Do not adopt orphans, as a web worker does not; a job of the sandbox that runs in this process would make it do so.
+    """
     process_tree._prctl(process_tree._PR_SET_CHILD_SUBREAPER, 0)
 
 
 @pytest.fixture
 def stand_in(fresh: Any, mocker: Any) -> Callable[..., Dict[str, Any]]:
-    """Return a function that starts another program in the place of a daemon's."""
+    """Return a function that starts another program in place of a daemon."""
 
     def begin(program: str, *words: str, daemon: str = "kerberos", **arguments: Any) -> Dict[str, Any]:
         command = [sys.executable, "-c", program, *words]

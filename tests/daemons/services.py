@@ -1,4 +1,4 @@
-"""What daemons talk to, for real and on loopback: Redis, and the key distribution centre of MIT's Kerberos."""
+"""Services that daemons use, on loopback: Redis, and MIT's key distribution centre."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ kdc_tcp_listen = 127.0.0.1:{port}
 
 
 def need(*programs: str) -> None:
-    """Skip where a program is missing; fail where everything has to run."""
+    """Skip if a program is missing; fail if every test has to run."""
     missing = sorted({PROGRAMS[program] for program in programs if _where(program) is None})
     if not missing:
         return
@@ -74,7 +74,7 @@ def _required(program: str) -> str:
 
 @contextmanager
 def redis(folder: Path) -> Iterator[str]:
-    """Run Redis, and give its URL."""
+    """Run Redis, and return its URL."""
     need("redis-server")
     port = free_port()
     words = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
@@ -87,7 +87,7 @@ def redis(folder: Path) -> Iterator[str]:
 
 
 def listens(port: int) -> bool:
-    """Return whether something accepts connections at that port of this machine."""
+    """Return whether something accepts connections at that port of this host."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
@@ -100,7 +100,7 @@ class KeyDistributionCentre:
 
     @property
     def environment(self) -> Dict[str, str]:
-        """Where Kerberos' programs find the realm."""
+        """The environment in which Kerberos' programs find the realm."""
         return {"KRB5_CONFIG": str(self.folder / "krb5.conf"), "KRB5_KDC_PROFILE": str(self.folder / "kdc.conf")}
 
     @property
@@ -109,7 +109,7 @@ class KeyDistributionCentre:
         return self.folder / "airflow.keytab"
 
     def run(self, program: str, *words: str) -> str:
-        """Run one of Kerberos' programs, and return what it prints; fail where it fails."""
+        """Run a program of Kerberos, and return its output; fail if it fails."""
         environment = {**os.environ, **self.environment}
         command: List[str] = [_required(program), *words]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What stands in for a daemon, and how it is looked at."""
+"""Programs in place of daemons, and how to observe them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WITH_A_CHILD = (
 
 
 def eventually(question: Callable[[], Any]) -> Any:
-    """Wait until the answer is yes, or is something, and return it."""
+    """Wait until a function returns a true value, and return it."""
     end = time.monotonic() + DEADLINE_SECONDS
     while not question():
         assert time.monotonic() < end
@@ -26,15 +26,15 @@ def eventually(question: Callable[[], Any]) -> Any:
 
 
 def start(daemon: str, **arguments: Any) -> Dict[str, Any]:
-    """Start a daemon and wait for nothing."""
+    """Start a daemon without waiting."""
     return native_api.call("start_daemon", daemon=daemon, wait_seconds=0, **arguments)
 
 
 def read_log(name: str) -> str:
-    """Return what the daemon has written."""
+    """Return the output of a daemon."""
     return str(native_api.call("daemon_log", name=name)["content"])
 
 
 def state(name: str) -> str:
-    """Return how the daemon stands."""
+    """Return the state of a daemon."""
     return str(native_api.call("daemon_state", name=name)["state"])

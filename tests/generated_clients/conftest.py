@@ -1,4 +1,4 @@
-"""A real Airflow with all that runs tasks, and an environment with the generators, away from Airflow's."""
+"""An Airflow that runs tasks, and an environment with the generators, separate from Airflow's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
 
 
 def run(folder: Path, *words: object, **variables: str) -> str:
-    """Run a command in the folder and return its output; fail with all that it printed."""
+    """Run a command in the folder and return its output; fail with all of its output."""
     inherited = {name: value for name, value in os.environ.items() if name != "UV_EXCLUDE_NEWER"}
     done = subprocess.run(
         [str(word) for word in words],
@@ -64,7 +64,7 @@ def run(folder: Path, *words: object, **variables: str) -> str:
 
 @pytest.fixture(scope="session")
 def play(server: Server, clients: Path) -> Any:
-    """Return a function that runs a script of this folder with the clients, and returns what it printed as JSON."""
+    """Return a function that runs a script of this folder with the clients, and returns its JSON output."""
 
     def played(script: str) -> Dict[str, Any]:
         url = f"http://127.0.0.1:{server.port}/native_api/v1"

@@ -1,4 +1,4 @@
-"""Sends the requests of the contract, and makes their answers the same at any time and place."""
+"""Sends the requests of the contract, and makes their responses independent of time and place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read(file: Path) -> List[Dict[str, Any]]:
 
 
 def write(file: Path, entries: List[Dict[str, Any]]) -> None:
-    """Write the entries, so that a change of one is a change of a few lines."""
+    """Write the entries, so that a change of one changes few lines."""
     file.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -60,7 +60,7 @@ UNSTABLE = frozenset(
 
 
 def plain(value: Any) -> Any:
-    """Return *value* without times of today, versions and places."""
+    """Return *value* without current times, versions and paths."""
     if isinstance(value, dict):
         return {name: "<some>" if name in UNSTABLE else plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -104,7 +104,7 @@ def _moment(found: Any) -> str:
 
 
 def changed(answer: Any, changes: Dict[str, Any]) -> Any:
-    """Return the answer with other values at the named places."""
+    """Return the response with other values at the named places."""
     copy = json.loads(json.dumps(answer))
     for place, value in changes.items():
         *way, last = place.split("/")
@@ -125,7 +125,7 @@ ABSENT = {"absent": True}
 
 
 def unlike(one: Any, other: Any, place: str = "") -> Dict[str, Any]:
-    """Return what to change in *one* to have *other*, by place."""
+    """Return the changes of *one* that make it *other*, by place."""
     if isinstance(one, dict) and isinstance(other, dict):
         found: Dict[str, Any] = {}
         for name in sorted({*one, *other}):

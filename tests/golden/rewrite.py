@@ -1,4 +1,4 @@
-"""Makes the contract of the answers that every supported Airflow wrote down: ``python -m tests.golden.rewrite DIR``."""
+"""Creates the contract from the responses of every supported Airflow: ``python -m tests.golden.rewrite DIR``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _add(
     reason: str,
     changes: Dict[str, Any],
 ) -> None:
-    """Add a row, or let the row of the version before say it of this one too."""
+    """Add a row, or extend that of the previous version to this one."""
     before = versions[versions.index(version) - 1] if versions.index(version) else None
     for row in rows:
         same = (row["request"], row["changes"], row["reason"]) == (request, changes, reason)

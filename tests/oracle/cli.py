@@ -1,4 +1,4 @@
-"""Airflow's command line, called in this process: what it prints, or how it fails."""
+"""Airflow's command line, called in this process: its output, or its failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import airflow_under_test
 
 @dataclass(frozen=True)
 class Failure:
-    """How a command failed, in words that are the same for every DAG, task and run."""
+    """The failure of a command, in words that are the same for every DAG, task and run."""
 
     words: str
 
@@ -31,7 +31,7 @@ def listed(*words: str) -> Any:
 
 
 def handed(function: Callable[..., Any], dag: Any, *words: str) -> Any:
-    """Return what a command's function prints of a DAG that is parsed already, or its :class:`Failure`."""
+    """Return the output of a command's function for a parsed DAG, or its :class:`Failure`."""
     from airflow.cli.cli_parser import get_parser
 
     def run() -> str:
@@ -43,7 +43,7 @@ def handed(function: Callable[..., Any], dag: Any, *words: str) -> Any:
 
 
 def in_file(fileloc: str) -> List[str]:
-    """Return the words that keep a command of Airflow 2 to one file, which it parses on each call."""
+    """Return the arguments that limit a command of Airflow 2 to one file, which it parses at each call."""
     return ["--subdir", fileloc] if airflow_under_test.version() < (3, 0) else []
 
 

@@ -11,7 +11,7 @@ from tests.oracle import filler
 
 @pytest.fixture(scope="package")
 def filled(airflow: Any) -> Iterator[Any]:
-    """Return the Airflow under test with runs, variables, connections and pools; no test changes them."""
+    """Return the Airflow under test with runs, variables, connections and pools, which no test changes."""
     airflow.clean()
     filler.fill()
     with pytest.MonkeyPatch.context() as patch:
@@ -23,7 +23,7 @@ def filled(airflow: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def before(filled: Any) -> Iterator[filler.Snapshot]:
-    """Return a snapshot of the filled database, for a test that changes it; it is put back in the end."""
+    """Return a snapshot of the filled database, for a test that changes it; it is restored at the end."""
     snapshot = filler.Snapshot()
     yield snapshot
     snapshot.put_back()
@@ -31,5 +31,5 @@ def before(filled: Any) -> Iterator[filler.Snapshot]:
 
 @pytest.fixture
 def one_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the commands that parse a file on each call from parsing all the example DAGs besides."""
+    """Keep commands that parse a file at each call from parsing all the example DAGs, too."""
     monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")

@@ -1,4 +1,4 @@
-"""Fills the database with runs and task instances of every DAG, in every state and of every type."""
+"""Fill the database with runs and task instances of every DAG, in every state and of every type."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def dags() -> List[Dict[str, Any]]:
 
 
 def is_ours(dag_id: str) -> bool:
-    """Return whether the DAG is one of tests/support/dags, each with a shape of its own."""
+    """Return whether a DAG is one of tests/support/dags, each of which has another shape."""
     return dag_id in _ours()
 
 
@@ -84,9 +84,8 @@ def _ours() -> FrozenSet[str]:
 
 def one_of_each_kind(instances: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """
-    Return the task instances, of those that are alike one.
-
-    Of our own DAGs those of one task in one state are alike, mapped or not; of Airflow's examples those of one DAG.
+    Return one of the task instances that are alike. Of the tests' DAGs those of one task in one state are alike, mapped
+    or not; of Airflow's examples those of one DAG.
     """
     kinds: Dict[Any, Dict[str, Any]] = {}
     for ti in instances:
@@ -96,7 +95,7 @@ def one_of_each_kind(instances: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def of_a_subdag(dag_id: str) -> bool:
-    """Return whether the DAG is a part of another one, as only Airflow 2 has it."""
+    """Return whether a DAG is a SubDAG, which only Airflow 2 has."""
     return dag_id.startswith("example_subdag_operator.")
 
 
@@ -152,7 +151,9 @@ def _has_run(dag_id: str) -> bool:
 
 
 def _more_runs(session: Any) -> None:
-    """Copy the run of some DAGs: one of each type, one with an odd id, one with a secret, on 3 one without a date."""
+    """
+    Copy the run of some DAGs: one of each type, one with an odd id, one with a secret, on Airflow 3 one without a date.
+    """
     from airflow.utils.types import DagRunType
 
     date = "logical_date" if airflow_under_test.version() >= (3, 0) else "execution_date"
@@ -195,7 +196,7 @@ def _copy_run(session: Any, dag_id: str, run_id: str, changes: Dict[str, Any], c
 
 
 def _states(session: Any) -> None:
-    """Give the runs and the task instances one state after the other, with the dates that go with it."""
+    """Set the states of runs and task instances in turn, with the dates that belong to them."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.state import DagRunState, TaskInstanceState
@@ -241,7 +242,7 @@ def _pools() -> None:
 
 
 class Snapshot:
-    """The whole database at one moment; it can be put back, and compared with another one."""
+    """A snapshot of the database, which can be restored and compared with another one."""
 
     #: Tables that say who did something, or that a process lives, and not what the state is.
     ASIDE = frozenset({"log", "job", "alembic_version", "session", "sqlite_sequence"})
@@ -252,7 +253,7 @@ class Snapshot:
             source.backup(self._copy)
 
     def put_back(self) -> None:
-        """Make the database what it was."""
+        """Restore the database."""
         from airflow import settings
 
         settings.engine.dispose()
@@ -261,7 +262,7 @@ class Snapshot:
         target.close()
 
     def rows(self) -> Dict[str, List[Row]]:
-        """Return the rows of every table, without ids of no meaning, and with ``now`` for the moments of this hour."""
+        """Return the rows of every table, without arbitrary ids, and with ``now`` for times of this hour."""
         names = self._copy.execute("select name from sqlite_master where type = 'table'").fetchall()
         return {name: self._rows(name) for (name,) in sorted(names) if name not in self.ASIDE}
 
@@ -273,7 +274,7 @@ class Snapshot:
 
 
 def unlike(theirs: Dict[str, List[Row]], ours: Dict[str, List[Row]]) -> Dict[str, List[Any]]:
-    """Return what is not the same in two sets of tables, by table and column, each with where, theirs and ours."""
+    """Return the differences of two sets of tables by table and column, each with where, theirs and ours."""
     found: Dict[str, List[Any]] = {}
     for table in theirs:
         left, right = _by_key(theirs[table]), _by_key(ours[table])

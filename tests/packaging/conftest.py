@@ -35,7 +35,7 @@ def run(*words: object, env: Optional[Dict[str, str]] = None, cwd: Path = ROOT) 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment, with an Airflow home of its own."""
+    """A virtual environment with an AIRFLOW_HOME."""
 
     path: Path
 
@@ -69,7 +69,7 @@ def environment(tmp_path: Path) -> Iterator[Environment]:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, so that building leaves nothing in the true one, nor takes what lies there."""
+    """A copy of the project, so that building neither changes the original nor uses its untracked files."""
     copy = tmp_path_factory.mktemp("checkout") / "project"
     shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_OVER)
     return copy

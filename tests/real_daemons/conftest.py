@@ -1,4 +1,4 @@
-"""An Airflow with Celery on a real Redis, in a realm of Kerberos, whose web server starts the rest."""
+"""An Airflow with Celery, Redis and Kerberos, whose web server starts the daemons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def deployment(
     tmp_path_factory: pytest.TempPathFactory, centre: KeyDistributionCentre, broker: str
 ) -> Iterator[Deployment]:
-    """The Airflow; what runs on it in the end is killed, whoever has started it."""
+    """The Airflow; all of its processes are killed at the end, whoever has started them."""
     home = tmp_path_factory.mktemp("airflow") / "home"
     deployment = prepared(home)
     deployment.options.update(

@@ -228,7 +228,7 @@ def test_a_job_and_its_forks_share_no_database_connection(fresh: Any) -> None:
 
 def test_an_item_is_not_started_after_the_deadline_of_the_fork_pool(fresh: Any) -> None:
     """Its state is timeout, and the job ends in time."""
-    told = jobs_under_test.run("fan_out_too_late").result
+    told = jobs_under_test.run("run_in_forks_too_late").result
     assert told == [["a", "timeout", 0], ["b", "timeout", 0]]
 
 

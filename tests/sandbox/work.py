@@ -1,4 +1,4 @@
-"""Functions that tests run in the sandbox: some do their work, some do all that user code should not."""
+"""Functions that tests run in the sandbox: well-behaved ones, and others."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def add(a: int, b: int) -> int:
 
 
 def sleep(seconds: float = 600) -> str:
-    """Say so, and sleep."""
+    """Print something, and sleep."""
     print("sleeping", flush=True)
     time.sleep(seconds)
     return "slept"
 
 
 def what_is_made() -> Dict[str, bool]:
-    """Return what was made before this job began: what Airflow's models need, and what tasks ask things of."""
+    """Return what existed before this job: the mappers of Airflow's models, and the execution API."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import inspect
 
@@ -42,47 +42,47 @@ def what_is_made() -> Dict[str, bool]:
 
 
 def touch(path: str) -> None:
-    """Make a file."""
+    """Create a file."""
     Path(path).touch()
 
 
 def leave(code: int) -> None:
-    """End the process at once."""
+    """End the process immediately."""
     print("leaving", flush=True)
     os._exit(code)
 
 
 def leave_politely(code: int) -> None:
-    """End as programs do."""
+    """Call sys.exit()."""
     sys.exit(code)
 
 
 def fail() -> None:
-    """Raise."""
+    """Raise an exception."""
     print("failing")
     raise ValueError("what went wrong")
 
 
 def interrupt() -> None:
-    """Raise what Ctrl-C raises."""
+    """Raise KeyboardInterrupt."""
     raise KeyboardInterrupt
 
 
 def fail_as_the_api_does() -> None:
-    """Raise an error of ours."""
+    """Raise a NativeApiError."""
     from native_api.errors import TaskNotFound
 
     raise TaskNotFound("a_dag", "a_task")
 
 
 def be_stubborn() -> None:
-    """Sleep, and do not heed the signal that ends programs."""
+    """Sleep, and ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(600)
 
 
 def finish_late(path: str) -> None:
-    """Sleep, and tidy up when told to end."""
+    """Sleep, and clean up on SIGTERM."""
     try:
         time.sleep(600)
     finally:
@@ -90,7 +90,7 @@ def finish_late(path: str) -> None:
 
 
 def leave_processes(mark: str, after: str) -> None:
-    """Leave one process of each kind behind: a child, one in a session of its own, two forked twice; then *after*."""
+    """Leave a child, one in another session, and two that were forked twice; then do *after*."""
     command = [sys.executable, "-S", "-c", "import time; time.sleep(600)", mark]
     subprocess.Popen(command)
     subprocess.Popen(command, start_new_session=True)
@@ -107,24 +107,24 @@ def leave_processes(mark: str, after: str) -> None:
 
 
 def crash() -> None:
-    """Read where nothing is."""
+    """Cause a segmentation fault."""
     ctypes.string_at(0)
 
 
 def eat_memory() -> int:
-    """Take 8 GiB."""
+    """Allocate 8 GiB."""
     return len(bytearray(8 * 1024**3))
 
 
 def print_much(size: int) -> None:
-    """Print that many bytes in lines, numbered."""
+    """Print that many bytes in numbered lines."""
     line = "x" * 90
     for number in range(size // 100):
         print(f"{number:8} {line}")
 
 
 def print_and_end(size: int, ends: str) -> None:
-    """Print that many bytes, and end the process or go on for ever."""
+    """Print that many bytes, and end the process or continue for ever."""
     sys.stdout.write(("x" * 99 + "\n") * (size // 100))
     sys.stdout.flush()
     {"crashes": lambda: os._exit(3), "hangs": lambda: time.sleep(600)}[ends]()
@@ -142,7 +142,7 @@ def return_what_json_cannot_hold() -> Any:
 
 
 def return_no_number() -> float:
-    """Return what JSON has no word for."""
+    """Return NaN."""
     return float("nan")
 
 
@@ -157,7 +157,7 @@ def return_much(size: int) -> str:
 
 
 def tell_secrets(key: str, then: str) -> Any:
-    """Read a variable, print it, have a subprocess print it, and return it as user code's or raise it."""
+    """Read a variable, print it, let a subprocess print it, and return or raise it."""
     from airflow.models.variable import Variable
 
     value = Variable.get(key)
@@ -173,7 +173,7 @@ def tell_secrets(key: str, then: str) -> Any:
 
 
 def name_secrets(key: str) -> Any:
-    """Read a variable, and return what is ours and happens to be the same text, and what user code gave."""
+    """Read a variable, and return ids with the same text, and a value of DAG code."""
     return {"id": _read(key), _read(key): 1, "theirs": tell_secrets(key, "return")}
 
 
@@ -184,7 +184,7 @@ def _read(key: str) -> str:
 
 
 def count_variables() -> int:
-    """Read the database."""
+    """Query the database."""
     from airflow.models.variable import Variable
     from sqlalchemy import func, select
 
@@ -196,7 +196,7 @@ def count_variables() -> int:
 
 
 def wait_for(path: str) -> str:
-    """Wait until there is a file."""
+    """Wait until a file exists."""
     print("waiting", flush=True)
     while not Path(path).exists():
         time.sleep(0.02)
@@ -204,13 +204,13 @@ def wait_for(path: str) -> str:
 
 
 def descriptors() -> List[str]:
-    """Return what this process has open."""
+    """Return the open file descriptors of this process."""
     numbers = os.listdir("/proc/self/fd")
     return [os.readlink(f"/proc/self/fd/{number}") for number in numbers if os.path.exists(f"/proc/self/fd/{number}")]
 
 
 def connections(forks: int) -> Any:
-    """Return, of this process and of forks of it, what each has open at first, and which connection it opens then."""
+    """Return, of this process and of its forks, the initially open connections, and the one that each opens."""
     from native_api.adapters.sandbox.fork_pool import run_in_forks
 
     own = own_connection(0)
@@ -218,8 +218,8 @@ def connections(forks: int) -> Any:
     return [own, *(fork_result.result for _, fork_result in pieces)]
 
 
-def fan_out_too_late() -> Any:
-    """Return what becomes of pieces for which no time is left."""
+def run_in_forks_too_late() -> Any:
+    """Return the outcomes of items that have no time left."""
     from native_api.adapters.sandbox.fork_pool import run_in_forks
 
     pieces = run_in_forks(Path.touch, ["a", "b"], seconds=60, parallel=1, until=time.monotonic())
@@ -227,7 +227,7 @@ def fan_out_too_late() -> Any:
 
 
 def own_connection(number: int) -> Any:
-    """Return what is open at first, and on PostgreSQL the process that the connection leads to."""
+    """Return the initially open connections, and on PostgreSQL the backend process of this one."""
     from sqlalchemy import text
 
     from native_api.adapters.compat import airflow
@@ -240,7 +240,7 @@ def own_connection(number: int) -> Any:
 
 
 def process_ids() -> Any:
-    """Return this process, its parent, and the server that both were forked from."""
+    """Return the ids of this process, its parent, and the warm process."""
     return [os.getpid(), os.getppid()]
 
 
@@ -252,7 +252,7 @@ def set_variable(key: str, value: str) -> None:
 
 
 def as_its_owner(function: str, arguments: Dict[str, Any]) -> Any:
-    """Call a job's function where root, too, goes by the rights that a file's owner has."""
+    """Call a job's function with the permissions of the file modes, also if it runs as root."""
     _give_up(_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH)
     module, name = function.split(":")
     return getattr(import_module(module), name)(**arguments)
@@ -276,7 +276,7 @@ def _give_up(*capabilities: int) -> None:
 
 
 def environments() -> List[Dict[str, str]]:
-    """Return the environment of this process, and that which it and those it was forked from were executed with."""
+    """Return the environment of this process, and those that it and its ancestors were executed with."""
     parents = [os.getpid(), os.getppid()]
     executed = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in parents]
     return [dict(os.environ), *(dict(line.split("=", 1) for line in lines if "=" in line) for lines in executed)]
@@ -290,7 +290,7 @@ def configured(section: str, key: str) -> str:
 
 
 def show(path: str) -> Any:
-    """Print what a file holds, and return it as user code's."""
+    """Print the content of a file, and return it as a value of DAG code."""
     from native_api.adapters.sandbox.redaction import redacted
 
     text = Path(path).read_text()

@@ -1,4 +1,4 @@
-"""Calls that tests make in every face."""
+"""Calls that tests make with every API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP client that sends what it is told to, follows no redirect, and knows the shapes of both faces' errors."""
+"""An HTTP client that sends requests verbatim, follows no redirects, and knows the error formats of both APIs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ANSWER_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server answered to a request for *target*."""
+class Response:
+    """The response to a request for *target*."""
 
     target: str
     status: int
@@ -27,7 +27,7 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Return what the body says."""
+        """Return the JSON of the body."""
         return json.loads(self.body)
 
     @property
@@ -36,7 +36,7 @@ class Answer:
         return self.body.decode(errors="replace")
 
     def result(self, *statuses: int) -> Any:
-        """Return the operation's result, the same from both faces; fail where the call did not go well."""
+        """Return the operation's result, whichever API it was called with; fail if the call failed."""
         assert self.status in (statuses or (200, 201)), self
         body = self.json()
         if LEGACY not in self.target:
@@ -45,7 +45,7 @@ class Answer:
         return body["result"]
 
     def printed(self) -> str:
-        """Return what the legacy face says the command printed."""
+        """Return the output of the legacy API."""
         self.result()
         printed: str = self.json()["output"]["stdout"]
         return printed
@@ -79,14 +79,14 @@ class Answer:
 
 
 class _Connection(HTTPConnection):
-    """A connection that sends characters beyond ASCII in a URL as bytes, which the standard library refuses to."""
+    """A connection that sends non-ASCII characters of a URL as bytes, which the standard library refuses."""
 
     def _encode_request(self, request: str) -> bytes:
         return request.encode("latin-1")
 
 
 class Client:
-    """Somebody who sends requests to one server, with the same headers and cookies each time."""
+    """A client of one server, with the same headers and cookies for each request."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Client:
         return f"http://127.0.0.1:{self.port}"
 
     def also(self, headers: Optional[Mapping[str, str]] = None, cookies: Optional[Mapping[str, str]] = None) -> Client:
-        """Return a client that sends these besides."""
+        """Return a client that sends these, too."""
         return Client(
             self.port,
             self.base_path,
@@ -122,24 +122,24 @@ class Client:
         """Return a client that sends back the cookies it gets, as a browser or a session does."""
         return Client(self.port, self.base_path, self.headers, self.cookies, keeps_cookies=True)
 
-    def get(self, path: str, **query: Any) -> Answer:
+    def get(self, path: str, **query: Any) -> Response:
         """Send a GET."""
         return self.send("GET", path, query=query)
 
-    def post(self, path: str, json: Any = None, form: Optional[Mapping[str, Any]] = None, **query: Any) -> Answer:
+    def post(self, path: str, json: Any = None, form: Optional[Mapping[str, Any]] = None, **query: Any) -> Response:
         """Send a POST with a JSON body, a form, or nothing."""
         return self.send("POST", path, query=query, json=json, form=form)
 
-    def read(self, operation: str, **arguments: Any) -> Answer:
-        """Call a read of the typed face."""
+    def read(self, operation: str, **arguments: Any) -> Response:
+        """Call an operation of the typed API that reads."""
         return self.get(f"{TYPED}{operation}", **arguments)
 
-    def write(self, operation: str, **arguments: Any) -> Answer:
-        """Call an operation of the typed face that changes something."""
+    def write(self, operation: str, **arguments: Any) -> Response:
+        """Call an operation of the typed API that changes something."""
         return self.post(f"{TYPED}{operation}", json=arguments)
 
-    def legacy(self, api: str, **arguments: Any) -> Answer:
-        """Call the legacy face, by GET as most of its clients do."""
+    def legacy(self, api: str, **arguments: Any) -> Response:
+        """Call the legacy API with GET, as most of its clients do."""
         return self.get(LEGACY, api=api, **arguments)
 
     def send(
@@ -152,8 +152,8 @@ class Client:
         form: Optional[Mapping[str, Any]] = None,
         body: Union[bytes, Iterable[bytes], None] = None,
         headers: Optional[Mapping[str, str]] = None,
-    ) -> Answer:
-        """Send a request; *query* may be text that goes out as it is, an iterable *body* goes out in chunks."""
+    ) -> Response:
+        """Send a request; a *query* that is text is sent verbatim, an iterable *body* in chunks."""
         encoded = query if isinstance(query, str) else urlencode(query or {})
         target = f"{self.base_path}{path}" + (f"?{encoded}" if encoded else "")
         sent = {**self.headers, **(headers or {})}
@@ -171,18 +171,18 @@ class Client:
 
     def _exchange(
         self, method: str, target: str, body: Union[bytes, Iterable[bytes], None], headers: Dict[str, str]
-    ) -> Answer:
+    ) -> Response:
         connection = _Connection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         try:
             # A server that refuses a body need not read all of it before it answers.
             with suppress(BrokenPipeError):
                 connection.request(method, target, body, headers)
             response = connection.getresponse()
-            return Answer(target, response.status, response.msg, response.read())
+            return Response(target, response.status, response.msg, response.read())
         finally:
             connection.close()
 
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, answer: Response) -> None:
         for line in answer.headers.get_all("Set-Cookie", []):
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value

@@ -1,4 +1,4 @@
-"""The servers under test, each started once, when the first test asks for it."""
+"""The servers under test, each started once, when the first test needs it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STATIC_TOKEN = "AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN"
 
 @pytest.fixture(scope="package")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """An Airflow with DAGs and users and without processes, for the others to copy."""
+    """An Airflow with DAGs and users and without processes, which others copy."""
     return prepared(tmp_path_factory.mktemp("airflow") / "prepared")
 
 
 @pytest.fixture(scope="package")
 def servers(deployment: Deployment, request: pytest.FixtureRequest) -> Iterator[Dict[str, Server]]:
-    """The web servers that the tests ask for, by their fixtures; they start side by side."""
+    """The web servers that the tests need, by their fixtures; they start simultaneously."""
     wanted = {name for item in request.session.items if not _is_skipped(item) for name in _fixtures_of(item)}
     configured = {name: configure(deployment) for name, configure in CONFIGURED.items() if name in wanted}
     ended = threading.Event()
@@ -46,7 +46,7 @@ def _set_in_the_end(event: threading.Event) -> Iterator[None]:
 
 
 def _serve(server: ContextManager[Server], started: Future[Server], ended: threading.Event) -> None:
-    """Start a server and stop it in the end; each in a thread of its own, since both take seconds."""
+    """Start a server and stop it at the end; each in a thread, since both take seconds."""
     try:
         with server as running:
             started.set_result(running)
@@ -69,33 +69,30 @@ def _fixtures_of(item: pytest.Item) -> Sequence[str]:
 @pytest.fixture(scope="package")
 def server(servers: Dict[str, Server]) -> Server:
     """
-    An Airflow as it is usually set up, with a static token.
-
-    User code runs on none of these servers but ``working_server``: each warm process takes seconds to import Airflow.
+    An Airflow with a usual configuration and a static token. No DAG code runs on these servers but on
+    ``working_server``: each warm process takes seconds to import Airflow.
     """
     return servers["server"]
 
 
 @pytest.fixture(scope="package")
 def working_server(servers: Dict[str, Server]) -> Server:
-    """The same, where jobs run; it may be deployed to."""
+    """The same, with jobs; files can be deployed to it."""
     return servers["working_server"]
 
 
 @pytest.fixture(scope="package")
 def server_below_base(servers: Dict[str, Server]) -> Server:
     """
-    An Airflow below a base path, and the other way in all else.
-
-    Its static token only reads, gunicorn lets headers with underscores through, and our limit of
-    a body is larger than Airflow's own.
+    An Airflow with a base path, and with the opposite configuration otherwise. Its static token can only read, gunicorn
+    accepts headers with underscores, and our limit of a body is larger than Airflow's own.
     """
     return servers["server_below_base"]
 
 
 @pytest.fixture(scope="package")
 def public_server(servers: Dict[str, Server]) -> Server:
-    """An Airflow that its deployer made public: by FAB's public role, or by Simple's all-admins mode."""
+    """A public Airflow: with FAB's public role, or with simple_auth_manager_all_admins."""
     return servers["public_server"]
 
 

@@ -1,4 +1,4 @@
-"""An Airflow of the tests' own: its home, its configuration, and the processes that run on it."""
+"""An Airflow of the tests: its home, its configuration, and its processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BODY_BYTES = 100_000
 
 @dataclass
 class Deployment:
-    """An Airflow home and the options that its processes run with, by the names of their environment variables."""
+    """An AIRFLOW_HOME, and the options of its processes by their environment variables."""
 
     home: Path
     dags: Path
@@ -42,7 +42,7 @@ class Deployment:
         return self.home / "airflow.db"
 
     def environment(self) -> Dict[str, str]:
-        """Return the environment of this deployment's processes, free of this process's own Airflow."""
+        """Return the environment of this deployment's processes, without that of this process."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
         return {
             **inherited,
@@ -62,7 +62,7 @@ class Deployment:
         }
 
     def copy(self, home: Path, **options: str) -> Deployment:
-        """Return a deployment of its own with a copy of this one's database, and the same DAGs."""
+        """Return a deployment with a copy of this one's database, and the same DAGs."""
         shutil.copytree(self.home, home)
         return Deployment(home, self.dags, {**self.options, **options})
 
@@ -71,14 +71,14 @@ class Deployment:
         return Process(command, self.environment(), self.home / f"{name}.log")
 
     def rows(self, query: str) -> List[Any]:
-        """Return what *query* finds in the metadata database."""
+        """Return the result of a query on the metadata database."""
         with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
             return connection.execute(query).fetchall()
 
 
 @dataclass
 class Server:
-    """A web server that answers."""
+    """A running web server."""
 
     deployment: Deployment
     process: Process
@@ -88,28 +88,28 @@ class Server:
 
     @property
     def anonymous(self) -> Client:
-        """Somebody without credentials."""
+        """A client without credentials."""
         return Client(self.port, self.base_path)
 
     def user(self, name: str) -> Client:
-        """Return a program that signs in as a user of Airflow: by Basic on Airflow 2, by a JWT on 3."""
+        """Return a client that authenticates as a user of Airflow: with Basic on Airflow 2, with a JWT on 3."""
         return self.anonymous.also({"Authorization": self.authorization(name)})
 
     def authorization(self, name: str) -> str:
-        """Return the header that a user sends."""
+        """Return the Authorization header of a user."""
         if AIRFLOW < (3, 0):
             return "Basic " + base64.b64encode(f"{name}:{name}".encode()).decode()
         return f"Bearer {self.jwt(name)}"
 
     def jwt(self, name: str) -> str:
-        """Return the JWT that Airflow gives a user."""
+        """Return the JWT of a user."""
         if name not in self._tokens:
             answer = self.anonymous.post("/auth/token", json={"username": name, "password": name})
             self._tokens[name] = answer.result(201)["access_token"]
         return self._tokens[name]
 
     def holder(self, token: str = TOKEN, header: str = "rest-api-plugin-http-token") -> Client:
-        """Return a program that sends a static token."""
+        """Return a client that sends a static token."""
         return self.anonymous.also({header: token})
 
 
@@ -141,7 +141,7 @@ def _users_of_simple(home: Path) -> Dict[str, str]:
 
 @contextmanager
 def serving(deployment: Deployment, base_path: str = "") -> Iterator[Server]:
-    """Run the deployment's web server, and give it once it answers."""
+    """Run the deployment's web server, and return it when it responds."""
     port = free_port()
     section, command = ("API", "api-server") if AIRFLOW >= (3, 0) else ("WEBSERVER", "webserver")
     base_url = f"http://127.0.0.1:{port}{base_path}"
@@ -168,7 +168,7 @@ def _answers(server: Server) -> bool:
 
 @contextmanager
 def running(deployment: Deployment, *commands: str) -> Iterator[None]:
-    """Run commands of Airflow's, as the scheduler is one."""
+    """Run commands of Airflow, such as the scheduler."""
     processes: List[Process] = []
     try:
         for command in commands:

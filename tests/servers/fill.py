@@ -1,4 +1,4 @@
-"""Run in a process of its own: fill an Airflow's database with its tables, the sample DAGs and, with FAB, users."""
+"""Run as a process: fill an Airflow's database with its tables, the sample DAGs and, with FAB, users."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ USERS = {
 
 
 def airflow(*words: str) -> None:
-    """Run a command of Airflow's."""
+    """Run a command of Airflow."""
     from airflow.cli.cli_parser import get_parser
 
     arguments = get_parser().parse_args(words)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def add_scheduled_run(dag_id: str) -> None:
-    """Have a DAG's schedule be done up to now, as if the scheduler had run all the time: its last run is there."""
+    """Add the latest scheduled run of a DAG, as if the scheduler had created it."""
     import pendulum
     from airflow.models.dag import DagModel
     from airflow.models.serialized_dag import SerializedDagModel
@@ -82,7 +82,7 @@ def add_scheduled_run(dag_id: str) -> None:
 
 @contextlib.contextmanager
 def application_builder() -> Iterator[Any]:
-    """Give FAB's application builder; it moved into the provider with Airflow 2.9."""
+    """Return FAB's application builder, which is in the provider since Airflow 2.9."""
     try:
         from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
     except ImportError:
@@ -92,7 +92,7 @@ def application_builder() -> Iterator[Any]:
 
 
 def add_users(manager: Any) -> None:
-    """Add a user for each of Airflow's roles that the tests need, and for two roles of our own."""
+    """Add a user for each of Airflow's roles that the tests need, and for two roles of the tests."""
     from werkzeug.security import generate_password_hash
 
     manager.sync_roles()

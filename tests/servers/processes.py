@@ -1,4 +1,4 @@
-"""Processes that tests start, and the one way to wait for them."""
+"""Processes that tests start, and how to wait for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAUSE_SECONDS = 0.2
 
 
 def eventually(question: Callable[[], Optional[Answer]], what: str, *, seconds: float = DEADLINE_SECONDS) -> Answer:
-    """Ask until the answer is true, and return it; fail at the deadline, saying *what* was waited for."""
+    """Wait until a function returns a true value, and return it; fail at the deadline with *what*."""
     end = time.monotonic() + seconds
     while True:
         answer = question()
@@ -33,7 +33,7 @@ def eventually(question: Callable[[], Optional[Answer]], what: str, *, seconds: 
 
 
 def free_port() -> int:
-    """Return a port of this machine that nothing listens on."""
+    """Return a free port of this host."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 
 class Process:
-    """A process in a session of its own, whose output goes to a file."""
+    """A process in its own session, whose output goes to a file."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.log = log
@@ -59,12 +59,12 @@ class Process:
             )
 
     def require_running(self) -> None:
-        """Fail, and show the end of the output, where the process has ended."""
+        """Fail with the end of the output if the process has ended."""
         if self._started.poll() is not None:
             raise AssertionError(f"{self} ended with {self._started.returncode}:\n{self.tail()}")
 
     def finish(self, seconds: float = DEADLINE_SECONDS) -> None:
-        """Wait for the process to end well; fail, and show the end of the output, where it does not."""
+        """Wait for the process to succeed; fail with the end of the output otherwise."""
         try:
             status = self._started.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -73,7 +73,7 @@ class Process:
         assert status == 0, f"{self} ended with {status}:\n{self.tail()}"
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End the process and all that it has started, by that signal first."""
+        """Stop the process and its descendants, with that signal first."""
         family = self._family()
         self._signal(number)
         with suppress(subprocess.TimeoutExpired):

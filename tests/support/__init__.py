@@ -1,1 +1,1 @@
-"""What tests share: the Airflow under test, its web application, and what they ask of it."""
+"""Shared by the tests: the Airflow under test, its web application, and helpers."""

@@ -1,4 +1,4 @@
-"""The real Airflow that the tests run against: its home, its database, its users. Set up once for a session."""
+"""The Airflow that the tests run against: its home, its database, its users. It is set up once per session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEMORY, ROOM = "/dev/shm", 2**31
 
 
 def _use_memory() -> None:
-    """Have temporary files in memory where there is room: SQLite waits for a disk at each commit."""
+    """Put temporary files into memory if there is room: SQLite waits for the disk at each commit."""
     with contextlib.suppress(OSError):
         if "TMPDIR" not in os.environ and shutil.disk_usage(MEMORY).free > ROOM and os.access(MEMORY, os.W_OK):
             os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
@@ -40,7 +40,7 @@ BROKEN = "broken_by_a_test"
 
 
 def configure() -> None:
-    """Point this process at a home of its own; to be called before Airflow is imported."""
+    """Create an AIRFLOW_HOME for this process; call it before Airflow is imported."""
     atexit.register(_remove_home, os.getpid())
     shutil.copytree(HERE / "dags", DAGS, ignore=shutil.ignore_patterns("__pycache__"))
     settings = {
@@ -82,7 +82,7 @@ def version() -> tuple[int, int]:
 
 
 def has_fab() -> bool:
-    """Return whether FAB decides on users and their rights."""
+    """Return whether FAB is the auth manager."""
     return version() < (3, 0) or "fab" in os.environ.get("AIRFLOW__CORE__AUTH_MANAGER", "")
 
 
@@ -110,7 +110,7 @@ def session() -> Any:
 
 
 def clean() -> None:
-    """Forget what a test did: runs, audit rows, variables, connections, pools, pause states, daemons."""
+    """Delete what a test has created: runs, audit log rows, variables, connections, pools, pause states, daemons."""
     end_daemons()
     end_jobs()
     forget_deployments()
@@ -120,7 +120,7 @@ def clean() -> None:
 
 
 class _Changes:
-    """Whether the database has been written to; one that is no SQLite always counts as written."""
+    """Whether the database has been written to; always true for other databases than SQLite."""
 
     def __init__(self) -> None:
         self._watch: Optional[sqlite3.Connection] = None
@@ -171,7 +171,7 @@ def _clean_tables() -> None:
 
 
 def xcom_tables() -> List[Any]:
-    """Return the tables that have XComs in them."""
+    """Return the tables of XComs."""
     if version() >= (3, 4):
         from airflow.models.xcom import XComModelV1, XComModelV2
 
@@ -182,7 +182,7 @@ def xcom_tables() -> List[Any]:
 
 
 def store_xcom(opened: Any, run: Dict[str, str], task_id: str, key: str, value: Any, map_index: int = -1) -> None:
-    """Store an XCom as it is in the table; *run* has the dag_id and the run_id."""
+    """Store an XCom verbatim; *run* has the dag_id and the run_id."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
@@ -202,7 +202,7 @@ def store_xcom(opened: Any, run: Dict[str, str], task_id: str, key: str, value: 
 
 
 def end_jobs() -> None:
-    """End what a test has left running in the sandbox, and forget its records."""
+    """Cancel the running jobs of a test, and delete their records."""
     from native_api.adapters import sandbox
     from native_api.adapters.sandbox import job_store
 
@@ -214,7 +214,7 @@ def end_jobs() -> None:
 
 
 def forget_deployments() -> None:
-    """Forget what was deployed, and the file that :func:`store_deployments` made."""
+    """Delete the deployments of a test, and the file of :func:`store_deployments`."""
     from native_api.adapters.deployments import history
 
     shutil.rmtree(history.root(), ignore_errors=True)
@@ -222,7 +222,7 @@ def forget_deployments() -> None:
 
 
 def store_deployments(path: str) -> None:
-    """Write down two deployments of a module, and the module."""
+    """Store two deployments of a module, and the module."""
     from native_api.adapters.deployments import history, targets
 
     forget_deployments()
@@ -239,7 +239,7 @@ def store_deployments(path: str) -> None:
 
 
 def end_daemons() -> None:
-    """Kill what a test has started, and forget its files."""
+    """Kill the daemons of a test, and delete their files."""
     from native_api import settings
     from native_api.adapters.daemons import folder, processes
 
@@ -251,7 +251,7 @@ def end_daemons() -> None:
 
 
 def store_daemon(name: str) -> None:
-    """Write down that a scheduler was started under that name; it has ended since."""
+    """Store the record of a scheduler with that name, which has ended."""
     from native_api import settings
     from native_api.adapters.daemons import folder, processes
 
@@ -275,7 +275,7 @@ def store_daemon(name: str) -> None:
 
 
 def backfill_tables() -> List[Any]:
-    """Return Airflow's tables of backfills, which came with 3.0."""
+    """Return Airflow's tables of backfills, which exist since 3.0."""
     if version() < (3, 0):
         return []
     from airflow.models.backfill import Backfill, BackfillDagRun
@@ -284,7 +284,7 @@ def backfill_tables() -> List[Any]:
 
 
 def copy_dag(dag_id: str) -> None:
-    """Add a DAG to Airflow's table, a copy of another but for its id, for a test to delete."""
+    """Add a copy of a DAG's row with another dag_id."""
     from airflow.models.dag import DagModel
     from sqlalchemy import insert, select
 
@@ -295,7 +295,7 @@ def copy_dag(dag_id: str) -> None:
 
 
 def store_import_error(name: str, dag_id: Optional[str] = None) -> str:
-    """Store that a file of that name does not load, which the DAG is said to be in; return the file's name there."""
+    """Store an import error for a file name, of which the DAG is said to be; return the stored file name."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select, update
 
@@ -315,7 +315,7 @@ def store_import_error(name: str, dag_id: Optional[str] = None) -> str:
 
 
 def store_rendered_fields(dag_id: str, run_id: str, task_id: str, rendered: Any) -> None:
-    """Store what the template fields of a task instance became, as running it does."""
+    """Store the rendered fields of a task instance, as its run does."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from sqlalchemy import insert, select
 
@@ -329,7 +329,7 @@ def store_rendered_fields(dag_id: str, run_id: str, task_id: str, rendered: Any)
 
 
 def set_try(dag_id: str, run_id: str, task_id: str, try_number: int, state: Optional[str], **columns: Any) -> None:
-    """Have a task instance be at that try, in that state."""
+    """Set the try number and the state of a task instance."""
     from airflow.models.taskinstance import TaskInstance
 
     table = TaskInstance.__table__
@@ -341,7 +341,7 @@ def set_try(dag_id: str, run_id: str, task_id: str, try_number: int, state: Opti
 
 
 def log_file(dag_id: str, run_id: str, task_id: str, try_number: int) -> Path:
-    """Return where Airflow's own handler has the log of a try."""
+    """Return the path of a try's log, as Airflow's file task handler builds it."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.log.log_reader import TaskLogReader
     from sqlalchemy import select
@@ -355,7 +355,7 @@ def log_file(dag_id: str, run_id: str, task_id: str, try_number: int) -> Path:
 
 
 def store_log(dag_id: str, run_id: str, task_id: str, text: str, try_number: int = 1) -> Path:
-    """Write a log where Airflow's own handler writes it."""
+    """Write the log of a try to :func:`log_file`."""
     path = log_file(dag_id, run_id, task_id, try_number)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -363,7 +363,7 @@ def store_log(dag_id: str, run_id: str, task_id: str, text: str, try_number: int
 
 
 def audit_rows() -> List[Any]:
-    """Return the rows of Airflow's audit log that are ours, oldest first."""
+    """Return the rows of the audit log that this plugin has written, the oldest first."""
     from airflow.models.log import Log
     from sqlalchemy import select
 
@@ -374,7 +374,7 @@ def audit_rows() -> List[Any]:
 
 
 def forget_bundles() -> None:
-    """Have this process read the bundles' configuration anew; Airflow 3.4 and later reads it once."""
+    """Let this process read the configuration of bundles again; Airflow 3.4 and later read it once."""
     if version() >= (3, 4):
         from airflow.dag_processing.bundles import manager
 
@@ -382,5 +382,5 @@ def forget_bundles() -> None:
 
 
 def later(seconds: float = 60.0) -> datetime.datetime:
-    """Return a time to come."""
+    """Return a time in the future."""
     return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)

@@ -1,4 +1,4 @@
-"""An auth manager as those of AWS and Keycloak are: rights on single things, and one to list them."""
+"""An auth manager like those of AWS and Keycloak, with permissions on single resources, and one to list them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Decide = Callable[[str, Optional[str], Optional[str]], bool]
 
 
 def with_rights_on(*names: str) -> Decide:
-    """Allow everything on these, and, asked about none in particular, to list all."""
+    """Allow everything on these, and the permission to list all."""
     return lambda method, name, team: name in names or (name is None and method == "GET")
 
 
 def stand_in(mocker: Any, decide: Decide) -> None:
-    """Have the auth manager decide so on DAGs and all that is theirs, for users of whatever role."""
+    """Let the auth manager decide so about DAGs and their resources, for users of any role."""
     mocker.patch("native_api.adapters.compat.interface.rights.Rights._is_manager", return_value=False)
     if airflow_under_test.version() < (2, 8):
         # FAB's security manager decides there, and there are no other managers.

@@ -1,4 +1,4 @@
-"""Backfills under test."""
+"""Helpers for tests of backfills."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run_of(date: str) -> str:
 
 
 def set_run(date: str, state: str) -> None:
-    """Have a run be in that state, as the scheduler leaves it."""
+    """Set the state of a run, as the scheduler does."""
     from airflow.models.dagrun import DagRun
 
     table = DagRun.__table__
@@ -53,7 +53,7 @@ def trigger(date: str, dag_id: str = "daily") -> str:
 
 
 def finish(dag_id: str, state: str, failed: str = "", only: str = "") -> None:
-    """Have every queued run of the DAG be over, as the scheduler leaves them."""
+    """Let all queued runs of a DAG end, as the scheduler does."""
     import pendulum
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance

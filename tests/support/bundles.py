@@ -1,4 +1,4 @@
-"""A bundle whose files come from elsewhere, with versions, as those of a repository do."""
+"""A versioned bundle whose files are fetched, like those of a repository."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow.dag_processing.bundles.base import BaseDagBundle
 
 
 class Copied(BaseDagBundle):
-    """A folder, of which a copy is made when it is asked for what is new."""
+    """A folder that is copied when the bundle is refreshed."""
 
     supports_versioning = True
 

@@ -1,4 +1,4 @@
-"""Connections under test."""
+"""Helpers for tests of connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A DAG file that is there for some tests only."""
+"""DAG files of single tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.airflow_under_test import DAGS
 
 @contextmanager
 def dag_file(dag_id: str, text: str) -> Iterator[Path]:
-    """Have Airflow know a file that defines that DAG, and give its path."""
+    """Let Airflow parse a file that defines that DAG, and return its path; it is deleted at the end."""
     path = DAGS / f"{dag_id}.py"
     path.write_text(text, encoding="utf-8")
     try:
@@ -25,7 +25,7 @@ def dag_file(dag_id: str, text: str) -> Iterator[Path]:
 
 
 def set_import_error(dag_id: str) -> None:
-    """Mark a DAG as one whose file does not load now, as the DAG processor does."""
+    """Mark a DAG as one whose file has an import error, as the DAG processor does."""
     from airflow.models.dag import DagModel
     from sqlalchemy import update
 
@@ -49,7 +49,7 @@ TASK = (
 
 
 def text_of(*dag_ids: str, task_id: str = "first") -> str:
-    """Return a file that defines DAGs with a task each."""
+    """Return the text of a file that defines DAGs with one task each."""
     dags = [
         f"with DAG({dag_id!r}, start_date=START, schedule=None):\n"
         f"    BashOperator(task_id={task_id!r}, bash_command='true')\n"
@@ -59,7 +59,7 @@ def text_of(*dag_ids: str, task_id: str = "first") -> str:
 
 
 def import_errors(name: str) -> List[str]:
-    """Return what Airflow's table says of a file."""
+    """Return the stored import errors of a file."""
     from airflow.models import errors as models
     from sqlalchemy import select
 

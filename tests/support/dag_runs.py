@@ -1,4 +1,4 @@
-"""Runs as they are after some of their tasks, made without a scheduler."""
+"""DAG runs in which some tasks have run, created without a scheduler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make(
     conf: Optional[Mapping[str, Any]] = None,
     xcoms: Optional[Mapping[str, Any]] = None,
 ) -> None:
-    """Trigger the DAG, have the run be in that state, and its tasks have returned those values."""
+    """Trigger a DAG, set the state of the run, and store the return values of its tasks."""
     native_api.call("trigger_dag", dag_id=dag_id, run_id=run_id, logical_date=logical_date, conf=dict(conf or {}))
     if state != "queued":
         native_api.call("set_dag_run_state", dag_id=dag_id, run_id=run_id, state=state)
@@ -29,7 +29,7 @@ def make(
 
 
 def return_value(dag_id: str, run_id: str, task_id: str, value: Any) -> None:
-    """Have a task of the run have returned that, which is a list where others are mapped over it."""
+    """Store the return value of a task of a run, which is a list if other tasks are mapped over it."""
     with airflow_under_test.session() as session:
         _store(session, {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "key": "return_value"}, value)
         if isinstance(value, list):
@@ -64,7 +64,7 @@ def _store(session: Any, key: Dict[str, Any], value: Any) -> None:
 
 
 def result_of(job_id: str, seconds: float = 60) -> Any:
-    """Wait for a job in the background to end well, and return its result."""
+    """Wait for an asynchronous job to succeed, and return its result."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         job = native_api.call("job_state", job_id=job_id)
@@ -82,7 +82,7 @@ def web_session() -> Any:
 
 
 def set_state(dag_id: str, run_id: str, task_id: str, state: str) -> None:
-    """Give a task instance a state, as a scheduler would."""
+    """Set the state of a task instance, as a scheduler does."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import update
 
@@ -112,7 +112,7 @@ def set_run_state(dag_id: str, run_id: str, state: str) -> None:
 
 @pytest.fixture
 def runs(fresh: Any) -> Any:
-    """Make three runs of one DAG, whose tasks have ended in each way, and a mapped one."""
+    """Create three runs of one DAG, whose tasks have ended in each way, and a mapped one."""
     for day in (1, 2, 3):
         native_api.call("trigger_dag", dag_id="wire_dag", run_id=f"r{day}", logical_date=f"2026-11-0{day}")
         set_run_state("wire_dag", f"r{day}", "failed")

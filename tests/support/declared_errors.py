@@ -1,4 +1,4 @@
-"""While the tests run, every error must be declared for its operation in the OpenAPI document."""
+"""During the tests every error must be declared for its operation in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def examples_of(document: Any, response: Any) -> Dict[str, Any]:
 
 
 def note(operation: str, status: int, code: str) -> None:
-    """Take an error down if it is of an operation, and not declared."""
+    """Record an error if it is of an operation and not declared."""
     if operation in declared() and (int(status), code) not in declared()[operation]:
         UNDECLARED.append((operation, int(status), code))
 
 
 def note_response(target: str, status: int, text: str) -> None:
-    """Take the error of a response down, if it is one of the typed face."""
+    """Record the error of a response of the typed API."""
     named = re.search(r"/native_api/v1/(\w+)/*(?:\?|$)", target)
     if named and status >= HTTPStatus.BAD_REQUEST and text:
         note(named[1], status, json.loads(text)["code"])
 
 
 def watch() -> None:
-    """Take down what every call raises, whatever its face."""
+    """Record what every call raises, with every interface."""
     from native_api import dispatch, errors
 
     @functools.wraps(dispatch.call)

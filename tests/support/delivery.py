@@ -1,4 +1,7 @@
-"""Requests as web servers deliver them: whole, cut off or stalled; by gunicorn's worker on Airflow 2, by ASGI on 3."""
+"""
+Requests as web servers receive them, complete, incomplete or stalled: with gunicorn's worker on Airflow 2, with ASGI on
+3.
+"""
 
 from __future__ import annotations
 
@@ -120,7 +123,7 @@ def _answer(client: socket.socket) -> Answer:
 
 
 class _Raw:
-    """What HTTPResponse takes for a socket."""
+    """A socket for HTTPResponse."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw

@@ -1,4 +1,4 @@
-"""What tests of deploying share: the texts of files, and what is on disk and in the database."""
+"""Helpers for tests of deployments: texts of files, and what is on disk and in the database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def one(task_id: str = "first") -> str:
 
 
 def on_disk() -> Dict[str, str]:
-    """Return what has been deployed to the DAGs folder: every file and folder that was not there before."""
+    """Return the deployed files and folders in the DAGs folder, with the contents."""
     return {
         str(path.relative_to(DAGS)): path.read_text(encoding="utf-8") if path.is_file() else "a folder"
         for path in sorted(DAGS.rglob("*"))
@@ -41,12 +41,12 @@ def on_disk() -> Dict[str, str]:
 
 
 def listed() -> List[str]:
-    """Return the DAGs that tests deployed, as Airflow lists them."""
+    """Return the deployed DAGs that Airflow lists."""
     return [dag["dag_id"] for dag in native_api.call("list_dags", dag_id_pattern=MARK, limit=1000)["dags"]]
 
 
 def dag_rows() -> List[str]:
-    """Return the DAGs that tests deployed and that Airflow knows, those that are gone too."""
+    """Return the rows of the deployed DAGs, inactive ones included."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 
@@ -68,7 +68,7 @@ def kept() -> List[Dict[str, Any]]:
 
 
 def loose_ends() -> List[str]:
-    """Return what a deployment left that is no version: journals, uploads, contents without a record."""
+    """Return what a deployment has left besides versions: journals, uploads, contents without a record."""
     root = history.root()
     known = {record["deployment_id"] for record in history.every()}
     loose = [path for path in root.glob("*/*") if path.name != "lock" and path.stem not in known]
@@ -81,7 +81,7 @@ def checksum(text: str) -> str:
 
 
 def forget() -> None:
-    """Remove all that tests deployed, from the disk and the database."""
+    """Delete all deployments from the disk and the database."""
     from airflow.models.dag import DagModel
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.models.taskinstance import TaskInstance
@@ -111,7 +111,7 @@ def path_of(path: str = PATH) -> Path:
 
 
 def archive(members: Dict[str, str]) -> bytes:
-    """Return an archive of modules."""
+    """Return a zip archive of modules."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
         for name, text in members.items():

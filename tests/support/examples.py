@@ -1,4 +1,4 @@
-"""The operations' examples, and the rows that they are about."""
+"""The operations' examples, and the rows that they need."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OWN_WORLD = {
 
 
 def make_world() -> None:
-    """Make the rows that the examples are about."""
+    """Create the rows that the examples need."""
     native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
     airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo extract"})
     airflow_under_test.set_try("wire_dag", "r1", "transform", 1, "success")
@@ -43,7 +43,7 @@ def make_world() -> None:
 
 @pytest.fixture
 def world(web: Any, request: Any, remembered: Remembered) -> Any:
-    """Return the web application, with the things that the examples are about."""
+    """Return the web application, with the rows that the examples need."""
     remembered.make_again()
     airflow_under_test.store_log("wire_dag", "r1", "transform", "first\nlast\n")
     airflow_under_test.store_daemon("scheduler")
@@ -64,6 +64,6 @@ def operation_of(request: Any, argument: str) -> bool:
 
 
 def example(operation: registry.Operation) -> Dict[str, Any]:
-    """Return the operation's example, about things of the tests' world."""
+    """Return the operation's example, for the rows of the tests."""
     world = {**WORLD, **OWN_WORLD.get(operation.name, {})}
     return {name: world.get(name, value) for name, value in operation.example.items()}

@@ -1,4 +1,4 @@
-"""What the whole database holds, to see whether anything of it was changed."""
+"""The content of the database, to find out whether it has changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OURS = "native_api."
 
 
 def of_everything() -> Dict[str, Tuple[int, str]]:
-    """Return of every table how many rows it has, and a checksum of them."""
+    """Return the number of rows and a checksum of each table."""
     from airflow import settings
     from sqlalchemy import inspect, text
 
@@ -27,7 +27,7 @@ def of_everything() -> Dict[str, Tuple[int, str]]:
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """Fail where the block below has left, changed or deleted a row of any table."""
+    """Return a context manager that fails if a row of any table was added, changed or deleted."""
     before = of_everything()
     yield
     after = of_everything()

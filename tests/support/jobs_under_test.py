@@ -1,4 +1,4 @@
-"""Jobs of the sandbox, for tests: one that is waited for, and one in the background."""
+"""Jobs of the sandbox for tests, within a request and asynchronous."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Cleanup = Optional[Tuple[Callable[..., Any], Mapping[str, Any]]]
 
 
 class Somebody(ThisProcess):
-    """A caller of another name."""
+    """A caller with another name."""
 
     def __init__(self, name: str) -> None:
         self.name = self.identity = name
@@ -41,7 +41,7 @@ def run(
     client_is_gone: Callable[[], bool] = lambda: False,
     **how: Any,
 ) -> Any:
-    """Run a function of tests/sandbox/work.py, and return what the sandbox gives."""
+    """Run a function of tests/sandbox/work.py as a job, and return its outcome."""
     with airflow().session() as session:
         context = Context(session, caller, operation="a test", client_is_gone=client_is_gone)
         job = sandbox.Job(getattr(work, function), arguments or {}, cleanup, needs_execution_api=needs_execution_api)
@@ -55,7 +55,7 @@ def start(
     cleanup: Cleanup = None,
     caller: Caller = THIS_PROCESS,
 ) -> str:
-    """Start a function of tests/sandbox/work.py in the background, and return the job's id when it runs."""
+    """Start a function of tests/sandbox/work.py as an asynchronous job, and return the job's id when it runs."""
     given = {} if job_id is None else {"job_id": job_id}
     job = sandbox.Job(getattr(work, function), arguments or {}, cleanup, **given)
     with airflow().session() as session:
@@ -66,9 +66,8 @@ def start(
 @contextmanager
 def another_server() -> Iterator[None]:
     """
-    Have jobs run in a warm process with the configuration of now, and then again in the one that there was.
-
-    A job there that runs a task makes the API of tasks by itself.
+    Let jobs run in a warm process with the present configuration, and then in the former one again. A job that runs a
+    task creates the execution API itself.
     """
     command, before = client._COMMAND, client._server
     call = "main(int("
@@ -83,7 +82,7 @@ def another_server() -> Iterator[None]:
 
 
 def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
-    """Return how the job stands as soon as it has one of the states, or has ended."""
+    """Wait until a job has one of the states, or has ended; return its state."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         record = job_store.find(sandbox.jobs_folder(), job_id)
@@ -104,7 +103,7 @@ def forget(job_id: str) -> None:
 
 
 def running_supervisors(server: Optional[int] = None) -> List[psutil.Process]:
-    """Return the processes that watch over the jobs that run; each has one above it that watches over it."""
+    """Return the supervisors of the running jobs, each of which has a guard as its parent."""
     guards = _children(psutil.Process(server or client.warm()._process.pid))
     watching = [child for guard in guards for child in _children(guard)]
     return [process for process in watching if _children(process)]
@@ -118,7 +117,7 @@ def _children(process: psutil.Process) -> List[psutil.Process]:
 
 
 def until(condition: Callable[[], Any], seconds: float = 60) -> None:
-    """Wait for a condition to hold."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to hold"

@@ -10,7 +10,7 @@ from native_api import errors
 
 
 def assert_valid(schema: Schema, answer: Any) -> None:
-    """Assert that an answer is what its schema documents: no field missing, none that the schema does not know."""
+    """Assert that a result is documented by its schema: no field is missing, and no other is present."""
     assert set(answer) <= set(schema.fields), "fields that the schema does not document"
     required = {name for name, field in schema.fields.items() if field.required}
     assert required <= set(answer), "fields that the schema promises"
@@ -18,7 +18,7 @@ def assert_valid(schema: Schema, answer: Any) -> None:
 
 
 def assert_problem(answer: Any, status: int) -> None:
-    """Assert that an answer is an RFC 9457 problem with that status."""
+    """Assert that a response is an RFC 9457 problem with that status."""
     assert answer.status == status
     assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/problem+json"
     assert {"type", "title", "status", "detail", "code"} <= set(answer.json)
@@ -27,7 +27,7 @@ def assert_problem(answer: Any, status: int) -> None:
 
 
 def assert_envelope(answer: Any, status: int) -> None:
-    """Assert that an answer is the old protocol's error with that status."""
+    """Assert that a response is an error of the old protocol with that status."""
     assert answer.status == status
     assert answer.json["http_response_code"] == status
     assert answer.json["status"] == "ERROR"

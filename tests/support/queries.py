@@ -1,4 +1,4 @@
-"""Counts the statements that reach the database."""
+"""Counts the statements that are sent to the database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Iterator, List
 
 @contextmanager
 def statements() -> Iterator[List[str]]:
-    """Give a list that fills with the statements sent inside the block."""
+    """Return a context manager with a list of the statements that are sent in its block."""
     from airflow import settings
     from sqlalchemy import event
 

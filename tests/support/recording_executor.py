@@ -1,4 +1,4 @@
-"""An executor of Airflow 2 that takes down what it is given, in place of a Celery or Kubernetes executor."""
+"""An executor of Airflow 2 that records what it gets, in place of a Celery or Kubernetes executor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ commands: List[List[str]] = []
 
 
 def use(monkeypatch: Any, broken: bool = False) -> None:
-    """Have Airflow use this executor."""
+    """Let Airflow use this executor."""
     from airflow.executors.executor_loader import ExecutorLoader
 
     commands.clear()
@@ -23,7 +23,7 @@ def use(monkeypatch: Any, broken: bool = False) -> None:
 
 
 class RecordingExecutor(BaseExecutor):
-    """Sends nothing anywhere."""
+    """Records the commands and runs nothing."""
 
     is_broken = False
     # Airflow lets no other executor near SQLite.
@@ -31,10 +31,10 @@ class RecordingExecutor(BaseExecutor):
     supports_ad_hoc_ti_run = True
 
     def execute_async(self, key: Any, command: Any, queue: Any = None, executor_config: Any = None) -> None:
-        """Take down a command."""
+        """Record a command."""
         if self.is_broken:
             raise ConnectionError("there is no broker")
         commands.append(list(command))
 
     def end(self) -> None:
-        """There is nothing to wait for."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Rows that were made once by calls, to be made again in one go."""
+"""Rows that calls have created once, to be created again at once."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Remembered:
                 self._added.append((table, self._rows(table, before[table.name])))
 
     def make_again(self) -> None:
-        """Add the same rows to a database that does not have them any more."""
+        """Add the same rows to a database that no longer has them."""
         with session() as opened:
             for table, rows in self._added:
                 opened.execute(table.insert(), rows)
 
     def _tables(self) -> List[Any]:
-        """Return the tables of Airflow that there are, each after those that it refers to."""
+        """Return Airflow's tables, each after those that it references."""
         from airflow.models.base import Base
         from sqlalchemy import inspect
 

@@ -1,4 +1,4 @@
-"""The example responses of the OpenAPI document, which are real ones without what is of one place and time."""
+"""The example responses of the OpenAPI document, which are real ones without values that depend on time and place."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|
 
 
 def write(name: str, response: Any) -> None:
-    """Add a response to the file, or put it in the place of the former one."""
+    """Add or replace a response in the file."""
     examples = json.loads(FILE.read_text(encoding="utf-8"))
     examples[name] = tidy(response)
     FILE.write_text(json.dumps(examples, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def tidy(value: Any) -> Any:
-    """Return a response as it could be anywhere."""
+    """Return a response without values that depend on time and place."""
     if isinstance(value, dict):
         return {name: tidy(inner) for name, inner in value.items()}
     if isinstance(value, list):

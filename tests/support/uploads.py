@@ -10,7 +10,7 @@ import pytest
 
 
 def send(web: Any, folder: Path, noun: str, way: str, content: Any) -> Any:
-    """Send an import's content in one of the ways there are."""
+    """Send the content of an import in one of the possible ways."""
     path, text = f"/native_api/v1/import_{noun}", json.dumps(content)
     if way == "json":
         return web.request("POST", path, json={noun: content})
@@ -33,7 +33,7 @@ def part(name: str, content: bytes, file: bool = False) -> bytes:
 
 @pytest.fixture
 def folder(fresh: Any, tmp_path: Path, monkeypatch: Any) -> Path:
-    """Return a folder of files of its own, with a secret beside it."""
+    """Return an empty files_dir, with a secret file beside it."""
     (tmp_path / "secret").write_text('{"stolen": "1"}')
     monkeypatch.setenv("AIRFLOW__NATIVE_API__FILES_DIR", str(tmp_path / "files"))
     (tmp_path / "files" / "below").mkdir(parents=True)

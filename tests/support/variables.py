@@ -1,4 +1,4 @@
-"""Variables under test."""
+"""Helpers for tests of variables."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def export() -> Dict[str, Any]:
 
 
 def stored() -> Dict[str, Any]:
-    """Return the texts that are stored, by key."""
+    """Return the stored values by key."""
     return {v["key"]: v["value"] for v in native_api.call("list_variables")["variables"]}

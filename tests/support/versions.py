@@ -1,4 +1,4 @@
-"""Which Airflow this is, and which tests are for it."""
+"""The version of Airflow, and which tests run on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def numbers(minor: str) -> Tuple[int, ...]:
 
 
 def on(*minors: str, fab: bool = False) -> pytest.MarkDecorator:
-    """Skip on other minors than these, where the tests in process say the same in less time."""
+    """Skip on other minors than these, where faster tests in this process cover the same."""
     here = AIRFLOW in map(numbers, minors) and (HAS_FAB or not fab)
     with_fab = " with the FAB provider" if fab and AIRFLOW >= (3, 0) else ""
     return pytest.mark.skipif(
@@ -36,5 +36,5 @@ with_fab_on_33 = pytest.mark.skipif(
 
 
 def by_default_on(*minors: str) -> pytest.MarkDecorator:
-    """Skip on other minors, which have a neighbour's code for it, unless ``--every-version`` is given."""
+    """Skip on other minors, which have the same code as a neighbour, unless ``--every-version`` is given."""
     return pytest.mark.by_default_on(*minors)

@@ -1,4 +1,4 @@
-"""Airflow's own web application in this process, called over one interface on both generations of Airflow."""
+"""Airflow's own web application in this process, with one interface for both generations of Airflow."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ ROLES = {"admin": "Admin", "op": "Op", "user": "User", "viewer": "Viewer"}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back."""
+class Response:
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -28,9 +28,9 @@ class Answer:
 
 
 class Site:
-    """The web application; *login* names whose credentials a request carries, None sends none."""
+    """The web application; *login* is the user whose credentials a request has, None sends none."""
 
-    def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Answer:
+    def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Response:
         raise NotImplementedError
 
     def credentials(self, login: str) -> Dict[str, str]:
@@ -47,8 +47,8 @@ class Site:
         json: Any = None,
         body: Optional[bytes] = None,
         headers: Optional[Mapping[str, str]] = None,
-    ) -> Answer:
-        """Send a request; *query* and *form* are mappings or pairs, and a query that is text goes as it is."""
+    ) -> Response:
+        """Send a request; *query* and *form* are mappings or pairs, and a query that is text is sent verbatim."""
         sent = dict(headers or {})
         if login is not None:
             sent.update(self.credentials(login) if login != "token" else {"rest-api-plugin-http-token": TOKEN})
@@ -65,8 +65,8 @@ class Site:
         declared_errors.note_response(path, answer.status, answer.text)
         return answer
 
-    def typed(self, operation: str, login: Optional[str] = "token", **arguments: Any) -> Answer:
-        """Call an operation by the typed face."""
+    def typed(self, operation: str, login: Optional[str] = "token", **arguments: Any) -> Response:
+        """Call an operation with the typed API."""
         from native_api import registry
         from native_api.effects import Effect
 
@@ -74,8 +74,8 @@ class Site:
             return self.request("GET", f"/native_api/v1/{operation}", login=login, query=arguments)
         return self.request("POST", f"/native_api/v1/{operation}", login=login, json=arguments)
 
-    def legacy(self, api: str, login: Optional[str] = "token", **arguments: Any) -> Answer:
-        """Call a name by the legacy face, as clients do: GET with a query string."""
+    def legacy(self, api: str, login: Optional[str] = "token", **arguments: Any) -> Response:
+        """Call a name with the legacy API, as clients do: GET with a query string."""
         return self.request("GET", "/admin/rest_api/api", login=login, query={"api": api, **arguments})
 
 
@@ -88,10 +88,10 @@ class FlaskSite(Site):
     def __init__(self, app: Any) -> None:
         self.app = app
 
-    def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Answer:
+    def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Response:
         sent = {name: value.encode().decode("latin-1") for name, value in headers.items()}
         answer = self.app.test_client(use_cookies=False).open(url, method=method, headers=sent, data=body)
-        return Answer(answer.status_code, dict(answer.headers), answer.get_data(as_text=True))
+        return Response(answer.status_code, dict(answer.headers), answer.get_data(as_text=True))
 
     def credentials(self, login: str) -> Dict[str, str]:
         return {"Authorization": "Basic " + base64.b64encode(f"{login}:{login}".encode()).decode()}
@@ -104,11 +104,11 @@ class StarletteSite(Site):
         self.client = client
         self.tokens = tokens
 
-    def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Answer:
+    def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Response:
         self.client.cookies.clear()
         sent = [(name.encode(), value.encode()) for name, value in headers.items()]
         answer = self.client.request(method, url, headers=sent, content=body, follow_redirects=False)
-        return Answer(answer.status_code, dict(answer.headers), answer.text)
+        return Response(answer.status_code, dict(answer.headers), answer.text)
 
     def credentials(self, login: str) -> Dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens[login]}"}

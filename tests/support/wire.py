@@ -1,4 +1,4 @@
-"""What the predecessor was recorded to respond."""
+"""The recorded responses of the predecessor."""
 
 from __future__ import annotations
 

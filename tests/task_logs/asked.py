@@ -1,4 +1,4 @@
-"""A process of its own, with Airflow's logging configured by its environment, that answers a call for each line."""
+"""Run as a process with Airflow's logging configured by its environment: it responds to a call per line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> None:
-    """Read arguments of task_log, and write the answers."""
+    """Read arguments of task_log, and write the responses."""
     # Whatever Airflow prints goes elsewhere.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -21,7 +21,7 @@ STREAMS = "NATIVE_API_TESTS_REMOTE_STREAMS"
 
 
 class Storage:
-    """What Airflow 3 calls a RemoteLogIO."""
+    """A RemoteLogIO of Airflow 3."""
 
     processors = ()
 
@@ -36,7 +36,7 @@ class Storage:
 
 
 class StreamingStorage(Storage):
-    """What Airflow 3.2 and later call a RemoteLogStreamIO."""
+    """A RemoteLogStreamIO of Airflow 3.2 and later."""
 
     def stream(self, relative_path: str, ti: Any) -> Any:
         sources, logs = super().read(relative_path, ti)
@@ -47,7 +47,7 @@ class StreamingStorage(Storage):
 
 
 class Handler(FileTaskHandler):
-    """What the cloud providers' handlers are on Airflow 2."""
+    """A handler like those of the cloud providers on Airflow 2."""
 
     def _read_remote_logs(self, ti: Any, try_number: int, metadata: Any = None) -> Any:
         sources, logs = Storage().read(self._render_filename(ti, try_number), ti)

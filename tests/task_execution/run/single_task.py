@@ -1,4 +1,4 @@
-"""The DAG whose tasks are run alone, and what became of them."""
+"""The DAG whose tasks are run, and the states after it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ONLY_3 = pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airfl
 
 
 def run(task_id: str, **how: Any) -> Dict[str, Any]:
-    """Run a task of the tests' DAG in a process of its own."""
+    """Run a task of the tests' DAG in the sandbox."""
     which = {} if "run_id" in how else {"logical_date": DATE}
     return native_api.call("run_task", **{"dag_id": "alone", "task_id": task_id, "local": True, **which, **how})
 
 
 def states(run_id: str = RUN) -> Dict[str, Any]:
-    """Return the state of the run, and of all instances by task."""
+    """Return the state of the run, and of all task instances by task."""
     listed = native_api.call("list_task_instances", dag_id="alone", run_id=run_id)["task_instances"]
     run = native_api.call("dag_state", dag_id="alone", run_id=run_id)
     found = {f"{row['task_id']}[{row['map_index']}]".replace("[-1]", ""): row["state"] for row in listed}
@@ -31,13 +31,13 @@ def states(run_id: str = RUN) -> Dict[str, Any]:
 
 
 def task_state(task_id: str) -> Any:
-    """Return the state of a task in the new run, or None while there is no such run."""
+    """Return the state of a task in the new run, or None if there is no such run yet."""
     listed = native_api.call("list_task_instances", dag_id="alone", task_id=task_id)["task_instances"]
     return listed[0]["state"] if listed else None
 
 
 def rows(run_id: str, but: str) -> List[Any]:
-    """Return all there is of the run and of its instances but for one task's."""
+    """Return the rows of the run and of its task instances, except for one task."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
 
@@ -52,7 +52,7 @@ def rows(run_id: str, but: str) -> List[Any]:
 
 
 def finished_run(run_id: str = "r", state: str = "success", of_tasks: str = "success", began: bool = True) -> None:
-    """Have a run that has ended, all of its instances at their first try."""
+    """Create an ended run, all of whose task instances are at their first try."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
 
@@ -65,6 +65,6 @@ def finished_run(run_id: str = "r", state: str = "success", of_tasks: str = "suc
 
 
 def log(task_id: str, try_number: int, run_id: str = RUN) -> str:
-    """Return the log of a try as the operation for logs has it."""
+    """Return the log of a try, as task_log returns it."""
     asked = {"dag_id": "alone", "task_id": task_id, "run_id": run_id, "try_number": try_number}
     return str(native_api.call("task_log", **asked)["content"])
