@@ -44,8 +44,8 @@ class Server:
         if body is not None:
             text, headers["Content-Type"] = json.dumps(body), "application/json"
         self.connection.request(method, self.base + path, text, headers)
-        answer = self.connection.getresponse()
-        return answer.status, answer.read()
+        response = self.connection.getresponse()
+        return response.status, response.read()
 
     def milliseconds(self, path: str) -> float:
         """Return how long a GET takes, which must go well."""

@@ -39,11 +39,11 @@ class Server:
         start = time.perf_counter()
         path = f"{self._parts.path.rstrip('/')}/native_api/v1/{operation}"
         connection.request("POST", path, json.dumps(arguments), headers)
-        answer = connection.getresponse()
-        body = answer.read()
+        response = connection.getresponse()
+        body = response.read()
         spent = time.perf_counter() - start
-        if answer.status != 200:
-            raise SystemExit(f"{operation} answered {answer.status}: {body.decode()[:300]}")
+        if response.status != 200:
+            raise SystemExit(f"{operation} answered {response.status}: {body.decode()[:300]}")
         return spent
 
 

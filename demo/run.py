@@ -144,8 +144,8 @@ class Airflow:
             if self._processes[name].poll() is not None:
                 raise Failed(f"'airflow {name}' ended by itself.")
         try:
-            with urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:
-                health = json.load(answer)
+            with urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as response:
+                health = json.load(response)
         except (URLError, OSError):
             return False
         return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
@@ -171,13 +171,13 @@ class Client:
 
     def call(self, method: str, path: str, body: Optional[Dict[str, Any]] = None, *, show: bool = True) -> Any:
         """Call the API; anything but success is a failure of the demo."""
-        status, answer = self._send(method, path, body)
+        status, response = self._send(method, path, body)
         if show:
             say(f"\n{method} {path}{'' if body is None else '  ' + json.dumps(body)}")
-            say(f"{status} " + json.dumps(answer, indent=2))
+            say(f"{status} " + json.dumps(response, indent=2))
         if status >= 400:
-            raise Failed(f"{method} {path} gave {status}: {answer}")
-        return answer
+            raise Failed(f"{method} {path} gave {status}: {response}")
+        return response
 
     def curl(self, method: str, path: str, body: Optional[Dict[str, Any]] = None) -> str:
         """Return the same call as a line for a shell that knows the token."""
@@ -192,8 +192,8 @@ class Client:
         if hasattr(self, "token"):
             request.add_header("Authorization", f"Bearer {self.token}")
         try:
-            with urlopen(request, timeout=60) as answer:
-                return answer.status, json.load(answer)
+            with urlopen(request, timeout=60) as response:
+                return response.status, json.load(response)
         except HTTPError as exc:
             return exc.code, json.load(exc)
 
@@ -226,11 +226,11 @@ def make_calls(client: Client) -> None:
     client.call("GET", typed("list_dags", tags="demo"))
     client.call("POST", typed("unpause_dag"), {"dag_id": "greet"})
     client.call("POST", typed("trigger_dag"), {"dag_id": "greet", "run_id": "typed", "conf": {"name": "typed"}})
-    _see_success(client, typed("dag_state", dag_id="greet", run_id="typed"), lambda answer: answer["state"])
+    _see_success(client, typed("dag_state", dag_id="greet", run_id="typed"), lambda response: response["state"])
     client.call("GET", typed("task_state", dag_id="greet", task_id="say", run_id="typed"))
     client.call("GET", legacy("trigger_dag", dag_id="greet", run_id="legacy", conf='{"name": "legacy"}'))
     state = legacy("dag_state", dag_id="greet", run_id="legacy")
-    _see_success(client, state, lambda answer: answer["output"]["stdout"].strip())
+    _see_success(client, state, lambda response: response["output"]["stdout"].strip())
 
 
 def _see_success(client: Client, path: str, state: Callable[[Any], str]) -> None:

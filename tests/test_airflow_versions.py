@@ -75,15 +75,15 @@ def test_every_argument_with_versions_is_tested() -> None:
 @pytest.mark.parametrize("operation, argument", [pytest.param(*key, id=" ".join(key)) for key in CALLS])
 def test_an_argument_has_an_effect_on_its_versions_only(web: Any, operation: str, argument: str) -> None:
     """On others it is refused, or ignored with a warning."""
-    answer = web.typed(operation, **CALLS[operation, argument])
-    body = answer.json
+    response = web.typed(operation, **CALLS[operation, argument])
+    body = response.json
     named = (
         argument in body.get("errors", {})
         or body.get("argument") == argument
         or body.get("code") == "not_supported"
         or any(f"'{argument}'" in warning for warning in body.get("warnings", ()))
     )
-    assert named != includes_this_airflow(MARKED[operation, argument]), answer.text
+    assert named != includes_this_airflow(MARKED[operation, argument]), response.text
 
 
 @pytest.mark.parametrize("argument", sorted({name for daemon in DAEMONS.values() for name in daemon.flags}))

@@ -69,38 +69,38 @@ def test_the_typed_api_returns_the_documented_response_and_logs_writes(
     returns a secret.
     """
     before = len(world_audit())
-    answer = world.typed(operation.name, login="admin", **example(operation))
+    response = world.typed(operation.name, login="admin", **example(operation))
     if pytestconfig.getoption("--write-examples"):
-        response_examples.write(operation.name, answer.json)
-    assert answer.status in ((200, 201) if operation.creates else (200,)), answer.text
-    assert answer.headers.get("content-type", answer.headers.get("Content-Type")) == "application/json"
-    assert_valid(operation.result, answer.json)
+        response_examples.write(operation.name, response.json)
+    assert response.status in ((200, 201) if operation.creates else (200,)), response.text
+    assert response.headers.get("content-type", response.headers.get("Content-Type")) == "application/json"
+    assert_valid(operation.result, response.json)
     rows = world_audit()[before:]
     if operation.effect is Effect.READ and operation.name not in DISCLOSING:
         assert rows == []
     else:
         assert [(row.event, row.owner) for row in rows] == [(f"native_api.{operation.name}", "admin")]
-        assert rows[0].dag_id == example(operation).get("dag_id", answer.json.get("dag_id"))
+        assert rows[0].dag_id == example(operation).get("dag_id", response.json.get("dag_id"))
 
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_an_anonymous_caller_is_refused(operation: registry.Operation, web: Any) -> None:
     """Without credentials the call has no effect."""
-    answer = web.typed(operation.name, login=None, **example(operation))
-    assert_problem(answer, 401)
+    response = web.typed(operation.name, login=None, **example(operation))
+    assert_problem(response, 401)
     assert world_audit() == []
 
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_a_wrong_token_is_refused(operation: registry.Operation, web: Any) -> None:
     """If the static token is wrong, no other credential is tried."""
-    answer = web.request(
+    response = web.request(
         method_of(operation),
         f"/native_api/v1/{operation.name}",
         login="admin",
         headers={"rest-api-plugin-http-token": "wrong"},
     )
-    assert_problem(answer, 401)
+    assert_problem(response, 401)
 
 
 @pytest.mark.parametrize("operation", EVERY)
@@ -108,32 +108,32 @@ def test_a_caller_without_permissions_is_refused(operation: registry.Operation, 
     """An operation without a permission is allowed to any authenticated caller."""
     mocker.patch(f"{USER}.may", return_value=False)
     mocker.patch(f"{USER}.dag_ids", return_value=set())
-    answer = world.typed(operation.name, login="admin", **example(operation))
+    response = world.typed(operation.name, login="admin", **example(operation))
     if not operation.access:
-        assert answer.status == 200
+        assert response.status == 200
     else:
-        assert_problem(answer, 403)
-        assert answer.json["permission"]
+        assert_problem(response, 403)
+        assert response.json["permission"]
 
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_the_other_method_is_refused(operation: registry.Operation, web: Any) -> None:
     """The error names the method."""
     other = "POST" if method_of(operation) == "GET" else "GET"
-    answer = web.request(other, f"/native_api/v1/{operation.name}")
-    assert_problem(answer, 405)
-    assert answer.headers.get("Allow", answer.headers.get("allow")) == method_of(operation)
+    response = web.request(other, f"/native_api/v1/{operation.name}")
+    assert_problem(response, 405)
+    assert response.headers.get("Allow", response.headers.get("allow")) == method_of(operation)
 
 
 @pytest.mark.parametrize("operation", EVERY)
 def test_an_unknown_field_is_refused_in_json_and_ignored_in_a_query(operation: registry.Operation, world: Any) -> None:
     arguments = {**example(operation), "no_such_field": "1"}
-    answer = world.typed(operation.name, **arguments)
+    response = world.typed(operation.name, **arguments)
     if operation.effect is Effect.READ:
-        assert answer.status == 200
+        assert response.status == 200
     else:
-        assert_problem(answer, 422)
-        assert answer.json["errors"] == {"no_such_field": ["Unknown field."]}
+        assert_problem(response, 422)
+        assert response.json["errors"] == {"no_such_field": ["Unknown field."]}
 
 
 @pytest.mark.parametrize("operation", EVERY)

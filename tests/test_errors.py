@@ -22,15 +22,15 @@ class TestCodes:
     """The code of an error, which is the same with every interface."""
 
     def test_a_problem_has_the_code(self, web: Any) -> None:
-        answer = web.typed("get_variable", key="nope")
-        assert_problem(answer, 404)
-        assert answer.json["code"] == "variable_not_found"
+        response = web.typed("get_variable", key="nope")
+        assert_problem(response, 404)
+        assert response.json["code"] == "variable_not_found"
         assert web.typed("set_variable").json["code"] == "invalid_arguments"
 
     def test_a_legacy_response_has_the_code(self, web: Any) -> None:
-        answer = web.legacy("trigger_dag", dag_id="nope")
-        assert_envelope(answer, 400)
-        assert answer.json["code"] == "dag_not_found"
+        response = web.legacy("trigger_dag", dag_id="nope")
+        assert_envelope(response, 400)
+        assert response.json["code"] == "dag_not_found"
 
     def test_an_exception_has_the_code(self, web: Any) -> None:
         with pytest.raises(errors.VariableNotFound) as caught:
@@ -54,15 +54,15 @@ class TestDatabase:
         return web
 
     def test_an_unavailable_database_is_503(self, no_database: Any) -> None:
-        answer = no_database.typed("list_variables")
-        assert_problem(answer, 503)
-        assert answer.headers.get("Retry-After", answer.headers.get("retry-after")) == "5"
-        assert "gone" not in answer.text
+        response = no_database.typed("list_variables")
+        assert_problem(response, 503)
+        assert response.headers.get("Retry-After", response.headers.get("retry-after")) == "5"
+        assert "gone" not in response.text
 
     def test_an_unavailable_database_is_503_in_the_old_protocol(self, no_database: Any) -> None:
-        answer = no_database.legacy("variables")
-        assert_envelope(answer, 503)
-        assert answer.headers.get("Retry-After", answer.headers.get("retry-after")) == "5"
+        response = no_database.legacy("variables")
+        assert_envelope(response, 503)
+        assert response.headers.get("Retry-After", response.headers.get("retry-after")) == "5"
 
     def test_an_unavailable_database_is_an_exception(self, no_database: Any) -> None:
         with pytest.raises(errors.DatabaseUnavailable):
@@ -98,9 +98,9 @@ class TestValuesThatDatabasesRefuse:
         ],
     )
     def test_a_nul_is_invalid(self, web: Any, operation: str, arguments: Any, field: str) -> None:
-        answer = web.typed(operation, **arguments)
-        assert_problem(answer, 422)
-        assert answer.json["errors"] == {field: ["Contains a NUL character."]}
+        response = web.typed(operation, **arguments)
+        assert_problem(response, 422)
+        assert response.json["errors"] == {field: ["Contains a NUL character."]}
         with pytest.raises(errors.Invalid, match="NUL"):
             native_api.call(operation, **arguments)
 
@@ -161,24 +161,24 @@ class TestValuesThatDatabasesRefuse:
     def test_a_value_that_the_driver_refuses_is_invalid(self, web: Any, name: str) -> None:
         """Drivers raise other exceptions than those of the database."""
         if name == "OverflowError":
-            answers = [web.typed("list_variables", offset=10**30), web.typed("list_variables", limit=10**30)]
+            responses = [web.typed("list_variables", offset=10**30), web.typed("list_variables", limit=10**30)]
         else:
-            answers = [web.request("GET", "/native_api/v1/get_variable", query="key=%ED%A0%80")]
+            responses = [web.request("GET", "/native_api/v1/get_variable", query="key=%ED%A0%80")]
             with pytest.raises(errors.Invalid):
                 native_api.call("get_variable", key="\ud800")
             with pytest.raises(errors.Invalid):
                 native_api.call("list_dags", tags=["\ud800"])
-        for answer in answers:
-            assert 400 <= answer.status < 500
+        for response in responses:
+            assert 400 <= response.status < 500
 
     def test_a_value_that_the_database_refuses_is_invalid(self, web: Any, mocker: Any) -> None:
         from sqlalchemy.exc import DataError
 
         failure = DataError("SELECT 1", {}, Exception("an inner secret is out of range"))
         mocker.patch("sqlalchemy.engine.default.DefaultDialect.do_execute", side_effect=failure)
-        answer = web.typed("list_variables")
-        assert_problem(answer, 422)
-        assert "inner secret" not in answer.text
+        response = web.typed("list_variables")
+        assert_problem(response, 422)
+        assert "inner secret" not in response.text
 
 
 @pytest.mark.skipif(airflow_under_test.version() < (3, 0), reason="Airflow 2 gives no tokens to its users.")
@@ -216,9 +216,9 @@ class TestTokensWithoutUser:
 
 class TestCredentials:
     def sentence(self, web: Any, **headers: str) -> str:
-        answer = web.request("GET", "/native_api/v1/version", login=None, headers=headers)
-        assert_problem(answer, 401)
-        return str(answer.json["detail"])
+        response = web.request("GET", "/native_api/v1/version", login=None, headers=headers)
+        assert_problem(response, 401)
+        return str(response.json["detail"])
 
     def test_the_error_distinguishes_wrong_and_missing_credentials(self, web: Any) -> None:
         """A proxy can have removed the header."""
@@ -242,24 +242,24 @@ class TestUnforeseen:
         mocker.patch("native_api.adapters.variables.operations._stored", side_effect=RuntimeError("an inner secret"))
         return web
 
-    def check(self, answer: Any, error_id: str, caplog: Any) -> None:
-        assert "inner secret" not in answer.text
-        assert "Traceback" not in answer.text
+    def check(self, response: Any, error_id: str, caplog: Any) -> None:
+        assert "inner secret" not in response.text
+        assert "Traceback" not in response.text
         (record,) = [record for record in caplog.records if error_id in record.getMessage()]
         assert "an inner secret" in str(record.exc_info)
 
     def test_it_is_500_with_an_id_that_is_in_the_log(self, broken: Any, caplog: Any) -> None:
         """And no internals."""
         with caplog.at_level(logging.ERROR):
-            answer = broken.typed("get_variable", key="k")
-        assert_problem(answer, 500)
-        self.check(answer, answer.json["error_id"], caplog)
+            response = broken.typed("get_variable", key="k")
+        assert_problem(response, 500)
+        self.check(response, response.json["error_id"], caplog)
 
     def test_it_is_500_with_an_id_in_the_old_protocol(self, broken: Any, caplog: Any) -> None:
         with caplog.at_level(logging.ERROR):
-            answer = broken.legacy(LEGACY["api"], get="k")
-        assert_envelope(answer, 500)
-        self.check(answer, answer.json["output"].rstrip(".").rsplit(" ", 1)[-1], caplog)
+            response = broken.legacy(LEGACY["api"], get="k")
+        assert_envelope(response, 500)
+        self.check(response, response.json["output"].rstrip(".").rsplit(" ", 1)[-1], caplog)
 
     @pytest.mark.parametrize("kind", ["IntegrityError", "OperationalError", "ProgrammingError"])
     @pytest.mark.parametrize("face", ["typed", "legacy"])
@@ -277,7 +277,7 @@ class TestUnforeseen:
         try:
             with caplog.at_level(logging.DEBUG):
                 named = {"key": "db_password", "value": "s3cr3t-value", "description": "s3cr3t-too"}
-                answer = (
+                response = (
                     web.typed("set_variable", **named)
                     if face == "typed"
                     else web.request(
@@ -286,10 +286,10 @@ class TestUnforeseen:
                 )
         finally:
             event.remove(engine, "do_execute", fail)
-        assert answer.status >= 400
+        assert response.status >= 400
         assert "full" in caplog.text
         # The old protocol's envelope repeats what the client sent.
-        said = answer.text if face == "typed" else answer.json["output"]
+        said = response.text if face == "typed" else response.json["output"]
         assert "s3cr3t" not in caplog.text + str(said)
 
 
@@ -307,13 +307,13 @@ class TestBodies:
         assert_problem(web.request("POST", self.PATH, body=body, headers={"Content-Type": "application/json"}), 400)
 
     def test_another_media_type_is_415(self, web: Any) -> None:
-        answer = web.request("POST", self.PATH, body=b"key: k", headers={"Content-Type": "text/yaml"})
-        assert_problem(answer, 415)
+        response = web.request("POST", self.PATH, body=b"key: k", headers={"Content-Type": "text/yaml"})
+        assert_problem(response, 415)
 
     def test_an_empty_body_is_an_empty_object(self, web: Any) -> None:
-        answer = web.request("POST", self.PATH)
-        assert_problem(answer, 422)
-        assert set(answer.json["errors"]) == {"key", "value"}
+        response = web.request("POST", self.PATH)
+        assert_problem(response, 422)
+        assert set(response.json["errors"]) == {"key", "value"}
 
     def test_json_without_a_content_type_is_accepted(self, web: Any) -> None:
         assert web.request("POST", self.PATH, body=b'{"key": "k", "value": "v"}').status == 201
@@ -330,9 +330,9 @@ class TestBodies:
     def test_a_body_that_is_too_large_is_413(self, web: Any, monkeypatch: Any) -> None:
         """Nothing is stored."""
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "100")
-        answer = web.typed("set_variable", key="k", value="v" * 100)
-        assert_problem(answer, 413)
-        assert answer.json["limit_bytes"] == 100
+        response = web.typed("set_variable", key="k", value="v" * 100)
+        assert_problem(response, 413)
+        assert response.json["limit_bytes"] == 100
         assert native_api.call("list_variables")["total_entries"] == 0
         assert web.typed("set_variable", key="k", value="v").status == 201
 
@@ -342,9 +342,9 @@ class TestBodies:
 )
 @pytest.mark.parametrize("path", ["/native_api/v1/dag_state", "/admin/rest_api/api"])
 def test_odd_queries_are_no_server_errors(web: Any, path: str, query: str) -> None:
-    answer = web.request("GET", path, query=f"api=dag_state&run_id=x&{query}")
-    assert 400 <= answer.status < 500, answer.text
-    assert answer.json
+    response = web.request("GET", path, query=f"api=dag_state&run_id=x&{query}")
+    assert 400 <= response.status < 500, response.text
+    assert response.json
 
 
 def test_another_url_below_the_prefix_is_404(web: Any) -> None:
@@ -377,9 +377,9 @@ class TestLongArguments:
         assert sentence.startswith(("Longer than maximum length", "Not a valid integer")), "it was computed with"
 
     def test_a_longer_value_is_422_with_the_maximum(self, web: Any) -> None:
-        answer = web.typed("clear_tasks", dag_id="wire_dag", subdir="a/" * 200_000)
-        assert_problem(answer, 422)
-        assert answer.json["errors"] == {"subdir": ["Longer than maximum length 4096."]}
+        response = web.typed("clear_tasks", dag_id="wire_dag", subdir="a/" * 200_000)
+        assert_problem(response, 422)
+        assert response.json["errors"] == {"subdir": ["Longer than maximum length 4096."]}
 
     def test_a_longer_value_is_400_in_the_old_protocol(self, web: Any) -> None:
         assert_envelope(web.legacy("pause", dag_id="wire_dag", subdir="a/" * 3_000), 400)

@@ -30,8 +30,8 @@ def on_the_run(run_id: str) -> Dict[str, str]:
 
 
 def listed(run_id: str, **filters: Any) -> List[str]:
-    answer = native_api.call("list_task_instances", run_id=run_id, **filters)
-    return sorted({instance["run_id"] for instance in answer["task_instances"]})
+    response = native_api.call("list_task_instances", run_id=run_id, **filters)
+    return sorted({instance["run_id"] for instance in response["task_instances"]})
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_clear_tasks_finds_the_run(trigger: Any, stored: str) -> None:
 @pytest.mark.parametrize("stored", [SPACE, PLUS])
 def test_the_command_has_the_stored_id(site: Any, trigger: Any, stored: str) -> None:
     trigger(stored)
-    answer = site.legacy("task_state", dag_id="wire_dag", task_id="extract", run_id=SPACE).json
-    assert answer["result"]["run_id"] == stored
+    response = site.legacy("task_state", dag_id="wire_dag", task_id="extract", run_id=SPACE).json
+    assert response["result"]["run_id"] == stored
     shown = f"'{stored}'" if " " in stored else stored
-    assert answer["airflow_cmd"] == f"airflow tasks state wire_dag extract {shown}"
+    assert response["airflow_cmd"] == f"airflow tasks state wire_dag extract {shown}"
 
 
 def test_a_new_run_gets_the_plus(fresh: Any) -> None:

@@ -53,8 +53,8 @@ class TestVariables:
         """It can contain a password."""
         native_api.call("set_variable", key="deep", value='{"password": "hunter2", "a": ' + nested(5000) + "}")
         native_api.call("set_variable", key="long", value='{"password": "hunter2", "a": ' + "9" * 5000 + "}")
-        answer = web.typed("list_variables")
-        assert [variable["value"] for variable in answer.json["variables"]] == ["***", "***"]
+        response = web.typed("list_variables")
+        assert [variable["value"] for variable in response.json["variables"]] == ["***", "***"]
         assert_problem(web.typed("get_variable", login="viewer", key="deep"), 403)
 
     @pytest.mark.parametrize("stored", ["no token", "gAAAAA", "ü", ""])
@@ -153,9 +153,9 @@ class TestRuns:
                 session.rollback()
                 pytest.skip("this database does not hold it")
         for operation in ("list_dag_runs", "dag_state"):
-            answer = web.typed(operation, dag_id="wire_dag", **({"run_id": "r1"} if operation == "dag_state" else {}))
-            assert answer.status == 200, answer.text
-            json.loads(answer.text, parse_constant=pytest.fail)
+            response = web.typed(operation, dag_id="wire_dag", **({"run_id": "r1"} if operation == "dag_state" else {}))
+            assert response.status == 200, response.text
+            json.loads(response.text, parse_constant=pytest.fail)
         assert web.legacy("dag_state", dag_id="wire_dag", run_id="r1").status == 200
 
     @pytest.mark.parametrize(
@@ -164,16 +164,16 @@ class TestRuns:
     def test_odd_rendered_fields_are_returned(self, web: Any, rendered: Any) -> None:
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r1")
         airflow_under_test.store_rendered_fields("wire_dag", "r1", "extract", rendered)
-        answer = web.typed("rendered_fields", dag_id="wire_dag", run_id="r1", task_id="extract")
-        assert answer.status == 200, answer.text
-        json.loads(answer.text, parse_constant=pytest.fail)
+        response = web.typed("rendered_fields", dag_id="wire_dag", run_id="r1", task_id="extract")
+        assert response.status == 200, response.text
+        json.loads(response.text, parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize("levels", [300, 100_000])
 def test_a_return_value_that_is_nested_too_deeply_is_text(airflow: Any, levels: int) -> None:
     """A shortened repr."""
     from native_api.adapters.sandbox.json_values import json_value
-    from native_api.adapters.task_execution.render_job import told
+    from native_api.adapters.task_execution.render_job import template_fields_of
 
     value: List[Any] = []
     for _ in range(levels):
@@ -181,7 +181,7 @@ def test_a_return_value_that_is_nested_too_deeply_is_text(airflow: Any, levels: 
     itself: List[Any] = []
     itself += [itself, itself]
     assert json_value(value) == {"value": "[[[[[[[...]]]]]]]", "value_is_repr": True}
-    assert told({"password": value, "a": itself})[0]["text"] == "***"
+    assert template_fields_of({"password": value, "a": itself})[0]["text"] == "***"
     assert json_value({"a": [1]}) == {"value": {"a": [1]}, "value_is_repr": False}
 
 
@@ -191,9 +191,9 @@ class TestNestedArguments:
     @pytest.mark.parametrize("levels", [101, 560, 5000, 100_000])
     def test_a_text_argument_is_422(self, web: Any, levels: int) -> None:
         conf = '{"a": ' + nested(levels) + "}"
-        answer = web.typed("trigger_dag", dag_id="wire_dag", conf=conf)
-        assert_problem(answer, 422)
-        assert "nested" in answer.text
+        response = web.typed("trigger_dag", dag_id="wire_dag", conf=conf)
+        assert_problem(response, 422)
+        assert "nested" in response.text
         assert_problem(web.typed("import_variables", variables=conf), 422)
         assert_problem(web.typed("add_connection", conn_id="c", conn_type="http", extra=conf), 422)
         if levels < 10_000:
@@ -202,10 +202,10 @@ class TestNestedArguments:
     @pytest.mark.parametrize("levels", [101, 560, 5000, 100_000])
     def test_a_body_is_400_or_422(self, web: Any, levels: int) -> None:
         body = '{"key": "k", "value": ' + nested(levels) + "}"
-        answer = web.request("POST", "/native_api/v1/set_variable", body=body.encode())
-        assert answer.status in (400, 422)
-        assert_problem(answer, answer.status)
-        assert "nested" in answer.json["detail"]
+        response = web.request("POST", "/native_api/v1/set_variable", body=body.encode())
+        assert response.status in (400, 422)
+        assert_problem(response, response.status)
+        assert "nested" in response.json["detail"]
 
     @pytest.mark.parametrize("levels", [101, 5000, 100_000])
     def test_a_file_is_invalid(self, web: Any, levels: int) -> None:
@@ -222,6 +222,6 @@ class TestNestedArguments:
     @pytest.mark.parametrize("levels", [200, 5000])
     def test_an_unknown_argument_of_the_old_protocol_is_returned(self, web: Any, levels: int) -> None:
         """With secrets masked."""
-        answer = web.legacy("version", note=nested(levels))
-        assert answer.status == 200
-        assert answer.json["arguments"]["note"].strip('[]"') == "***"
+        response = web.legacy("version", note=nested(levels))
+        assert response.status == 200
+        assert response.json["arguments"]["note"].strip('[]"') == "***"

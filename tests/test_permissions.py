@@ -120,24 +120,24 @@ def test_a_role_has_the_permissions_of_the_table(world: Any, name: str, place: i
     if airflow_under_test.version() == (2, 7) and FAB_27 in OUTCOMES[name]:
         manager = FAB_27
     expected = int(OUTCOMES[name][manager].split()[place])
-    answer = world.typed(name, login=login, **example(registry.get(name)))
+    response = world.typed(name, login=login, **example(registry.get(name)))
     if expected == 403:
-        assert_problem(answer, 403)
-        assert answer.json["permission"] in answer.json["detail"]
+        assert_problem(response, 403)
+        assert response.json["permission"] in response.json["detail"]
     else:
-        assert answer.status == expected, answer.text
+        assert response.status == expected, response.text
 
 
 def test_a_missing_permission_is_403_in_the_old_protocol(web: Any) -> None:
-    answer = web.legacy("variables", login="viewer", get="k")
-    assert (answer.status, answer.json["status"]) == (403, "ERROR")
-    assert answer.json["output"] == "This requires the permission to read the variable 'k'."
+    response = web.legacy("variables", login="viewer", get="k")
+    assert (response.status, response.json["status"]) == (403, "ERROR")
+    assert response.json["output"] == "This requires the permission to read the variable 'k'."
 
 
 def test_a_refused_write_changes_nothing(web: Any) -> None:
     """The audit log has no row."""
-    answer = web.typed("trigger_dag", login="viewer", dag_id="wire_dag", run_id="r")
-    assert_problem(answer, 403)
+    response = web.typed("trigger_dag", login="viewer", dag_id="wire_dag", run_id="r")
+    assert_problem(response, 403)
     assert airflow_under_test.audit_rows() == []
     assert_problem(web.typed("dag_state", dag_id="wire_dag", run_id="r"), 404)
 
@@ -150,9 +150,9 @@ def test_setting_a_new_variable_requires_permission_to_create(web: Any, mocker: 
     )
     native_api.call("set_variable", key="old", value="1")
     assert web.typed("set_variable", login="user", key="old", value="2").status == 200
-    answer = web.typed("set_variable", login="user", key="new", value="2")
-    assert_problem(answer, 403)
-    assert answer.json["permission"] == "create the variable 'new'"
+    response = web.typed("set_variable", login="user", key="new", value="2")
+    assert_problem(response, 403)
+    assert response.json["permission"] == "create the variable 'new'"
 
 
 class TestEffects:
@@ -177,10 +177,10 @@ class TestEffects:
 
     @pytest.mark.parametrize("place, login", enumerate(["token", "admin", "op", "user", "viewer"]))
     def test_a_role_can_use_the_effects_of_the_table(self, web: Any, effect: Effect, place: int, login: str) -> None:
-        answer = web.typed("version", login=login)
-        assert answer.status == int(self.OUTCOMES[effect].split()[place])
-        if answer.status == 403:
-            assert answer.json["permission"] == f"{effect.doing} as an administrator of Airflow"
+        response = web.typed("version", login=login)
+        assert response.status == int(self.OUTCOMES[effect].split()[place])
+        if response.status == 403:
+            assert response.json["permission"] == f"{effect.doing} as an administrator of Airflow"
             assert airflow_under_test.audit_rows() == []
 
     @pytest.mark.parametrize("login", ["token", "admin"])
@@ -190,18 +190,18 @@ class TestEffects:
         """Except to the Python API."""
         option = "allow_daemons" if effect is Effect.DAEMON else f"allow_{effect.value}"
         monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{option.upper()}", "False")
-        answer = web.typed("version", login=login)
-        assert_problem(answer, 403)
-        assert answer.json["option"] == f"[native_api] {option}"
-        assert option in answer.json["detail"]
+        response = web.typed("version", login=login)
+        assert_problem(response, 403)
+        assert response.json["option"] == f"[native_api] {option}"
+        assert option in response.json["detail"]
         assert web.legacy("version", login=login).status == 403
         assert native_api.call("version")
 
     def test_the_token_needs_the_effect(self, web: Any, effect: Effect, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write")
-        answer = web.typed("version")
-        assert_problem(answer, 403)
-        assert answer.json["option"] == "[native_api] token_effects"
+        response = web.typed("version")
+        assert_problem(response, 403)
+        assert response.json["option"] == "[native_api] token_effects"
 
     @pytest.mark.parametrize("effect", ["deploy", "daemon"], indirect=True)
     def test_another_auth_manager_uses_the_option_administrators(
@@ -237,10 +237,10 @@ class TestReadingAsAdministrator:
         "login, status", [("token", 200), ("admin", 200), ("op", 403), ("user", 403), ("viewer", 403)]
     )
     def test_only_administrators_can_read_them(self, web: Any, resource: Resource, login: str, status: int) -> None:
-        answer = web.typed("version", login=login)
-        assert answer.status == status
+        response = web.typed("version", login=login)
+        assert response.status == status
         if status == 403:
-            assert answer.json["permission"] == f"read the {resource.noun}s as an administrator of Airflow"
+            assert response.json["permission"] == f"read the {resource.noun}s as an administrator of Airflow"
 
     def test_they_belong_to_no_team(self, web: Any, resource: Resource, monkeypatch: Any) -> None:
         """On Airflow 3.2 and later."""
@@ -253,16 +253,16 @@ class TestReadingAsAdministrator:
     ) -> None:
         option = "allow_daemons" if resource is Resource.DAEMON else "allow_deploy"
         monkeypatch.setenv(f"AIRFLOW__NATIVE_API__{option.upper()}", "False")
-        answer = web.typed("version", login=login)
-        assert_problem(answer, 403)
-        assert answer.json["option"] == f"[native_api] {option}"
+        response = web.typed("version", login=login)
+        assert_problem(response, 403)
+        assert response.json["option"] == f"[native_api] {option}"
         assert native_api.call("version")
 
     def test_the_token_needs_the_effect(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,write,execute")
-        answer = web.typed("version")
-        assert_problem(answer, 403)
-        assert answer.json["option"] == "[native_api] token_effects"
+        response = web.typed("version")
+        assert_problem(response, 403)
+        assert response.json["option"] == "[native_api] token_effects"
 
 
 @pytest.mark.parametrize("name", ["native_api token", "this process"])
@@ -282,9 +282,9 @@ def test_running_a_task_in_a_pool_requires_permission_to_read_the_pool(web: Any,
         lambda self, access, identifier=None: access.resource is not Resource.POOL,
     )
     named = {"dag_id": "wire_dag", "task_id": "t", "logical_date": "2026-11-01", "pool": pool}
-    answer = web.typed("run_task", login="user", **named)
-    assert_problem(answer, 403)
-    assert answer.json["permission"] == f"read the pool '{pool}'"
+    response = web.typed("run_task", login="user", **named)
+    assert_problem(response, 403)
+    assert response.json["permission"] == f"read the pool '{pool}'"
 
 
 class TestSomeDagsOnly:
@@ -298,9 +298,9 @@ class TestSomeDagsOnly:
         return web
 
     def test_lists_have_readable_dags_only(self, restricted: Any) -> None:
-        answer = restricted.typed("list_dags", login="viewer").json
-        assert [dag["dag_id"] for dag in answer["dags"]] == ["mapped", "wire_dag"]
-        assert answer["total_entries"] == 2
+        response = restricted.typed("list_dags", login="viewer").json
+        assert [dag["dag_id"] for dag in response["dags"]] == ["mapped", "wire_dag"]
+        assert response["total_entries"] == 2
         assert (
             restricted.legacy("list_dags", login="viewer").json["output"]["stdout"].endswith("\nmapped\nwire_dag\n\n")
         )
@@ -324,15 +324,15 @@ class TestTheToken:
     def test_it_is_limited_to_token_effects(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read")
         assert web.typed("list_dags").status == 200
-        answer = web.typed("set_variable", key="k", value="v")
-        assert_problem(answer, 403)
-        assert answer.json["option"] == "[native_api] token_effects"
+        response = web.typed("set_variable", key="k", value="v")
+        assert_problem(response, 403)
+        assert response.json["option"] == "[native_api] token_effects"
         assert web.typed("set_variable", login="admin", key="k", value="v").status == 201
 
     @pytest.mark.parametrize("header", ["rest-api-plugin-http-token", "Rest_Api_Plugin_Http_Token"])
     def test_the_header_can_have_hyphens_or_underscores(self, web: Any, header: str) -> None:
-        answer = web.request("GET", "/native_api/v1/version", login=None, headers={header: airflow_under_test.TOKEN})
-        assert answer.status == 200
+        response = web.request("GET", "/native_api/v1/version", login=None, headers={header: airflow_under_test.TOKEN})
+        assert response.status == 200
 
     @pytest.mark.parametrize("token", ["", "x", "ü", airflow_under_test.TOKEN + "x", airflow_under_test.TOKEN[:-1]])
     def test_a_wrong_token_is_401(self, web: Any, token: str) -> None:

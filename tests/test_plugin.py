@@ -81,8 +81,8 @@ def test_the_late_entry_of_airflow_3_0(airflow: Any) -> None:
 @pytest.mark.skipif(not (3, 0) <= AIRFLOW < (3, 1), reason="Only 3.0 makes its menu of them on a FastAPI app")
 def test_airflow_3_0_lists_the_entry(web: Any) -> None:
     """Which its menu is made of."""
-    answer = web.request("GET", "/api/v2/plugins", login="admin")
-    (ours,) = [plugin for plugin in answer.json["plugins"] if plugin["name"] == "native_api"]
+    response = web.request("GET", "/api/v2/plugins", login="admin")
+    (ours,) = [plugin for plugin in response.json["plugins"] if plugin["name"] == "native_api"]
     assert [item["name"] for item in ours["appbuilder_menu_items"]] == ["Native API"]
 
 

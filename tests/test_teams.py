@@ -123,8 +123,8 @@ def test_an_import_over_a_resource_of_another_team_is_refused(teams: Any, noun: 
 
 def test_an_import_into_another_team_is_refused(teams: Any) -> None:
     """Nothing is imported."""
-    answer = teams.typed("import_variables", login="op", variables={"a_new": "x", "blues": "x", "common": "x"})
-    assert_problem(answer, 403)
+    response = teams.typed("import_variables", login="op", variables={"a_new": "x", "blues": "x", "common": "x"})
+    assert_problem(response, 403)
     assert native_api.call("export_variables")["variables"] == {"common": "v", "blues": "v"}
 
 
@@ -132,8 +132,8 @@ class TestImportErrors:
     """Import errors of files without DAGs belong to the team of their bundle."""
 
     def seen(self, teams: Any, login: str) -> Any:
-        answer = teams.typed("list_import_errors", login=login, filename_pattern=BROKEN).json
-        return {error["filename"].rsplit("/", 1)[-1]: error["stack_trace"] for error in answer["import_errors"]}
+        response = teams.typed("list_import_errors", login=login, filename_pattern=BROKEN).json
+        return {error["filename"].rsplit("/", 1)[-1]: error["stack_trace"] for error in response["import_errors"]}
 
     @pytest.fixture
     def bundle(self, teams: Any) -> Any:
@@ -173,7 +173,7 @@ def test_exported_secrets_require_permission_to_edit_each(teams: Any, login: str
             opened.execute(update(model).where(column == "blue_password").values(team_name="blue"))
     expected = seen or {"common_password", "common_token", "blue_password"}
     for operation, noun in (("export_variables", "variables"), ("export_connections", "connections")):
-        answer = teams.typed(operation, login=login)
-        assert answer.status == 200
-        assert {name for name in answer.json[noun] if "_" in name} == expected
+        response = teams.typed(operation, login=login)
+        assert response.status == 200
+        assert {name for name in response.json[noun] if "_" in name} == expected
         assert set(json.loads(audit_rows()[-1].extra)["disclosed"]) == expected

@@ -40,18 +40,18 @@ def hourly(fresh: Any) -> Iterator[str]:
 
 class TestDryRun:
     def test_it_returns_runs_and_tasks_and_creates_none(self, fresh: Any) -> None:
-        told = backfill(dry_run=True)
-        assert [run["logical_date"] for run in told["runs"]] == DATES
-        assert [run["execution_date"] for run in told["runs"]] == DATES
-        assert told["runs"][0]["data_interval_start"] == DATES[0]
-        assert told["runs"][0]["data_interval_end"] == DATES[1]
-        assert {run["action"] for run in told["runs"]} == {"create"}
-        assert told["total_entries"] == 3
-        assert (told["from_date"], told["to_date"]) == (DATES[0], DATES[2])
-        assert sorted(told["tasks"]) == sorted(
+        result = backfill(dry_run=True)
+        assert [run["logical_date"] for run in result["runs"]] == DATES
+        assert [run["execution_date"] for run in result["runs"]] == DATES
+        assert result["runs"][0]["data_interval_start"] == DATES[0]
+        assert result["runs"][0]["data_interval_end"] == DATES[1]
+        assert {run["action"] for run in result["runs"]} == {"create"}
+        assert result["total_entries"] == 3
+        assert (result["from_date"], result["to_date"]) == (DATES[0], DATES[2])
+        assert sorted(result["tasks"]) == sorted(
             f"{what}_{side}" for what in ("get", "sum", "put") for side in ("left", "right")
         )
-        assert "backfill_id" not in told
+        assert "backfill_id" not in result
         assert runs() == []
         assert native_api.call("list_backfills")["backfills"] == []
 
@@ -59,8 +59,8 @@ class TestDryRun:
         assert backfill("wire_dag", dry_run=True)["tasks"] == ["extract", "transform", "load"]
 
     def test_run_backwards_reverses_the_runs(self, fresh: Any) -> None:
-        told = backfill(dry_run=True, run_backwards=True)
-        assert [run["logical_date"] for run in told["runs"]] == DATES[::-1]
+        result = backfill(dry_run=True, run_backwards=True)
+        assert [run["logical_date"] for run in result["runs"]] == DATES[::-1]
 
     @pytest.mark.parametrize("behavior", ["none", "completed"])
     def test_an_existing_run_keeps_its_data_interval(self, fresh: Any, behavior: str) -> None:
@@ -73,8 +73,8 @@ class TestDryRun:
         with airflow_under_test.session() as session:
             its_own = {"data_interval_start": moment("2023-12-30"), "data_interval_end": moment("2023-12-31")}
             session.execute(update(DagRun).where(DagRun.dag_id == "daily").values(**its_own))
-        told = backfill(reprocess_behavior=behavior, dry_run=True)["runs"]
-        planned = [(run["data_interval_start"], run["data_interval_end"]) for run in told]
+        result = backfill(reprocess_behavior=behavior, dry_run=True)["runs"]
+        planned = [(run["data_interval_start"], run["data_interval_end"]) for run in result]
         assert planned[0] == ("2023-12-30T00:00:00+00:00", "2023-12-31T00:00:00+00:00")
         assert planned[1] == (DATES[1], DATES[2])
         backfill(reprocess_behavior=behavior)
@@ -91,9 +91,9 @@ class TestDryRun:
     )
     def test_a_warning_names_runs_later_on_the_day_of_to_date(self, hourly: str, dates: Any, named: str) -> None:
         """A date without a time is midnight, as in Airflow."""
-        told = native_api.call("backfill_dag", dag_id=hourly, dry_run=True, **dates)
-        assert told["runs"][-1]["logical_date"] == DATES[1]
-        (warning,) = told["warnings"]
+        result = native_api.call("backfill_dag", dag_id=hourly, dry_run=True, **dates)
+        assert result["runs"][-1]["logical_date"] == DATES[1]
+        (warning,) = result["warnings"]
         assert f"'{named}' has no time" in warning
         assert "2024-01-02T06:00:00+00:00" in warning
 
@@ -114,15 +114,15 @@ class TestDryRun:
     @pytest.mark.parametrize("names", [("from_date", "to_date"), ("start_date", "end_date")])
     @pytest.mark.parametrize("given", [0, 1])
     def test_one_date_alone_is_a_backfill_of_that_date(self, fresh: Any, names: Any, given: int) -> None:
-        told = native_api.call("backfill_dag", dag_id="daily", dry_run=True, **{names[given]: "2024-01-02"})
-        assert [run["logical_date"] for run in told["runs"]] == [DATES[1]]
+        result = native_api.call("backfill_dag", dag_id="daily", dry_run=True, **{names[given]: "2024-01-02"})
+        assert [run["logical_date"] for run in result["runs"]] == [DATES[1]]
 
     def test_a_data_interval_that_has_not_ended_is_omitted(self, fresh: Any) -> None:
         import pendulum
 
         today = pendulum.today("UTC")
-        told = backfill(dry_run=True, from_date=today.subtract(days=2).isoformat(), to_date="9999-12-31")
-        assert [run["logical_date"] for run in told["runs"]] == [
+        result = backfill(dry_run=True, from_date=today.subtract(days=2).isoformat(), to_date="9999-12-31")
+        assert [run["logical_date"] for run in result["runs"]] == [
             today.subtract(days=days).isoformat() for days in (2, 1)
         ]
 
@@ -140,10 +140,10 @@ class TestDryRun:
         ids = [trigger(date) for date in DATES]
         set_state("success", DATES[0])
         set_state("failed", DATES[1])
-        told = backfill(dry_run=True, reprocess_behavior=behavior)
-        assert [run["action"] for run in told["runs"]] == actions
-        assert [run["run_id"] for run in told["runs"]] == ids
-        assert [run["state"] for run in told["runs"]] == ["success", "failed", "queued"]
+        result = backfill(dry_run=True, reprocess_behavior=behavior)
+        assert [run["action"] for run in result["runs"]] == actions
+        assert [run["run_id"] for run in result["runs"]] == ids
+        assert [run["state"] for run in result["runs"]] == ["success", "failed", "queued"]
 
     @pytest.mark.parametrize(
         "arguments, chosen",
@@ -194,8 +194,8 @@ class TestCreatedRuns:
         again = next(run for run in runs() if run["run_id"] == run_id)
         assert (again["state"], again["conf"]) == ("queued", {"why": "again"})
         assert set(tasks(run_id=run_id).values()) == {None}
-        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
-        assert (told["total_runs"], told["runs"]) == (3, {"queued": 3})
+        result = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (result["total_runs"], result["runs"]) == (3, {"queued": 3})
 
     def test_a_backfill_without_runs_succeeds_with_a_warning(self, fresh: Any) -> None:
         for date in DATES:
@@ -203,14 +203,14 @@ class TestCreatedRuns:
             set_state("success", date)
         made = backfill()
         assert "reprocess_behavior" in made["warnings"][0]
-        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
-        assert (told["state"], told["total_runs"], told["fraction_done"]) == ("success", 0, 1.0)
+        result = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (result["state"], result["total_runs"], result["fraction_done"]) == ("success", 0, 1.0)
 
     def test_a_paused_dag_gets_queued_runs_and_a_warning(self, fresh: Any) -> None:
         made = backfill()
         assert made["warnings"] == ["The DAG 'daily' is paused: the runs wait until it is unpaused."]
-        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
-        assert (told["state"], told["warnings"]) == ("running", made["warnings"])
+        result = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (result["state"], result["warnings"]) == ("running", made["warnings"])
         native_api.call("unpause_dag", dag_id="daily")
         assert "warnings" not in native_api.call("backfill_state", backfill_id=made["backfill_id"])
 
@@ -280,9 +280,9 @@ class TestTaskRegex:
         """In Airflow the run has succeeded, since its last tasks are excluded."""
         made = backfill(task_regex="^sum_left", from_date=DATES[0], to_date=DATES[0])
         finish("daily", "success", failed="sum_left")
-        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
-        assert (told["state"], told["runs"]) == ("failed", {"failed": 1})
-        assert [(task["task_id"], task["logical_date"]) for task in told["failed_tasks"]] == [("sum_left", DATES[0])]
+        result = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (result["state"], result["runs"]) == ("failed", {"failed": 1})
+        assert [(task["task_id"], task["logical_date"]) for task in result["failed_tasks"]] == [("sum_left", DATES[0])]
 
     def test_a_task_that_airflow_skipped_does_not_count_as_excluded(self, fresh: Any) -> None:
         """A task mapped over nothing is skipped without a start date."""
@@ -293,9 +293,9 @@ class TestTaskRegex:
         with airflow_under_test.session() as session:
             session.execute(ti.update().where(ti.c.task_id == "put_left").values(state="skipped"))
         finish("daily", "success", failed="sum_left")
-        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
-        assert (told["state"], told["runs"]) == ("success", {"success": 1})
-        assert told["tasks"] == {"failed": 1, "skipped": 1, "success": 4}
+        result = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (result["state"], result["runs"]) == ("success", {"success": 1})
+        assert result["tasks"] == {"failed": 1, "skipped": 1, "success": 4}
 
     def test_mark_success_marks_the_runs_and_the_selected_tasks_as_success(self, fresh: Any) -> None:
         made = backfill(mark_success=True, task_regex="^sum_left")
@@ -303,8 +303,8 @@ class TestTaskRegex:
         assert all(run["start_date"] and run["end_date"] for run in runs())
         states = tasks(logical_date_gte=DATES[0], logical_date_lte=DATES[0])
         assert (states["sum_left"], states["put_left"]) == ("success", "skipped")
-        told = native_api.call("backfill_state", backfill_id=made["backfill_id"])
-        assert (told["state"], told["fraction_done"], told["runs"]) == ("success", 1.0, {"success": 3})
+        result = native_api.call("backfill_state", backfill_id=made["backfill_id"])
+        assert (result["state"], result["fraction_done"], result["runs"]) == ("success", 1.0, {"success": 3})
 
 
 @pytest.mark.skipif(ON_2, reason="Airflow 2 resets the pool of a task when it starts")
@@ -332,9 +332,9 @@ with DAG("deployed_without_start", schedule=CronDataIntervalTimetable("@daily", 
     forget()
     try:
         deploy(text)
-        told = backfill("deployed_without_start", dry_run=True)
+        result = backfill("deployed_without_start", dry_run=True)
         made = backfill("deployed_without_start")
-        assert [run["logical_date"] for run in told["runs"]] == DATES
+        assert [run["logical_date"] for run in result["runs"]] == DATES
         assert native_api.call("backfill_state", backfill_id=made["backfill_id"])["runs"] == {"queued": 3}
         with pytest.raises(errors.Invalid, match="backfill_runs"):
             backfill("deployed_without_start", from_date="0001-01-01", dry_run=True)

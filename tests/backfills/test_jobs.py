@@ -25,8 +25,8 @@ def started(dag_id: str = "daily_with_past", **arguments: Any) -> Dict[str, Any]
 
 
 def state_of(backfill_id: int) -> Dict[str, Any]:
-    told: Dict[str, Any] = native_api.call("backfill_state", backfill_id=backfill_id)
-    return told
+    result: Dict[str, Any] = native_api.call("backfill_state", backfill_id=backfill_id)
+    return result
 
 
 def rows_of_runs() -> List[Any]:
@@ -37,46 +37,46 @@ def rows_of_runs() -> List[Any]:
 def test_local_has_no_effect_on_airflow_3(fresh: Any) -> None:
     made = backfill(local=True)
     assert "'local' has no effect on Airflow 3" in made["warnings"][0]
-    told = state_of(made["backfill_id"])
-    assert (told["local"], told["job_id"], told["runs"]) == (False, None, {"queued": 3})
+    result = state_of(made["backfill_id"])
+    assert (result["local"], result["job_id"], result["runs"]) == (False, None, {"queued": 3})
 
 
 @only_on_2
 def test_a_job_runs_tasks_that_depend_on_the_past(fresh: Any) -> None:
     """Without a scheduler, and though the DAG is paused."""
-    told = started()
-    assert (told["local"], told["state"]) == (True, "running")
-    assert "warnings" not in told
+    result = started()
+    assert (result["local"], result["state"]) == (True, "running")
+    assert "warnings" not in result
     with pytest.raises(errors.BackfillIsActive):
         backfill("daily_with_past", local=True)
-    job = jobs_under_test.wait(told["job_id"], "success", seconds=SECONDS)
-    assert job["state"] == "success", native_api.call("job_state", job_id=told["job_id"])["log"]
-    told = state_of(told["backfill_id"])
-    assert (told["state"], told["runs"], told["tasks"]) == ("success", {"success": 1}, {"success": 1})
+    job = jobs_under_test.wait(result["job_id"], "success", seconds=SECONDS)
+    assert job["state"] == "success", native_api.call("job_state", job_id=result["job_id"])["log"]
+    result = state_of(result["backfill_id"])
+    assert (result["state"], result["runs"], result["tasks"]) == ("success", {"success": 1}, {"success": 1})
     assert rows_of_runs() == [(f"backfill__{DATES[0]}", "success", "backfill")]
 
 
 @only_on_2
 def test_the_runs_of_a_killed_job_fail_and_the_dag_can_be_backfilled_again(fresh: Any) -> None:
-    told = started("daily_sleeping", to_date=DATES[2])
+    result = started("daily_sleeping", to_date=DATES[2])
     process_of_the_job().kill()
-    jobs_under_test.wait(told["job_id"], "crashed", seconds=SECONDS)
+    jobs_under_test.wait(result["job_id"], "crashed", seconds=SECONDS)
     assert [run["state"] for run in runs("daily_sleeping")][0] == "failed"
     assert {run["state"] for run in runs("daily_sleeping")} == {"failed"}
-    told = state_of(told["backfill_id"])
-    assert told["state"] == "failed"
-    assert set(told["tasks"]) <= {"failed", "none"}
+    result = state_of(result["backfill_id"])
+    assert result["state"] == "failed"
+    assert set(result["tasks"]) <= {"failed", "none"}
     with pytest.raises(errors.BackfillHasEnded):
-        native_api.call("cancel_backfill", backfill_id=told["backfill_id"])
+        native_api.call("cancel_backfill", backfill_id=result["backfill_id"])
     backfill("daily_sleeping", local=True, reprocess_behavior="failed")
 
 
 @only_on_2
 def test_the_backfill_of_a_timed_out_job_fails(fresh: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "1")
-    told = started("daily_sleeping", to_date=DATES[2])
-    jobs_under_test.wait(told["job_id"], "timeout", seconds=SECONDS)
-    assert state_of(told["backfill_id"])["state"] == "failed"
+    result = started("daily_sleeping", to_date=DATES[2])
+    jobs_under_test.wait(result["job_id"], "timeout", seconds=SECONDS)
+    assert state_of(result["backfill_id"])["state"] == "failed"
     assert {run["state"] for run in runs("daily_sleeping")} <= {"failed"}
 
 
@@ -94,12 +94,12 @@ def process_of_the_job() -> psutil.Process:
 
 @only_on_2
 def test_cancel_backfill_cancels_the_job(fresh: Any) -> None:
-    told = started("daily_sleeping", to_date=DATES[2])
+    result = started("daily_sleeping", to_date=DATES[2])
     process_of_the_job()
-    answer = native_api.call("cancel_backfill", backfill_id=told["backfill_id"])
-    assert answer["state"] == "cancelled"
-    jobs_under_test.wait(told["job_id"], "cancelled", seconds=SECONDS)
-    assert state_of(told["backfill_id"])["state"] == "cancelled"
+    response = native_api.call("cancel_backfill", backfill_id=result["backfill_id"])
+    assert response["state"] == "cancelled"
+    jobs_under_test.wait(result["job_id"], "cancelled", seconds=SECONDS)
+    assert state_of(result["backfill_id"])["state"] == "cancelled"
     assert {run["state"] for run in runs("daily_sleeping")} == {"failed"}
 
 
@@ -123,8 +123,8 @@ def test_existing_runs_are_skipped_or_taken_over(fresh: Any) -> None:
 @only_on_2
 def test_pool_is_possible_for_tasks_that_depend_on_the_past(fresh: Any) -> None:
     native_api.call("set_pool", name="narrow", slots=1)
-    told = started(pool="narrow", dag_id="daily_with_past")
-    assert native_api.call("job_state", job_id=told["job_id"])["arguments"]["pool"] == "narrow"
+    result = started(pool="narrow", dag_id="daily_with_past")
+    assert native_api.call("job_state", job_id=result["job_id"])["arguments"]["pool"] == "narrow"
 
 
 @only_on_2
@@ -132,6 +132,6 @@ def test_the_backfill_fails_if_no_job_can_start(fresh: Any, mocker: Any) -> None
     mocker.patch("native_api.adapters.sandbox.client.begin", side_effect=errors.SandboxUnavailable("it is broken."))
     with pytest.raises(errors.SandboxUnavailable):
         backfill("daily_with_past", local=True)
-    (told,) = native_api.call("list_backfills")["backfills"]
-    assert (told["state"], told["total_runs"]) == ("failed", 0)
+    (result,) = native_api.call("list_backfills")["backfills"]
+    assert (result["state"], result["total_runs"]) == ("failed", 0)
     assert backfill("daily_with_past", local=True, dry_run=True)["total_entries"] == 3

@@ -240,8 +240,10 @@ class TestReprocessedRuns:
         made = backfill(dag_id, local=True, reprocess_behavior="completed", to_date=DATES[1])
         job_id = state_of(made["backfill_id"])["job_id"]
         jobs_under_test.wait(job_id, "success", seconds=SECONDS)
-        told = state_of(made["backfill_id"])
-        assert (told["state"], told["runs"]) == ("success", {"success": 2}), native_api.call("job_state", job_id=job_id)
+        result = state_of(made["backfill_id"])
+        assert (result["state"], result["runs"]) == ("success", {"success": 2}), native_api.call(
+            "job_state", job_id=job_id
+        )
         assert [run["conf"] for run in runs(dag_id)] == confs
         assert [run["run_type"] for run in runs(dag_id)] == ["backfill", "backfill", "manual"]
 
@@ -254,16 +256,16 @@ class TestReprocessedRuns:
 
         runs_before = [end_run(date, "failed", conf={"n": n}) for n, date in enumerate(DATES)]
         first = begun(reprocess_behavior="failed", conf=given)
-        told = []
+        result = []
 
         def run(self: Any, dag: Any, first: Any, last: Any, **how: Any) -> Exception:
-            told.append((first.isoformat(), last.isoformat(), how["conf"], how["ignore_first_depends_on_past"]))
+            result.append((first.isoformat(), last.isoformat(), how["conf"], how["ignore_first_depends_on_past"]))
             return BackfillUnfinished(f"the one of {first}", None)
 
         mocker.patch("native_api.adapters.compat.airflow2.backfills.Backfills2.run", run)
         with pytest.raises(BackfillUnfinished, match="2024-01-01"):
             work.run(first, None, runs_before, conf=given, ignore_first_depends_on_past=True)
-        assert told == [
+        assert result == [
             (dates[0], dates[-1], given or {"n": number}, number == 0) for number, dates in enumerate(date_ranges)
         ]
 

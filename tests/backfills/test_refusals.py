@@ -116,11 +116,11 @@ class TestRefused:
         ways: List[Any] = [("daily_with_past", {})]
         ways += [("daily", {"max_active_runs": 2})] if ON_2 else [("daily_with_past", {"run_backwards": True})]
         for dag_id, how in ways:
-            answer = web.typed("backfill_dag", dag_id=dag_id, **DAYS, dry_run=True, **how)
-            assert (answer.status, answer.json["total_entries"]) == (200, 3)
-            (warning,) = answer.json["warnings"]
+            response = web.typed("backfill_dag", dag_id=dag_id, **DAYS, dry_run=True, **how)
+            assert (response.status, response.json["total_entries"]) == (200, 3)
+            (warning,) = response.json["warnings"]
             assert warning.startswith("Without dry_run, the request is refused: ")
-            assert answer.json["tasks"]
+            assert response.json["tasks"]
             assert web.typed("backfill_dag", dag_id=dag_id, **DAYS, **how).status in (409, 501)
         assert runs() == []
 
@@ -135,8 +135,8 @@ class TestRefused:
 
 def waits_for_past(dag_id: str, date: str) -> bool:
     """Return whether a task waits for the previous run, by Airflow's own rules."""
-    told = native_api.call("task_failed_deps", dag_id=dag_id, task_id="count", logical_date=date)
-    return "Previous Dagrun State" in {dependency["name"] for dependency in told["dependencies"]}
+    result = native_api.call("task_failed_deps", dag_id=dag_id, task_id="count", logical_date=date)
+    return "Previous Dagrun State" in {dependency["name"] for dependency in result["dependencies"]}
 
 
 class TestDependsOnPast:
@@ -194,14 +194,14 @@ class TestDependsOnPast:
         """As the old plugin ran it."""
         job = mocker.patch("native_api.adapters.sandbox.run")
         if face == "typed":
-            answer = web.typed("backfill_dag", dag_id="daily_with_past", **DAYS, on_depends_on_past="adapt")
-            assert answer.status == 202
-            (warning,) = [text for text in answer.json["warnings"] if "depends_on_past" in text]
+            response = web.typed("backfill_dag", dag_id="daily_with_past", **DAYS, on_depends_on_past="adapt")
+            assert response.status == 202
+            (warning,) = [text for text in response.json["warnings"] if "depends_on_past" in text]
         else:
-            answer = web.legacy("backfill", dag_id="daily_with_past", start_date="2024-01-01", end_date="2024-01-03")
-            assert answer.status == 200
-            warning = answer.json["warning"]
-            assert ("--local" if ON_2 else "--reprocess-behavior failed") in answer.json["airflow_cmd"]
+            response = web.legacy("backfill", dag_id="daily_with_past", start_date="2024-01-01", end_date="2024-01-03")
+            assert response.status == 200
+            warning = response.json["warning"]
+            assert ("--local" if ON_2 else "--reprocess-behavior failed") in response.json["airflow_cmd"]
         assert "The task 'count' has depends_on_past: " in warning
         assert ("local" if ON_2 else "reprocess_behavior is failed") in warning
         assert job.called is ON_2
@@ -213,9 +213,9 @@ class TestDependsOnPast:
 
     def test_a_dry_run_in_the_old_protocol_is_adapted(self, web: Any) -> None:
         how = {"start_date": "2024-01-01", "end_date": "2024-01-03", "dry_run": "on"}
-        answer = web.legacy("backfill", dag_id="daily_with_past", **how)
-        assert answer.status == 200
-        lines = answer.json["output"]["stdout"].splitlines()
+        response = web.legacy("backfill", dag_id="daily_with_past", **how)
+        assert response.status == 200
+        lines = response.json["output"]["stdout"].splitlines()
         assert lines[:2] == [f"Dry run of DAG daily_with_past on {DATES[0]}", "Task count"]
 
     def test_run_backwards_is_refused_in_the_old_protocol_too(self, web: Any) -> None:
@@ -227,30 +227,30 @@ class TestDependsOnPast:
         """Airflow 2's own job skips them, and fails."""
         trigger(DATES[0], "daily_with_past")
         set_state("failed", DATES[0], "daily_with_past")
-        told = backfill("daily_with_past", on_depends_on_past="adapt", dry_run=True)
-        assert told["runs"][0]["action"] == ("skip" if ON_2 else "reprocess")
+        result = backfill("daily_with_past", on_depends_on_past="adapt", dry_run=True)
+        assert result["runs"][0]["action"] == ("skip" if ON_2 else "reprocess")
 
     def test_arguments_without_effect_get_a_warning(self, fresh: Any) -> None:
-        told = backfill(dry_run=True, ignore_dependencies=True, ignore_first_depends_on_past=True, max_active_runs=9)
-        assert sum("has no effect" in warning for warning in told["warnings"]) == 2
-        assert len(told["warnings"]) == (3 if ON_2 else 2)
+        result = backfill(dry_run=True, ignore_dependencies=True, ignore_first_depends_on_past=True, max_active_runs=9)
+        assert sum("has no effect" in warning for warning in result["warnings"]) == 2
+        assert len(result["warnings"]) == (3 if ON_2 else 2)
 
     def test_of_two_simultaneous_backfills_one_is_refused(self, fresh: Any) -> None:
-        both, told = threading.Barrier(2), []
+        both, result = threading.Barrier(2), []
 
         def call() -> None:
             both.wait()
             try:
-                told.append(backfill()["backfill_id"])
+                result.append(backfill()["backfill_id"])
             except errors.BackfillIsActive as exc:
-                told.append(exc)
+                result.append(exc)
 
         callers = [threading.Thread(target=call) for _ in range(2)]
         for caller in callers:
             caller.start()
         for caller in callers:
             caller.join()
-        made: List[Any] = [answer for answer in told if isinstance(answer, int)]
-        assert len(told) == 2
-        assert [answer.backfill_id for answer in told if isinstance(answer, errors.BackfillIsActive)] == made
+        made: List[Any] = [response for response in result if isinstance(response, int)]
+        assert len(result) == 2
+        assert [response.backfill_id for response in result if isinstance(response, errors.BackfillIsActive)] == made
         assert len(runs()) == 3

@@ -18,7 +18,7 @@ from tests.support.problems import assert_problem
 class TestState:
     def test_it_returns_the_arguments_of_the_backfill(self, fresh: Any) -> None:
         made = backfill(reprocess_behavior="failed")
-        told = state_of(made["backfill_id"])
+        result = state_of(made["backfill_id"])
         expected = {
             "backfill_id": made["backfill_id"],
             "dag_id": "daily",
@@ -35,33 +35,33 @@ class TestState:
             "failed_runs": [],
             "failed_tasks": [],
         }
-        assert {name: told[name] for name in expected} == expected
-        assert told["created_at"]
-        assert told["created_by"] == (None if airflow_under_test.version() == (3, 0) else "this process")
+        assert {name: result[name] for name in expected} == expected
+        assert result["created_at"]
+        assert result["created_by"] == (None if airflow_under_test.version() == (3, 0) else "this process")
 
     def test_it_returns_the_completed_fraction(self, fresh: Any) -> None:
         made = backfill()
         finish("daily", "success", only=run_of(DATES[0]))
-        told = state_of(made["backfill_id"])
-        assert (told["state"], told["runs"]) == ("running", {"success": 1, "queued": 2})
-        assert told["fraction_done"] == 0.3333
+        result = state_of(made["backfill_id"])
+        assert (result["state"], result["runs"]) == ("running", {"success": 1, "queued": 2})
+        assert result["fraction_done"] == 0.3333
 
     def test_it_is_success_when_all_runs_have_succeeded(self, fresh: Any) -> None:
         made = backfill()
         finish("daily", "success")
-        told = state_of(made["backfill_id"])
-        assert (told["state"], told["runs"], told["fraction_done"]) == ("success", {"success": 3}, 1.0)
-        assert (told["tasks"], told["failed_runs"], told["failed_tasks"]) == ({"success": 18}, [], [])
+        result = state_of(made["backfill_id"])
+        assert (result["state"], result["runs"], result["fraction_done"]) == ("success", {"success": 3}, 1.0)
+        assert (result["tasks"], result["failed_runs"], result["failed_tasks"]) == ({"success": 18}, [], [])
 
     def test_it_is_failed_when_a_run_has_failed(self, fresh: Any) -> None:
         made = backfill()
         finish("daily", "failed", failed="get_left", only=run_of(DATES[1]))
         finish("daily", "success")
-        told = state_of(made["backfill_id"])
-        assert (told["state"], told["runs"]) == ("failed", {"failed": 1, "success": 2})
-        assert told["failed_runs"] == [run_of(DATES[1])]
-        assert {task["task_id"] for task in told["failed_tasks"]} == {"get_left"}
-        assert all(task["logical_date"] == task["execution_date"] for task in told["failed_tasks"])
+        result = state_of(made["backfill_id"])
+        assert (result["state"], result["runs"]) == ("failed", {"failed": 1, "success": 2})
+        assert result["failed_runs"] == [run_of(DATES[1])]
+        assert {task["task_id"] for task in result["failed_tasks"]} == {"get_left"}
+        assert all(task["logical_date"] == task["execution_date"] for task in result["failed_tasks"])
 
     def test_other_processes_can_read_it(self, web: Any) -> None:
         made = web.typed("backfill_dag", login="admin", dag_id="daily", from_date=DATES[0])
@@ -90,9 +90,9 @@ class TestList:
         finish("wire_dag", "success")
 
         def listed(**which: Any) -> Any:
-            answer = native_api.call("list_backfills", **which)
-            assert answer["total_entries"] >= len(answer["backfills"])
-            return [(one["backfill_id"], one["state"]) for one in answer["backfills"]]
+            response = native_api.call("list_backfills", **which)
+            assert response["total_entries"] >= len(response["backfills"])
+            return [(one["backfill_id"], one["state"]) for one in response["backfills"]]
 
         assert listed() == [(first, "success"), (second, "running")]
         assert listed(order_by="-backfill_id", limit=1) == [(second, "running")]
@@ -113,8 +113,8 @@ class TestCancel:
         made = backfill()
         set_run(DATES[0], "running")
         set_run(DATES[1], "success")
-        answer = native_api.call("cancel_backfill", backfill_id=made["backfill_id"])
-        assert answer == {
+        response = native_api.call("cancel_backfill", backfill_id=made["backfill_id"])
+        assert response == {
             "backfill_id": made["backfill_id"],
             "dag_id": "daily",
             "state": "cancelled",
@@ -122,8 +122,8 @@ class TestCancel:
             "running_runs": 1,
         }
         assert [run["state"] for run in runs()] == ["running", "success", "failed"]
-        told = state_of(made["backfill_id"])
-        assert (told["state"], told["failed_runs"]) == ("cancelled", [run_of(DATES[2])])
+        result = state_of(made["backfill_id"])
+        assert (result["state"], result["failed_runs"]) == ("cancelled", [run_of(DATES[2])])
 
     def test_the_dag_can_be_backfilled_again(self, fresh: Any) -> None:
         first = backfill()["backfill_id"]
@@ -171,16 +171,16 @@ class TestRights:
         assert [one["backfill_id"] for one in listed["backfills"]] == [theirs]
         assert restricted.typed("backfill_state", login="user", backfill_id=theirs).status == 200
         for name in ("backfill_state", "cancel_backfill"):
-            answer = restricted.typed(name, login="user", backfill_id=others)
-            assert_problem(answer, 404)
-            assert "daily" not in answer.text
+            response = restricted.typed(name, login="user", backfill_id=others)
+            assert_problem(response, 404)
+            assert "daily" not in response.text
         assert state_of(others)["state"] == "running"
         assert restricted.typed("cancel_backfill", login="user", backfill_id=theirs).status == 200
 
     def test_a_reader_gets_the_permission_that_cancelling_requires(self, web: Any) -> None:
-        answer = web.typed("cancel_backfill", login="viewer", backfill_id=backfill()["backfill_id"])
-        assert_problem(answer, 403)
-        assert answer.json["permission"] == "edit the DAG run of the DAG 'daily'"
+        response = web.typed("cancel_backfill", login="viewer", backfill_id=backfill()["backfill_id"])
+        assert_problem(response, 403)
+        assert response.json["permission"] == "edit the DAG run of the DAG 'daily'"
 
     def test_pool_requires_permission_to_read_the_pool(self, web: Any, mocker: Any) -> None:
         """Otherwise an error would show whether a pool exists."""
@@ -188,13 +188,13 @@ class TestRights:
             f"{USER}.may",
             lambda self, access, identifier=None: access.resource is not Resource.POOL,
         )
-        answers = [
+        responses = [
             web.typed("backfill_dag", login="user", dag_id="daily", from_date=DATES[0], pool=pool, dry_run=True)
             for pool in ("default_pool", "nowhere")
         ]
-        for answer, pool in zip(answers, ("default_pool", "nowhere")):
-            assert_problem(answer, 403)
-            assert answer.json["permission"] == f"read the pool '{pool}'"
+        for response, pool in zip(responses, ("default_pool", "nowhere")):
+            assert_problem(response, 403)
+            assert response.json["permission"] == f"read the pool '{pool}'"
 
     @pytest.mark.parametrize("resource, method", [("DAG", "PUT"), ("DAG_RUN", "POST")])
     def test_backfill_dag_requires_both_permissions(self, web: Any, mocker: Any, resource: str, method: str) -> None:
@@ -217,20 +217,22 @@ class TestRights:
 
 class TestTheOldProtocol:
     def test_a_dry_run_prints_the_dates_and_the_tasks(self, web: Any) -> None:
-        answer = web.legacy("backfill", dag_id="wire_dag", start_date="2024-01-01", end_date="2024-01-02", dry_run="on")
+        response = web.legacy(
+            "backfill", dag_id="wire_dag", start_date="2024-01-01", end_date="2024-01-02", dry_run="on"
+        )
         day = "Dry run of DAG wire_dag on 2024-01-0{}T00:00:00+00:00\nTask extract\nTask transform\nTask load\n"
-        assert answer.json["output"]["stdout"] == day.format(1) + day.format(2)
-        assert "warning" not in answer.json
+        assert response.json["output"]["stdout"] == day.format(1) + day.format(2)
+        assert "warning" not in response.json
 
     def test_the_response_is_immediate_with_an_empty_output(self, web: Any) -> None:
-        answer = web.legacy(
+        response = web.legacy(
             "backfill", dag_id="wire_dag", start_date="2024-01-01", task_regex="extract", donot_pickle="on"
         )
-        assert (answer.status, answer.json["output"]["stdout"]) == (200, "")
-        result = answer.json["result"]
+        assert (response.status, response.json["output"]["stdout"]) == (200, "")
+        result = response.json["result"]
         assert result["tasks"] == ["extract"]
-        assert "is paused" in answer.json["warning"]
-        assert f"/native_api/v1/backfill_state?backfill_id={result['backfill_id']}" in answer.json["warning"]
+        assert "is paused" in response.json["warning"]
+        assert f"/native_api/v1/backfill_state?backfill_id={result['backfill_id']}" in response.json["warning"]
 
     @pytest.mark.parametrize(
         "arguments, status, said",
@@ -246,6 +248,6 @@ class TestTheOldProtocol:
     def test_an_error_has_the_status_and_message_of_the_old_protocol(
         self, web: Any, arguments: Any, status: int, said: str
     ) -> None:
-        answer = web.legacy("backfill", **arguments)
-        assert (answer.status, answer.json["status"]) == (status, "ERROR")
-        assert said in answer.json["output"]
+        response = web.legacy("backfill", **arguments)
+        assert (response.status, response.json["status"]) == (status, "ERROR")
+        assert said in response.json["output"]

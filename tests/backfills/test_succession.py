@@ -15,13 +15,13 @@ only_on_3 = pytest.mark.skipif(ON_2, reason="Airflow 2 has no backfills of its o
 
 
 def cancel(backfill_id: int) -> Dict[str, Any]:
-    answer: Dict[str, Any] = native_api.call("cancel_backfill", backfill_id=backfill_id)
-    return answer
+    response: Dict[str, Any] = native_api.call("cancel_backfill", backfill_id=backfill_id)
+    return response
 
 
 def listed(**which: Any) -> Dict[str, Any]:
-    answer: Dict[str, Any] = native_api.call("list_backfills", **which)
-    return answer
+    response: Dict[str, Any] = native_api.call("list_backfills", **which)
+    return response
 
 
 class TestTakenOverRuns:
@@ -29,9 +29,9 @@ class TestTakenOverRuns:
         first = backfill()["backfill_id"]
         finish("daily", "failed", failed="get_left")
         second = backfill(reprocess_behavior="failed")["backfill_id"]
-        told = state_of(first)
-        assert (told["state"], told["runs"], told["tasks"]) == ("failed", {}, {})
-        assert told["warnings"] == ["3 of its runs are now part of a later backfill, and not counted."]
+        result = state_of(first)
+        assert (result["state"], result["runs"], result["tasks"]) == ("failed", {}, {})
+        assert result["warnings"] == ["3 of its runs are now part of a later backfill, and not counted."]
         assert state_of(second)["runs"] == {"queued": 3}
         with pytest.raises(errors.BackfillHasEnded, match="failed"):
             cancel(first)
@@ -46,9 +46,9 @@ class TestTakenOverRuns:
         finish("daily", "failed", failed="get_left", only=run_of(DATES[1]))
         finish("daily", "success")
         second = backfill(reprocess_behavior="failed")["backfill_id"]
-        told = state_of(first)
-        assert (told["state"], told["runs"]) == ("failed", {"success": 2})
-        assert told["warnings"] == ["1 of its runs is now part of a later backfill, and not counted."]
+        result = state_of(first)
+        assert (result["state"], result["runs"]) == ("failed", {"success": 2})
+        assert result["warnings"] == ["1 of its runs is now part of a later backfill, and not counted."]
         assert (state_of(second)["state"], state_of(second)["runs"]) == ("running", {"queued": 1})
         finish("daily", "success")
         assert (state_of(first)["state"], state_of(second)["state"]) == ("failed", "success")
@@ -104,15 +104,15 @@ class TestManyPastBackfills:
         self.past(4, 8)
         self.one(9)
         with statements() as with_many:
-            told = listed(state=["running"])
-        assert (told["total_entries"], len(with_many)) == (1, len(with_few))
+            result = listed(state=["running"])
+        assert (result["total_entries"], len(with_many)) == (1, len(with_few))
 
     def test_only_a_page_of_them_is_read(self, fresh: Any) -> None:
         self.past(1, 5)
-        told = listed(limit=2, offset=1, order_by="-backfill_id")
-        ids = [one["backfill_id"] for one in told["backfills"]]
-        assert (ids, told["total_entries"]) == (sorted(ids, reverse=True), 5)
-        assert [one["from_date"][:10] for one in told["backfills"]] == ["2024-03-04", "2024-03-03"]
+        result = listed(limit=2, offset=1, order_by="-backfill_id")
+        ids = [one["backfill_id"] for one in result["backfills"]]
+        assert (ids, result["total_entries"]) == (sorted(ids, reverse=True), 5)
+        assert [one["from_date"][:10] for one in result["backfills"]] == ["2024-03-04", "2024-03-03"]
 
 
 @only_on_3
@@ -120,8 +120,8 @@ class TestPaused:
     """Backfills that are paused or cancelled in Airflow's own UI."""
 
     def ask_airflow(self, web: Any, backfill_id: int, verb: str) -> None:
-        answer = web.request("PUT", f"/api/v2/backfills/{backfill_id}/{verb}", login="admin")
-        assert answer.status == 200, answer.text
+        response = web.request("PUT", f"/api/v2/backfills/{backfill_id}/{verb}", login="admin")
+        assert response.status == 200, response.text
 
     def complete(self) -> None:
         """Let the scheduler mark completed backfills."""
@@ -133,10 +133,10 @@ class TestPaused:
     def test_backfill_state_warns_that_it_is_paused(self, web: Any) -> None:
         made = backfill()["backfill_id"]
         self.ask_airflow(web, made, "pause")
-        told = state_of(made)
-        assert told["state"] == "running"
+        result = state_of(made)
+        assert result["state"] == "running"
         line = f"The backfill {made} is paused in Airflow: its runs wait until it is unpaused there."
-        assert line in told["warnings"]
+        assert line in result["warnings"]
         assert listed()["warnings"] == [line]
         self.ask_airflow(web, made, "unpause")
         assert line not in state_of(made)["warnings"]

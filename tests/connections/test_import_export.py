@@ -45,7 +45,7 @@ class TestRoundTrip:
     def test_an_export_has_the_format_of_airflow(self) -> None:
         assert export() == {"bare": BARE, "warehouse": WAREHOUSE}
 
-    @pytest.mark.parametrize("wrapped", [True, False], ids=["the answer", "the file of the command line"])
+    @pytest.mark.parametrize("wrapped", [True, False], ids=["the response", "the file of the command line"])
     @pytest.mark.parametrize("way", ["json", "form", "upload", "file"])
     def test_an_import_restores_an_export(self, web: Any, folder: Path, way: str, wrapped: bool) -> None:
         """However it is sent, with the field that wraps it or without."""
@@ -53,9 +53,9 @@ class TestRoundTrip:
         content = exported if wrapped else exported["connections"]
         for conn_id in ("warehouse", "bare"):
             native_api.call("delete_connection", conn_id=conn_id)
-        answer = send(web, folder, "connections", way, content)
-        assert answer.status == 201, answer.text
-        assert answer.json["created"] == ["bare", "warehouse"]
+        response = send(web, folder, "connections", way, content)
+        assert response.status == 201, response.text
+        assert response.json["created"] == ["bare", "warehouse"]
         assert export() == exported["connections"]
 
     def test_overwrite_replaces_all_fields(self) -> None:
@@ -72,26 +72,26 @@ class TestRoundTrip:
 
     def test_on_conflict_can_skip_or_fail(self, web: Any) -> None:
         wanted = {"warehouse": "http://example.com", "new": "fs://"}
-        answer = web.typed("import_connections", connections=wanted, on_conflict="fail")
-        assert_problem(answer, 409)
-        assert answer.json["keys"] == ["warehouse"]
+        response = web.typed("import_connections", connections=wanted, on_conflict="fail")
+        assert_problem(response, 409)
+        assert response.json["keys"] == ["warehouse"]
         assert set(export()) == {"bare", "warehouse"}
         done = bring(wanted, on_conflict="skip")
         assert (done["created"], done["skipped"], export()["warehouse"]) == (["new"], ["warehouse"], WAREHOUSE)
 
     @pytest.mark.parametrize("login, status", [("admin", 200), ("op", 200), ("user", 403), ("viewer", 403)])
     def test_an_export_is_unmasked_and_requires_permission_to_edit(self, web: Any, login: str, status: int) -> None:
-        answer = web.typed("export_connections", login=login)
-        assert (answer.status, "p@ss" in answer.text) == (status, status == 200)
+        response = web.typed("export_connections", login=login)
+        assert (response.status, "p@ss" in response.text) == (status, status == 200)
 
     def test_a_caller_without_permission_to_edit_cannot_export(self, web: Any, mocker: Any) -> None:
         mocker.patch(
             f"{USER}.may",
             lambda self, access, identifier=None: access.method == "GET",
         )
-        answer = web.typed("export_connections", login="viewer")
-        assert_problem(answer, 403)
-        assert answer.json["permission"] == "edit the connection 'warehouse'"
+        response = web.typed("export_connections", login="viewer")
+        assert_problem(response, 403)
+        assert response.json["permission"] == "edit the connection 'warehouse'"
         native_api.call("delete_connection", conn_id="warehouse")
         assert web.typed("export_connections", login="viewer").json == {"connections": {"bare": BARE}}
 
@@ -180,15 +180,15 @@ def test_overwriting_requires_permission_to_edit(web: Any, mocker: Any) -> None:
         lambda self, access, identifier=None: access.method == "POST",
     )
     assert web.typed("import_connections", login="user", connections={"new": "fs://"}).status == 201
-    answer = web.typed("import_connections", login="user", connections={"newer": "fs://", "old": "http://x"})
-    assert_problem(answer, 403)
-    assert answer.json["permission"] == "edit the connection 'old'"
+    response = web.typed("import_connections", login="user", connections={"newer": "fs://", "old": "http://x"})
+    assert_problem(response, 403)
+    assert response.json["permission"] == "edit the connection 'old'"
     assert {conn_id: entry["conn_type"] for conn_id, entry in export().items()} == {"new": "fs", "old": "fs"}
 
 
 def test_the_audit_log_has_the_ids_and_no_values(web: Any) -> None:
-    answer = web.typed("import_connections", login="admin", connections={"warehouse": WAREHOUSE})
-    assert "wörd" not in answer.text
+    response = web.typed("import_connections", login="admin", connections={"warehouse": WAREHOUSE})
+    assert "wörd" not in response.text
     (row,) = audit_rows()
     assert json.loads(row.extra)["connections"] == ["warehouse"]
 

@@ -27,19 +27,19 @@ class TestLegacy:
     def test_add_stores_the_extra_and_list_masks_it(self, web: Any) -> None:
         web.legacy("connections", add="on", conn_id="h", conn_uri="http://h", conn_extra='{"token": "hunter2"}')
         assert json.loads(get("h")["extra"]) == {"token": "hunter2"}
-        answer = web.legacy("connections", list="on")
-        assert '│ \'{"token": "***"}\' │' in answer.json["output"]["stdout"]
+        response = web.legacy("connections", list="on")
+        assert '│ \'{"token": "***"}\' │' in response.json["output"]["stdout"]
 
     def test_secrets_are_masked_everywhere(self, web: Any) -> None:
         """In the output, the command, the arguments and the result, of success and of failure."""
         said = {"conn_id": "c", "conn_uri": "http://u:hunter2@h", "conn_extra": '{"token": "hunter2"}'}
-        answers = [web.legacy("connections", add="on", **said) for _ in range(2)]
-        answers += [
+        responses = [web.legacy("connections", add="on", **said) for _ in range(2)]
+        responses += [
             web.legacy("connections", add="on", **{**said, name: "hunter2"}) for name in said if name != "conn_id"
         ]
-        assert [answer.status for answer in answers] == [200, 200, 400, 400]
-        assert [answer.text for answer in answers if "hunter2" in answer.text] == []
-        assert answers[0].json["airflow_cmd"] == (
+        assert [response.status for response in responses] == [200, 200, 400, 400]
+        assert [response.text for response in responses if "hunter2" in response.text] == []
+        assert responses[0].json["airflow_cmd"] == (
             "airflow connections add c --conn-uri 'http://u:***@h' --conn-extra '{\"token\": \"***\"}'"
         )
         assert get()["password"] == "hunter2"
@@ -53,8 +53,8 @@ class TestLegacy:
         ],
     )
     def test_a_missing_argument_is_an_error_of_the_old_plugin(self, web: Any, arguments: Any, missing: str) -> None:
-        answer = web.legacy("connections", **arguments)
-        assert (answer.status, answer.json["output"]) == (400, f"The argument(s) ['{missing}'] are required")
+        response = web.legacy("connections", **arguments)
+        assert (response.status, response.json["output"]) == (400, f"The argument(s) ['{missing}'] are required")
 
     def test_a_checkbox_can_be_off(self, web: Any) -> None:
         assert web.legacy("connections", list="off").json["output"]["stdout"] == ""

@@ -138,9 +138,9 @@ class TestReplace:
     def test_an_existing_conn_id_is_409(self, web: Any) -> None:
         """The stored connection is unchanged."""
         add(**FIELDS)
-        answer = web.typed("add_connection", conn_id="c", conn_type="http")
-        assert_problem(answer, 409)
-        assert answer.json["conn_id"] == "c"
+        response = web.typed("add_connection", conn_id="c", conn_type="http")
+        assert_problem(response, 409)
+        assert response.json["conn_id"] == "c"
         assert {name: get()[name] for name in FIELDS} == FIELDS
 
     def test_replace_replaces_all_fields(self, web: Any) -> None:
@@ -148,8 +148,8 @@ class TestReplace:
         add("before", conn_type="a")
         add(**FIELDS)
         add("after", conn_type="z")
-        answer = web.typed("add_connection", conn_id="c", conn_type="http", replace=True)
-        assert answer.status == 200
+        response = web.typed("add_connection", conn_id="c", conn_type="http", replace=True)
+        assert response.status == 200
         left = get()
         assert [name for name in FIELDS if left[name] is not None] == ["conn_type"]
         assert (left["is_encrypted"], left["is_extra_encrypted"]) == (False, False)
@@ -175,9 +175,9 @@ class TestReplace:
             lambda self, access, identifier=None: access.method == "POST",
         )
         assert web.typed("add_connection", login="user", conn_id="new", conn_type="http").status == 201
-        answer = web.typed("add_connection", login="user", conn_id="c", conn_type="http", replace=True)
-        assert_problem(answer, 403)
-        assert answer.json["permission"] == "edit the connection 'c'"
+        response = web.typed("add_connection", login="user", conn_id="c", conn_type="http", replace=True)
+        assert_problem(response, 403)
+        assert response.json["permission"] == "edit the connection 'c'"
         assert get()["password"] == FIELDS["password"]
 
 

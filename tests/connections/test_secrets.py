@@ -37,10 +37,10 @@ class TestSecrets:
         self, web: Any, login: str, status: int
     ) -> None:
         add(**FIELDS)
-        answer = web.typed("get_connection", login=login, conn_id="c")
-        assert answer.status == status
-        assert ("hunter2" in answer.text) == (status == 200)
-        assert "***" not in answer.text
+        response = web.typed("get_connection", login=login, conn_id="c")
+        assert response.status == status
+        assert ("hunter2" in response.text) == (status == 200)
+        assert "***" not in response.text
 
     @pytest.mark.parametrize(
         "said, status",
@@ -58,10 +58,10 @@ class TestSecrets:
             f"{USER}.may",
             lambda self, access, identifier=None: access.method == "GET",
         )
-        answer = web.typed("get_connection", login="viewer", conn_id="c")
-        assert (answer.status, "hunter2" in answer.text) == (status, False)
+        response = web.typed("get_connection", login="viewer", conn_id="c")
+        assert (response.status, "hunter2" in response.text) == (status, False)
         if status == 403:
-            assert answer.json["permission"] == "edit the connection 'c'"
+            assert response.json["permission"] == "edit the connection 'c'"
 
     def test_the_audit_log_masks_them(self, web: Any) -> None:
         web.request("POST", "/native_api/v1/add_connection", login="admin", json={"conn_id": "a", **FIELDS})
@@ -112,12 +112,12 @@ class TestSecrets:
         monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "Tm90IHRoZSBrZXkgdGhhdCB3YXMgdXNlZCBiZWZvcmU=")
         other_key()
         try:
-            answers = [web.typed("get_connection", conn_id="c"), web.typed("export_connections")]
+            responses = [web.typed("get_connection", conn_id="c"), web.typed("export_connections")]
             listed = web.typed("list_connections")
         finally:
             monkeypatch.undo()
             other_key()
-        for answer in answers:
-            assert_problem(answer, 409)
-            assert "fernet_key" in answer.json["detail"]
+        for response in responses:
+            assert_problem(response, 409)
+            assert "fernet_key" in response.json["detail"]
         assert [(row["password"], row["extra"]) for row in listed.json["connections"]] == [("***", "***")]

@@ -51,10 +51,10 @@ class TestReading:
         self, secrets: Any, monkeypatch: Any, operation: str, arguments: Any, name: str
     ) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__TOKEN_EFFECTS", "read,execute,deploy,daemon")
-        answer = secrets.typed(operation, **arguments)
-        assert_problem(answer, 403)
-        assert answer.json["option"] == "[native_api] token_effects"
-        assert SECRET not in answer.text
+        response = secrets.typed(operation, **arguments)
+        assert_problem(response, 403)
+        assert response.json["option"] == "[native_api] token_effects"
+        assert SECRET not in response.text
         assert unmasking_rows() == []
 
     def test_it_is_allowed_with_write_in_token_effects(

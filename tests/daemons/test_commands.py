@@ -51,24 +51,24 @@ class TestCommands:
     def test_the_command_has_the_flags_of_this_airflow(
         self, fresh: Any, daemon: str, arguments: Dict[str, Any], words: List[str], lost: Any
     ) -> None:
-        answer = start(daemon, **arguments)
-        assert answer["command"] == [sys.executable, "-m", "airflow", *words]
-        warnings = answer.get("warnings", [])
+        response = start(daemon, **arguments)
+        assert response["command"] == [sys.executable, "-m", "airflow", *words]
+        warnings = response.get("warnings", [])
         assert {warning.split("'")[1] for warning in warnings} == lost
         assert all("Ignored the argument" in warning and " has no --" in warning for warning in warnings)
 
     def test_serve_logs_is_a_function_of_airflow(self, fresh: Any, web: Any) -> None:
-        answer = start("serve_logs", port=8790)
-        assert answer["command"][1:] == [
+        response = start("serve_logs", port=8790)
+        assert response["command"][1:] == [
             "-c",
             "from airflow.utils.serve_logs import serve_logs; serve_logs(port=8790)",
         ]
 
     def test_a_missing_package_is_501_with_its_name(self, fresh: Any, web: Any) -> None:
-        answer = web.typed("start_daemon", daemon="worker")
-        assert_problem(answer, 501)
-        assert "apache-airflow-providers-celery" in answer.json["detail"]
-        assert "celery is not installed" in answer.json["detail"]
+        response = web.typed("start_daemon", daemon="worker")
+        assert_problem(response, 501)
+        assert "apache-airflow-providers-celery" in response.json["detail"]
+        assert "celery is not installed" in response.json["detail"]
         assert web.legacy("flower").status == 501
         assert native_api.call("list_daemons")["total_entries"] == 0
 
@@ -94,8 +94,8 @@ class TestCommands:
         assert native_api.call("list_daemons")["total_entries"] == 0
 
     def test_no_shell_interprets_the_arguments(self, stand_in: Any, fresh: Any, mocker: Any) -> None:
-        told = "import sys; print(sys.argv[1], 'begun', flush=True); import time; time.sleep(600)"
-        stand_in(told, "$(id); `id` && id > x | 'y\" *")
+        result = "import sys; print(sys.argv[1], 'begun', flush=True); import time; time.sleep(600)"
+        stand_in(result, "$(id); `id` && id > x | 'y\" *")
         assert read_log("kerberos") == "$(id); `id` && id > x | 'y\" * begun\n"
 
     def test_a_subdir_outside_of_the_dag_folders_is_403(self, web: Any) -> None:
@@ -107,10 +107,10 @@ class TestCommands:
         mocker.patch.object(seam, "flags", return_value=["--broker-api"])
         mocker.patch.object(seam, "missing_package", return_value=None)
         mocker.patch("native_api.adapters.daemons.operations.monotonic", side_effect=[0, 100])
-        answer = web.legacy("flower", broker_api="http://ada:hunter2@broker/api")
+        response = web.legacy("flower", broker_api="http://ada:hunter2@broker/api")
         mocker.stopall()
-        assert "hunter2" not in answer.text
+        assert "hunter2" not in response.text
         assert "://ada:***@broker" in Path(folder.record_path("flower")).read_text()
-        assert "://ada:***@broker" in answer.json["arguments"]["broker_api"]
+        assert "://ada:***@broker" in response.json["arguments"]["broker_api"]
         (row,) = airflow_under_test.audit_rows()
         assert "://ada:***@broker" in row.extra and "hunter2" not in row.extra

@@ -37,9 +37,9 @@ class TestPaths:
         assert native_api.call("list_daemons")["total_entries"] == 0
 
     def test_a_path_with_nul_is_422(self, web: Any) -> None:
-        answer = web.typed("start_daemon", daemon="scheduler", pid="\0.pid")
-        assert_problem(answer, 422)
-        assert list(answer.json["errors"]) == ["pid"]
+        response = web.typed("start_daemon", daemon="scheduler", pid="\0.pid")
+        assert_problem(response, 422)
+        assert list(response.json["errors"]) == ["pid"]
 
     @pytest.mark.parametrize("stream", ["log_file", "stdout", "stderr"])
     @pytest.mark.parametrize("path", ["/tmp/x.log", "../x.log", "x.pid", ".records/x.log"])
@@ -61,17 +61,17 @@ class TestPaths:
         root = settings.get("daemons_dir")
         folder.create()
         Path(root, "sub").mkdir()
-        answer = stand_in(SLEEPS, pid="sub/my.pid", stdout=f"{root}/my.out", stderr="my.err", log_file="my.out")
-        assert (answer["pid_file"], answer["stdout"]) == (f"{root}/sub/my.pid", f"{root}/my.out")
-        assert Path(root, "sub", "my.pid").read_text() == f"{answer['pid']}\n"
+        response = stand_in(SLEEPS, pid="sub/my.pid", stdout=f"{root}/my.out", stderr="my.err", log_file="my.out")
+        assert (response["pid_file"], response["stdout"]) == (f"{root}/sub/my.pid", f"{root}/my.out")
+        assert Path(root, "sub", "my.pid").read_text() == f"{response['pid']}\n"
         assert "begun" in native_api.call("daemon_log", name="kerberos", stream="stdout")["content"]
         assert native_api.call("daemon_log", name="kerberos", stream="stderr")["content"] == ""
 
     def test_only_the_user_of_airflow_can_read_the_files(self, stand_in: Any) -> None:
-        answer = stand_in(SLEEPS)
+        response = stand_in(SLEEPS)
         root = Path(settings.get("daemons_dir"))
         assert root.stat().st_mode & 0o777 == 0o700
-        for path in (answer["pid_file"], answer["log_file"], folder.record_path("kerberos")):
+        for path in (response["pid_file"], response["log_file"], folder.record_path("kerberos")):
             assert Path(path).stat().st_mode & 0o777 == 0o600
 
 
@@ -89,16 +89,16 @@ class TestLogs:
         self, fresh: Any, asked: Dict[str, int], content: str, truncated: bool
     ) -> None:
         fresh.store_daemon("scheduler")
-        answer = native_api.call("daemon_log", name="scheduler", **asked)
-        assert (answer["content"], answer["truncated"], answer["size_bytes"]) == (content, truncated, 11)
+        response = native_api.call("daemon_log", name="scheduler", **asked)
+        assert (response["content"], response["truncated"], response["size_bytes"]) == (content, truncated, 11)
 
     def test_a_large_log_is_truncated_and_other_bytes_are_replaced(self, fresh: Any, monkeypatch: Any) -> None:
         fresh.store_daemon("scheduler")
         monkeypatch.setattr(log_files, "MOST", 4)
         path = Path(native_api.call("daemon_state", name="scheduler")["log_file"])
         path.write_bytes(b"12345\xff\n")
-        answer = native_api.call("daemon_log", name="scheduler")
-        assert (answer["content"], answer["truncated"]) == ("45\ufffd\n", True)
+        response = native_api.call("daemon_log", name="scheduler")
+        assert (response["content"], response["truncated"]) == ("45\ufffd\n", True)
 
     def test_a_symlink_in_place_of_the_log_is_not_read(self, web: Any, tmp_path: Path) -> None:
         airflow_under_test.store_daemon("scheduler")
@@ -106,6 +106,6 @@ class TestLogs:
         (tmp_path / "secret").write_text("hush")
         path.unlink()
         path.symlink_to(tmp_path / "secret")
-        answer = web.typed("daemon_log", name="scheduler")
-        assert_problem(answer, 403)
-        assert "hush" not in answer.text
+        response = web.typed("daemon_log", name="scheduler")
+        assert_problem(response, 403)
+        assert "hush" not in response.text

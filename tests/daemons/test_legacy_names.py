@@ -18,9 +18,9 @@ class TestLegacy:
     def test_the_output_has_the_pid_and_the_log_file(self, web: Any, mocker: Any, name: str) -> None:
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
         mocker.patch("native_api.adapters.daemons.operations.monotonic", side_effect=[0, 100])
-        answer = web.legacy(name, daemon="on", pid=f"{name}.pid", **{"log-file": f"my_{name}.log"})
-        assert answer.status == 200, answer.text
-        body = answer.json
+        response = web.legacy(name, daemon="on", pid=f"{name}.pid", **{"log-file": f"my_{name}.log"})
+        assert response.status == 200, response.text
+        body = response.json
         log = f"{settings.get('daemons_dir')}/my_{name}.log"
         assert body["output"] == {
             "stdin": "",
@@ -33,11 +33,11 @@ class TestLegacy:
     def test_arguments_that_airflow_no_longer_has_get_a_warning(self, web: Any, mocker: Any) -> None:
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", SLEEPS])
         mocker.patch("native_api.adapters.daemons.operations.monotonic", side_effect=[0, 100])
-        answer = web.legacy("scheduler", **{"run-duration": "9", "dag_id": "d", "do_pickle": "off", "x": "y"})
-        assert "'run_duration'" in answer.json["warning"]
-        assert "'dag_id'" in answer.json["warning"]
-        assert "do_pickle" not in answer.json["warning"]
-        assert "['x']" in answer.json["warning"]
+        response = web.legacy("scheduler", **{"run-duration": "9", "dag_id": "d", "do_pickle": "off", "x": "y"})
+        assert "'run_duration'" in response.json["warning"]
+        assert "'dag_id'" in response.json["warning"]
+        assert "do_pickle" not in response.json["warning"]
+        assert "['x']" in response.json["warning"]
 
     def test_a_path_outside_of_daemons_dir_is_403(self, web: Any) -> None:
         assert web.legacy("scheduler", pid="/var/run/airflow.pid").status == 403

@@ -85,9 +85,9 @@ class TestDetached:
 class TestOnce:
     def test_a_running_daemon_is_409_with_its_pid(self, web: Any, stand_in: Any) -> None:
         pid = stand_in(SLEEPS)["pid"]
-        answer = web.typed("start_daemon", daemon="kerberos")
-        assert_problem(answer, 409)
-        assert answer.json["pid"] == pid
+        response = web.typed("start_daemon", daemon="kerberos")
+        assert_problem(response, 409)
+        assert response.json["pid"] == pid
         assert str(pid) in web.legacy("kerberos").json["output"]
 
     def test_another_name_is_another_daemon(self, stand_in: Any) -> None:
@@ -102,9 +102,9 @@ class TestOnce:
     def test_a_pid_file_in_use_is_refused(self, web: Any, stand_in: Any) -> None:
         """That of an ended daemon can be used again."""
         first = stand_in(SLEEPS, name="one")
-        answer = web.typed("start_daemon", daemon="kerberos", name="two", pid="one.pid")
-        assert_problem(answer, 409)
-        assert answer.json["pid"] == first["pid"]
+        response = web.typed("start_daemon", daemon="kerberos", name="two", pid="one.pid")
+        assert_problem(response, 409)
+        assert response.json["pid"] == first["pid"]
         assert Path(first["pid_file"]).read_text() == f"{first['pid']}\n"
         os.kill(first["pid"], signal.SIGKILL)
         eventually(lambda: state("one") == "ended")
@@ -140,9 +140,9 @@ class TestFinding:
             fresh.store_daemon("scheduler")
             folder.write_record({**(folder.read_record("scheduler") or {}), "pid": other.pid})
             assert state("scheduler") == "ended"
-            answer = native_api.call("stop_daemon", name="scheduler")
-            assert (answer["state"], answer["killed"]) == ("ended", [])
-            assert "not running" in answer["warnings"][0]
+            response = native_api.call("stop_daemon", name="scheduler")
+            assert (response["state"], response["killed"]) == ("ended", [])
+            assert "not running" in response["warnings"][0]
             assert other.poll() is None
         finally:
             other.kill()
@@ -182,18 +182,18 @@ class TestFinding:
 class TestStopping:
     def test_a_daemon_stops_on_sigterm(self, stand_in: Any) -> None:
         pid = stand_in(SLEEPS)["pid"]
-        answer = native_api.call("stop_daemon", name="kerberos")
-        assert (answer["state"], answer["killed"], bool(answer["stopped_at"])) == ("stopped", [], True)
-        assert not Path(answer["pid_file"]).exists()
+        response = native_api.call("stop_daemon", name="kerberos")
+        assert (response["state"], response["killed"], bool(response["stopped_at"])) == ("stopped", [], True)
+        assert not Path(response["pid_file"]).exists()
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
     def test_a_daemon_that_ignores_sigterm_is_killed_with_its_descendants(self, stand_in: Any) -> None:
         """Also those in other sessions."""
         pid = stand_in(WITH_A_CHILD, DEAF)["pid"]
         child = int(read_log("kerberos").split("child ")[1].split()[0])
-        answer = native_api.call("stop_daemon", name="kerberos", grace_seconds=0.2)
-        assert answer["state"] == "stopped"
-        assert set(answer["killed"]) == {pid, child}
+        response = native_api.call("stop_daemon", name="kerberos", grace_seconds=0.2)
+        assert response["state"] == "stopped"
+        assert set(response["killed"]) == {pid, child}
         for killed in (pid, child):
             assert not psutil.pid_exists(killed) or psutil.Process(killed).status() == psutil.STATUS_ZOMBIE
 
@@ -221,37 +221,37 @@ class TestFailedStarts:
     @pytest.mark.parametrize("program, sentence", SENTENCES)
     def test_the_error_has_the_reason(self, web: Any, mocker: Any, program: str, sentence: str) -> None:
         mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", program])
-        answer = web.typed("start_daemon", daemon="kerberos", wait_seconds=DEADLINE_SECONDS)
-        assert_problem(answer, 409)
-        assert sentence in answer.json["detail"]
-        assert answer.json["log_file"] == native_api.call("daemon_state", name="kerberos")["log_file"]
-        assert answer.json["pid"] and answer.json["log_tail"]
+        response = web.typed("start_daemon", daemon="kerberos", wait_seconds=DEADLINE_SECONDS)
+        assert_problem(response, 409)
+        assert sentence in response.json["detail"]
+        assert response.json["log_file"] == native_api.call("daemon_state", name="kerberos")["log_file"]
+        assert response.json["pid"] and response.json["log_tail"]
         assert state("kerberos") == "ended"
         assert not Path(settings.get("daemons_dir"), "kerberos.pid").exists()
 
     def test_a_command_that_cannot_be_executed_leaves_nothing(self, web: Any, mocker: Any) -> None:
         mocker.patch.object(commands, "command_of", return_value=["/no/such/program"])
-        answer = web.typed("start_daemon", daemon="kerberos")
-        assert_problem(answer, 409)
-        assert "could not be started: [Errno 2]" in answer.json["detail"]
+        response = web.typed("start_daemon", daemon="kerberos")
+        assert_problem(response, 409)
+        assert "could not be started: [Errno 2]" in response.json["detail"]
         assert native_api.call("list_daemons")["daemons"] == []
         assert not Path(settings.get("daemons_dir"), "kerberos.pid").exists()
 
     def test_the_log_of_an_earlier_start_is_not_the_reason(self, web: Any, mocker: Any) -> None:
         for program in ("raise OSError(98, 'Address already in use')", "raise SystemExit(1)"):
             mocker.patch.object(commands, "command_of", return_value=[sys.executable, "-c", program])
-            answer = web.typed("start_daemon", daemon="kerberos", wait_seconds=DEADLINE_SECONDS)
-        assert answer.json["log_tail"] == ""
-        assert "in use" not in answer.json["detail"]
+            response = web.typed("start_daemon", daemon="kerberos", wait_seconds=DEADLINE_SECONDS)
+        assert response.json["log_tail"] == ""
+        assert "in use" not in response.json["detail"]
 
     def test_a_missing_program_is_409(self, web: Any, mocker: Any) -> None:
         mocker.patch.object(commands, "command_of", return_value=["/no/such/program"])
-        answer = web.typed("start_daemon", daemon="kerberos")
-        assert_problem(answer, 409)
-        assert "No such file" in answer.json["detail"]
+        response = web.typed("start_daemon", daemon="kerberos")
+        assert_problem(response, 409)
+        assert "No such file" in response.json["detail"]
         assert native_api.call("list_daemons")["total_entries"] == 0
 
     def test_the_kerberos_renewer_without_a_keytab_fails(self, web: Any) -> None:
-        answer = web.typed("start_daemon", daemon="kerberos", principal="x", keytab="/no/keytab", wait_seconds=60)
-        assert_problem(answer, 409)
-        assert "kinit" in answer.json["detail"]
+        response = web.typed("start_daemon", daemon="kerberos", principal="x", keytab="/no/keytab", wait_seconds=60)
+        assert_problem(response, 409)
+        assert "kinit" in response.json["detail"]

@@ -107,11 +107,11 @@ class TestRuns:
     ) -> None:
         mocker.patch(f"{USER}.may", lambda self, access, dag_id=None: dag_id == "mapped")
         mocker.patch(f"{USER}.dag_ids", lambda self, access: {"mapped"})
-        answer = site.typed("list_dag_runs", login="viewer").json
-        assert ([run["run_id"] for run in answer["dag_runs"]], answer["total_entries"]) == (["m"], 1)
-        answer = site.typed("list_task_instances", login="viewer").json
-        assert {ti["dag_id"] for ti in answer["task_instances"]} == {"mapped"}
-        assert answer["total_entries"] == 3
+        response = site.typed("list_dag_runs", login="viewer").json
+        assert ([run["run_id"] for run in response["dag_runs"]], response["total_entries"]) == (["m"], 1)
+        response = site.typed("list_task_instances", login="viewer").json
+        assert {ti["dag_id"] for ti in response["task_instances"]} == {"mapped"}
+        assert response["total_entries"] == 3
         assert site.typed("list_dag_runs", login="viewer", dag_id="wire_dag").status == 403
 
 
@@ -157,10 +157,10 @@ class TestRenderedFields:
     def test_it_returns_the_stored_fields(self, runs: Any) -> None:
         """conf and other objects are included; sensitive values are masked."""
         store_rendered_fields("wire_dag", "r1", "extract", {"bash_command": "echo 1", "env": {"password": "hunter2"}})
-        answer = native_api.call("rendered_fields", dag_id="wire_dag", run_id="r1", task_id="extract")
-        assert answer["rendered_fields"] == {"bash_command": "echo 1", "env": {"password": "***"}}
+        response = native_api.call("rendered_fields", dag_id="wire_dag", run_id="r1", task_id="extract")
+        assert response["rendered_fields"] == {"bash_command": "echo 1", "env": {"password": "***"}}
         by_date = native_api.call("rendered_fields", dag_id="wire_dag", logical_date="2026-11-01", task_id="extract")
-        assert by_date == answer
+        assert by_date == response
 
     def test_a_task_that_has_not_run_is_404(self, runs: Any) -> None:
         with pytest.raises(errors.NothingRendered):

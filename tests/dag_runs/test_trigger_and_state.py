@@ -169,9 +169,9 @@ class TestTrigger:
         assert "hunter2" not in str([row.extra for row in fresh.audit_rows()])
 
     def test_a_created_run_is_201(self, web: Any) -> None:
-        answer = web.typed("trigger_dag", dag_id="unicodé_dåg", login="admin", note="ü")
-        assert answer.status == 201, answer.text
-        assert answer.json["dag_id"] == "unicodé_dåg"
+        response = web.typed("trigger_dag", dag_id="unicodé_dåg", login="admin", note="ü")
+        assert response.status == 201, response.text
+        assert response.json["dag_id"] == "unicodé_dåg"
 
     def test_the_audit_log_names_the_run(self, web: Any) -> None:
         web.typed("trigger_dag", login="admin", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")

@@ -30,9 +30,9 @@ class TestDelete:
         set_run_state("wire_dag", "r2", "running")
         set_state("wire_dag", "r2", "transform", "running")
         before = states("r2")
-        answer = web.typed("delete_dag_run", dag_id="wire_dag", run_id="r2")
-        assert_problem(answer, 409)
-        assert (answer.json["dag_id"], answer.json["run_id"]) == ("wire_dag", "r2")
+        response = web.typed("delete_dag_run", dag_id="wire_dag", run_id="r2")
+        assert_problem(response, 409)
+        assert (response.json["dag_id"], response.json["run_id"]) == ("wire_dag", "r2")
         assert states("r2") == before
         for run_id, state in (("r1", "queued"), ("r2", "failed"), ("r3", "success")):
             set_run_state("wire_dag", run_id, state)
@@ -61,8 +61,8 @@ class TestDelete:
                     .values(fileloc=str(tmp_path / "gone.py"))
                     .execution_options(synchronize_session=False)
                 )
-        answer = native_api.call("delete_dag", dag_id=airflow_under_test.COPY, **({"force": True} if forced else {}))
-        assert answer["deleted_rows"] >= 1
+        response = native_api.call("delete_dag", dag_id=airflow_under_test.COPY, **({"force": True} if forced else {}))
+        assert response["deleted_rows"] >= 1
         with pytest.raises(errors.DagNotFound):
             native_api.call("delete_dag", dag_id=airflow_under_test.COPY)
         assert [row.event for row in fresh.audit_rows()] == ["native_api.delete_dag"]

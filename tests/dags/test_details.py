@@ -24,7 +24,7 @@ def test_it_has_the_fields_of_list_dags(fresh: Any) -> None:
 
 
 def test_it_has_the_schedule_and_the_limits(fresh: Any) -> None:
-    answer = details()
+    response = details()
     expected = {
         "dag_display_name": "wire_dag",
         "timetable_summary": "0 0 * * *",
@@ -37,8 +37,8 @@ def test_it_has_the_schedule_and_the_limits(fresh: Any) -> None:
         "has_task_concurrency_limits": False,
         "params": {},
     }
-    assert expected.items() <= answer.items()
-    assert answer["next_dagrun"] == answer["next_runs"][0]["logical_date"]
+    assert expected.items() <= response.items()
+    assert response["next_dagrun"] == response["next_runs"][0]["logical_date"]
     assert details("mapped")["timetable_summary"] is None
 
 
@@ -76,8 +76,8 @@ class TestNextRuns:
         assert all(run["run_after"] >= run["data_interval_end"] for run in runs)
 
     def test_a_dag_without_a_schedule_has_none(self, fresh: Any) -> None:
-        answer = details("mapped", num_executions=3)
-        assert (answer["next_runs"], answer["next_dagrun"]) == ([], None)
+        response = details("mapped", num_executions=3)
+        assert (response["next_runs"], response["next_dagrun"]) == ([], None)
 
     @pytest.mark.parametrize("count", [0, 101, -1, 1.5, "x"])
     def test_an_invalid_number_is_an_error(self, fresh: Any, count: Any) -> None:

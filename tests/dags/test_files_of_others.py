@@ -65,9 +65,9 @@ def forget() -> None:
                 airflow().delete_dag(dag_id, session)
 
 
-def read_files(answer: Any) -> List[str]:
-    assert answer.status == 200, answer.text
-    return sorted(Path(file["file"]).name for file in answer.json["files"])
+def read_files(response: Any) -> List[str]:
+    assert response.status == 200, response.text
+    return sorted(Path(file["file"]).name for file in response.json["files"])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -79,10 +79,10 @@ class TestRightsOnSomeDags:
     ) -> None:
         for dag_id, name in (("others_mine", "mine.py"), ("others_shared", "shared.py")):
             stand_in(mocker, with_rights_on(dag_id, "others_mine_too"))
-            answer = web.typed(operation, login="viewer", subdir=str(folder))
-            assert read_files(answer) == executed(folder) == [name]
-            assert "theirs" not in answer.text
-            assert answer.json["total_entries"] == 1
+            response = web.typed(operation, login="viewer", subdir=str(folder))
+            assert read_files(response) == executed(folder) == [name]
+            assert "theirs" not in response.text
+            assert response.json["total_entries"] == 1
 
     def test_a_permission_on_all_dags_includes_new_ones(
         self, web: Any, folder: Path, mocker: Any, operation: str
@@ -100,10 +100,10 @@ def test_dags_of_missing_files_stay_active_without_permission_on_them(web: Any, 
     for name in ("mine.py", "theirs.py"):
         (folder / name).unlink()
     stand_in(mocker, with_rights_on("others_mine"))
-    answer = web.typed("refresh_all_dags", login="viewer", subdir=str(folder), remove_missing=True)
-    assert read_files(answer) == ["mine.py"]
-    assert answer.json["removed"] == ["others_mine"]
-    assert "theirs" not in answer.text
+    response = web.typed("refresh_all_dags", login="viewer", subdir=str(folder), remove_missing=True)
+    assert read_files(response) == ["mine.py"]
+    assert response.json["removed"] == ["others_mine"]
+    assert "theirs" not in response.text
     assert native_api.call("list_dags", dag_id_pattern="others_theirs")["total_entries"] == 1
 
 
@@ -199,9 +199,9 @@ class TestTeams:
     def test_files_of_another_team_are_not_executed(self, web: Any, bundles: Any) -> None:
         """The bundle of another team seems not to exist."""
         for operation in OPERATIONS:
-            answer = web.typed(operation, login="op")
-            assert read_files(answer) == read_files(web.typed(operation, login="op", bundle="common")) == ["mine.py"]
-            assert "blue" not in answer.text
+            response = web.typed(operation, login="op")
+            assert read_files(response) == read_files(web.typed(operation, login="op", bundle="common")) == ["mine.py"]
+            assert "blue" not in response.text
             theirs, none = (web.typed(operation, login="op", bundle=name) for name in ("blue", "nope"))
             assert_problem(theirs, 422)
             assert theirs.json["errors"] == {"bundle": ["There is no bundle 'blue'."]}

@@ -128,9 +128,9 @@ class TestList:
 
     def test_a_limit_above_the_maximum_is_invalid(self, web: Any) -> None:
         """The error has the maximum. A list of the old protocol is complete."""
-        answer = web.typed("list_dags", limit=99999)
-        assert_problem(answer, 422)
-        assert "1000" in answer.json["errors"]["limit"][0]
+        response = web.typed("list_dags", limit=99999)
+        assert_problem(response, 422)
+        assert "1000" in response.json["errors"]["limit"][0]
 
     def test_a_list_of_the_old_protocol_is_complete(self, web: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__PAGE_LIMIT_MAXIMUM", "2")
@@ -147,8 +147,8 @@ class TestList:
         assert counts == [3, 3]
 
     def test_tags_can_be_repeated_in_a_query_string(self, web: Any) -> None:
-        answer = web.request("GET", "/native_api/v1/list_dags", query="tags=shapes&tags=etl&paused=on")
-        assert [dag["dag_id"] for dag in answer.json["dags"]] == ["grouped", "mapped", "wire_dag"]
+        response = web.request("GET", "/native_api/v1/list_dags", query="tags=shapes&tags=etl&paused=on")
+        assert [dag["dag_id"] for dag in response.json["dags"]] == ["grouped", "mapped", "wire_dag"]
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ def paused(dag_id: str) -> bool:
 
 def remove_missing(subdir: str = "DAGS_FOLDER") -> Dict[str, Any]:
     """Deactivate the DAGs of missing files."""
-    answer: Dict[str, Any] = native_api.call("refresh_all_dags", subdir=subdir, remove_missing=True)
-    return answer
+    response: Dict[str, Any] = native_api.call("refresh_all_dags", subdir=subdir, remove_missing=True)
+    return response
 
 
 def delete_dags() -> None:
@@ -71,16 +71,16 @@ def folder(fresh: Any) -> Iterator[Path]:
     delete_dags()
 
 
-def changes(answer: Dict[str, Any]) -> Dict[str, Any]:
-    return {name: answer[name] for name in ("added", "changed", "removed")}
+def changes(response: Dict[str, Any]) -> Dict[str, Any]:
+    return {name: response[name] for name in ("added", "changed", "removed")}
 
 
 def test_a_change_is_stored_immediately(file: Path) -> None:
     """Airflow itself writes a DAG every 30 seconds at most."""
     for task_id in ("second", "third"):
         file.write_text(text_of("refreshed_one", "refreshed_two", task_id=task_id), encoding="utf-8")
-        answer = native_api.call("refresh_dag", dag_id="refreshed_one")
-        assert changes(answer) == {"added": [], "changed": ["refreshed_one", "refreshed_two"], "removed": []}
+        response = native_api.call("refresh_dag", dag_id="refreshed_one")
+        assert changes(response) == {"added": [], "changed": ["refreshed_one", "refreshed_two"], "removed": []}
         assert task_ids("refreshed_one") == task_ids("refreshed_two") == [task_id]
         assert native_api.call("dag_source", dag_id="refreshed_one")["source"] == file.read_text(encoding="utf-8")
     native_api.call("trigger_dag", dag_id="refreshed_two", run_id="r")
@@ -88,29 +88,33 @@ def test_a_change_is_stored_immediately(file: Path) -> None:
 
 
 def test_an_unchanged_file_is_reported_without_changes(file: Path) -> None:
-    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
-    assert changes(answer) == {"added": [], "changed": [], "removed": []}
-    (entry,) = answer["files"]
+    response = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert changes(response) == {"added": [], "changed": [], "removed": []}
+    (entry,) = response["files"]
     assert (entry["file"], entry["outcome"], entry["dag_ids"]) == (
         str(file),
         "loaded",
         ["refreshed_one", "refreshed_two"],
     )
     assert entry["seconds"] > 0
-    assert answer["asked_dag_processor"] is ASKS_PROCESSOR
+    assert response["asked_dag_processor"] is ASKS_PROCESSOR
 
 
 def test_new_dags_are_added_and_removed_ones_deactivated(file: Path) -> None:
     """A new DAG gets Airflow's default pause state."""
     file.write_text(text_of("refreshed_one", "refreshed_three"), encoding="utf-8")
-    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
-    assert changes(answer) == {"added": ["refreshed_three"], "changed": ["refreshed_one"], "removed": ["refreshed_two"]}
+    response = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert changes(response) == {
+        "added": ["refreshed_three"],
+        "changed": ["refreshed_one"],
+        "removed": ["refreshed_two"],
+    }
     with pytest.raises(errors.DagNotFound):
         native_api.call("trigger_dag", dag_id="refreshed_two")
     assert paused("refreshed_three") is True
     file.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
-    answer = native_api.call("refresh_dag", dag_id="refreshed_two")
-    assert (answer["added"], answer["removed"]) == (["refreshed_two"], ["refreshed_three"])
+    response = native_api.call("refresh_dag", dag_id="refreshed_two")
+    assert (response["added"], response["removed"]) == (["refreshed_two"], ["refreshed_three"])
 
 
 def test_the_pause_state_is_unchanged(file: Path) -> None:
@@ -123,13 +127,13 @@ def test_the_pause_state_is_unchanged(file: Path) -> None:
 def test_an_import_error_is_a_warning_and_stored(web: Any, file: Path) -> None:
     """The call succeeds."""
     file.write_text("from airflow import DAG\nraise RuntimeError('not today')\n", encoding="utf-8")
-    answer = web.typed("refresh_dag", dag_id="refreshed_one")
-    assert answer.status == 200
-    (entry,) = answer.json["files"]
+    response = web.typed("refresh_dag", dag_id="refreshed_one")
+    assert response.status == 200
+    (entry,) = response.json["files"]
     assert entry["outcome"] == "import_error"
     assert "RuntimeError: not today" in entry["import_errors"][0]["stacktrace"]
-    assert answer.json["import_error_count"] == 1
-    assert answer.json["warnings"] == [f"The file '{file}' does not load: RuntimeError: not today"]
+    assert response.json["import_error_count"] == 1
+    assert response.json["warnings"] == [f"The file '{file}' does not load: RuntimeError: not today"]
     (stored,) = import_errors("refreshed.py")
     assert "RuntimeError: not today" in stored
     legacy = web.legacy("refresh_dag", dag_id="refreshed_one")
@@ -150,26 +154,26 @@ def test_a_dag_that_cannot_be_serialized_is_an_import_error(file: Path) -> None:
         "    BashOperator(task_id='a', bash_command='true')\n"
     )
     file.write_text(text_of("refreshed_one") + unstored, encoding="utf-8")
-    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
-    assert answer["import_error_count"] == 1
-    assert answer["files"][0]["outcome"] == "import_error"
+    response = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert response["import_error_count"] == 1
+    assert response["files"][0]["outcome"] == "import_error"
 
 
 def test_a_file_that_crashes_changes_nothing_in_the_database(file: Path) -> None:
     file.write_text("import os\nfrom airflow import DAG\nos._exit(7)\n", encoding="utf-8")
-    answer = native_api.call("refresh_dag", dag_id="refreshed_one")
-    assert (answer["files"][0]["outcome"], answer["files"][0]["exit_code"]) == ("crashed", 7)
+    response = native_api.call("refresh_dag", dag_id="refreshed_one")
+    assert (response["files"][0]["outcome"], response["files"][0]["exit_code"]) == ("crashed", 7)
     assert task_ids("refreshed_one") == ["first"]
 
 
 def test_a_missing_file_is_409_with_the_file_and_the_hostname(web: Any, file: Path) -> None:
     """Another host can have it, so its DAGs stay active."""
     file.unlink()
-    answer = web.typed("refresh_dag", dag_id="refreshed_one")
-    assert_problem(answer, 409)
-    assert answer.json["file"] == str(file)
-    assert answer.json["hostname"] == hostname()
-    assert f"is not on the host '{hostname()}'" in answer.json["detail"]
+    response = web.typed("refresh_dag", dag_id="refreshed_one")
+    assert_problem(response, 409)
+    assert response.json["file"] == str(file)
+    assert response.json["hostname"] == hostname()
+    assert f"is not on the host '{hostname()}'" in response.json["detail"]
     assert web.legacy("refresh_dag", dag_id="refreshed_one").status == 409
     assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
 
@@ -182,10 +186,10 @@ def test_a_task_of_a_missing_file_is_409(web: Any, file: Path, operation: str, h
     """No run is created for the task."""
     file.unlink()
     instance = {"dag_id": "refreshed_one", "task_id": "first", "logical_date": "2024-01-01"}
-    answer = web.typed(operation, **instance, **how)
-    assert_problem(answer, 409)
-    assert (answer.json["code"], answer.json["file"]) == ("dag_file_missing", str(file))
-    assert f"is not on the host '{hostname()}'" in answer.json["detail"]
+    response = web.typed(operation, **instance, **how)
+    assert_problem(response, 409)
+    assert (response.json["code"], response.json["file"]) == ("dag_file_missing", str(file))
+    assert f"is not on the host '{hostname()}'" in response.json["detail"]
     assert native_api.call("list_dag_runs", dag_id="refreshed_one")["dag_runs"] == []
 
 
@@ -198,15 +202,15 @@ def test_dags_of_missing_files_stay_active_until_remove_missing(web: Any, folder
         "bundle_name": None if airflow_under_test.version() < (3, 0) else "dags-folder",
         "dag_ids": ["refreshed_one", "refreshed_two"],
     }
-    answer = web.typed("refresh_all_dags", subdir=FOLDER).json
-    assert (answer["removed"], answer["missing_files"]) == ([], [missing])
-    assert [entry["file"] for entry in answer["files"]] == [str(folder / "another.py")]
-    (warning,) = [text for text in answer["warnings"] if "remove_missing" in text]
+    response = web.typed("refresh_all_dags", subdir=FOLDER).json
+    assert (response["removed"], response["missing_files"]) == ([], [missing])
+    assert [entry["file"] for entry in response["files"]] == [str(folder / "another.py")]
+    (warning,) = [text for text in response["warnings"] if "remove_missing" in text]
     assert str(file) in warning and hostname() in warning
     assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
-    answer = remove_missing(FOLDER)
-    assert (answer["removed"], answer["missing_files"]) == (["refreshed_one", "refreshed_two"], [missing])
-    assert {entry["outcome"] for entry in answer["files"] if entry["file"] == str(file)} == {"missing"}
+    response = remove_missing(FOLDER)
+    assert (response["removed"], response["missing_files"]) == (["refreshed_one", "refreshed_two"], [missing])
+    assert {entry["outcome"] for entry in response["files"] if entry["file"] == str(file)} == {"missing"}
     with pytest.raises(errors.DagNotFound):
         native_api.call("list_tasks", dag_id="refreshed_one")
 
@@ -230,17 +234,17 @@ def test_a_file_older_than_the_recorded_code_is_409(web: Any, file: Path, text: 
     is_changed = text == OLDER[0].values[0]
     file.write_text(text, encoding="utf-8")
     make_older(file)
-    answer = web.typed("refresh_dag", dag_id="refreshed_one")
-    assert_problem(answer, 409)
-    assert (answer.json["code"], answer.json["file"]) == ("dag_file_outdated", str(file))
-    assert answer.json["hostname"] == hostname()
+    response = web.typed("refresh_dag", dag_id="refreshed_one")
+    assert_problem(response, 409)
+    assert (response.json["code"], response.json["file"]) == ("dag_file_outdated", str(file))
+    assert response.json["hostname"] == hostname()
     assert not is_changed or web.legacy("refresh_dag", dag_id="refreshed_one").status == 409
-    answer = web.typed("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py").json
-    assert (answer["files"][0]["outcome"], changes(answer)) == (
+    response = web.typed("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py").json
+    assert (response["files"][0]["outcome"], changes(response)) == (
         "outdated",
         {"added": [], "changed": [], "removed": []},
     )
-    assert any("older than the code that Airflow has recorded" in warning for warning in answer["warnings"])
+    assert any("older than the code that Airflow has recorded" in warning for warning in response["warnings"])
     assert task_ids("refreshed_one") == task_ids("refreshed_two") == ["first"]
     assert import_errors("refreshed.py") == []
     if is_changed:
@@ -283,12 +287,12 @@ def test_a_file_whose_dag_another_host_has_moved_changes_nothing(web: Any, file:
     with airflow_under_test.session() as session:
         rows = update(DagModel).where(DagModel.dag_id == "refreshed_one").values(last_parsed_time=later, **moved)
         session.execute(rows.execution_options(synchronize_session=False))
-    answer = web.typed("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py").json
-    assert answer["files"][0]["outcome"] == "elsewhere"
-    answer = web.typed("refresh_dag", dag_id="refreshed_two")
-    assert_problem(answer, 409)
-    assert answer.json["dags"] == {"refreshed_one": moved["fileloc"]}
-    assert f"is not on the host '{hostname()}'" in answer.json["detail"]
+    response = web.typed("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py").json
+    assert response["files"][0]["outcome"] == "elsewhere"
+    response = web.typed("refresh_dag", dag_id="refreshed_two")
+    assert_problem(response, 409)
+    assert response.json["dags"] == {"refreshed_one": moved["fileloc"]}
+    assert f"is not on the host '{hostname()}'" in response.json["detail"]
     (dag,) = native_api.call("list_dags", dag_id_pattern="refreshed_one")["dags"]
     assert dag["fileloc"] == moved["fileloc"]
 
@@ -297,8 +301,12 @@ def test_a_file_whose_dag_another_host_has_moved_changes_nothing(web: Any, file:
 def test_the_dags_of_a_renamed_file_get_its_new_path(folder: Path, how: Dict[str, Any]) -> None:
     """None of them is deactivated."""
     (folder / "refreshed.py").rename(folder / "anew.py")
-    answer = native_api.call("refresh_all_dags", subdir=FOLDER, **how)
-    assert (answer["added"], answer["removed"], answer["missing_files"]) == (["refreshed_one", "refreshed_two"], [], [])
+    response = native_api.call("refresh_all_dags", subdir=FOLDER, **how)
+    assert (response["added"], response["removed"], response["missing_files"]) == (
+        ["refreshed_one", "refreshed_two"],
+        [],
+        [],
+    )
 
 
 @by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
@@ -337,20 +345,20 @@ class TestAHostWithoutFiles:
         """Every DAG stays active."""
         if "subdir" in how and airflow_under_test.version() < (3, 0):
             pytest.skip("Airflow 2 records whole paths: nothing in this folder is active")
-        answer = web.typed(operation, **how)
-        assert_problem(answer, 409)
-        assert (answer.json["folder"], answer.json["hostname"]) == (str(empty), hostname())
-        assert answer.json["active_dags"] > 0
+        response = web.typed(operation, **how)
+        assert_problem(response, 409)
+        assert (response.json["folder"], response.json["hostname"]) == (str(empty), hostname())
+        assert response.json["active_dags"] > 0
         assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
 
     def test_a_new_file_is_parsed_and_other_dags_stay_active(self, active: List[str], empty: Path) -> None:
         """It has one new file: that is read, and all others are left alone."""
         (empty / "refreshed.py").write_text(text_of("refreshed_one"), encoding="utf-8")
-        answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
+        response = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER")
         (empty / "refreshed.py").unlink()
-        assert (answer["added"], answer["removed"]) == (["refreshed_one"], [])
+        assert (response["added"], response["removed"]) == (["refreshed_one"], [])
         if airflow_under_test.version() >= (3, 0):
-            assert str(empty / "wire_dag.py") in {file["file"] for file in answer["missing_files"]}
+            assert str(empty / "wire_dag.py") in {file["file"] for file in response["missing_files"]}
         native_api.call("delete_dag", dag_id="refreshed_one", force=True)
         assert [dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]] == active
 
@@ -379,10 +387,10 @@ class TestAHostWithoutFiles:
     @pytest.mark.parametrize("operation", ["refresh_dag", "render_task", "test_task"])
     def test_an_operation_that_parses_the_file_is_409(self, web: Any, empty: Path, operation: str) -> None:
         instance = {"task_id": "extract", "logical_date": "2024-01-01"} if operation != "refresh_dag" else {}
-        answer = web.typed(operation, dag_id="wire_dag", **instance)
-        assert_problem(answer, 409)
-        assert answer.json["file"] == str(empty / "wire_dag.py")
-        assert f"is not on the host '{hostname()}'" in answer.json["detail"]
+        response = web.typed(operation, dag_id="wire_dag", **instance)
+        assert_problem(response, 409)
+        assert response.json["file"] == str(empty / "wire_dag.py")
+        assert f"is not on the host '{hostname()}'" in response.json["detail"]
 
 
 def test_a_bundle_can_have_another_path_on_each_host(file: Path) -> None:
@@ -396,8 +404,8 @@ def test_a_bundle_can_have_another_path_on_each_host(file: Path) -> None:
         elsewhere = update(DagModel).where(DagModel.dag_id.like("refreshed%")).values(fileloc="/elsewhere/refreshed.py")
         session.execute(elsewhere.execution_options(synchronize_session=False))
     file.write_text(text_of("refreshed_one"), encoding="utf-8")
-    answer = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
-    assert (answer["added"], answer["removed"]) == ([], ["refreshed_two"])
+    response = native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
+    assert (response["added"], response["removed"]) == ([], ["refreshed_two"])
 
 
 def test_refresh_all_dags_adds_changes_and_removes_dags(file: Path) -> None:
@@ -406,21 +414,21 @@ def test_refresh_all_dags_adds_changes_and_removes_dags(file: Path) -> None:
     moved.write_text(text_of("refreshed_three"), encoding="utf-8")
     file.unlink()
     try:
-        answer = remove_missing()
-        assert (answer["added"], answer["removed"]) == (["refreshed_three"], ["refreshed_one", "refreshed_two"])
-        outcomes = {Path(entry["file"]).name: entry["outcome"] for entry in answer["files"]}
+        response = remove_missing()
+        assert (response["added"], response["removed"]) == (["refreshed_three"], ["refreshed_one", "refreshed_two"])
+        outcomes = {Path(entry["file"]).name: entry["outcome"] for entry in response["files"]}
         assert outcomes["broken.py"] == "import_error"
         assert outcomes["refreshed_moved.py"] == "loaded"
-        assert answer["total_entries"] == len(outcomes)
+        assert response["total_entries"] == len(outcomes)
     finally:
         moved.unlink()
 
 
 def test_async_returns_202_and_a_job(web: Any, file: Path) -> None:
     file.write_text(text_of("refreshed_one", task_id="later"), encoding="utf-8")
-    answer = web.request("POST", "/native_api/v1/refresh_dag", json={"dag_id": "refreshed_one", "async": True})
-    assert answer.status == 202
-    job_state = jobs_under_test.wait(answer.json["job_id"])
+    response = web.request("POST", "/native_api/v1/refresh_dag", json={"dag_id": "refreshed_one", "async": True})
+    assert response.status == 202
+    job_state = jobs_under_test.wait(response.json["job_id"])
     assert job_state["result"]["removed"] == ["refreshed_two"]
     assert task_ids("refreshed_one") == ["later"]
 
@@ -437,10 +445,10 @@ def test_permissions_on_every_dag_of_the_file_are_required(web: Any, file: Path,
         f"{USER}.may",
         lambda self, access, dag_id=None: dag_id == "refreshed_one" or (reads and access.method == "GET"),
     )
-    answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
-    assert_problem(answer, 403)
+    response = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
+    assert_problem(response, 403)
     expected = "edit the DAG 'refreshed_two'" if reads else "execute all DAGs of the file"
-    assert answer.json["permission"] == expected
+    assert response.json["permission"] == expected
 
 
 def test_permissions_on_every_dag_of_an_archive_are_required(web: Any, folder: Path, mocker: Any) -> None:
@@ -455,9 +463,9 @@ def test_permissions_on_every_dag_of_an_archive_are_required(web: Any, folder: P
         f"{USER}.may",
         lambda self, access, dag_id=None: dag_id == "refreshed_one",
     )
-    answer = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
-    assert_problem(answer, 403)
-    assert "refreshed_two" not in answer.text
+    response = web.typed("refresh_dag", login="user", dag_id="refreshed_one")
+    assert_problem(response, 403)
+    assert "refreshed_two" not in response.text
     # With the permissions on both, both are parsed.
     assert native_api.call("refresh_dag", dag_id="refreshed_one")["files"][0]["dag_ids"] == [
         "refreshed_one",
@@ -526,6 +534,6 @@ class TestPaths:
 
 
 def test_refresh_dag_of_the_old_protocol_has_the_old_text(web: Any, file: Path) -> None:
-    answer = web.legacy("refresh_dag", dag_id="refreshed_one")
-    assert answer.json["output"] == "DAG [refreshed_one] is now fresh as a daisy"
+    response = web.legacy("refresh_dag", dag_id="refreshed_one")
+    assert response.json["output"] == "DAG [refreshed_one] is now fresh as a daisy"
     assert web.legacy("refresh_dag", dag_id="no_such_dag").status == 400

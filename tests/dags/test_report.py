@@ -55,8 +55,8 @@ def folder(airflow: Any) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def reported(folder: Path) -> Dict[str, Any]:
     """The report on that folder."""
-    answer: Dict[str, Any] = native_api.call("dag_report", subdir=str(folder), file_seconds=3)
-    return answer
+    response: Dict[str, Any] = native_api.call("dag_report", subdir=str(folder), file_seconds=3)
+    return response
 
 
 def entry(reported: Dict[str, Any], name: str) -> Dict[str, Any]:
@@ -156,11 +156,11 @@ def test_files_that_hang_do_not_affect_the_others(operation: str, monkeypatch: A
     """Also if they need all of the job's time."""
     with files(a=HANGS, b=HANGS, c=HANGS, d=HARD["good.py"]) as folder, monkeypatch.context() as context:
         context.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "8")
-        told = native_api.call(operation, subdir=str(folder))
-    outcomes = {Path(file["file"]).stem: file["outcome"] for file in told["files"]}
+        result = native_api.call(operation, subdir=str(folder))
+    outcomes = {Path(file["file"]).stem: file["outcome"] for file in result["files"]}
     assert outcomes == {"a": "timeout", "b": "timeout", "c": "timeout", "d": "loaded"}
-    assert told["import_error_count"] == 3
-    for dag_id in told.get("added", []):
+    assert result["import_error_count"] == 3
+    for dag_id in result.get("added", []):
         native_api.call("delete_dag", dag_id=dag_id)
 
 
@@ -169,9 +169,9 @@ def test_secrets_are_masked(operation: str, fresh: Any) -> None:
     """Also those that the file has read."""
     native_api.call("set_variable", key="db_password", value="hunter2hunter2")
     with files(secret=SECRET) as folder:
-        told = native_api.call(operation, subdir=str(folder))
-    (file,) = told["files"]
-    assert "hunter2" not in str(told)
+        result = native_api.call(operation, subdir=str(folder))
+    (file,) = result["files"]
+    assert "hunter2" not in str(result)
     assert "ValueError: cannot log in with ***" in file["import_errors"][0]["stacktrace"]
 
 
@@ -198,19 +198,21 @@ def test_a_report_can_be_limited_to_a_bundle(fresh: Any) -> None:
 
 
 def test_async_returns_202_and_a_job(web: Any) -> None:
-    answer = web.request("POST", "/native_api/v1/dag_report", json={"subdir": str(DAGS / "wire_dag.py"), "async": True})
-    assert answer.status == 202
-    assert answer.json["operation"] == "job_state"
+    response = web.request(
+        "POST", "/native_api/v1/dag_report", json={"subdir": str(DAGS / "wire_dag.py"), "async": True}
+    )
+    assert response.status == 202
+    assert response.json["operation"] == "job_state"
     from tests.support import jobs_under_test
 
-    job_state = jobs_under_test.wait(answer.json["job_id"])
+    job_state = jobs_under_test.wait(response.json["job_id"])
     assert job_state["state"] == "success"
     assert job_state["result"]["dag_count"] == 1
 
 
 def test_the_legacy_output_is_a_table_like_airflow_1_10(web: Any) -> None:
-    answer = web.legacy("list_dags", report="on", subdir=str(DAGS / "wire_dag.py"))
-    lines: List[str] = answer.json["output"]["stdout"].split("\n")
+    response = web.legacy("list_dags", report="on", subdir=str(DAGS / "wire_dag.py"))
+    lines: List[str] = response.json["output"]["stdout"].split("\n")
     rule = "-" * 67
     assert lines[:8] == ["", "", rule, "DAGS", rule, "wire_dag", "", ""]
     assert lines[8:13] == ["", rule, f"DagBag loading stats for {DAGS / 'wire_dag.py'}", rule, "Number of DAGs: 1"]

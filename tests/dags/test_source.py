@@ -21,11 +21,11 @@ def source(**arguments: Any) -> Any:
 
 
 def test_it_returns_the_stored_code(fresh: Any) -> None:
-    answer = source()
-    assert answer["source"] == WIRE_DAG.read_text(encoding="utf-8")
-    assert (answer["dag_id"], answer["fileloc"]) == ("wire_dag", str(WIRE_DAG))
-    assert answer["last_updated"].endswith("+00:00")
-    assert answer["version_number"] == (1 if HAS_VERSIONS else None)
+    response = source()
+    assert response["source"] == WIRE_DAG.read_text(encoding="utf-8")
+    assert (response["dag_id"], response["fileloc"]) == ("wire_dag", str(WIRE_DAG))
+    assert response["last_updated"].endswith("+00:00")
+    assert response["version_number"] == (1 if HAS_VERSIONS else None)
 
 
 def test_the_file_is_not_read(fresh: Any, mocker: Any) -> None:

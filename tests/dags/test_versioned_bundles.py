@@ -85,13 +85,13 @@ def stored_version() -> str:
 def test_the_newest_version_is_fetched_and_stored(source: Path) -> None:
     """With refresh_dag and with refresh_all_dags."""
     publish(source, "v1")
-    answer = refreshed()
-    assert answer["added"] == ["deployed_one"]
-    assert (answer["files"][0]["bundle_name"], answer["files"][0]["bundle_version"]) == ("copied", "v1")
+    response = refreshed()
+    assert response["added"] == ["deployed_one"]
+    assert (response["files"][0]["bundle_name"], response["files"][0]["bundle_version"]) == ("copied", "v1")
     assert (stored_version(), task_ids()) == ("v1", ["v1"])
     publish(source, "v2")
-    answer = refreshed("dags.py")
-    assert (answer["changed"], answer["files"][0]["bundle_version"]) == (["deployed_one"], "v2")
+    response = refreshed("dags.py")
+    assert (response["changed"], response["files"][0]["bundle_version"]) == (["deployed_one"], "v2")
     assert (stored_version(), task_ids()) == ("v2", ["v2"])
 
 

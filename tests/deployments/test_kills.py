@@ -55,10 +55,10 @@ def killed_at(step: int, work: Callable[[], Any]) -> Tuple[bool, str]:
     Run work in a process that is killed before its *step*-th change; return whether it was, and where. A change is one
     to a file, or a commit.
     """
-    told, tell = os.pipe()
+    result, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(told)
+        os.close(result)
         _count(step, tell)
         try:
             seam().user_code.enter()
@@ -66,7 +66,7 @@ def killed_at(step: int, work: Callable[[], Any]) -> Tuple[bool, str]:
         finally:
             os._exit(0)
     os.close(tell)
-    with os.fdopen(told) as reader:
+    with os.fdopen(result) as reader:
         where = reader.read()
     _, status = os.waitpid(pid, 0)
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, where.splitlines()[-1] if where else ""
@@ -124,10 +124,10 @@ def recover(path: str = "deployed.py") -> None:
 
 
 def steps_of(work: Callable[[], Any]) -> List[str]:
-    told, tell = os.pipe()
+    result, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(told)
+        os.close(result)
         _count(10_000, tell)
         try:
             seam().user_code.enter()
@@ -135,7 +135,7 @@ def steps_of(work: Callable[[], Any]) -> List[str]:
         finally:
             os._exit(0)
     os.close(tell)
-    with os.fdopen(told) as reader:
+    with os.fdopen(result) as reader:
         done = reader.read().splitlines()
     os.waitpid(pid, 0)
     return done

@@ -35,14 +35,19 @@ pytestmark = pytest.mark.usefixtures("no_loose_ends")
 class TestDeploying:
     def test_a_new_file_is_deployed(self) -> None:
         """When the call returns its DAGs are listed and can be triggered."""
-        answer = deploy(text_of("deployed_one", "deployed_two"))
+        response = deploy(text_of("deployed_one", "deployed_two"))
         assert on_disk() == {"deployed.py": text_of("deployed_one", "deployed_two")}
         assert listed() == ["deployed_one", "deployed_two"]
-        assert answer["added"] == answer["dag_ids"] == ["deployed_one", "deployed_two"]
-        assert (answer["changed"], answer["removed"], answer["replaced"], answer["dry_run"]) == ([], [], False, False)
-        assert answer["checksum"] == checksum(text_of("deployed_one", "deployed_two"))
-        assert (answer["path"], answer["fileloc"]) == ("deployed.py", str(path_of()))
-        assert (answer["number"], answer["operation"], answer["owner"]) == (1, "deploy", "this process")
+        assert response["added"] == response["dag_ids"] == ["deployed_one", "deployed_two"]
+        assert (response["changed"], response["removed"], response["replaced"], response["dry_run"]) == (
+            [],
+            [],
+            False,
+            False,
+        )
+        assert response["checksum"] == checksum(text_of("deployed_one", "deployed_two"))
+        assert (response["path"], response["fileloc"]) == ("deployed.py", str(path_of()))
+        assert (response["number"], response["operation"], response["owner"]) == (1, "deploy", "this process")
         assert native_api.call("trigger_dag", dag_id="deployed_two", run_id="r")["run_id"] == "r"
         (dag,) = native_api.call("list_dags", dag_id_pattern="deployed_one")["dags"]
         assert dag["fileloc"] == str(path_of())
@@ -52,9 +57,9 @@ class TestDeploying:
     def test_a_changed_file_is_deployed(self) -> None:
         """Also within the seconds in which Airflow itself would not write it again."""
         deploy(text_of("deployed_one", "deployed_two"))
-        answer = deploy(text_of("deployed_one", "deployed_three", task_id="second"), force=True)
-        assert (answer["added"], answer["changed"]) == (["deployed_three"], ["deployed_one"])
-        assert (answer["removed"], answer["replaced"], answer["number"]) == (["deployed_two"], True, 2)
+        response = deploy(text_of("deployed_one", "deployed_three", task_id="second"), force=True)
+        assert (response["added"], response["changed"]) == (["deployed_three"], ["deployed_one"])
+        assert (response["removed"], response["replaced"], response["number"]) == (["deployed_two"], True, 2)
         assert listed() == ["deployed_one", "deployed_three"]
         assert task_ids() == ["second"]
         deploy(one("third"), force=True)
@@ -85,8 +90,8 @@ class TestDeploying:
             "assert os.path.exists(__file__) and 'NAME' in inspect.getsource(inspect.currentframe())\n"
             "assert open(__file__).read().startswith('import os')\n"
         )
-        answer = deploy(text, path="deployed_itself.py")
-        assert answer["dag_ids"] == ["deployed_from_neighbour", "deployed_itself"]
+        response = deploy(text, path="deployed_itself.py")
+        assert response["dag_ids"] == ["deployed_from_neighbour", "deployed_itself"]
 
     def test_a_packaged_dag_is_deployed(self) -> None:
         """A zip archive with a module that another in it imports."""
@@ -97,11 +102,11 @@ class TestDeploying:
                 "inner/parts.py": "NAME = 'deployed_packaged'\n",
             }
         )
-        answer = native_api.call("deploy_dag", dag_file=content, path="deployed.zip")
-        assert (answer["dag_ids"], listed()) == (["deployed_packaged"], ["deployed_packaged"])
+        response = native_api.call("deploy_dag", dag_file=content, path="deployed.zip")
+        assert (response["dag_ids"], listed()) == (["deployed_packaged"], ["deployed_packaged"])
         changed = archive({"main.py": "from airflow import DAG\nother = DAG('deployed_other')\n"})
-        answer = native_api.call("deploy_dag", dag_file=changed, path="deployed.zip", force=True)
-        assert (answer["added"], answer["removed"]) == (["deployed_other"], ["deployed_packaged"])
+        response = native_api.call("deploy_dag", dag_file=changed, path="deployed.zip", force=True)
+        assert (response["added"], response["removed"]) == (["deployed_other"], ["deployed_packaged"])
         assert native_api.call("delete_dag_file", path="deployed.zip")["removed"] == ["deployed_other"]
         assert listed() == []
 
@@ -130,9 +135,9 @@ class TestDeploying:
 
     def test_a_dry_run_returns_the_changes_and_makes_none(self) -> None:
         deploy(text_of("deployed_one", "deployed_two"))
-        answer = deploy(text_of("deployed_one", "deployed_three"), force=True, dry_run=True)
-        assert (answer["added"], answer["changed"]) == (["deployed_three"], ["deployed_one"])
-        assert (answer["removed"], answer["dry_run"], answer["deployment_id"]) == (["deployed_two"], True, None)
+        response = deploy(text_of("deployed_one", "deployed_three"), force=True, dry_run=True)
+        assert (response["added"], response["changed"]) == (["deployed_three"], ["deployed_one"])
+        assert (response["removed"], response["dry_run"], response["deployment_id"]) == (["deployed_two"], True, None)
         assert on_disk() == {"deployed.py": text_of("deployed_one", "deployed_two")}
         assert listed() == ["deployed_one", "deployed_two"]
         assert len(kept()) == 1
@@ -147,8 +152,8 @@ class TestDeploying:
         assert paused("deployed_one") is True
 
     def test_pause_and_unpause_together_have_no_effect(self) -> None:
-        answer = deploy(one(), pause=True, unpause=True)
-        assert answer["warnings"] == ["Both options pause and unpause were given. Skipping"]
+        response = deploy(one(), pause=True, unpause=True)
+        assert response["warnings"] == ["Both options pause and unpause were given. Skipping"]
         assert paused("deployed_one") is True
 
     def test_the_mode_of_the_file_is_unchanged(self) -> None:
@@ -170,11 +175,15 @@ class TestVersions:
     def test_rollback_dag_deploys_the_previous_version(self) -> None:
         for task_id in ("first", "second"):
             deploy(one(task_id), force=True)
-        answer = native_api.call("rollback_dag", path="deployed.py")
-        assert (answer["operation"], answer["number"], answer["checksum"]) == ("rollback", 3, checksum(one("first")))
+        response = native_api.call("rollback_dag", path="deployed.py")
+        assert (response["operation"], response["number"], response["checksum"]) == (
+            "rollback",
+            3,
+            checksum(one("first")),
+        )
         assert (on_disk(), task_ids()) == ({"deployed.py": one("first")}, ["first"])
         assert [entry["number"] for entry in kept()] == [1, 2, 3]
-        assert answer["restored"] == kept()[0]["deployment_id"]
+        assert response["restored"] == kept()[0]["deployment_id"]
         assert native_api.call("rollback_dag", path="deployed.py")["checksum"] == checksum(one("second"))
 
     def test_rollback_dag_deploys_a_version_by_its_id(self) -> None:
@@ -232,17 +241,17 @@ class TestVersions:
         (entry,) = native_api.call("list_deployments", path="deployed_two.py")["deployments"]
         assert (entry["dag_ids"], entry["checksum"]) == (["deployed_two"], checksum(text_of("deployed_two")))
         assert (entry["bytes"], entry["owner"]) == (len(text_of("deployed_two")), "this process")
-        answer = native_api.call("list_deployments", order_by="-deployed_at", limit=1)
-        assert answer["total_entries"] == 2
-        assert [entry["path"] for entry in answer["deployments"]] == ["deployed_two.py"]
+        response = native_api.call("list_deployments", order_by="-deployed_at", limit=1)
+        assert response["total_entries"] == 2
+        assert [entry["path"] for entry in response["deployments"]] == ["deployed_two.py"]
 
 
 class TestDeleting:
     def test_delete_dag_file_deactivates_its_dags(self) -> None:
         deploy(text_of("deployed_one", "deployed_two"))
         native_api.call("trigger_dag", dag_id="deployed_one", run_id="r")
-        answer = native_api.call("delete_dag_file", path="deployed.py")
-        assert (answer["removed"], answer["checksum"]) == (["deployed_one", "deployed_two"], None)
+        response = native_api.call("delete_dag_file", path="deployed.py")
+        assert (response["removed"], response["checksum"]) == (["deployed_one", "deployed_two"], None)
         assert (on_disk(), listed()) == ({}, [])
         native_api.call("rollback_dag", path="deployed.py")
         assert listed() == ["deployed_one", "deployed_two"]
@@ -251,8 +260,8 @@ class TestDeleting:
     def test_delete_metadata_deletes_the_rows_of_its_dags(self) -> None:
         deploy(one())
         native_api.call("trigger_dag", dag_id="deployed_one", run_id="r")
-        answer = native_api.call("delete_dag_file", path="deployed.py", delete_metadata=True)
-        assert answer["deleted_rows"] > 0
+        response = native_api.call("delete_dag_file", path="deployed.py", delete_metadata=True)
+        assert response["deleted_rows"] > 0
         deploy(one(), force=True)
         with pytest.raises(errors.DagRunNotFound):
             native_api.call("dag_state", dag_id="deployed_one", run_id="r")
@@ -282,8 +291,8 @@ class TestDeleting:
             "    SubDagOperator(task_id='part', subdag=part)\n"
         )
         deploy(text)
-        answer = native_api.call("delete_dag_file", path="deployed.py", delete_metadata=True)
-        assert answer["removed"] == ["deployed_one", "deployed_one.part"]
+        response = native_api.call("delete_dag_file", path="deployed.py", delete_metadata=True)
+        assert response["removed"] == ["deployed_one", "deployed_one.part"]
         assert (on_disk(), dag_rows()) == ({}, [])
 
     def test_a_missing_file_is_not_found(self) -> None:
@@ -314,8 +323,8 @@ class TestInterfaces:
 
     def test_the_file_name_of_an_upload_is_the_path(self, web: Any) -> None:
         """It is validated; the audit log has the checksum and not the content."""
-        answer = self.upload(web, "deployed.py", one(), unpause="on")
-        assert (answer.status, answer.json["fileloc"]) == (201, str(path_of()))
+        response = self.upload(web, "deployed.py", one(), unpause="on")
+        assert (response.status, response.json["fileloc"]) == (201, str(path_of()))
         assert paused("deployed_one") is False
         (row,) = [row for row in airflow_under_test.audit_rows() if row.event == "native_api.deploy_dag"]
         assert json.loads(row.extra)["dag_file"] == {"sha256": checksum(one()), "bytes": len(one())}
@@ -325,8 +334,8 @@ class TestInterfaces:
 
     @pytest.mark.parametrize("name", ["../deployed.py", "deployed_by/deployed.py", ".deployed.py", "", "deployed.txt"])
     def test_an_invalid_file_name_is_refused(self, web: Any, name: str) -> None:
-        answer = self.upload(web, name, one())
-        assert answer.status in (403, 422)
+        response = self.upload(web, name, one())
+        assert response.status in (403, 422)
         assert on_disk() == {}
 
     def test_upload_bytes_limits_an_upload(self, web: Any, monkeypatch: Any) -> None:
@@ -340,33 +349,33 @@ class TestInterfaces:
         assert self.upload(web, "deployed.py", one() + "#" * 5000).status == 201
 
     def test_the_old_protocol_has_the_old_texts_and_statuses(self, web: Any) -> None:
-        answer = self.old(web, "deployed.py", one(), unpause="")
-        assert answer.status == 200
-        assert answer.json["output"] == f"DAG File [{path_of()}] has been uploaded"
-        assert answer.json["result"]["added"] == ["deployed_one"]
-        assert "airflow_cmd" not in answer.json
+        response = self.old(web, "deployed.py", one(), unpause="")
+        assert response.status == 200
+        assert response.json["output"] == f"DAG File [{path_of()}] has been uploaded"
+        assert response.json["result"]["added"] == ["deployed_one"]
+        assert "airflow_cmd" not in response.json
         assert paused("deployed_one") is False
-        answer = self.old(web, "deployed.py", one())
-        assert answer.status == answer.json["http_response_code"] == 400
-        assert answer.json["output"] == f"The file '{path_of()}' already exists on host '{hostname()}'."
-        answer = self.old(web, "deployed.py", one("other"), force="on", pause="on", unpause="on")
-        assert answer.json["warning"] == "Both options pause and unpause were given. Skipping"
+        response = self.old(web, "deployed.py", one())
+        assert response.status == response.json["http_response_code"] == 400
+        assert response.json["output"] == f"The file '{path_of()}' already exists on host '{hostname()}'."
+        response = self.old(web, "deployed.py", one("other"), force="on", pause="on", unpause="on")
+        assert response.json["warning"] == "Both options pause and unpause were given. Skipping"
         assert task_ids() == ["other"]
 
     def test_dry_run_is_possible_in_the_old_protocol(self, web: Any) -> None:
         """The old plugin did not have it."""
-        answer = self.old(web, "deployed.py", one(), dryrun="on")
-        assert answer.json["output"] == f"DAG File [{path_of()}] would be uploaded"
-        assert (answer.json["result"]["added"], on_disk()) == (["deployed_one"], {})
+        response = self.old(web, "deployed.py", one(), dryrun="on")
+        assert response.json["output"] == f"DAG File [{path_of()}] would be uploaded"
+        assert (response.json["result"]["added"], on_disk()) == (["deployed_one"], {})
 
     def test_the_old_protocol_refuses_with_the_old_messages(self, web: Any) -> None:
         assert web.legacy("deploy_dag").json["output"] == "dag_file should be provided"
         assert self.old(web, "", one()).json["output"] == "dag_file should be provided"
-        answer = self.old(web, "deployed.txt", one())
-        assert (answer.status, answer.json["output"]) == (400, "dag_file is not a *.py file")
-        answer = self.old(web, "deployed.py", "from airflow import DAG\n1 / 0\n")
-        assert (answer.status, answer.json["status"]) == (422, "ERROR")
-        assert answer.json["output"] == "The file does not load: ZeroDivisionError: division by zero"
+        response = self.old(web, "deployed.txt", one())
+        assert (response.status, response.json["output"]) == (400, "dag_file is not a *.py file")
+        response = self.old(web, "deployed.py", "from airflow import DAG\n1 / 0\n")
+        assert (response.status, response.json["status"]) == (422, "ERROR")
+        assert response.json["output"] == "The file does not load: ZeroDivisionError: division by zero"
         assert on_disk() == {}
 
     def test_the_audit_log_has_the_version_of_a_rollback_and_of_a_deletion(self, web: Any) -> None:
@@ -374,11 +383,11 @@ class TestInterfaces:
             self.upload(web, "deployed.py", one(task_id), force="true")
         first = kept()[0]
         assert web.typed("rollback_dag", path="deployed.py").status == 200
-        (told,) = audit_rows_of("rollback_dag")
-        assert (told["deployment_id"], told["sha256"]) == (first["deployment_id"], checksum(one("first")))
+        (result,) = audit_rows_of("rollback_dag")
+        assert (result["deployment_id"], result["sha256"]) == (first["deployment_id"], checksum(one("first")))
         assert web.typed("delete_dag_file", path="deployed.py").status == 200
-        (told,) = audit_rows_of("delete_dag_file")
-        assert (told["deployment_id"], told["sha256"]) == (kept()[2]["deployment_id"], checksum(one("first")))
+        (result,) = audit_rows_of("delete_dag_file")
+        assert (result["deployment_id"], result["sha256"]) == (kept()[2]["deployment_id"], checksum(one("first")))
         path_of().write_text(one("theirs"))
         web.typed("delete_dag_file", path="deployed.py")
         assert audit_rows_of("delete_dag_file")[1]["sha256"] == checksum(one("theirs"))
@@ -387,11 +396,11 @@ class TestInterfaces:
     def test_the_audit_log_has_refused_calls(self, web: Any) -> None:
         for operation in ("rollback_dag", "delete_dag_file"):
             assert web.typed(operation, path="deployed.py").status == 404
-            assert [told["path"] for told in audit_rows_of(operation)] == ["deployed.py"]
+            assert [result["path"] for result in audit_rows_of(operation)] == ["deployed.py"]
 
     def test_only_administrators_can_deploy(self, web: Any) -> None:
-        answer = web.request(
+        response = web.request(
             "POST", "/native_api/v1/deploy_dag", login="op", **multipart({}, "deployed.py", one().encode())
         )
-        assert_problem(answer, 403)
+        assert_problem(response, 403)
         assert on_disk() == {}

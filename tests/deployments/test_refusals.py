@@ -152,12 +152,12 @@ class TestRefusals:
             "def locked(*args):\n    raise OperationalError('INSERT', {}, Exception('database is locked'))\n"
             "type(airflow().dag_files).ask_processor = locked\n"
         )
-        answer = deploy(locked + one("new"), force=True, unpause=True)
-        (warning,) = answer["warnings"]
+        response = deploy(locked + one("new"), force=True, unpause=True)
+        (warning,) = response["warnings"]
         assert "database is locked" in warning
         assert (on_disk(), task_ids()) == ({"deployed.py": locked + one("new")}, ["new"])
         assert paused("deployed_one") is False
-        assert kept()[-1]["deployment_id"] == answer["deployment_id"]
+        assert kept()[-1]["deployment_id"] == response["deployment_id"]
 
     def test_a_new_file_that_crashes_leaves_no_file_or_folder(self) -> None:
         with pytest.raises(errors.UserCodeCrashed):
@@ -185,8 +185,8 @@ class TestRefusals:
         path_of().unlink()
         with pytest.raises(errors.DagFileMissing):
             deploy(one("other"))
-        answer = web.typed("delete_dag_file", path="deployed.py")
-        assert (answer.status, answer.json["code"]) == (409, "dag_file_missing")
+        response = web.typed("delete_dag_file", path="deployed.py")
+        assert (response.status, response.json["code"]) == (409, "dag_file_missing")
         assert (on_disk(), listed()) == ({}, ["deployed_one"])
         deploy(one("other"), force=True)
         assert on_disk() == {"deployed.py": one("other")}
@@ -320,10 +320,10 @@ class TestRefusals:
     def test_a_read_only_folder_is_409_with_the_folder_and_the_hostname(self, web: Any, mocker: Any) -> None:
         """Before the file is parsed."""
         mocker.patch("native_api.adapters.deployments.targets.os.access", return_value=False)
-        answer = web.typed("deploy_dag", dag_file=one(), path="deployed_by/new.py", dry_run=True)
-        assert_problem(answer, 409)
-        assert (answer.json["code"], answer.json["folder"]) == ("dags_folder_read_only", str(DAGS))
-        assert f"on the host '{hostname()}'" in answer.json["detail"]
+        response = web.typed("deploy_dag", dag_file=one(), path="deployed_by/new.py", dry_run=True)
+        assert_problem(response, 409)
+        assert (response.json["code"], response.json["folder"]) == ("dags_folder_read_only", str(DAGS))
+        assert f"on the host '{hostname()}'" in response.json["detail"]
 
     def test_testing_the_lock_does_not_block_a_deployment(self) -> None:
         deploy(one())

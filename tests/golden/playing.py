@@ -40,16 +40,16 @@ def send(site: Any, request: Dict[str, Any], answered: Dict[str, Any]) -> Dict[s
     if login == "nobody":
         login = None
     if "api" in request:
-        answer = site.legacy(request["api"], login="token" if login == "admin" else login, **arguments)
+        response = site.legacy(request["api"], login="token" if login == "admin" else login, **arguments)
     else:
-        answer = site.typed(request["operation"], login=login, **arguments)
-    if answer.status < HTTPStatus.BAD_REQUEST:
-        answered.update(answer.json)
-    body = plain(answer.json)
+        response = site.typed(request["operation"], login=login, **arguments)
+    if response.status < HTTPStatus.BAD_REQUEST:
+        answered.update(response.json)
+    body = plain(response.json)
     if request.get("api") in ("test", "run") and isinstance(body["output"], dict):
         # It is the task's log, or its end.
         body["output"] = dict.fromkeys(body["output"], "<some>")
-    return {"status": answer.status, "body": body}
+    return {"status": response.status, "body": body}
 
 
 #: Airflow deletes its tables' rows in no order, and does not count those that go with others. What code prints, and how
@@ -103,9 +103,9 @@ def _moment(found: Any) -> str:
     return "<now>" if abs((date - datetime.date.today()).days) <= 3 else text
 
 
-def changed(answer: Any, changes: Dict[str, Any]) -> Any:
+def changed(response: Any, changes: Dict[str, Any]) -> Any:
     """Return the response with other values at the named places."""
-    copy = json.loads(json.dumps(answer))
+    copy = json.loads(json.dumps(response))
     for place, value in changes.items():
         *way, last = place.split("/")
         inner = copy

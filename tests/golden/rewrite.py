@@ -18,19 +18,19 @@ Version = Tuple[int, int]
 def main(folder: Path) -> None:
     """Write both files."""
     requests = playing.read(playing.CONTRACT)
-    answers: Dict[Version, List[Any]] = {
+    responses: Dict[Version, List[Any]] = {
         _version(file.stem): json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")
     }
-    versions = sorted(answers)
-    newest = answers[versions[-1]]
+    versions = sorted(responses)
+    newest = responses[versions[-1]]
     reasons = {
         (row["request"], place): row["reason"] for row in playing.read(playing.DIFFERENCES) for place in row["changes"]
     }
-    contract = [{**request, **answer} for request, answer in zip(requests, newest)]
+    contract = [{**request, **response} for request, response in zip(requests, newest)]
     rows: List[Dict[str, Any]] = []
     for number, request in enumerate(requests):
         for version in versions[:-1]:
-            changes = playing.unlike(newest[number], answers[version][number])
+            changes = playing.unlike(newest[number], responses[version][number])
             by_reason: Dict[str, Dict[str, Any]] = {}
             for place, value in changes.items():
                 by_reason.setdefault(reasons.get((request["name"], place), NO_REASON), {})[place] = value

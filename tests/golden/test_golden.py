@@ -22,7 +22,7 @@ NUMBERS = [pytest.param(number, id=entry["name"]) for number, entry in enumerate
 
 
 @pytest.fixture(scope="module")
-def answers(site: Any) -> Iterator[List[Dict[str, Any]]]:
+def responses(site: Any) -> Iterator[List[Dict[str, Any]]]:
     """Send all requests in order, with one DAG run in the database, and return the responses."""
     if airflow_under_test.version() >= (3, 0) and airflow_under_test.has_fab():
         pytest.skip("the contract is of each Airflow with the auth manager that it comes with")
@@ -54,7 +54,7 @@ def versions(row: Dict[str, Any]) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_response_equals_the_contract(number: int, answers: List[Dict[str, Any]]) -> None:
+def test_a_response_equals_the_contract(number: int, responses: List[Dict[str, Any]]) -> None:
     """Except for the rows of differences for this Airflow."""
     entry = CONTRACT[number]
     expected = {"status": entry.get("status"), "body": entry.get("body")}
@@ -62,7 +62,7 @@ def test_a_response_equals_the_contract(number: int, answers: List[Dict[str, Any
         first, last = versions(row)
         if row["request"] == entry["name"] and first <= airflow_under_test.version() <= last:
             expected = playing.changed(expected, row["changes"])
-    assert answers[number] == expected
+    assert responses[number] == expected
 
 
 @pytest.mark.parametrize("row", ROWS)

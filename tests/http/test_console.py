@@ -22,9 +22,9 @@ OF_OTHER_PAGES = ("rapidoc-min.js", "docs.js", "login.js")
 
 
 def offers(web: Any, login: str) -> Any:
-    answer = web.request("GET", "/native_api/console.json", login=login)
-    assert answer.status == 200, answer.text
-    return answer.json
+    response = web.request("GET", "/native_api/console.json", login=login)
+    assert response.status == 200, response.text
+    return response.json
 
 
 def assets(page: str) -> Any:
@@ -34,48 +34,48 @@ def assets(page: str) -> Any:
 class TestThePage:
     @pytest.mark.parametrize("path", PAGES)
     def test_requires_authentication(self, web: Any, path: str) -> None:
-        answer = web.request("GET", path, login="viewer", headers=BROWSER)
-        assert answer.status == 200 and header(answer, "Content-Type") == "text/html; charset=utf-8"
-        assert re.search("<title>.*Native API</title>", answer.text)
+        response = web.request("GET", path, login="viewer", headers=BROWSER)
+        assert response.status == 200 and header(response, "Content-Type") == "text/html; charset=utf-8"
+        assert re.search("<title>.*Native API</title>", response.text)
 
     @pytest.mark.parametrize("path", PAGES)
     def test_redirects_browsers_to_the_login_page_and_back(self, web: Any, airflow: Any, path: str) -> None:
-        answer = web.request("GET", path, login=None, headers=BROWSER)
+        response = web.request("GET", path, login=None, headers=BROWSER)
         if (3, 0) <= airflow.version() < (3, 1):
             # Its pages have the session in their storage, where only the page itself can look.
-            assert answer.status == 200 and 'content="storage"' in answer.text
+            assert response.status == 200 and 'content="storage"' in response.text
             return
-        assert answer.status == 200 and header(answer, "Cache-Control") == "no-store"
-        (link,) = re.findall(r'id="login" href="([^"]+)"', answer.text)
+        assert response.status == 200 and header(response, "Cache-Control") == "no-store"
+        (link,) = re.findall(r'id="login" href="([^"]+)"', response.text)
         location = urlsplit(unescape(link))
         assert "login" in location.path and parse_qs(location.query)["next"] == [path]
-        assert any(path.endswith("/login.js") for path in assets(answer.text))
+        assert any(path.endswith("/login.js") for path in assets(response.text))
 
     @pytest.mark.parametrize("path", PAGES)
     def test_returns_401_to_other_clients(self, web: Any, path: str) -> None:
-        answer = web.request("GET", path, login=None)
-        assert answer.status == 401 and answer.json["code"] == "unauthorized"
+        response = web.request("GET", path, login=None)
+        assert response.status == 401 and response.json["code"] == "unauthorized"
 
     def test_allows_get_only(self, web: Any) -> None:
-        answer = web.request("POST", "/native_api/", json={})
-        assert answer.status == 405 and header(answer, "Allow") == "GET"
+        response = web.request("POST", "/native_api/", json={})
+        assert response.status == 405 and header(response, "Allow") == "GET"
 
     def test_loads_its_own_assets_only(self, web: Any) -> None:
-        answer = web.request("GET", "/native_api/", login="admin", headers=BROWSER)
-        policy = dict(part.split(" ", 1) for part in header(answer, "Content-Security-Policy").split("; "))
+        response = web.request("GET", "/native_api/", login="admin", headers=BROWSER)
+        policy = dict(part.split(" ", 1) for part in header(response, "Content-Security-Policy").split("; "))
         assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'self'"
         assert {policy[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
-        assert not re.search(r"<style|\sstyle=|\son\w+=|<script>|<script (?!src=|type=\"module\" src=)", answer.text)
-        assert "://" not in answer.text
-        assert header(answer, "Cache-Control") == "no-store"
-        assert header(answer, "X-Content-Type-Options") == "nosniff"
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script>|<script (?!src=|type=\"module\" src=)", response.text)
+        assert "://" not in response.text
+        assert header(response, "Cache-Control") == "no-store"
+        assert header(response, "X-Content-Type-Options") == "nosniff"
 
     def test_of_the_reference_loads_its_own_assets_only(self, web: Any) -> None:
         """RapiDoc has inline styles, and would load fonts and the document itself."""
-        answer = web.request("GET", "/native_api/docs", login="admin", headers=BROWSER)
-        policy = dict(part.split(" ", 1) for part in header(answer, "Content-Security-Policy").split("; "))
+        response = web.request("GET", "/native_api/docs", login="admin", headers=BROWSER)
+        policy = dict(part.split(" ", 1) for part in header(response, "Content-Security-Policy").split("; "))
         assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == ("'none'", "'self'", "'self'")
-        assert 'load-fonts="false"' in answer.text and "spec-url=" not in answer.text
+        assert 'load-fonts="false"' in response.text and "spec-url=" not in response.text
 
     def test_transfers_less_than_100_kb(self, web: Any) -> None:
         page = web.request("GET", "/native_api/", login="admin", headers=BROWSER).text
@@ -91,14 +91,14 @@ class TestAssets:
         found = assets(page)
         assert len(found) >= 4
         for path in found:
-            answer = web.request("GET", path, login=None)
-            assert answer.status == 200 and "immutable" in header(answer, "Cache-Control")
-            assert header(answer, "X-Content-Type-Options") == "nosniff"
-            assert header(answer, "Content-Type").split(";")[0] in ("text/css", "text/javascript", "image/svg+xml")
+            response = web.request("GET", path, login=None)
+            assert response.status == 200 and "immutable" in header(response, "Cache-Control")
+            assert header(response, "X-Content-Type-Options") == "nosniff"
+            assert header(response, "Content-Type").split(";")[0] in ("text/css", "text/javascript", "image/svg+xml")
 
     def test_of_another_version_are_not_cached(self, web: Any) -> None:
-        answer = web.request("GET", "/native_api/static/older/console.js", login=None)
-        assert answer.status == 200 and header(answer, "Cache-Control") == "no-store"
+        response = web.request("GET", "/native_api/static/older/console.js", login=None)
+        assert response.status == 200 and header(response, "Cache-Control") == "no-store"
 
     @pytest.mark.parametrize(
         "name",
@@ -114,9 +114,9 @@ class TestAssets:
         ],
     )
     def test_other_files_are_not_found(self, web: Any, name: str) -> None:
-        answer = web.request("GET", f"/native_api/static/x/{name}", login="viewer")
-        assert answer.status in (400, 404), answer.text
-        assert "import" not in answer.text
+        response = web.request("GET", f"/native_api/static/x/{name}", login="viewer")
+        assert response.status in (400, 404), response.text
+        assert "import" not in response.text
 
     def test_import_existing_modules_and_nothing_of_another_host(self) -> None:
         for path in STATIC.iterdir():
@@ -163,9 +163,9 @@ ROLES = ("viewer", "user", "op", "admin")
 
 class TestCommand:
     def command(self, web: Any, **body: Any) -> Any:
-        answer = web.request("POST", "/native_api/console/command", login="viewer", json=body)
-        assert answer.status == 200, answer.text
-        return answer.json["command"]
+        response = web.request("POST", "/native_api/console/command", login="viewer", json=body)
+        assert response.status == 200, response.text
+        return response.json["command"]
 
     def test_is_equivalent_to_a_call(self, web: Any) -> None:
         command = self.command(web, operation="trigger_dag", arguments={"dag_id": "a b"})
@@ -185,8 +185,8 @@ class TestCommand:
             ({"operation": 1, "arguments": {}}, 422),
             ({"operation": "x", "arguments": {}}, 404),
         ):
-            answer = web.request("POST", "/native_api/console/command", login="viewer", json=body)
-            assert answer.status == status, answer.text
+            response = web.request("POST", "/native_api/console/command", login="viewer", json=body)
+            assert response.status == status, response.text
         assert web.request("POST", "/native_api/console/command", login=None, json={}).status == 401
         assert web.request("GET", "/native_api/console/command", login="viewer").status == 405
 
@@ -206,6 +206,6 @@ def test_every_argument_has_an_input_element() -> None:
                     assert field.get("type") in known and "$ref" not in field, path
 
 
-def header(answer: Any, name: str) -> str:
+def header(response: Any, name: str) -> str:
     """Return a header of a response, whatever the case of its name."""
-    return str({key.lower(): value for key, value in answer.headers.items()}[name.lower()])
+    return str({key.lower(): value for key, value in response.headers.items()}[name.lower()])

@@ -160,9 +160,9 @@ def references(node: Any) -> Iterator[str]:
 
 
 def test_it_has_every_operation(web: Any) -> None:
-    answer = web.request("GET", "/native_api/openapi.json")
-    assert answer.status == 200
-    document = answer.json
+    response = web.request("GET", "/native_api/openapi.json")
+    assert response.status == 200
+    document = response.json
     assert document["openapi"].startswith("3.0")
     for operation in registry.every():
         method = "get" if operation.effect is Effect.READ else "post"
@@ -215,7 +215,9 @@ def test_the_responses_201_and_202_are_described_where_possible(web: Any) -> Non
     paths = web.request("GET", "/native_api/openapi.json").json["paths"]
 
     def with_status(status: str) -> Set[str]:
-        return {path[1:] for path, method in paths.items() for told in method.values() if status in told["responses"]}
+        return {
+            path[1:] for path, method in paths.items() for result in method.values() if status in result["responses"]
+        }
 
     assert with_status("201") == {
         "add_connection",

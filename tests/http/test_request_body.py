@@ -18,7 +18,7 @@ from native_api.http.request_body import BodyQuota
 from tests.support import airflow_under_test
 from tests.support.delivery import CUT_OFF, FORM, STALLED, TOKEN_HEADER, deliver
 from tests.support.versions import by_default_on
-from tests.support.web_site import TOKEN, Answer
+from tests.support.web_site import TOKEN, Response
 
 pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
@@ -51,10 +51,10 @@ def stored(site: Any) -> int:
     return total
 
 
-def sentence(answer: Answer, status: int) -> str:
+def sentence(response: Response, status: int) -> str:
     """Return the message of an error of either API."""
-    assert answer.status == status, answer
-    body = answer.json
+    assert response.status == status, response
+    body = response.json
     said: str = body["output"] if "output" in body else body["detail"]
     return said
 
@@ -70,23 +70,23 @@ def short_farewells(request: Any, monkeypatch: Any) -> None:
 @both_ways
 class TestCompleteBodies:
     def test_a_body_in_chunks_is_read(self, web: Any, path: str, body: bytes, chunked: bool) -> None:
-        answer = deliver(web, path, headers_of(len(body), chunked), [body[:5], body[5:]])
-        assert answer.status in (200, 201)
+        response = deliver(web, path, headers_of(len(body), chunked), [body[:5], body[5:]])
+        assert response.status in (200, 201)
         assert web.typed("get_variable", key="k").json["value"] == "0123456789"
 
     def test_an_incomplete_body_has_no_effect(self, web: Any, path: str, body: bytes, chunked: bool) -> None:
         """A truncated value would be valid, too."""
-        answer = deliver(web, path, headers_of(len(body), chunked), [body[:-5]], CUT_OFF)
-        assert "before it was complete" in sentence(answer, 400)
+        response = deliver(web, path, headers_of(len(body), chunked), [body[:-5]], CUT_OFF)
+        assert "before it was complete" in sentence(response, 400)
         assert stored(web) == 0
 
     def test_a_body_that_is_too_large_has_no_effect(
         self, web: Any, monkeypatch: Any, path: str, body: bytes, chunked: bool
     ) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", str(len(body) - 1))
-        answer = deliver(web, path, headers_of(len(body), chunked), [body])
-        assert "[native_api] body_bytes" in sentence(answer, 413)
-        assert answer.headers.get("connection", answer.headers.get("Connection")) == "close"
+        response = deliver(web, path, headers_of(len(body), chunked), [body])
+        assert "[native_api] body_bytes" in sentence(response, 413)
+        assert response.headers.get("connection", response.headers.get("Connection")) == "close"
         assert stored(web) == 0
 
 
@@ -101,8 +101,8 @@ def test_a_body_that_is_too_slow_has_no_effect(
     web: Any, monkeypatch: Any, path: str, body: bytes, chunked: bool
 ) -> None:
     monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_SECONDS", "1")
-    answer = deliver(web, path, headers_of(len(body) + 1, chunked), [body], STALLED)
-    assert "body_seconds" in sentence(answer, 408)
+    response = deliver(web, path, headers_of(len(body) + 1, chunked), [body], STALLED)
+    assert "body_seconds" in sentence(response, 408)
     assert stored(web) == 0
 
 
@@ -134,12 +134,12 @@ class TestBeforeTheBody:
 
     def test_a_missing_permission_on_all_resources_is_403(self, web: Any) -> None:
         headers = {**web.credentials("viewer"), **FORM, "Content-Length": "1000"}
-        answer = deliver(web, "/native_api/v1/import_variables", headers, [], STALLED)
-        assert "variables" in sentence(answer, 403)
+        response = deliver(web, "/native_api/v1/import_variables", headers, [], STALLED)
+        assert "variables" in sentence(response, 403)
 
     def test_another_method_is_405(self, web: Any) -> None:
-        answer = deliver(web, "/native_api/v1/version", headers_of(1000), [], STALLED)
-        assert "GET" in sentence(answer, 405)
+        response = deliver(web, "/native_api/v1/version", headers_of(1000), [], STALLED)
+        assert "GET" in sentence(response, 405)
 
     def test_a_missing_permission_has_priority_over_a_missing_file(self, web: Any) -> None:
         sentence(web.legacy("deploy_dag", login="viewer"), 403)
@@ -165,27 +165,29 @@ class TestUploads:
             monkeypatch.setitem(web.app.config, "MAX_CONTENT_LENGTH", None)
 
     def test_upload_bytes_is_for_multipart_forms_only(self, web: Any) -> None:
-        answer = web.request("POST", DEPLOY, form={"dag_file": "x" * 2000, "path": "../outside.py"})
-        assert "[native_api] body_bytes" in sentence(answer, 413)
-        answer = web.request("POST", DEPLOY, body=upload_of(b"#" * 2000, path="../outside.py"), headers=MULTIPART)
-        assert answer.status == 403, answer
+        response = web.request("POST", DEPLOY, form={"dag_file": "x" * 2000, "path": "../outside.py"})
+        assert "[native_api] body_bytes" in sentence(response, 413)
+        response = web.request("POST", DEPLOY, body=upload_of(b"#" * 2000, path="../outside.py"), headers=MULTIPART)
+        assert response.status == 403, response
 
     @pytest.mark.skipif(AIRFLOW < (2, 11), reason="Werkzeug 2.2 bounds no field of a multipart form, only the whole")
     def test_upload_bytes_is_for_files_only(self, web: Any) -> None:
         """The fields of a form are read into memory."""
-        answer = web.request("POST", DEPLOY, body=upload_of(b"", path="x" * 200_000), headers=MULTIPART)
-        assert "[native_api] body_bytes" in sentence(answer, 413)
+        response = web.request("POST", DEPLOY, body=upload_of(b"", path="x" * 200_000), headers=MULTIPART)
+        assert "[native_api] body_bytes" in sentence(response, 413)
 
     def test_upload_bytes_is_for_deploy_dag_only(self, web: Any) -> None:
-        answer = web.request("POST", "/native_api/v1/import_variables", body=upload_of(b"#" * 2000), headers=MULTIPART)
-        assert "[native_api] body_bytes" in sentence(answer, 413)
+        response = web.request(
+            "POST", "/native_api/v1/import_variables", body=upload_of(b"#" * 2000), headers=MULTIPART
+        )
+        assert "[native_api] body_bytes" in sentence(response, 413)
 
     def test_the_error_names_upload_bytes(self, web: Any) -> None:
-        answer = web.request("POST", DEPLOY, body=upload_of(b"#" * 10_100_000), headers=MULTIPART)
-        assert "[native_api] upload_bytes" in sentence(answer, 413)
-        answer = web.request("POST", DEPLOY, body=upload_of(b"#" * 10_000_001), headers=MULTIPART)
-        assert answer.status == 422
-        assert "[native_api] upload_bytes" in answer.json["errors"]["dag_file"][0]
+        response = web.request("POST", DEPLOY, body=upload_of(b"#" * 10_100_000), headers=MULTIPART)
+        assert "[native_api] upload_bytes" in sentence(response, 413)
+        response = web.request("POST", DEPLOY, body=upload_of(b"#" * 10_000_001), headers=MULTIPART)
+        assert response.status == 422
+        assert "[native_api] upload_bytes" in response.json["errors"]["dag_file"][0]
 
     @pytest.mark.parametrize("path", [DEPLOY, f"{LEGACY}?api=deploy_dag"])
     def test_the_file_is_never_in_memory_as_a_whole(self, web: Any, mocker: Any, path: str) -> None:
@@ -291,8 +293,8 @@ class TestManyConnections:
             for number in range(3):
                 body = f"key=k{number}&value=v".encode()
                 request = Request(f"http://127.0.0.1:{port}{TYPED}", body, {**web.credentials("admin"), **FORM})
-                with urlopen(request, timeout=20) as answer:
-                    assert answer.status == 201
+                with urlopen(request, timeout=20) as response:
+                    assert response.status == 201
 
     def test_the_rest_of_a_refused_body_is_read(self, port: int) -> None:
         """Otherwise the client would see a closed connection instead of the response."""
@@ -303,9 +305,9 @@ class TestManyConnections:
                 f"POST {TYPED} HTTP/1.1\r\nHost: localhost\r\n{token}\r\nContent-Length: {length}\r\n\r\n".encode()
             )
             client.sendall(b"x" * length)
-            answer = b"".join(iter(lambda: client.recv(65536), b""))
-            assert b" 413 " in answer
-            assert b"connection: close" in answer
+            response = b"".join(iter(lambda: client.recv(65536), b""))
+            assert b" 413 " in response
+            assert b"connection: close" in response
 
 
 @contextmanager

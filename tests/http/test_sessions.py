@@ -34,9 +34,9 @@ def test_the_session_is_not_written(browser: Any, path: str) -> None:
     """As with Airflow's own REST API; a dashboard that polls does not prolong a login."""
     before = stored_sessions()
     assert before
-    answer = browser.get(path)
-    assert answer.status_code == (404 if path.endswith("none") else 200)
-    assert "Set-Cookie" not in answer.headers
+    response = browser.get(path)
+    assert response.status_code == (404 if path.endswith("none") else 200)
+    assert "Set-Cookie" not in response.headers
     assert stored_sessions() == before
 
 
@@ -44,7 +44,7 @@ def test_the_console_says_where_the_api_takes_no_session(browser: Any, web: Any,
     """Airflow's login page would lead a user who is logged in back to it, again and again."""
     backends = [backend for backend in web.app.api_auth if not backend.__name__.endswith(".session")]
     monkeypatch.setattr(web.app, "api_auth", backends)
-    answer = browser.get("/native_api/", headers={"Accept": "text/html"})
-    assert (answer.status_code, answer.mimetype) == (403, "text/html")
-    assert "Add airflow.api.auth.backend.session to [api] auth_backends" in answer.text
-    assert "login.js" not in answer.text and "console.js" not in answer.text
+    response = browser.get("/native_api/", headers={"Accept": "text/html"})
+    assert (response.status_code, response.mimetype) == (403, "text/html")
+    assert "Add airflow.api.auth.backend.session to [api] auth_backends" in response.text
+    assert "login.js" not in response.text and "console.js" not in response.text

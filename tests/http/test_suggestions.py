@@ -19,45 +19,45 @@ from tests.support.problems import assert_envelope, assert_problem
 class TestSimilarNames:
     @pytest.mark.parametrize("asked", ["dags_list", "list-dags", "listDags", "list_dag", "LIST_DAGS"])
     def test_an_unknown_operation_gets_the_nearest_name(self, web: Any, asked: str) -> None:
-        answer = web.request("GET", f"/native_api/v1/{asked}")
-        assert_problem(answer, 404)
-        assert answer.json["nearest"] == "list_dags"
-        assert "did you mean 'list_dags'?" in answer.json["detail"]
+        response = web.request("GET", f"/native_api/v1/{asked}")
+        assert_problem(response, 404)
+        assert response.json["nearest"] == "list_dags"
+        assert "did you mean 'list_dags'?" in response.json["detail"]
         with pytest.raises(errors.OperationNotFound, match="list_dags"):
             native_api.call(asked)
 
     def test_a_name_without_similarity_gets_none(self, web: Any) -> None:
-        answer = web.request("GET", "/native_api/v1/xyzzy")
-        assert "nearest" not in answer.json
-        assert "did you mean" not in answer.json["detail"]
+        response = web.request("GET", "/native_api/v1/xyzzy")
+        assert "nearest" not in response.json
+        assert "did you mean" not in response.json["detail"]
 
     def test_an_unknown_argument_of_a_body_gets_the_nearest_name(self, web: Any) -> None:
-        answer = web.typed("pause_dag", **{"dag-id": "wire_dag"})
-        assert_problem(answer, 422)
-        assert answer.json["errors"]["dag-id"] == ["Unknown field; did you mean 'dag_id'?"]
+        response = web.typed("pause_dag", **{"dag-id": "wire_dag"})
+        assert_problem(response, 422)
+        assert response.json["errors"]["dag-id"] == ["Unknown field; did you mean 'dag_id'?"]
 
     def test_at_most_100_unknown_arguments_are_named(self, web: Any) -> None:
         """A body can have a million arguments; they cost no more than to read them."""
         unknown = {f"k{number}": number for number in range(5000)}
-        answer = web.typed("pause_dag", dag_id="wire_dag", **unknown)
-        assert_problem(answer, 422)
-        assert 1 < len(answer.json["errors"]) <= 100
-        assert set(answer.json["errors"]) <= set(unknown)
+        response = web.typed("pause_dag", dag_id="wire_dag", **unknown)
+        assert_problem(response, 422)
+        assert 1 < len(response.json["errors"]) <= 100
+        assert set(response.json["errors"]) <= set(unknown)
 
     def test_an_unknown_argument_of_a_query_is_named_if_another_is_missing(self, web: Any) -> None:
-        answer = web.typed("dag_state", dag_id="wire_dag", **{"execution-date": "2026-11-01", "other": "x"})
-        assert_problem(answer, 422)
-        assert answer.json["errors"]["execution-date"] == ["Unknown field; did you mean 'execution_date'?"]
-        assert "other" not in answer.json["errors"]
+        response = web.typed("dag_state", dag_id="wire_dag", **{"execution-date": "2026-11-01", "other": "x"})
+        assert_problem(response, 422)
+        assert response.json["errors"]["execution-date"] == ["Unknown field; did you mean 'execution_date'?"]
+        assert "other" not in response.json["errors"]
 
     def test_an_unknown_argument_of_the_old_protocol_gets_the_nearest_name(self, web: Any) -> None:
         warning = web.legacy("list_tasks", dag_id="wire_dag", tres="on").json["warning"]
         assert warning.endswith("; did you mean 'tree'?")
 
     def test_an_unknown_legacy_name_gets_the_nearest_name(self, web: Any) -> None:
-        answer = web.legacy("list_dag")
-        assert_envelope(answer, 400)
-        assert answer.json["output"] == "API 'list_dag' was not found; did you mean 'list_dags'?"
+        response = web.legacy("list_dag")
+        assert_envelope(response, 400)
+        assert response.json["output"] == "API 'list_dag' was not found; did you mean 'list_dags'?"
 
     @pytest.mark.parametrize(
         "operation, arguments, field, meant",
@@ -98,10 +98,10 @@ class TestADagThatIsNotFound:
         shutil.rmtree(folder)
 
     def test_the_file_of_a_new_dag_is_named(self, web: Any) -> None:
-        answer = web.typed("trigger_dag", dag_id="brand_new")
-        assert_problem(answer, 404)
-        assert (answer.json["code"], answer.json["import_error"]) == ("dag_not_found", self.new)
-        assert self.new in answer.json["detail"]
+        response = web.typed("trigger_dag", dag_id="brand_new")
+        assert_problem(response, 404)
+        assert (response.json["code"], response.json["import_error"]) == ("dag_not_found", self.new)
+        assert self.new in response.json["detail"]
         assert web.typed("refresh_dag", dag_id="brand_new").json["import_error"] == self.new
         assert self.new in web.legacy("trigger_dag", dag_id="brand_new").json["output"]
 
@@ -123,16 +123,16 @@ class TestADagThatIsNotFound:
                 opened.execute(was.execution_options(synchronize_session=False))
 
     def test_an_unrelated_import_error_is_not_named(self, web: Any) -> None:
-        answer = web.typed("list_tasks", dag_id="brand_newer")
-        assert answer.json["detail"] == "The DAG ID 'brand_newer' does not exist"
+        response = web.typed("list_tasks", dag_id="brand_newer")
+        assert response.json["detail"] == "The DAG ID 'brand_newer' does not exist"
 
     def test_a_caller_without_permission_does_not_get_the_file(self, web: Any, mocker: Any) -> None:
         may = web.typed("list_tasks", login="viewer", dag_id="brand_new")
         assert may.json["import_error"] == self.new
         mocker.patch(f"{USER}.dag_ids", return_value={"wire_dag"})
-        answer = web.typed("list_tasks", login="viewer", dag_id="brand_new")
-        assert "import_error" not in answer.json
-        assert "new.py" not in answer.text
+        response = web.typed("list_tasks", login="viewer", dag_id="brand_new")
+        assert "import_error" not in response.json
+        assert "new.py" not in response.text
 
 
 def test_the_error_of_trigger_dag_names_the_file_with_import_errors(web: Any) -> None:
@@ -144,10 +144,10 @@ def test_the_error_of_trigger_dag_names_the_file_with_import_errors(web: Any) ->
         with session() as opened:
             broken = update(DagModel).where(DagModel.dag_id == "loaded_once").values(has_import_errors=True)
             opened.execute(broken.execution_options(synchronize_session=False))
-        answer = web.typed("trigger_dag", dag_id="loaded_once")
-        assert_problem(answer, 409)
-        assert answer.json["fileloc"].endswith("wire_dag.py")
-        assert answer.json["fileloc"] in answer.json["detail"]
+        response = web.typed("trigger_dag", dag_id="loaded_once")
+        assert_problem(response, 409)
+        assert response.json["fileloc"].endswith("wire_dag.py")
+        assert response.json["fileloc"] in response.json["detail"]
     finally:
         with session() as opened:
             was = delete(DagModel).where(DagModel.dag_id == "loaded_once")

@@ -18,10 +18,10 @@ def listed(**arguments: Any) -> Any:
     return native_api.call("list_import_errors", **{"filename_pattern": BROKEN, **arguments})["import_errors"]
 
 
-def named(answer: Any) -> Any:
+def named(response: Any) -> Any:
     """Return the stack traces by file name."""
-    found = answer.json["import_errors"]
-    assert answer.json["total_entries"] == len(found)
+    found = response.json["import_errors"]
+    assert response.json["total_entries"] == len(found)
     return {error["filename"].rsplit("/", 1)[-1]: error["stack_trace"] for error in found}
 
 
@@ -72,10 +72,10 @@ def test_it_requires_airflows_permission_on_import_errors(web: Any, mocker: Any)
     manager = type(airflow().rights._auth_manager())
     asked = mocker.patch.object(manager, "is_authorized_view", side_effect=lambda **about: allowed)
     for allowed in (True, False):
-        answer = web.typed("list_import_errors", login="viewer")
+        response = web.typed("list_import_errors", login="viewer")
         assert {call.kwargs["access_view"].name for call in asked.call_args_list} == {"IMPORT_ERRORS"}
-        assert answer.status == (200 if allowed else 403)
-    assert answer.json["permission"] == "read the import errors"
+        assert response.status == (200 if allowed else 403)
+    assert response.json["permission"] == "read the import errors"
 
 
 class TestReadersOfSomeDags:
@@ -101,8 +101,8 @@ class TestReadersOfSomeDags:
 
     def test_they_see_import_errors_of_readable_dags_only(self, web: Any) -> None:
         """No stack trace if another DAG is in the file, and no file without DAGs."""
-        answer = web.typed("list_import_errors", login="viewer", filename_pattern=BROKEN)
-        assert named(answer) == {"own.py": "Traceback of own.py", "shared.py": None}
+        response = web.typed("list_import_errors", login="viewer", filename_pattern=BROKEN)
+        assert named(response) == {"own.py": "Traceback of own.py", "shared.py": None}
 
     def test_readers_of_all_dags_see_all_import_errors(self, web: Any) -> None:
         self.allowed = {dag["dag_id"] for dag in native_api.call("list_dags", limit=1000)["dags"]}
@@ -111,8 +111,8 @@ class TestReadersOfSomeDags:
             from sqlalchemy import select
 
             self.allowed |= set(opened.scalars(select(DagModel.dag_id)))
-        answer = web.typed("list_import_errors", login="viewer", filename_pattern=BROKEN)
-        assert named(answer) == {name: f"Traceback of {name}" for name in NAMES}
+        response = web.typed("list_import_errors", login="viewer", filename_pattern=BROKEN)
+        assert named(response) == {name: f"Traceback of {name}" for name in NAMES}
         assert [error["filename"].rsplit("/", 1)[-1] for error in listed()] == NAMES
 
     def test_the_number_of_queries_is_fixed(self, web: Any) -> None:

@@ -113,9 +113,9 @@ def _all(operation: str, name: str) -> List[Dict[str, Any]]:
     """Return the entries of all pages."""
     entries: List[Dict[str, Any]] = []
     while True:
-        answer = native_api.call(operation, limit=500, offset=len(entries))
-        entries += answer[name]
-        if len(entries) >= answer["total_entries"]:
+        response = native_api.call(operation, limit=500, offset=len(entries))
+        entries += response[name]
+        if len(entries) >= response["total_entries"]:
             return entries
 
 

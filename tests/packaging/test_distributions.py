@@ -45,11 +45,11 @@ def test_an_installation_is_complete(kind: str, environment: Environment, reques
         ("--editable", request.getfixturevalue("checkout")) if kind == "editable" else [request.getfixturevalue(kind)]
     )
     environment.uv("install", "--quiet", *what)
-    answer = json.loads(environment.run("python", "-c", ASK).rpartition("ANSWER")[2])
-    assert answer["files"] == _files_of_the_checkout()
-    assert len(set(answer["versions"])) == 1
-    assert answer["plugins"] == ["native_api"]
-    assert "trigger_dag" in answer["operations"]
+    response = json.loads(environment.run("python", "-c", ASK).rpartition("ANSWER")[2])
+    assert response["files"] == _files_of_the_checkout()
+    assert len(set(response["versions"])) == 1
+    assert response["plugins"] == ["native_api"]
+    assert "trigger_dag" in response["operations"]
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])

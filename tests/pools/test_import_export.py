@@ -37,16 +37,16 @@ class TestRoundTrip:
     def test_an_export_has_the_format_of_airflow(self) -> None:
         assert export() == {"default_pool": DEFAULT, "endless": ENDLESS, "heavy": HEAVY}
 
-    @pytest.mark.parametrize("wrapped", [True, False], ids=["the answer", "the file of the command line"])
+    @pytest.mark.parametrize("wrapped", [True, False], ids=["the response", "the file of the command line"])
     @pytest.mark.parametrize("way", ["json", "form", "upload", "file"])
     def test_an_import_restores_an_export(self, web: Any, folder: Path, way: str, wrapped: bool) -> None:
         """However it is sent, with the field that wraps it or without."""
         exported = web.typed("export_pools").json
         for name in ("heavy", "endless"):
             native_api.call("delete_pool", name=name)
-        answer = send(web, folder, "pools", way, exported if wrapped else exported["pools"])
-        assert answer.status == 201, answer.text
-        assert (answer.json["created"], answer.json["updated"]) == (["endless", "heavy"], ["default_pool"])
+        response = send(web, folder, "pools", way, exported if wrapped else exported["pools"])
+        assert response.status == 201, response.text
+        assert (response.json["created"], response.json["updated"]) == (["endless", "heavy"], ["default_pool"])
         assert export() == exported["pools"]
 
     def test_omitted_fields_are_unchanged(self) -> None:
@@ -55,9 +55,9 @@ class TestRoundTrip:
 
     def test_on_conflict_can_skip_or_fail(self, web: Any) -> None:
         wanted = {"heavy": ENDLESS, "new": ENDLESS}
-        answer = web.typed("import_pools", pools=wanted, on_conflict="fail")
-        assert_problem(answer, 409)
-        assert answer.json["keys"] == ["heavy"]
+        response = web.typed("import_pools", pools=wanted, on_conflict="fail")
+        assert_problem(response, 409)
+        assert response.json["keys"] == ["heavy"]
         assert "new" not in export()
         done = bring(wanted, on_conflict="skip")
         assert (done["created"], done["skipped"], export()["heavy"]) == (["new"], ["heavy"], HEAVY)
@@ -107,9 +107,9 @@ def test_overwriting_requires_permission_to_edit(web: Any, mocker: Any) -> None:
         lambda self, access, identifier=None: access.method == "POST",
     )
     assert web.typed("import_pools", login="user", pools={"new": HEAVY}).status == 201
-    answer = web.typed("import_pools", login="user", pools={"newer": HEAVY, "new": ENDLESS})
-    assert_problem(answer, 403)
-    assert answer.json["permission"] == "edit the pool 'new'"
+    response = web.typed("import_pools", login="user", pools={"newer": HEAVY, "new": ENDLESS})
+    assert_problem(response, 403)
+    assert response.json["permission"] == "edit the pool 'new'"
     assert export() == {"default_pool": DEFAULT, "new": HEAVY}
 
 

@@ -89,9 +89,9 @@ class TestSet:
             lambda self, access, identifier=None: access.method == "PUT",
         )
         assert web.typed("set_pool", login="user", name="old", slots=1).status == 200
-        answer = web.typed("set_pool", login="user", name="new", slots=1)
-        assert_problem(answer, 403)
-        assert answer.json["permission"] == "create the pool 'new'"
+        response = web.typed("set_pool", login="user", name="new", slots=1)
+        assert_problem(response, 403)
+        assert response.json["permission"] == "create the pool 'new'"
 
     @pytest.mark.skipif(version() < (3, 2), reason="Teams came with Airflow 3.2.")
     def test_it_keeps_its_team(self, fresh: Any) -> None:
@@ -204,8 +204,8 @@ class TestDelete:
 
     def test_the_default_pool_cannot_be_deleted(self, web: Any) -> None:
         assert_problem(web.typed("delete_pool", name="default_pool"), 409)
-        answer = web.legacy("pool", delete="default_pool")
-        assert (answer.status, answer.json["status"]) == (409, "ERROR")
+        response = web.legacy("pool", delete="default_pool")
+        assert (response.status, response.json["status"]) == (409, "ERROR")
         assert get("default_pool")["slots"] == 128
 
 
@@ -221,17 +221,17 @@ class TestLegacy:
         ],
     )
     def test_every_way_to_set_a_pool_is_accepted(self, web: Any, arguments: Any, description: Any) -> None:
-        answer = web.legacy("pool", **arguments)
-        assert answer.status == 200, answer.text
+        response = web.legacy("pool", **arguments)
+        assert response.status == 200, response.text
         assert (get()["slots"], get()["description"]) == (4, description)
-        assert f"│ p      │       4 │ {description or ''}" in answer.json["output"]["stdout"]
+        assert f"│ p      │       4 │ {description or ''}" in response.json["output"]["stdout"]
 
     @pytest.mark.parametrize(
         "arguments", [{"cmd": "set"}, {"cmd": "set", "pool_name": "p"}, {"cmd": "set", "slot_count": "4"}, {"set": "p"}]
     )
     def test_set_requires_a_name_and_slots(self, web: Any, arguments: Any) -> None:
-        answer = web.legacy("pool", **arguments)
-        assert (answer.status, answer.json["output"]) == (
+        response = web.legacy("pool", **arguments)
+        assert (response.status, response.json["output"]) == (
             400,
             "The argument(s) ['pool_name', 'slot_count'] are required",
         )
@@ -241,8 +241,8 @@ class TestLegacy:
         assert web.legacy("pool", cmd="set", pool_name="p", slot_count=slots).status == 400
 
     def test_the_command_has_the_arguments(self, web: Any) -> None:
-        answer = web.legacy("pool", cmd="set", pool_name="p", slot_count="-1", description="some words")
-        assert answer.json["airflow_cmd"] == "airflow pools set p -1 'some words'"
+        response = web.legacy("pool", cmd="set", pool_name="p", slot_count="-1", description="some words")
+        assert response.json["airflow_cmd"] == "airflow pools set p -1 'some words'"
 
     def test_deleting_a_missing_pool_prints_the_old_message(self, web: Any) -> None:
         assert web.legacy("pool", delete="p").json["output"]["stdout"] == "Pool 'p' doesn't exist\n"

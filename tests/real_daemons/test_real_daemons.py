@@ -14,7 +14,7 @@ import pytest
 
 from tests.daemons.services import PRINCIPAL, KeyDistributionCentre, listens
 from tests.real_daemons.conftest import SECRET, running_on
-from tests.servers.client import Answer
+from tests.servers.client import Response
 from tests.servers.deployment import Server, serving
 from tests.servers.processes import eventually, free_port
 from tests.support.versions import AIRFLOW
@@ -31,8 +31,8 @@ def start(server: Server, daemon: str, **arguments: Any) -> Any:
 
 
 def state(server: Server, name: str) -> str:
-    told: str = server.user("admin").read("daemon_state", name=name).result()["state"]
-    return told
+    result: str = server.user("admin").read("daemon_state", name=name).result()["state"]
+    return result
 
 
 def log(server: Server, name: str) -> str:
@@ -76,9 +76,9 @@ def test_a_scheduler_and_a_worker_run_a_dag(started: Server, run: Mapping[str, s
 
 def test_the_heartbeats_are_those_of_our_processes(started: Server) -> None:
     for daemon in NEEDED:
-        told = started.user("admin").read("daemon_state", name=daemon).result()
-        assert told["state"] == "running"
-        assert (told["heartbeat"] is None) == (daemon == "worker"), told
+        result = started.user("admin").read("daemon_state", name=daemon).result()
+        assert result["state"] == "running"
+        assert (result["heartbeat"] is None) == (daemon == "worker"), result
     assert started.user("admin").read("health").result()["scheduler"]["status"] == "healthy"
 
 
@@ -95,8 +95,8 @@ def test_flower_sees_the_worker(started: Server) -> None:
 
 def test_an_occupied_port_is_the_reason_in_the_error(started: Server, server: Server) -> None:
     wanted = {"daemon": "flower", "name": "second_flower", "hostname": "127.0.0.1", "port": server.port}
-    answer = server.user("admin").write("start_daemon", **wanted, wait_seconds=60)
-    assert (answer.status, answer.json()["reason"]) == (409, "the port is in use.")
+    response = server.user("admin").write("start_daemon", **wanted, wait_seconds=60)
+    assert (response.status, response.json()["reason"]) == (409, "the port is in use.")
 
 
 def test_serve_logs_requires_a_signature(started: Server, run: Mapping[str, str]) -> None:
@@ -107,8 +107,8 @@ def test_serve_logs_requires_a_signature(started: Server, run: Mapping[str, str]
     logs = deployment.home / "logs"
     (file,) = [path for path in logs.rglob("*.log") if run["run_id"] in str(path) and "first" in str(path)]
     name = str(file.relative_to(logs))
-    answer = get(port, f"/log/{name}", {"Authorization": signature(name)})
-    assert (answer.status, answer.body) == (200, file.read_bytes())
+    response = get(port, f"/log/{name}", {"Authorization": signature(name)})
+    assert (response.status, response.body) == (200, file.read_bytes())
     assert get(port, f"/log/{name}").status == 403
     assert get(port, f"/log/{name}", {"Authorization": signature("another.log")}).status == 403
 
@@ -120,13 +120,13 @@ def signature(filename: str) -> str:
     return jwt.encode(claims, SECRET, algorithm="HS512")
 
 
-def get(port: int, path: str, headers: Optional[Mapping[str, str]] = None) -> Answer:
+def get(port: int, path: str, headers: Optional[Mapping[str, str]] = None) -> Response:
     """Send a request to a server other than Airflow's."""
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path.replace("+", "%2B"), headers=dict(headers or {}))
         response = connection.getresponse()
-        return Answer(path, response.status, response.msg, response.read())
+        return Response(path, response.status, response.msg, response.read())
     finally:
         connection.close()
 
@@ -142,17 +142,17 @@ def test_the_renewer_gets_a_ticket(server: Server, centre: KeyDistributionCentre
 
 def test_the_message_of_kinit_is_in_the_error(server: Server, tmp_path: Path) -> None:
     wanted = {"daemon": "kerberos", "name": "keyless", "principal": PRINCIPAL, "keytab": str(tmp_path / "none")}
-    answer = server.user("admin").write("start_daemon", **wanted, wait_seconds=60)
-    assert answer.status == 409 and answer.json()["reason"].startswith("kinit: "), answer
+    response = server.user("admin").write("start_daemon", **wanted, wait_seconds=60)
+    assert response.status == 409 and response.json()["reason"].startswith("kinit: "), response
 
 
 def test_the_old_protocol_starts_daemons(started: Server) -> None:
     """A running one is 409 with its pid; the output for a new one has its pid and log file."""
-    told = started.user("admin").read("daemon_state", name="scheduler").result()
-    assert str(told["pid"]) in started.user("admin").legacy("scheduler").refusal(409)
+    result = started.user("admin").read("daemon_state", name="scheduler").result()
+    assert str(result["pid"]) in started.user("admin").legacy("scheduler").refusal(409)
     printed = started.user("admin").legacy("triggerer", skip_serve_logs="on").printed()
-    told = started.user("admin").read("daemon_state", name="triggerer").result()
-    assert printed == f"Started triggerer with pid {told['pid']}, log {told['log_file']}\n"
+    result = started.user("admin").read("daemon_state", name="triggerer").result()
+    assert printed == f"Started triggerer with pid {result['pid']}, log {result['log_file']}\n"
 
 
 def test_they_survive_the_web_server_and_stop_with_all_descendants(started: Server, run: Mapping[str, str]) -> None:
@@ -168,9 +168,9 @@ def test_they_survive_the_web_server_and_stop_with_all_descendants(started: Serv
         for name in alive:
             # The scheduler is killed the hard way.
             wanted = {"name": name, **(stop if name != "scheduler" else {"grace_seconds": 0})}
-            answer = second.user("admin").write("stop_daemon", **wanted).result()
-            assert answer["state"] == "stopped"
-            assert bool(answer["killed"]) == (name == "scheduler"), (name, answer, log(second, name)[-2000:])
+            response = second.user("admin").write("stop_daemon", **wanted).result()
+            assert response["state"] == "stopped"
+            assert bool(response["killed"]) == (name == "scheduler"), (name, response, log(second, name)[-2000:])
         second.process.stop()
     eventually(lambda: not running_on(home), f"nothing runs\n{[describe(process) for process in running_on(home)]}")
     rows = started.deployment.rows("SELECT event, owner, extra FROM log WHERE event LIKE 'native_api.st%_daemon'")

@@ -38,32 +38,32 @@ def test_every_operation_with_async_is_tested() -> None:
 )
 def test_the_result_of_a_job_equals_the_response(name: str, arguments: Dict[str, Any], fresh: Any) -> None:
     """Durations and the log can differ."""
-    answer = native_api.call(name, **arguments)
+    response = native_api.call(name, **arguments)
     result = result_of(name, arguments)
-    assert without(result) == without(answer)
-    assert {key: type(value) for key, value in result.items()} == {key: type(value) for key, value in answer.items()}
+    assert without(result) == without(response)
+    assert {key: type(value) for key, value in result.items()} == {key: type(value) for key, value in response.items()}
 
 
 def test_warnings_are_in_the_response_202_and_in_the_result(fresh: Any) -> None:
     named = {"dag_id": "alone", "task_id": "first", "local": True, "ship_dag": True}
-    answer = native_api.call("run_task", logical_date=DATE, **named)
+    response = native_api.call("run_task", logical_date=DATE, **named)
     accepted = native_api.call("run_task", logical_date=OTHER_DATE, **named, **{"async": True})
     assert_valid(registry.get("run_task").accepted, accepted)
-    assert accepted["warnings"] == answer["warnings"] == ["'ship_dag' has no effect."]
+    assert accepted["warnings"] == response["warnings"] == ["'ship_dag' has no effect."]
     result = ended(accepted["job_id"])["result"]
     assert_valid(registry.get("run_task").result, result)
     assert result["execution_date"] == result["logical_date"] == OTHER_DATE
     assert isinstance(result["log"], str)
     at = {"logical_date": None, "execution_date": None, "run_id": None}
-    assert {**without(result), **at} == {**without(answer), **at}
+    assert {**without(result), **at} == {**without(response), **at}
 
 
 def test_a_crashed_test_is_a_result_with_a_failed_task(fresh: Any) -> None:
     """The state of the job is crashed."""
     arguments = {**TRIAL, "task_id": "crashes"}
-    answer = native_api.call("test_task", **arguments)
+    response = native_api.call("test_task", **arguments)
     result = result_of("test_task", arguments, "crashed")
-    assert (without(result), result["message"]) == (without(answer), answer["message"])
+    assert (without(result), result["message"]) == (without(response), response["message"])
     assert (result["exit_code"], "about to go" in result["log"], result["log_cut"]) == (7, True, False)
 
 
@@ -71,11 +71,11 @@ def test_a_test_that_times_out_is_a_failed_task_without_advice_to_use_async(monk
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "2")
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "2")
     arguments = {**TRIAL, "task_id": "hangs"}
-    answer = native_api.call("test_task", **arguments)
+    response = native_api.call("test_task", **arguments)
     result = result_of("test_task", arguments, "timeout")
-    assert without(result) == without(answer)
+    assert without(result) == without(response)
     assert (
-        answer["message"]
+        response["message"]
         == "The code did not end within its timeout of 2 s and was stopped; use async for a longer timeout."
     )
     assert result["message"] == "The code did not end within its timeout of 2 s and was stopped."
@@ -88,8 +88,8 @@ def test_a_test_whose_supervisor_is_killed_is_a_problem(fresh: Any) -> None:
     jobs_under_test.until(jobs_under_test.running_supervisors)
     jobs_under_test.running_supervisors()[0].kill()
     jobs_under_test.wait(job_id, "lost")
-    told = native_api.call("job_state", job_id=job_id)
-    assert (told["state"], told["result"], told["error"]["status"]) == ("lost", None, 422)
+    result = native_api.call("job_state", job_id=job_id)
+    assert (result["state"], result["result"], result["error"]["status"]) == ("lost", None, 422)
 
 
 def result_of(name: str, arguments: Dict[str, Any], state: str = "success") -> Dict[str, Any]:
@@ -109,7 +109,7 @@ def ended(job_id: str) -> Dict[str, Any]:
     return native_api.call("job_state", job_id=job_id)
 
 
-def without(answer: Dict[str, Any]) -> Dict[str, Any]:
+def without(response: Dict[str, Any]) -> Dict[str, Any]:
     """Return a response without what differs between calls."""
-    files = [{**file, "seconds": None} for file in answer.get("files", [])]
-    return {**{name: value for name, value in answer.items() if name not in VARYING}, "files": files}
+    files = [{**file, "seconds": None} for file in response.get("files", [])]
+    return {**{name: value for name, value in response.items() if name not in VARYING}, "files": files}

@@ -75,9 +75,9 @@ def test_a_secret_that_a_job_reads_from_a_file_is_masked(fresh: Any, secrets: No
     there = [*OURS.values(), os.environ[KEPT]]
     file.write_text("\n".join(there))
     finished = jobs_under_test.run("show", {"path": str(file)})
-    for told in (finished.log, json.dumps(finished.result)):
-        assert [value for value in there if value in told] == []
-        assert "***" in told
+    for result in (finished.log, json.dumps(finished.result)):
+        assert [value for value in there if value in result] == []
+        assert "***" in result
 
 
 def test_jobs_start_though_the_command_of_a_secret_option_fails(airflow: Any, monkeypatch: Any) -> None:

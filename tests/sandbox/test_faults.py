@@ -173,12 +173,12 @@ def test_secrets_are_masked_in_the_log_the_result_and_the_error(then: str, fresh
     """Also in the output of a subprocess, and if the process crashes."""
     native_api.call("set_variable", key="the_password", value="hunter2 is long enough")
     try:
-        told = repr(jobs_under_test.run("tell_secrets", {"key": "the_password", "then": then}))
+        result = repr(jobs_under_test.run("tell_secrets", {"key": "the_password", "then": then}))
     except errors.JobFailed as exc:
-        told = repr(exc.problem())
-    assert "hunter2" not in told
-    assert "the value is ***" in told
-    assert "echoed ***" in told
+        result = repr(exc.problem())
+    assert "hunter2" not in result
+    assert "the value is ***" in result
+    assert "echoed ***" in result
 
 
 def test_the_cleanup_runs_only_if_the_job_did_not_end_by_itself(fresh: Any, tmp_path: Path) -> None:
@@ -218,18 +218,18 @@ def test_a_job_sees_what_other_processes_have_committed(fresh: Any) -> None:
 
 
 def test_a_job_and_its_forks_share_no_database_connection(fresh: Any) -> None:
-    told = [own_connection(0), *jobs_under_test.run("connections", {"forks": 2}).result]
-    at_first = [name for names, _ in told[1:] for name in names]
-    assert len(told) == 4
+    result = [own_connection(0), *jobs_under_test.run("connections", {"forks": 2}).result]
+    at_first = [name for names, _ in result[1:] for name in names]
+    assert len(result) == 4
     assert [name for name in at_first if name.startswith("socket:") or name.endswith(".db")] == []
     if airflow_under_test.DATABASE in os.environ:
-        assert len({process for _, process in told}) == 4
+        assert len({process for _, process in result}) == 4
 
 
 def test_an_item_is_not_started_after_the_deadline_of_the_fork_pool(fresh: Any) -> None:
     """Its state is timeout, and the job ends in time."""
-    told = jobs_under_test.run("run_in_forks_too_late").result
-    assert told == [["a", "timeout", 0], ["b", "timeout", 0]]
+    result = jobs_under_test.run("run_in_forks_too_late").result
+    assert result == [["a", "timeout", 0], ["b", "timeout", 0]]
 
 
 def test_a_new_warm_process_starts_after_the_last_was_killed(monkeypatch: Any, fresh: Any, tmp_path: Path) -> None:

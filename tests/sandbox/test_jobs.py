@@ -60,9 +60,9 @@ def test_job_state_returns_the_problem_of_a_failed_job(
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS_MAX", "2")
     job_id = jobs_under_test.start(function, arguments)
     jobs_under_test.wait(job_id, state)
-    told = native_api.call("job_state", job_id=job_id)
-    assert (told["state"], told["error"]["status"], told["result"]) == (state, status, None)
-    assert told["error"]["detail"]
+    result = native_api.call("job_state", job_id=job_id)
+    assert (result["state"], result["error"]["status"], result["result"]) == (state, status, None)
+    assert result["error"]["detail"]
 
 
 def test_a_cancelled_job_can_clean_up_and_cannot_be_cancelled_again(fresh: Any, tmp_path: Path) -> None:
@@ -191,9 +191,9 @@ class TestAJobOfAnotherHost:
 
     def test_it_is_409_with_the_hostname_if_there_is_no_record(self, web: Any) -> None:
         for operation in ("job_state", "cancel_job"):
-            answer = web.typed(operation, job_id=f"{'b' * 32}.elsewhere")
-            assert_problem(answer, 409)
-            assert (answer.json["code"], answer.json["hostname"]) == ("job_on_other_host", "elsewhere")
+            response = web.typed(operation, job_id=f"{'b' * 32}.elsewhere")
+            assert_problem(response, 409)
+            assert (response.json["code"], response.json["hostname"]) == ("job_on_other_host", "elsewhere")
 
     def test_a_job_id_contains_the_hostname(self, fresh: Any) -> None:
         job_id = jobs_under_test.start("add", {"a": 1, "b": 1})

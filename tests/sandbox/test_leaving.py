@@ -121,13 +121,13 @@ def test_a_client_counts_as_connected_if_the_wsgi_server_has_no_socket() -> None
         assert not client_is_gone(request)()
 
 
-def asgi(messages: List[Dict[str, Any]], answer: Callable[[Callable[[], bool]], None]) -> None:
+def asgi(messages: List[Dict[str, Any]], response: Callable[[Callable[[], bool]], None]) -> None:
     """Handle a request in a thread, with these messages from the client, as on Airflow 3."""
 
     async def small(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         with Flask("a test").test_request_context(environ_overrides={"asgi.scope": scope}):
             is_gone = client_is_gone(request)
-        await asyncio.get_running_loop().run_in_executor(None, answer, is_gone)
+        await asyncio.get_running_loop().run_in_executor(None, response, is_gone)
 
     async def receive() -> Dict[str, Any]:
         while not messages:
@@ -141,14 +141,14 @@ def test_an_asgi_client_that_disconnects_is_noticed() -> None:
     """Also if it has sent a body that was not read."""
     messages: List[Dict[str, Any]] = [{"type": "http.request", "body": b"x", "more_body": True}]
 
-    def answer(is_gone: Callable[[], bool]) -> None:
+    def response(is_gone: Callable[[], bool]) -> None:
         assert not is_gone()
         messages.append({"type": "http.request", "body": b"", "more_body": False})
         assert not is_gone()
         messages.append({"type": "http.disconnect"})
         jobs_under_test.until(is_gone)
 
-    asgi(messages, answer)
+    asgi(messages, response)
 
 
 def test_nothing_waits_for_an_asgi_client_after_the_response() -> None:

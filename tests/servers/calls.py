@@ -6,9 +6,9 @@ from typing import Callable
 
 import pytest
 
-from tests.servers.client import LEGACY, Answer, Client
+from tests.servers.client import LEGACY, Client, Response
 
-Call = Callable[[Client], Answer]
+Call = Callable[[Client], Response]
 
 READS = (
     pytest.param(lambda client: client.read("list_dags"), id="typed read"),

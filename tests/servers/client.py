@@ -163,11 +163,11 @@ class Client:
             body, sent = _dumped(json), {"Content-Type": "application/json", **sent}
         elif form is not None:
             body, sent = urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded", **sent}
-        answer = self._exchange(method, target, body, sent)
-        declared_errors.note_response(target, answer.status, answer.text)
+        response = self._exchange(method, target, body, sent)
+        declared_errors.note_response(target, response.status, response.text)
         if self._keeps_cookies:
-            self._keep(answer)
-        return answer
+            self._keep(response)
+        return response
 
     def _exchange(
         self, method: str, target: str, body: Union[bytes, Iterable[bytes], None], headers: Dict[str, str]
@@ -182,8 +182,8 @@ class Client:
         finally:
             connection.close()
 
-    def _keep(self, answer: Response) -> None:
-        for line in answer.headers.get_all("Set-Cookie", []):
+    def _keep(self, response: Response) -> None:
+        for line in response.headers.get_all("Set-Cookie", []):
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value
 

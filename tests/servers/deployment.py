@@ -104,8 +104,8 @@ class Server:
     def jwt(self, name: str) -> str:
         """Return the JWT of a user."""
         if name not in self._tokens:
-            answer = self.anonymous.post("/auth/token", json={"username": name, "password": name})
-            self._tokens[name] = answer.result(201)["access_token"]
+            response = self.anonymous.post("/auth/token", json={"username": name, "password": name})
+            self._tokens[name] = response.result(201)["access_token"]
         return self._tokens[name]
 
     def holder(self, token: str = TOKEN, header: str = "rest-api-plugin-http-token") -> Client:
@@ -151,7 +151,7 @@ def serving(deployment: Deployment, base_path: str = "") -> Iterator[Server]:
     process = deployment.start(command, "airflow", command, "-H", "127.0.0.1", "-p", str(port), "-w", "1")
     try:
         server = Server(deployment, process, port, base_path)
-        eventually(lambda: _answers(server), f"{process} answers\n{process.tail()}")
+        eventually(lambda: _answers(server), f"{process} responds\n{process.tail()}")
         yield server
     finally:
         # A server that is asked to end takes seconds; without jobs it has nothing to end well.

@@ -13,20 +13,20 @@ from typing import Callable, Mapping, Optional, Sequence, TypeVar
 
 import psutil
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 #: Generous, since nothing is measured here: a busy machine takes long to start an Airflow.
 DEADLINE_SECONDS = 120.0
 PAUSE_SECONDS = 0.2
 
 
-def eventually(question: Callable[[], Optional[Answer]], what: str, *, seconds: float = DEADLINE_SECONDS) -> Answer:
+def eventually(question: Callable[[], Optional[Response]], what: str, *, seconds: float = DEADLINE_SECONDS) -> Response:
     """Wait until a function returns a true value, and return it; fail at the deadline with *what*."""
     end = time.monotonic() + seconds
     while True:
-        answer = question()
-        if answer:
-            return answer
+        response = question()
+        if response:
+            return response
         if time.monotonic() > end:
             raise AssertionError(f"Waited {seconds:.0f} s in vain: {what}")
         time.sleep(PAUSE_SECONDS)

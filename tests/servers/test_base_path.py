@@ -43,8 +43,11 @@ def test_the_console_and_its_assets_are_below_the_base_path(server_below_base: S
 def test_an_unknown_url_is_404_in_the_format_of_its_api(server_below_base: Server, path: str) -> None:
     """For all URLs below the prefixes."""
     admin = server_below_base.user("admin")
-    answer = admin.get(path)
-    assert answer.status == 404 and answer.headers["Content-Type"] in ("application/problem+json", "application/json")
+    response = admin.get(path)
+    assert response.status == 404 and response.headers["Content-Type"] in (
+        "application/problem+json",
+        "application/json",
+    )
     anonymous = server_below_base.anonymous.get(path)
     assert anonymous.status == 401 and "Location" not in anonymous.headers
 
@@ -54,5 +57,5 @@ def test_an_unknown_url_is_404_in_the_format_of_its_api(server_below_base: Serve
 def test_pages_of_airflow_can_write_with_the_cookie(server_below_base: Server, call: Call) -> None:
     """The origin has no base path."""
     browser = server_below_base.anonymous.also(cookies={"_token": server_below_base.jwt("admin")})
-    answer = call(browser.also({"Origin": browser.origin}))
-    assert answer.status == 200 or "POST" in answer.refusal(403)
+    response = call(browser.also({"Origin": browser.origin}))
+    assert response.status == 200 or "POST" in response.refusal(403)

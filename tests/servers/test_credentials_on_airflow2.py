@@ -21,8 +21,8 @@ def signed_in(server: Server, name: str) -> Client:
     found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
     assert found, page
     form = {"username": name, "password": name, "csrf_token": found.group(1)}
-    answer = browser.send("POST", "/login/", form=form)
-    assert answer.status == 302 and "login" not in answer.headers["Location"], answer
+    response = browser.send("POST", "/login/", form=form)
+    assert response.status == 302 and "login" not in response.headers["Location"], response
     return browser
 
 

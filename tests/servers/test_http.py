@@ -62,8 +62,8 @@ class TestBodies:
         self, admin: Client, path: str, headers: Dict[str, str], make: Any, chunked: bool
     ) -> None:
         body = make(BODY_BYTES + 1000)
-        answer = admin.send("POST", path, body=in_chunks(body) if chunked else body, headers=headers)
-        assert "[native_api] body_bytes" in answer.refusal(413)
+        response = admin.send("POST", path, body=in_chunks(body) if chunked else body, headers=headers)
+        assert "[native_api] body_bytes" in response.refusal(413)
 
 
 @on("2.11")
@@ -107,22 +107,22 @@ def test_an_invalid_body_is_refused(admin: Client, status: int, body: bytes, hea
 def test_an_unpaired_surrogate_in_text_is_not_a_500(admin: Client) -> None:
     """JSON can have one, which no response can encode."""
     conf = '{"half": "\\ud800"}'
-    for answer in (
+    for response in (
         admin.write("trigger_dag", dag_id="others", conf=conf),
         admin.legacy("trigger_dag", dag_id="others", conf=conf),
         admin.legacy("variables", cmd="set", key="half", value=conf),
         admin.legacy("variables", get="half", json="true"),
     ):
-        assert answer.status < 400 or answer.refusal(422, 400)
+        assert response.status < 400 or response.refusal(422, 400)
 
 
 @pytest.mark.parametrize("size", [10, BODY_BYTES + 1000], ids=["small", "large"])
 def test_the_body_of_a_legacy_get_is_ignored(admin: Client, size: int) -> None:
     """Some clients send their arguments as JSON, too."""
     body = json.dumps({"api": "nonsense", "padding": "x" * size}).encode()
-    answer = admin.send("GET", LEGACY, query={"api": "version"}, body=body, headers=JSON)
-    answer.result()
-    assert answer.json()["post_arguments"] == {}
+    response = admin.send("GET", LEGACY, query={"api": "version"}, body=body, headers=JSON)
+    response.result()
+    assert response.json()["post_arguments"] == {}
 
 
 def test_a_legacy_post_can_be_empty(admin: Client) -> None:
@@ -136,23 +136,23 @@ def test_a_legacy_post_can_be_empty(admin: Client) -> None:
 def test_another_method_is_405(admin: Client, method: str) -> None:
     """Allow has the method."""
     for path, allowed in ((f"{TYPED}list_dags", "GET"), (f"{TYPED}pause_dag", "POST"), (LEGACY, "GET, POST")):
-        answer = admin.send(method, path, query={"api": "version"})
-        answer.refusal(405)
-        assert answer.headers["Allow"] == allowed
+        response = admin.send(method, path, query={"api": "version"})
+        response.refusal(405)
+        assert response.headers["Allow"] == allowed
 
 
 def test_a_read_by_post_and_a_write_by_get_are_refused(admin: Client) -> None:
-    for answer, allowed in ((admin.write("list_dags"), "GET"), (admin.read("pause_dag", dag_id="others"), "POST")):
-        answer.refusal(405)
-        assert answer.headers["Allow"] == allowed
+    for response, allowed in ((admin.write("list_dags"), "GET"), (admin.read("pause_dag", dag_id="others"), "POST")):
+        response.refusal(405)
+        assert response.headers["Allow"] == allowed
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
 @pytest.mark.parametrize("path", [f"{TYPED}list_variables", LEGACY])
 def test_an_unknown_method_returns_no_data(admin: Client, method: str, path: str) -> None:
-    answer = admin.send(method, path, query={"api": "variables"})
-    assert answer.status in (200, 204, 404, 405, 501), answer
-    assert "total_entries" not in answer.text
+    response = admin.send(method, path, query={"api": "variables"})
+    assert response.status in (200, 204, 404, 405, 501), response
+    assert "total_entries" not in response.text
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_head_cannot_write(server: Server, who: str) -> None:
     client = {"user": server.user("admin"), "token": server.holder()}[who]
     client.write("unpause_dag", dag_id="others").result()
     for path, allowed in (("/native_api/v1/pause_dag", "POST"), (LEGACY, "GET, POST")):
-        answer = client.send("HEAD", path, query={"api": "pause", "dag_id": "others"})
-        assert (answer.status, answer.headers["Allow"]) == (405, allowed)
+        response = client.send("HEAD", path, query={"api": "pause", "dag_id": "others"})
+        assert (response.status, response.headers["Allow"]) == (405, allowed)
     assert client.read("list_dags", dag_id_pattern="others", paused="false").result()["dags"]
 
 
@@ -195,9 +195,9 @@ def test_odd_text_in_a_query_string_is_not_a_500(admin: Client, value: str) -> N
         (LEGACY, f"api=dag_state&dag_id=others&execution_date={value}"),
         (LEGACY, f"api=version&{value}={value}"),
     ):
-        answer = admin.send("GET", path, query=query)
-        assert answer.status in (200, 400, 404, 422), answer
-        assert answer.json()
+        response = admin.send("GET", path, query=query)
+        assert response.status in (200, 400, 404, 422), response
+        assert response.json()
 
 
 @on("2.7", "2.11")
@@ -230,9 +230,9 @@ def test_unquoted_bytes_in_a_query_string_are_read(admin: Client) -> None:
     ],
 )
 def test_extreme_values_are_not_a_500(admin: Client, operation: str, arguments: Dict[str, str]) -> None:
-    answer = admin.read(operation, **arguments)
-    if answer.status != 200:
-        assert answer.refusal(answer.status) and answer.status in (403, 404, 422), answer
+    response = admin.read(operation, **arguments)
+    if response.status != 200:
+        assert response.refusal(response.status) and response.status in (403, 404, 422), response
 
 
 @pytest.mark.parametrize(
@@ -266,22 +266,22 @@ def test_an_unknown_url_is_404(admin: Client, name: str) -> None:
 )
 def test_a_host_that_is_none_makes_no_page(admin: Client, host: str, path: str) -> None:
     """The request succeeds, or the error is ours; what the server refuses itself does not reach Airflow."""
-    answer = admin.send("GET", path, headers={"Host": host})
-    if answer.text == "Invalid HTTP request received.":
+    response = admin.send("GET", path, headers={"Host": host})
+    if response.text == "Invalid HTTP request received.":
         return
-    assert answer.status in (200, 400), answer
-    assert answer.json().get("code") == ("bad_request" if answer.status == 400 else None)
+    assert response.status in (200, 400), response
+    assert response.json().get("code") == ("bad_request" if response.status == 400 else None)
 
 
 @pytest.mark.parametrize("path", ["/native_api//v1/version", "/admin/rest_api//api"])
 def test_two_slashes_lead_nowhere(admin: Client, path: str) -> None:
-    answer = admin.send("GET", path, headers={"Host": "elsewhere.example"})
-    assert (answer.status, answer.json()["code"]) == (404, "page_not_found")
+    response = admin.send("GET", path, headers={"Host": "elsewhere.example"})
+    assert (response.status, response.json()["code"]) == (404, "page_not_found")
 
 
 @pytest.mark.skipif(AIRFLOW >= (3, 0), reason="Airflow 3 itself responds to what is below no prefix of ours")
 def test_two_slashes_at_the_beginning_lead_to_no_other_host(admin: Client) -> None:
     """Some servers make one slash of them."""
-    answer = admin.send("GET", "//native_api/v1/version", headers={"Host": "elsewhere.example"})
-    assert "Location" not in answer.headers
-    assert (answer.status, answer.json().get("code")) in ((200, None), (404, "page_not_found"))
+    response = admin.send("GET", "//native_api/v1/version", headers={"Host": "elsewhere.example"})
+    assert "Location" not in response.headers
+    assert (response.status, response.json().get("code")) in ((200, None), (404, "page_not_found"))

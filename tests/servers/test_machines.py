@@ -86,9 +86,9 @@ def dags(client: Client) -> Dict[str, Any]:
     return {dag["dag_id"]: {**dag, "last_parsed_time": None} for dag in listed}
 
 
-def problem(answer: Any, code: str) -> Dict[str, Any]:
-    answer.refusal(409)
-    body: Dict[str, Any] = answer.json()
+def problem(response: Any, code: str) -> Dict[str, Any]:
+    response.refusal(409)
+    body: Dict[str, Any] = response.json()
     assert body["code"] == code, body
     assert body["hostname"] in body["detail"]
     return body
@@ -139,8 +139,8 @@ def test_the_health_check_needs_no_authentication_on_either_host(own: Deployment
     own.database.rename(away)
     own.database.mkdir()
     try:
-        answer = eventually(lambda: _unhealthy(nobody), "the database is away")
-        assert answer.json() == {"status": "unhealthy"}
+        response = eventually(lambda: _unhealthy(nobody), "the database is away")
+        assert response.json() == {"status": "unhealthy"}
     finally:
         own.database.rmdir()
         away.rename(own.database)
@@ -150,8 +150,8 @@ def test_the_health_check_needs_no_authentication_on_either_host(own: Deployment
 
 
 def _unhealthy(client: Client) -> Any:
-    answer = client.get("/native_api/health")
-    return answer if answer.status == 503 else None
+    response = client.get("/native_api/health")
+    return response if response.status == 503 else None
 
 
 def test_a_job_of_another_host_is_409_with_its_hostname(own: Deployment, other: Client) -> None:
@@ -164,8 +164,8 @@ def test_a_job_of_another_host_is_409_with_its_hostname(own: Deployment, other: 
         instance = {"dag_id": "hanging", "task_id": "sleep", "logical_date": "2024-03-05"}
         job_id = first.holder().write("test_task", **instance, **{"async": True}).result(202)["job_id"]
         assert job_id.endswith(".machine-one") or job_id.endswith(".machine_one")
-        for answer in (other.read("job_state", job_id=job_id), other.write("cancel_job", job_id=job_id)):
-            assert problem(answer, "job_on_other_host")["hostname"] == job_id.partition(".")[2]
+        for response in (other.read("job_state", job_id=job_id), other.write("cancel_job", job_id=job_id)):
+            assert problem(response, "job_on_other_host")["hostname"] == job_id.partition(".")[2]
         holder = sharing.holder()
         state = eventually(lambda: _running(holder, job_id), "the job runs")
         assert state["hostname"] == "machine_one"

@@ -43,10 +43,10 @@ def test_calls_are_503_during_an_outage_and_succeed_after_it(public_server: Serv
     client = {"user": public_server.user("admin"), "token": public_server.holder(), "anybody": page}[who]
     expected = call(client).status
     with outage(public_server.deployment):
-        answer = call(client)
-        if expected == 200 or answer.status == 503:
-            assert "database" in answer.refusal(503)
-            assert int(answer.headers["Retry-After"]) > 0
+        response = call(client)
+        if expected == 200 or response.status == 503:
+            assert "database" in response.refusal(503)
+            assert int(response.headers["Retry-After"]) > 0
         else:
-            answer.refusal(403)
-    eventually(lambda: call(client).status == expected, f"calls answer {expected} again")
+            response.refusal(403)
+    eventually(lambda: call(client).status == expected, f"calls return {expected} again")

@@ -39,11 +39,11 @@ OPERATIONS = {
 def test_a_role_has_its_permissions_of_airflow(server: Server, role: str, operation: str) -> None:
     """Otherwise 403 names the missing permission."""
     for call in OPERATIONS[operation]:
-        answer = call(server.user(role))
+        response = call(server.user(role))
         if operation in MAY[role]:
-            answer.result()
+            response.result()
         else:
-            assert "permission to" in answer.refusal(403)
+            assert "permission to" in response.refusal(403)
 
 
 with_fab = on("2.7", "2.11", "3.3", fab=True)
@@ -97,7 +97,7 @@ def test_a_restricted_role_can_use_its_dags(restricted: Client, dag_id: str) -> 
 def test_another_dag_is_403_for_a_restricted_role(restricted: Client, dag_id: str) -> None:
     """Whether it exists or not."""
     run = {"dag_id": dag_id, "run_id": "x"}
-    for answer in (
+    for response in (
         restricted.write("pause_dag", dag_id=dag_id),
         restricted.write("unpause_dag", dag_id=dag_id),
         restricted.write("trigger_dag", dag_id=dag_id),
@@ -108,7 +108,7 @@ def test_another_dag_is_403_for_a_restricted_role(restricted: Client, dag_id: st
         restricted.legacy("dag_state", **run),
         restricted.legacy("task_state", **run, task_id="only"),
     ):
-        assert "permission to" in answer.refusal(403)
+        assert "permission to" in response.refusal(403)
 
 
 @with_fab
@@ -132,7 +132,7 @@ def test_an_unknown_dag_is_not_found(server: Server, dag_id: str) -> None:
     """For a caller who can read every DAG."""
     admin = server.user("admin")
     run = {"dag_id": dag_id, "run_id": "x"}
-    for answer in (
+    for response in (
         admin.write("pause_dag", dag_id=dag_id),
         admin.write("trigger_dag", dag_id=dag_id),
         admin.read("dag_state", **run),
@@ -140,4 +140,4 @@ def test_an_unknown_dag_is_not_found(server: Server, dag_id: str) -> None:
         admin.legacy("pause", dag_id=dag_id),
         admin.legacy("dag_state", **run),
     ):
-        assert dag_id in answer.refusal(404, 400)
+        assert dag_id in response.refusal(404, 400)

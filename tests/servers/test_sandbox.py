@@ -58,10 +58,10 @@ def test_a_job_ends_when_gunicorn_aborts_its_web_worker(own: Deployment) -> None
     with serving(own) as server:
         assert ask_in_vain(server, ABORTED) in (None, 500, 502)
         eventually(lambda: not sleeping(own, ABORTED), "the task is gone")
-        answer = server.holder().write("render_task", dag_id="hanging", task_id="sleep", logical_date=ABORTED)
-        assert [field["value"] for field in answer.result()["template_fields"] if field["name"] == "bash_command"] == [
-            "sleep 20240306"
-        ]
+        response = server.holder().write("render_task", dag_id="hanging", task_id="sleep", logical_date=ABORTED)
+        assert [
+            field["value"] for field in response.result()["template_fields"] if field["name"] == "bash_command"
+        ] == ["sleep 20240306"]
 
 
 @pytest.mark.parametrize("path", [f"{TYPED}test_task", LEGACY], ids=["typed", "legacy"])

@@ -14,7 +14,7 @@ from http.client import HTTPResponse
 from typing import Any, Dict, List, Mapping, Sequence
 
 from tests.support import airflow_under_test
-from tests.support.web_site import TOKEN, Answer
+from tests.support.web_site import TOKEN, Response
 
 WHOLE, CUT_OFF, STALLED = "whole", "cut off", "stalled"
 TOKEN_HEADER = {"rest-api-plugin-http-token": TOKEN}
@@ -23,7 +23,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 def deliver(
     site: Any, path: str, headers: Mapping[str, str], pieces: Sequence[bytes] = (), ending: str = WHOLE
-) -> Answer:
+) -> Response:
     """
     Have the site answer a POST.
 
@@ -35,7 +35,7 @@ def deliver(
     return asyncio.run(_by_asgi(site.client.app, path, headers, pieces, ending))
 
 
-async def _by_asgi(app: Any, path: str, headers: Mapping[str, str], pieces: Sequence[bytes], ending: str) -> Answer:
+async def _by_asgi(app: Any, path: str, headers: Mapping[str, str], pieces: Sequence[bytes], ending: str) -> Response:
     sent: List[Dict[str, Any]] = []
     given = iter(pieces)
     last = len(pieces) - 1
@@ -76,10 +76,10 @@ async def _by_asgi(app: Any, path: str, headers: Mapping[str, str], pieces: Sequ
     await app(scope, receive, send)
     start = sent[0]
     text = b"".join(message.get("body", b"") for message in sent[1:]).decode()
-    return Answer(start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, text)
+    return Response(start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, text)
 
 
-def _by_gunicorn(app: Any, path: str, headers: Mapping[str, str], pieces: Sequence[bytes], ending: str) -> Answer:
+def _by_gunicorn(app: Any, path: str, headers: Mapping[str, str], pieces: Sequence[bytes], ending: str) -> Response:
     from gunicorn.config import Config
     from gunicorn.glogging import Logger
     from gunicorn.workers.sync import SyncWorker
@@ -115,11 +115,11 @@ def _send(client: socket.socket, path: str, headers: Mapping[str, str], pieces: 
         client.shutdown(socket.SHUT_WR)
 
 
-def _answer(client: socket.socket) -> Answer:
+def _answer(client: socket.socket) -> Response:
     raw = b"".join(iter(lambda: client.recv(65536), b""))
     response = HTTPResponse(_Raw(raw))  # type: ignore[arg-type]
     response.begin()
-    return Answer(response.status, dict(response.getheaders()), response.read().decode())
+    return Response(response.status, dict(response.getheaders()), response.read().decode())
 
 
 class _Raw:

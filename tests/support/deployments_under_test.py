@@ -22,8 +22,8 @@ PATH = "deployed.py"
 
 def deploy(text: Any, path: str = PATH, **how: Any) -> Dict[str, Any]:
     """Deploy a file."""
-    answer: Dict[str, Any] = native_api.call("deploy_dag", dag_file=text, path=path, **how)
-    return answer
+    response: Dict[str, Any] = native_api.call("deploy_dag", dag_file=text, path=path, **how)
+    return response
 
 
 def one(task_id: str = "first") -> str:

@@ -61,9 +61,9 @@ class Site:
         if kind:
             sent.setdefault("Content-Type", kind)
         text = query if isinstance(query, str) else urlencode(query, doseq=True)
-        answer = self.send(method, f"{path}?{text}" if text else path, sent, body)
-        declared_errors.note_response(path, answer.status, answer.text)
-        return answer
+        response = self.send(method, f"{path}?{text}" if text else path, sent, body)
+        declared_errors.note_response(path, response.status, response.text)
+        return response
 
     def typed(self, operation: str, login: Optional[str] = "token", **arguments: Any) -> Response:
         """Call an operation with the typed API."""
@@ -90,8 +90,8 @@ class FlaskSite(Site):
 
     def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Response:
         sent = {name: value.encode().decode("latin-1") for name, value in headers.items()}
-        answer = self.app.test_client(use_cookies=False).open(url, method=method, headers=sent, data=body)
-        return Response(answer.status_code, dict(answer.headers), answer.get_data(as_text=True))
+        response = self.app.test_client(use_cookies=False).open(url, method=method, headers=sent, data=body)
+        return Response(response.status_code, dict(response.headers), response.get_data(as_text=True))
 
     def credentials(self, login: str) -> Dict[str, str]:
         return {"Authorization": "Basic " + base64.b64encode(f"{login}:{login}".encode()).decode()}
@@ -107,8 +107,8 @@ class StarletteSite(Site):
     def send(self, method: str, url: str, headers: Dict[str, str], body: Optional[bytes]) -> Response:
         self.client.cookies.clear()
         sent = [(name.encode(), value.encode()) for name, value in headers.items()]
-        answer = self.client.request(method, url, headers=sent, content=body, follow_redirects=False)
-        return Response(answer.status_code, dict(answer.headers), answer.text)
+        response = self.client.request(method, url, headers=sent, content=body, follow_redirects=False)
+        return Response(response.status_code, dict(response.headers), response.text)
 
     def credentials(self, login: str) -> Dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens[login]}"}

@@ -39,16 +39,16 @@ def jobs(fresh: Any, monkeypatch: Any) -> Any:
 
 
 def test_without_processes_the_scheduler_is_unhealthy(fresh: Any) -> None:
-    answer = native_api.call("health")
-    assert answer["metadatabase"] == {"status": "healthy"}
-    assert answer["scheduler"] == {"status": "unhealthy", "latest_scheduler_heartbeat": None}
-    assert answer["triggerer"] == {"status": None, "latest_triggerer_heartbeat": None}
-    assert answer["dag_processor"] == {"status": None, "latest_dag_processor_heartbeat": None}
-    assert answer["version"] == native_api.call("version")["version"]
-    assert answer["plugin_version"] == native_api.__version__
-    assert answer["jobs"] == {"running": 0, "queued": 0}
-    assert (answer["hostname"], answer["mode"]) == (hostname(), "web_server")
-    assert answer["state_dir"] == f"{os.environ['AIRFLOW_HOME']}/native_api"
+    response = native_api.call("health")
+    assert response["metadatabase"] == {"status": "healthy"}
+    assert response["scheduler"] == {"status": "unhealthy", "latest_scheduler_heartbeat": None}
+    assert response["triggerer"] == {"status": None, "latest_triggerer_heartbeat": None}
+    assert response["dag_processor"] == {"status": None, "latest_dag_processor_heartbeat": None}
+    assert response["version"] == native_api.call("version")["version"]
+    assert response["plugin_version"] == native_api.__version__
+    assert response["jobs"] == {"running": 0, "queued": 0}
+    assert (response["hostname"], response["mode"]) == (hostname(), "web_server")
+    assert response["state_dir"] == f"{os.environ['AIRFLOW_HOME']}/native_api"
 
 
 def test_it_counts_running_and_queued_jobs(fresh: Any, monkeypatch: Any) -> None:
@@ -73,9 +73,9 @@ def test_the_database_is_down(web: Any, mocker: Any) -> None:
 
     down = OperationalError("SELECT 1", {}, Exception("refused"))
     mocker.patch("sqlalchemy.engine.base.Engine.raw_connection", side_effect=down)
-    answer = web.typed("health")
-    assert answer.status == 200, answer.text
-    assert answer.json["metadatabase"] == {"status": "unhealthy"}
+    response = web.typed("health")
+    assert response.status == 200, response.text
+    assert response.json["metadatabase"] == {"status": "unhealthy"}
 
 
 def test_it_requires_authentication(web: Any) -> None:
@@ -92,24 +92,24 @@ class TestForLoadBalancers:
 
     @pytest.mark.parametrize("path", ["/native_api/health", "/native_api/health/"])
     def test_it_is_200_and_ok(self, web: Any, path: str) -> None:
-        answer = web.request("GET", path, login=None)
-        assert (answer.status, answer.json) == (200, {"status": "ok"})
+        response = web.request("GET", path, login=None)
+        assert (response.status, response.json) == (200, {"status": "ok"})
 
     def test_head_is_200(self, web: Any) -> None:
-        answer = web.request("HEAD", "/native_api/health", login=None)
-        assert (answer.status, answer.text) == (200, "")
+        response = web.request("HEAD", "/native_api/health", login=None)
+        assert (response.status, response.text) == (200, "")
 
     def test_another_method_is_405(self, web: Any) -> None:
-        answer = web.request("POST", "/native_api/health", login=None)
-        assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
+        response = web.request("POST", "/native_api/health", login=None)
+        assert (response.status, response.json["code"]) == (405, "method_not_allowed")
 
     def test_it_is_503_if_the_database_is_unavailable(self, web: Any, mocker: Any) -> None:
         from sqlalchemy.exc import OperationalError
 
         down = OperationalError("SELECT 1", {}, Exception("refused"))
         mocker.patch("sqlalchemy.engine.base.Engine.raw_connection", side_effect=down)
-        answer = web.request("GET", "/native_api/health", login=None)
-        assert (answer.status, answer.json) == (503, {"status": "unhealthy"})
+        response = web.request("GET", "/native_api/health", login=None)
+        assert (response.status, response.json) == (503, {"status": "unhealthy"})
         assert web.request("HEAD", "/native_api/health", login=None).status == 503
 
 

@@ -19,9 +19,9 @@ DATE = "2026-11-01T00:00:00+00:00"
 def rendered(**arguments: Any) -> Dict[str, Any]:
     """Return the template fields by name, and assert that nothing has changed."""
     with unchanged():
-        answer = native_api.call("render_task", **arguments)
-    assert answer["log_cut"] is False
-    return {field["name"]: field for field in answer["template_fields"]}
+        response = native_api.call("render_task", **arguments)
+    assert response["log_cut"] is False
+    return {field["name"]: field for field in response["template_fields"]}
 
 
 @pytest.fixture
@@ -49,15 +49,15 @@ def test_templates_can_use_variables_connections_and_macros(known: Any) -> None:
 
 
 def test_the_response_names_the_task_instance(known: Any) -> None:
-    answer = native_api.call("render_task", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01")
-    assert {name: answer[name] for name in ("dag_id", "run_id", "task_id", "map_index")} == {
+    response = native_api.call("render_task", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01")
+    assert {name: response[name] for name in ("dag_id", "run_id", "task_id", "map_index")} == {
         "dag_id": "wire_dag",
         "run_id": None,
         "task_id": "extract",
         "map_index": -1,
     }
-    assert answer["logical_date"] == answer["execution_date"] == DATE
-    assert answer["seconds"] > 0
+    assert response["logical_date"] == response["execution_date"] == DATE
+    assert response["seconds"] > 0
 
 
 @pytest.mark.parametrize("named", [{"run_id": "real"}, {"logical_date": DATE}])
@@ -226,9 +226,9 @@ class TestSecrets:
     def test_ids_dates_and_field_names_are_not_masked(self, known: Any, secret: str) -> None:
         """If a secret has the same text."""
         native_api.call("set_variable", key="some_api_key", value=secret)
-        answer = native_api.call("render_task", dag_id="masked", task_id="logs", logical_date=DATE)
-        assert (answer["dag_id"], answer["task_id"], answer["logical_date"]) == ("masked", "logs", DATE)
-        fields = {field["name"]: field for field in answer["template_fields"]}
+        response = native_api.call("render_task", dag_id="masked", task_id="logs", logical_date=DATE)
+        assert (response["dag_id"], response["task_id"], response["logical_date"]) == ("masked", "logs", DATE)
+        fields = {field["name"]: field for field in response["template_fields"]}
         assert [*fields] == ["password", "env", "args", "thing", "plain"]
         if len(secret) >= 5 or airflow_under_test.version() < (3, 0):
             assert fields["plain"]["text"] == "is ***"
@@ -236,26 +236,26 @@ class TestSecrets:
 
 class TestOldClients:
     def test_the_output_has_the_recorded_format(self, web: Any) -> None:
-        answer = web.legacy("render", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01T00:00:00")
+        response = web.legacy("render", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01T00:00:00")
         rule = "# " + "-" * 58
-        text = answer.json["output"]["stdout"]
-        assert answer.json["output"]["stderr"] == ""
+        text = response.json["output"]["stdout"]
+        assert response.json["output"]["stderr"] == ""
         assert text.startswith(f"{rule}\n# property: bash_command\n{rule}\necho extract 2026-11-01")
         assert f"\n\n{rule}\n# property: env\n{rule}\nNone\n\n" in text
         moment = "2026-11-01T00:00:00+00:00"
-        assert answer.json["airflow_cmd"] == f"airflow tasks render wire_dag extract {moment}"
-        assert answer.json["result"]["template_fields"][1]["value"] is None
+        assert response.json["airflow_cmd"] == f"airflow tasks render wire_dag extract {moment}"
+        assert response.json["result"]["template_fields"][1]["value"] is None
 
     def test_an_error_is_one_line(self, web: Any) -> None:
-        answer = web.legacy("render", dag_id="wire_dag", task_id="nope", execution_date="2026-11-01")
-        assert (answer.status, answer.json["output"]) == (404, "Task nope not found in the DAG 'wire_dag'.")
+        response = web.legacy("render", dag_id="wire_dag", task_id="nope", execution_date="2026-11-01")
+        assert (response.status, response.json["output"]) == (404, "Task nope not found in the DAG 'wire_dag'.")
 
 
 def test_async_returns_202_and_a_job(web: Any) -> None:
     """Its result is the response of the operation."""
-    answer = web.typed("render_task", dag_id="wire_dag", task_id="extract", logical_date=DATE, **{"async": True})
-    assert answer.status == 202
-    result = dag_runs.result_of(answer.json["job_id"])
+    response = web.typed("render_task", dag_id="wire_dag", task_id="extract", logical_date=DATE, **{"async": True})
+    assert response.status == 202
+    result = dag_runs.result_of(response.json["job_id"])
     assert result["template_fields"][0]["value"].startswith("echo extract 2026-11-01")
     assert result["execution_date"] == DATE
 

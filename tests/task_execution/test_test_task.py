@@ -40,30 +40,30 @@ class TestWithAndWithoutARun:
             dag_runs.make("trials", "real", DATE, state="success", xcoms={"pushes": "stays"})
 
     def test_a_successful_task_returns_its_value_and_its_log(self, there: bool) -> None:
-        answer = tried("pushes")
-        assert (answer["state"], answer["exit_code"], answer["exception"]) == ("success", 0, None)
-        assert (answer["return_value"], answer["return_value_is_repr"]) == ({"numbers": [1, 2]}, False)
-        assert "printed 1 True" in answer["log"]
-        assert answer["seconds"] > 0
-        assert answer["run_id"] == ("real" if there else None)
-        assert answer["dry_run"] is False
+        response = tried("pushes")
+        assert (response["state"], response["exit_code"], response["exception"]) == ("success", 0, None)
+        assert (response["return_value"], response["return_value_is_repr"]) == ({"numbers": [1, 2]}, False)
+        assert "printed 1 True" in response["log"]
+        assert response["seconds"] > 0
+        assert response["run_id"] == ("real" if there else None)
+        assert response["dry_run"] is False
 
     def test_an_exception_is_a_result(self, there: bool) -> None:
         """With its traceback in the log."""
-        answer = tried("raises")
-        assert (answer["state"], answer["exit_code"]) == ("failed", 1)
-        assert (answer["exception"], answer["message"]) == ("KeyError", "'word'")
-        assert 'raise KeyError("word")' in answer["log"]
+        response = tried("raises")
+        assert (response["state"], response["exit_code"]) == ("failed", 1)
+        assert (response["exception"], response["message"]) == ("KeyError", "'word'")
+        assert 'raise KeyError("word")' in response["log"]
 
     def test_a_deferred_task_is_resumed(self, there: bool) -> None:
         """Also if it is deferred twice."""
-        answer = tried("waits")
-        assert (answer["state"], answer["return_value"]) == ("success", "then and then")
+        response = tried("waits")
+        assert (response["state"], response["return_value"]) == ("success", "then and then")
 
     def test_a_crash_is_a_result(self, there: bool) -> None:
-        answer = tried("crashes")
-        assert (answer["state"], answer["exit_code"], answer["exception"]) == ("failed", 7, "UserCodeCrashed")
-        assert "about to go" in answer["log"]
+        response = tried("crashes")
+        assert (response["state"], response["exit_code"], response["exception"]) == ("failed", 7, "UserCodeCrashed")
+        assert "about to go" in response["log"]
 
     def test_a_task_can_pull_xcoms(self, there: bool) -> None:
         """Those of the run, and its own; and it has the date."""
@@ -78,60 +78,64 @@ class TestOutcomes:
         dag_runs.make("trials", "real", DATE, state="success")
 
     def test_a_failed_task_is_not_retried(self) -> None:
-        answer = tried("retried")
-        assert (answer["state"], answer["exit_code"]) == ("failed", 1)
-        assert "exit code 3" in answer["message"]
+        response = tried("retried")
+        assert (response["state"], response["exit_code"]) == ("failed", 1)
+        assert "exit code 3" in response["message"]
 
     def test_a_skipped_task_is_skipped(self) -> None:
-        answer = tried("skips")
-        assert (answer["state"], answer["exit_code"]) == ("skipped", 0)
+        response = tried("skips")
+        assert (response["state"], response["exit_code"]) == ("skipped", 0)
 
     def test_a_rescheduled_sensor_is_up_for_reschedule(self) -> None:
         assert tried("not_yet")["state"] == "up_for_reschedule"
 
     def test_sys_exit_is_a_result(self) -> None:
-        answer = tried("leaves_badly")
-        assert (answer["state"], answer["exit_code"]) == ("failed", 1)
-        assert "4" in answer["message"]
+        response = tried("leaves_badly")
+        assert (response["state"], response["exit_code"]) == ("failed", 1)
+        assert "4" in response["message"]
         assert tried("leaves_well")["state"] == LEAVES_WELL
 
     def test_a_timeout_is_a_result(self, monkeypatch: Any) -> None:
         monkeypatch.setenv("AIRFLOW__NATIVE_API__JOB_SECONDS", "5")
-        answer = tried("hangs")
-        assert (answer["state"], answer["exception"]) == ("failed", "JobTimedOut")
-        assert answer["exit_code"] != 0
-        assert "still here" in answer["log"]
+        response = tried("hangs")
+        assert (response["state"], response["exception"]) == ("failed", "JobTimedOut")
+        assert response["exit_code"] != 0
+        assert "still here" in response["log"]
 
     def test_a_test_after_a_killed_one_works(self) -> None:
         assert tried("crashes")["exit_code"] == 7
         assert tried("lists")["return_value"] == ["a", "b", "c"]
 
     def test_a_dry_run_returns_the_template_fields(self) -> None:
-        answer = tried("retried", dry_run=True)
-        assert (answer["state"], answer["exit_code"], answer["dry_run"]) == (None, 0, True)
-        assert answer["template_fields"][0]["text"] == "exit 3"
+        response = tried("retried", dry_run=True)
+        assert (response["state"], response["exit_code"], response["dry_run"]) == (None, 0, True)
+        assert response["template_fields"][0]["text"] == "exit 3"
 
     def test_a_return_value_that_is_not_json_is_its_repr(self) -> None:
-        answer = tried("moment")
-        assert answer["return_value_is_repr"] is True
-        assert answer["return_value"].startswith("datetime.datetime(2026, 11, 1, 0, 0")
+        response = tried("moment")
+        assert response["return_value_is_repr"] is True
+        assert response["return_value"].startswith("datetime.datetime(2026, 11, 1, 0, 0")
 
 
 def test_the_default_date_is_now(fresh: Any) -> None:
     """The response and the audit log have it."""
     before = pendulum.now("UTC")
     with unchanged():
-        answer = native_api.call("test_task", dag_id="trials", task_id="pushes")
-    assert before <= pendulum.parse(answer["logical_date"]) <= pendulum.now("UTC")
-    assert (answer["state"], answer["run_id"], answer["execution_date"]) == ("success", None, answer["logical_date"])
+        response = native_api.call("test_task", dag_id="trials", task_id="pushes")
+    assert before <= pendulum.parse(response["logical_date"]) <= pendulum.now("UTC")
+    assert (response["state"], response["run_id"], response["execution_date"]) == (
+        "success",
+        None,
+        response["logical_date"],
+    )
     (row,) = airflow_under_test.audit_rows()
-    assert json.loads(row.extra)["logical_date"] == str(pendulum.parse(answer["logical_date"]))
+    assert json.loads(row.extra)["logical_date"] == str(pendulum.parse(response["logical_date"]))
 
 
 class TestMapped:
     def test_map_index_selects_an_instance(self, fresh: Any) -> None:
-        answer = tried("double", dag_id="mapped", map_index=1)
-        assert (answer["state"], answer["return_value"], answer["map_index"]) == ("success", 4, 1)
+        response = tried("double", dag_id="mapped", map_index=1)
+        assert (response["state"], response["return_value"], response["map_index"]) == ("success", 4, 1)
 
     def test_a_task_mapped_over_an_xcom_is_tested(self, fresh: Any) -> None:
         dag_runs.make("trials", "real", DATE, xcoms={"lists": ["x", "y"]})
@@ -164,9 +168,9 @@ class TestParams:
 
 def test_secrets_are_masked(fresh: Any) -> None:
     native_api.call("set_variable", key="trial_password", value="hunter2hunter2")
-    answer = tried("secret")
-    assert answer["return_value"] == "***"
-    assert "hunter2" not in str(answer)
+    response = tried("secret")
+    assert response["return_value"] == "***"
+    assert "hunter2" not in str(response)
 
 
 class TestCrashes:
@@ -178,14 +182,14 @@ class TestCrashes:
             yield
 
     def test_exit_code_0_is_a_failure_too(self, fresh: Any) -> None:
-        answer = tried("leaves", dag_id="ending")
-        assert (answer["state"], answer["exit_code"], answer["exception"]) == ("failed", 1, "UserCodeCrashed")
-        assert answer["message"] == "The code ended its process with the exit code 0."
+        response = tried("leaves", dag_id="ending")
+        assert (response["state"], response["exit_code"], response["exception"]) == ("failed", 1, "UserCodeCrashed")
+        assert response["message"] == "The code ended its process with the exit code 0."
 
     def test_a_long_log_is_returned_as_its_tail(self, fresh: Any) -> None:
         """log_cut is true."""
-        answer = tried("prints", dag_id="ending")
-        assert (answer["exit_code"], len(answer["log"].encode()), answer["log_cut"]) == (3, 262144, True)
+        response = tried("prints", dag_id="ending")
+        assert (response["exit_code"], len(response["log"].encode()), response["log_cut"]) == (3, 262144, True)
 
 
 ENDING = """
@@ -218,23 +222,23 @@ def test_two_simultaneous_tests_for_one_date_work(fresh: Any) -> None:
 
 @contextmanager
 def as_the_audit_log_has_it() -> Iterator[Dict[str, Any]]:
-    told: Dict[str, Any] = {}
-    yield told
+    result: Dict[str, Any] = {}
+    yield result
     (row,) = airflow_under_test.audit_rows()
-    told.update(event=row.event, dag_id=row.dag_id, task_id=row.task_id)
+    result.update(event=row.event, dag_id=row.dag_id, task_id=row.task_id)
 
 
 def test_the_audit_log_has_the_call(fresh: Any) -> None:
-    with as_the_audit_log_has_it() as told:
+    with as_the_audit_log_has_it() as result:
         tried("lists")
-    assert told == {"event": "native_api.test_task", "dag_id": "trials", "task_id": "lists"}
+    assert result == {"event": "native_api.test_task", "dag_id": "trials", "task_id": "lists"}
 
 
 class TestBackground:
     def test_the_result_of_the_job_is_the_response(self, web: Any) -> None:
-        answer = web.typed("test_task", dag_id="trials", task_id="raises", logical_date=DATE, **{"async": True})
-        assert answer.status == 202
-        result = dag_runs.result_of(answer.json["job_id"])
+        response = web.typed("test_task", dag_id="trials", task_id="raises", logical_date=DATE, **{"async": True})
+        assert response.status == 202
+        result = dag_runs.result_of(response.json["job_id"])
         assert (result["state"], result["exit_code"], result["exception"]) == ("failed", 1, "KeyError")
 
     def test_a_cancelled_test_leaves_nothing(self, fresh: Any) -> None:
@@ -253,38 +257,38 @@ class TestBackground:
 
 class TestOldClients:
     def test_the_default_date_is_in_the_command(self, web: Any) -> None:
-        answer = web.legacy("test", dag_id="trials", task_id="pushes").json
-        assert (answer["status"], answer["result"]["state"]) == ("OK", "success")
-        assert answer["airflow_cmd"].endswith(answer["result"]["logical_date"])
+        response = web.legacy("test", dag_id="trials", task_id="pushes").json
+        assert (response["status"], response["result"]["state"]) == ("OK", "success")
+        assert response["airflow_cmd"].endswith(response["result"]["logical_date"])
 
     def test_the_log_is_on_stdout(self, web: Any) -> None:
         moment = "2026-11-01T00:00:00"
-        answer = web.legacy(
+        response = web.legacy(
             "test", dag_id="trials", task_id="pushes", execution_date=moment, task_params='{"count": 7}'
         )
-        assert (answer.status, answer.json["status"]) == (200, "OK")
-        assert "printed 7 True" in answer.json["output"]["stdout"]
-        assert answer.json["output"]["stderr"] == ""
-        assert answer.json["result"]["return_value"] == {"numbers": [7, 2]}
+        assert (response.status, response.json["status"]) == (200, "OK")
+        assert "printed 7 True" in response.json["output"]["stdout"]
+        assert response.json["output"]["stderr"] == ""
+        assert response.json["result"]["return_value"] == {"numbers": [7, 2]}
         command = f"airflow tasks test --task-params '{{\"count\": 7}}' trials pushes {moment}+00:00"
-        assert answer.json["airflow_cmd"] == command
+        assert response.json["airflow_cmd"] == command
 
     @pytest.mark.parametrize("argument", ["dry_run", "dryrun"])
     def test_dry_run_is_possible_in_the_old_protocol(self, web: Any, argument: str) -> None:
         sent = {"dag_id": "wire_dag", "task_id": "load", "execution_date": "2026-11-01", argument: "on"}
-        answer = web.legacy("test", **sent)
-        assert answer.status == 200
-        assert answer.json["result"]["dry_run"] is True
-        assert answer.json["result"]["template_fields"][0]["text"] == "exit 1"
+        response = web.legacy("test", **sent)
+        assert response.status == 200
+        assert response.json["result"]["dry_run"] is True
+        assert response.json["result"]["template_fields"][0]["text"] == "exit 1"
         has_command = airflow_under_test.version() < (3, 0)
-        assert (answer.json["airflow_cmd"] is not None) is has_command
+        assert (response.json["airflow_cmd"] is not None) is has_command
 
     def test_a_failed_task_has_the_exception_and_the_log_tail_on_stderr(self, web: Any) -> None:
-        answer = web.legacy("test", dag_id="wire_dag", task_id="load", execution_date="2026-11-01")
-        assert answer.json["status"] == "ERROR"
-        output = answer.json["output"]
+        response = web.legacy("test", dag_id="wire_dag", task_id="load", execution_date="2026-11-01")
+        assert response.json["status"] == "ERROR"
+        output = response.json["output"]
         first, *tail = output["stderr"].splitlines()
         assert first.startswith("AirflowException: Bash command failed")
         assert 0 < len(tail) <= 20
         assert output["stdout"].endswith("\n".join(tail) + "\n")
-        assert answer.json["result"]["exit_code"] == 1
+        assert response.json["result"]["exit_code"] == 1

@@ -17,5 +17,5 @@ def states(run_id: str, dag_id: str = "wire_dag") -> Dict[str, Optional[str]]:
     return {**named, "run": native_api.call("dag_state", dag_id=dag_id, run_id=run_id)["state"]}
 
 
-def names(answer: Any) -> List[str]:
-    return [f"{ti['run_id']}.{ti['task_id']}" for ti in answer["task_instances"]]
+def names(response: Any) -> List[str]:
+    return [f"{ti['run_id']}.{ti['task_id']}" for ti in response["task_instances"]]

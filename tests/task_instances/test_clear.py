@@ -67,12 +67,12 @@ class TestClear:
     )
     def test_it_clears_what_a_dry_run_returns(self, runs: Any, arguments: Any, expected: List[str]) -> None:
         """A dry run tells it and changes nothing; what is cleared is what it told."""
-        told = self.clear(dry_run=True, **arguments)
-        assert names(told) == expected
+        result = self.clear(dry_run=True, **arguments)
+        assert names(result) == expected
         assert [states(run_id) for run_id in ("r1", "r2", "r3")] == [AS_MADE] * 3
         done = self.clear(**arguments)
         assert names(done) == expected
-        assert done["task_instances"] == told["task_instances"]
+        assert done["task_instances"] == result["task_instances"]
         for run_id in ("r1", "r2", "r3"):
             cleared = {name.split(".")[1] for name in expected if name.startswith(run_id)}
             after = {task_id: None if task_id in cleared else state for task_id, state in AS_MADE.items()}
@@ -81,9 +81,9 @@ class TestClear:
     @pytest.mark.parametrize("arguments", [{}, {"run_id": "r1"}, {"task_id": "load", "only_failed": True}])
     def test_the_default_is_a_dry_run(self, web: Any, runs: Any, arguments: Any) -> None:
         """As in Airflow's REST API."""
-        answer = web.typed("clear_tasks", dag_id="wire_dag", **arguments)
-        assert (answer.status, answer.json["dry_run"]) == (200, True)
-        assert answer.json["total_entries"] > 0
+        response = web.typed("clear_tasks", dag_id="wire_dag", **arguments)
+        assert (response.status, response.json["dry_run"]) == (200, True)
+        assert response.json["total_entries"] > 0
         assert [states(run_id) for run_id in ("r1", "r2", "r3")] == [AS_MADE] * 3
         assert web.typed("clear_tasks", dag_id="wire_dag", dry_run=False, **arguments).json["dry_run"] is False
         assert states("r1") != AS_MADE
@@ -109,13 +109,13 @@ class TestClear:
 
     @pytest.mark.parametrize("no_confirm", [True, False])
     def test_no_confirm_has_no_effect(self, runs: Any, no_confirm: bool) -> None:
-        answer = self.clear(run_id="r2", task_regex="load", no_confirm=no_confirm)
-        assert names(answer) == ["r2.load"]
+        response = self.clear(run_id="r2", task_regex="load", no_confirm=no_confirm)
+        assert names(response) == ["r2.load"]
         assert states("r2")["load"] is None
 
     def test_it_returns_the_previous_states(self, runs: Any) -> None:
-        answer = self.clear(run_id="r1", task_regex="load")
-        assert [ti["state"] for ti in answer["task_instances"]] == ["upstream_failed"]
+        response = self.clear(run_id="r1", task_regex="load")
+        assert [ti["state"] for ti in response["task_instances"]] == ["upstream_failed"]
 
     def test_it_clears_all_instances_of_a_mapped_task(self, runs: Any) -> None:
         for map_index in range(3):
@@ -181,10 +181,10 @@ class TestClear:
 
     def test_arguments_about_subdags_have_no_effect_on_airflow_3(self, runs: Any, airflow: Any) -> None:
         """The response has a warning."""
-        answer = self.clear(run_id="r1", exclude_subdags=True, exclude_parentdag=True, dry_run=True)
+        response = self.clear(run_id="r1", exclude_subdags=True, exclude_parentdag=True, dry_run=True)
         expected = ["exclude_subdags", "exclude_parentdag"] if airflow.version() >= (3, 0) else []
-        assert [warning.split("'")[1] for warning in answer.get("warnings", [])] == expected
-        assert names(answer) == ["r1.extract", "r1.load", "r1.transform"]
+        assert [warning.split("'")[1] for warning in response.get("warnings", [])] == expected
+        assert names(response) == ["r1.extract", "r1.load", "r1.transform"]
 
     @pytest.mark.parametrize(
         "dag_id, arguments, expected",
@@ -209,11 +209,11 @@ class TestClear:
             for ti in native_api.call("list_task_instances", dag_id=part)["task_instances"]:
                 set_state(part, "r", ti["task_id"], "success")
         start_runs()
-        told = self.clear(dag_id=f"{root}{dag_id}", run_id="r", dry_run=True, **arguments)
-        assert self.clear(dag_id=f"{root}{dag_id}", run_id="r", **arguments) == {**told, "dry_run": False}
+        result = self.clear(dag_id=f"{root}{dag_id}", run_id="r", dry_run=True, **arguments)
+        assert self.clear(dag_id=f"{root}{dag_id}", run_id="r", **arguments) == {**result, "dry_run": False}
         cleared = {part: sum(state is None for state in states("r", parts[part]).values()) for part in parts}
         assert {part: count for part, count in cleared.items() if count} == expected
-        assert told["total_entries"] == sum(expected.values())
+        assert result["total_entries"] == sum(expected.values())
 
     def test_a_dag_of_an_external_task_marker_requires_permission(
         self, runs: Any, site: Any, mocker: Any, airflow: Any
@@ -233,10 +233,10 @@ class TestClear:
         touched = {ti["dag_id"] for ti in self.clear(dag_id=parent, run_id="r", dry_run=True)["task_instances"]}
         assert touched == {parent, child}
         mocker.patch(f"{USER}.may", lambda self, access, dag_id=None: dag_id == parent)
-        answer = site.typed("clear_tasks", login="user", dag_id=parent, run_id="r", dry_run=False)
-        assert answer.status == 403
+        response = site.typed("clear_tasks", login="user", dag_id=parent, run_id="r", dry_run=False)
+        assert response.status == 403
         # The caller may not know that there is one.
-        assert child not in answer.text
+        assert child not in response.text
         left = states("r", child)
         assert left.pop("run") == "queued"
         assert set(left.values()) == {"success"}

@@ -11,10 +11,10 @@ from native_api import errors
 
 
 def unmet(**arguments: Any) -> Dict[str, str]:
-    answer = native_api.call("task_failed_deps", **{"dag_id": "wire_dag", "task_id": "load", **arguments})
-    names = [dependency["name"] for dependency in answer["dependencies"]]
+    response = native_api.call("task_failed_deps", **{"dag_id": "wire_dag", "task_id": "load", **arguments})
+    names = [dependency["name"] for dependency in response["dependencies"]]
     assert names == sorted(names)
-    return {dependency["name"]: dependency["reason"] for dependency in answer["dependencies"]}
+    return {dependency["name"]: dependency["reason"] for dependency in response["dependencies"]}
 
 
 def rows() -> Any:

@@ -20,21 +20,21 @@ class TestTaskState:
     @pytest.mark.parametrize("state", ["success", "skipped"])
     def test_it_sets_the_state(self, runs: Any, state: str) -> None:
         """Failed downstream tasks are cleared, and the run continues."""
-        answer = self.put(state=state)
-        assert [(ti["task_id"], ti["state"]) for ti in answer["task_instances"]] == [("transform", state)]
+        response = self.put(state=state)
+        assert [(ti["task_id"], ti["state"]) for ti in response["task_instances"]] == [("transform", state)]
         assert states("r2") == {"extract": "success", "transform": state, "load": None, "run": "queued"}
         assert states("r1") == states("r3") == AS_MADE
 
     def test_failed_clears_failed_downstream_tasks(self, runs: Any) -> None:
-        answer = self.put(task_id="extract", state="failed")
-        assert names(answer) == ["r2.extract"]
+        response = self.put(task_id="extract", state="failed")
+        assert names(response) == ["r2.extract"]
         assert states("r2") == {"extract": "failed", "transform": None, "load": None, "run": "queued"}
 
     def test_failed_with_downstream_clears_nothing(self, runs: Any) -> None:
         """The run does not continue."""
-        answer = self.put(task_id="extract", state="failed", downstream=True, future=True)
-        assert names(answer) == ["r2.extract", "r2.load", "r3.extract", "r3.load"]
-        assert {ti["state"] for ti in answer["task_instances"]} == {"failed"}
+        response = self.put(task_id="extract", state="failed", downstream=True, future=True)
+        assert names(response) == ["r2.extract", "r2.load", "r3.extract", "r3.load"]
+        assert {ti["state"] for ti in response["task_instances"]} == {"failed"}
         for run_id in ("r2", "r3"):
             assert states(run_id) == {"extract": "failed", "transform": "failed", "load": "failed", "run": "failed"}
         assert states("r1") == AS_MADE
@@ -57,9 +57,9 @@ class TestTaskState:
     def test_relatives_get_the_state(self, runs: Any, relatives: Any, concerned: List[str], state: str) -> None:
         """The response has those whose state has changed."""
         had = {name: AS_MADE[name.split(".")[1]] for name in concerned}
-        answer = self.put(state=state, **relatives)
-        assert names(answer) == [name for name in concerned if had[name] != state]
-        assert {ti["state"] for ti in answer["task_instances"]} <= {state}
+        response = self.put(state=state, **relatives)
+        assert names(response) == [name for name in concerned if had[name] != state]
+        assert {ti["state"] for ti in response["task_instances"]} <= {state}
         for name in concerned:
             run_id, task_id = name.split(".")
             assert states(run_id)[task_id] == state
@@ -99,9 +99,9 @@ class TestRunState:
         set_run_state("wire_dag", "r2", "running")
         for task_id, before in (("extract", "success"), ("transform", "running"), ("load", None)):
             set_state("wire_dag", "r2", task_id, before)
-        answer = self.put(state)
+        response = self.put(state)
         assert states("r2") == {"extract": "success", "transform": state, "load": "skipped", "run": state}
-        assert names(answer) == ["r2.load", "r2.transform"]
+        assert names(response) == ["r2.load", "r2.transform"]
 
     def test_failed_task_instances_stay_failed(self, runs: Any) -> None:
         assert self.put("success")["task_instances"] == []

@@ -10,13 +10,13 @@ import sys
 def main() -> None:
     """Read arguments of task_log, and write the responses."""
     # Whatever Airflow prints goes elsewhere.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     import native_api
 
     for line in sys.stdin:
-        answers.write(json.dumps(native_api.call("task_log", **json.loads(line))) + "\n")
-        answers.flush()
+        responses.write(json.dumps(native_api.call("task_log", **json.loads(line))) + "\n")
+        responses.flush()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ def store(text: str, try_number: int = 1) -> Any:
 
 
 def log(**arguments: Any) -> Dict[str, Any]:
-    answer: Dict[str, Any] = native_api.call("task_log", **{**NAMED, **arguments})
-    return answer
+    response: Dict[str, Any] = native_api.call("task_log", **{**NAMED, **arguments})
+    return response
 
 
 def numbered(count: int, length: int = 8) -> str:

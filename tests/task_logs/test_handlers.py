@@ -46,17 +46,17 @@ class TestChunks:
         return Handler
 
     def test_the_continuation_token_returns_the_next_chunk(self, handler: Any) -> None:
-        contents, answer = [], log()
-        while not answer["end_of_log"]:
-            contents.append(answer["content"])
-            answer = log(continuation_token=answer["continuation_token"])
+        contents, response = [], log()
+        while not response["end_of_log"]:
+            contents.append(response["content"])
+            response = log(continuation_token=response["continuation_token"])
         assert contents == ["0 a\n0 b\n", "1 a\n1 b\n"]
         assert handler.asked == [{}, {"offset": 1, "end_of_log": False}, {"offset": 2, "end_of_log": False}]
 
     def test_a_chunk_larger_than_the_maximum_is_divided(self, handler: Any, mocker: Any) -> None:
         mocker.patch.object(lines, "LOG_BYTES", 4)
-        contents, answer = [], log()
-        while not answer["end_of_log"]:
-            contents.append(answer["content"])
-            answer = log(continuation_token=answer["continuation_token"])
+        contents, response = [], log()
+        while not response["end_of_log"]:
+            contents.append(response["content"])
+            response = log(continuation_token=response["continuation_token"])
         assert [content for content in contents if content] == ["0 a\n", "0 b\n", "1 a\n", "1 b\n"]

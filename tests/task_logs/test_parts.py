@@ -19,30 +19,30 @@ class TestRunningTasks:
         """The last response has end_of_log."""
         at(1, "running")
         path = store("one\n")
-        answer = log()
-        assert (answer["content"], answer["end_of_log"]) == ("one\n", False)
-        answer = log(continuation_token=answer["continuation_token"])
-        assert (answer["content"], answer["lines"], answer["end_of_log"]) == ("", [], False)
+        response = log()
+        assert (response["content"], response["end_of_log"]) == ("one\n", False)
+        response = log(continuation_token=response["continuation_token"])
+        assert (response["content"], response["lines"], response["end_of_log"]) == ("", [], False)
         with path.open("a", encoding="utf-8") as file:
             file.write("two\nthree\n")
         at(1, "success")
-        answer = log(continuation_token=answer["continuation_token"])
-        assert (answer["content"], answer["end_of_log"]) == ("two\nthree\n", True)
+        response = log(continuation_token=response["continuation_token"])
+        assert (response["content"], response["end_of_log"]) == ("two\nthree\n", True)
 
     def test_a_token_from_before_the_start_returns_the_first_try(self, run: Any) -> None:
         token = log()["continuation_token"]
         at(1, "running")
         store("one\n")
-        answer = log(continuation_token=token)
-        assert (answer["try_number"], answer["content"]) == (1, "one\n")
+        response = log(continuation_token=token)
+        assert (response["try_number"], response["content"]) == (1, "one\n")
 
     def test_the_token_of_a_tail_returns_what_is_new(self, run: Any) -> None:
         at(1, "running")
         path = store("one\ntwo\n")
-        answer = log(tail_lines=1)
-        assert answer["content"] == "two\n"
+        response = log(tail_lines=1)
+        assert response["content"] == "two\n"
         path.write_text("one\ntwo\nthree\n", encoding="utf-8")
-        assert log(continuation_token=answer["continuation_token"])["content"] == "three\n"
+        assert log(continuation_token=response["continuation_token"])["content"] == "three\n"
 
     def test_a_token_stays_with_its_try(self, run: Any) -> None:
         at(1, "running")
@@ -51,8 +51,8 @@ class TestRunningTasks:
         at(2, "running")
         store("second\n", 2)
         path = store("one\nend\n")
-        answer = log(continuation_token=token)
-        assert (answer["content"], answer["try_number"], answer["end_of_log"]) == ("end\n", 1, True), path
+        response = log(continuation_token=token)
+        assert (response["content"], response["try_number"], response["end_of_log"]) == ("end\n", 1, True), path
         with pytest.raises(errors.Invalid, match="another log"):
             log(continuation_token=token, try_number=2)
 
@@ -64,27 +64,27 @@ class TestMaximumSize:
         at(1, "success")
         store(numbered(25))
         parts: List[str] = []
-        answer = log()
+        response = log()
         while True:
-            parts.append(answer["content"])
-            if answer["end_of_log"]:
+            parts.append(response["content"])
+            if response["end_of_log"]:
                 break
-            assert answer["truncated"]
-            answer = log(continuation_token=answer["continuation_token"])
+            assert response["truncated"]
+            response = log(continuation_token=response["continuation_token"])
         assert [len(part) for part in parts] == [90, 90, 45]
         assert "".join(parts) == numbered(25)
-        assert not answer["truncated"]
+        assert not response["truncated"]
 
     def test_it_is_one_mebibyte(self, run: Any) -> None:
         at(1, "success")
         store(numbered(1200, 1023))
-        answer = log()
-        assert (len(answer["content"]), answer["truncated"], answer["end_of_log"]) == (1024 * 1024, True, False)
-        answer = log(continuation_token=answer["continuation_token"])
-        assert (len(answer["lines"]), answer["end_of_log"]) == (176, True)
-        answer = log(tail_lines=1100)
-        assert (len(answer["lines"]), answer["truncated"], answer["end_of_log"]) == (1024, True, True)
-        assert answer["lines"][-1]["event"].endswith("1199")
+        response = log()
+        assert (len(response["content"]), response["truncated"], response["end_of_log"]) == (1024 * 1024, True, False)
+        response = log(continuation_token=response["continuation_token"])
+        assert (len(response["lines"]), response["end_of_log"]) == (176, True)
+        response = log(tail_lines=1100)
+        assert (len(response["lines"]), response["truncated"], response["end_of_log"]) == (1024, True, True)
+        assert response["lines"][-1]["event"].endswith("1199")
 
     def test_no_temporary_file_remains(self, run: Any, monkeypatch: Any, tmp_path: Any) -> None:
         """Airflow 3 copies a long log to a temporary file."""
@@ -99,10 +99,10 @@ class TestMaximumSize:
         mocker.patch.object(lines, "LOG_BYTES", 16)
         at(1, "success")
         store("ü" * 100 + "\nshort\n")
-        answer = log()
-        assert (answer["content"], answer["truncated"]) == ("ü" * 7 + "\n", True)
-        assert answer["lines"][0]["event"] == "ü" * 7
-        assert log(continuation_token=answer["continuation_token"])["content"] == "short\n"
+        response = log()
+        assert (response["content"], response["truncated"]) == ("ü" * 7 + "\n", True)
+        assert response["lines"][0]["event"] == "ü" * 7
+        assert log(continuation_token=response["continuation_token"])["content"] == "short\n"
         assert log(tail_bytes=4)["content"] == "sho\n"
 
 
@@ -119,8 +119,8 @@ class TestMaximumSize:
 def test_tail_lines_and_tail_bytes_return_the_log_tail(run: Any, asked: Any, content: str) -> None:
     at(1, "success")
     store(numbered(5))
-    answer = log(**asked)
-    assert (answer["content"], answer["truncated"], answer["end_of_log"]) == (content, False, True)
+    response = log(**asked)
+    assert (response["content"], response["truncated"], response["end_of_log"]) == (content, False, True)
 
 
 class TestLargeFiles:
@@ -135,9 +135,9 @@ class TestLargeFiles:
         self.path = store(numbered(self.LINES))
 
     def test_tail_lines_returns_the_last_lines(self) -> None:
-        answer = log(tail_lines=2)
-        assert answer["content"] == f"{self.LINES - 2:08}\n{self.LINES - 1:08}\n"
-        assert (answer["truncated"], answer["end_of_log"], answer["continuation_token"]) == (False, True, None)
+        response = log(tail_lines=2)
+        assert response["content"] == f"{self.LINES - 2:08}\n{self.LINES - 1:08}\n"
+        assert (response["truncated"], response["end_of_log"], response["continuation_token"]) == (False, True, None)
 
     def test_the_memory_does_not_depend_on_the_size(self) -> None:
         def peak() -> int:
@@ -157,22 +157,22 @@ class TestLargeFiles:
         assert log(tail_lines=2)["sources"] == log()["sources"]
 
     def test_truncated_is_true_if_there_are_more_lines(self) -> None:
-        answer = log(tail_lines=self.LINES)
-        assert answer["truncated"]
-        assert answer["content"].endswith(f"{self.LINES - 1:08}\n")
-        assert {len(line) for line in answer["content"].splitlines()} == {8}
+        response = log(tail_lines=self.LINES)
+        assert response["truncated"]
+        assert response["content"].endswith(f"{self.LINES - 1:08}\n")
+        assert {len(line) for line in response["content"].splitlines()} == {8}
 
     def test_a_file_can_be_one_long_line(self) -> None:
         self.path.write_text("x" + "ü" * 10_000, encoding="utf-8")
-        answer = log(tail_lines=1)
-        assert answer["content"].strip("\n").strip("ü") == ""
+        response = log(tail_lines=1)
+        assert response["content"].strip("\n").strip("ü") == ""
 
     def test_the_token_continues_after_the_end_of_the_file(self) -> None:
         at(1, "running")
-        answer = log(tail_lines=1)
+        response = log(tail_lines=1)
         with open(self.path, "a", encoding="utf-8") as opened:
             opened.write("more\n")
-        assert log(continuation_token=answer["continuation_token"])["content"] == "more\n"
+        assert log(continuation_token=response["continuation_token"])["content"] == "more\n"
 
 
 def test_a_token_of_another_log_is_invalid(run: Any) -> None:
@@ -187,11 +187,11 @@ def test_it_works_in_a_thread_of_a_web_server(run: Any, site: Any) -> None:
     """The token is safe in URLs."""
     at(1, "running")
     path = store("one\n")
-    answer = site.typed("task_log", **NAMED)
-    assert (answer.status, answer.json["content"]) == (200, "one\n")
+    response = site.typed("task_log", **NAMED)
+    assert (response.status, response.json["content"]) == (200, "one\n")
     path.write_text("one\ntwo\n", encoding="utf-8")
     url = f"/native_api/v1/task_log?dag_id=wire_dag&task_id=extract&run_id={RUN}"
-    answer = site.request("GET", f"{url}&continuation_token={answer.json['continuation_token']}")
-    assert (answer.status, answer.json["content"]) == (200, "two\n")
+    response = site.request("GET", f"{url}&continuation_token={response.json['continuation_token']}")
+    assert (response.status, response.json["content"]) == (200, "two\n")
     assert_problem(site.typed("task_log", **NAMED, try_number=7), 404)
     assert site.typed("task_log", **NAMED, try_number=7).json["latest_try_number"] == 1

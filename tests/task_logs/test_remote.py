@@ -30,8 +30,8 @@ class Reader:
         """Return the log of the task."""
         self._process.stdin.write(json.dumps({**NAMED, **arguments}) + "\n")
         self._process.stdin.flush()
-        answer: Dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+        response: Dict[str, Any] = json.loads(self._process.stdout.readline())
+        return response
 
     def store(self, text: str, try_number: int = 1) -> None:
         """Upload a log to the storage, as a worker does at the end of a task."""
@@ -78,9 +78,9 @@ def reader(run: Any, process: Any) -> Iterator[Reader]:
 def test_the_log_of_a_missing_worker_is_read_from_the_storage(reader: Reader) -> None:
     at(1, "success")
     reader.store("one\ntwo\n")
-    answer = reader.log()
-    assert (answer["content"], answer["end_of_log"], answer["truncated"]) == ("one\ntwo\n", True, False)
-    assert [source.partition("://")[0] for source in answer["sources"]] == ["storage"]
+    response = reader.log()
+    assert (response["content"], response["end_of_log"], response["truncated"]) == ("one\ntwo\n", True, False)
+    assert [source.partition("://")[0] for source in response["sources"]] == ["storage"]
     assert reader.log(tail_lines=1)["content"] == "two\n"
 
 
@@ -95,29 +95,29 @@ def test_the_token_continues_when_the_log_moves_to_the_storage(reader: Reader) -
     """No line is repeated or missing."""
     at(1, "running")
     path = store("one\n")
-    answer = reader.log()
-    assert (answer["content"], answer["end_of_log"]) == ("one\n", False)
+    response = reader.log()
+    assert (response["content"], response["end_of_log"]) == ("one\n", False)
     reader.store("one\ntwo\n")
     path.unlink()
     at(1, "success")
-    answer = reader.log(continuation_token=answer["continuation_token"])
-    assert (answer["content"], answer["end_of_log"]) == ("two\n", True)
+    response = reader.log(continuation_token=response["continuation_token"])
+    assert (response["content"], response["end_of_log"]) == ("two\n", True)
 
 
 def test_the_parts_make_up_the_log(reader: Reader) -> None:
     at(1, "success")
     reader.store(numbered(1200, 1023))
-    answer = reader.log()
-    assert (len(answer["lines"]), answer["truncated"], answer["end_of_log"]) == (1024, True, False)
-    answer = reader.log(continuation_token=answer["continuation_token"])
-    assert (len(answer["lines"]), answer["end_of_log"]) == (176, True)
-    assert answer["lines"][-1]["event"].endswith("1199")
+    response = reader.log()
+    assert (len(response["lines"]), response["truncated"], response["end_of_log"]) == (1024, True, False)
+    response = reader.log(continuation_token=response["continuation_token"])
+    assert (len(response["lines"]), response["end_of_log"]) == (176, True)
+    assert response["lines"][-1]["event"].endswith("1199")
 
 
 def test_a_log_that_was_not_uploaded_is_read_from_the_worker(reader: Reader) -> None:
     """The sources name the storage, too."""
     at(1, "failed")
     store("one\n")
-    answer = reader.log()
-    assert answer["content"] == "one\n"
-    assert answer["sources"][0].endswith("in the storage")
+    response = reader.log()
+    assert response["content"] == "one\n"
+    assert response["sources"][0].endswith("in the storage")

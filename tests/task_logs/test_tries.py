@@ -44,14 +44,14 @@ STRUCTURED = [
 def test_the_log_of_a_finished_task_is_complete(run: Any) -> None:
     at(1, "success")
     path = store("one\ntwo\n")
-    answer = log()
-    assert {name: answer[name] for name in NAMED} == NAMED
-    assert (answer["try_number"], answer["latest_try_number"], answer["state"]) == (1, 1, "success")
-    assert answer["content"] == "one\ntwo\n"
-    assert [line["event"] for line in answer["lines"]] == ["one", "two"]
-    assert answer["lines"][0] == {"timestamp": None, "level": None, "logger": None, "event": "one", "context": {}}
-    assert (answer["truncated"], answer["end_of_log"], answer["continuation_token"]) == (False, True, None)
-    assert str(path) in " ".join(answer["sources"])
+    response = log()
+    assert {name: response[name] for name in NAMED} == NAMED
+    assert (response["try_number"], response["latest_try_number"], response["state"]) == (1, 1, "success")
+    assert response["content"] == "one\ntwo\n"
+    assert [line["event"] for line in response["lines"]] == ["one", "two"]
+    assert response["lines"][0] == {"timestamp": None, "level": None, "logger": None, "event": "one", "context": {}}
+    assert (response["truncated"], response["end_of_log"], response["continuation_token"]) == (False, True, None)
+    assert str(path) in " ".join(response["sources"])
 
 
 def test_a_run_is_found_by_its_date(run: Any) -> None:
@@ -63,18 +63,18 @@ def test_lines_of_airflow_2_are_parsed(run: Any) -> None:
     """On Airflow 3, too, which can have been upgraded."""
     at(1, "failed")
     store(MESSAGES)
-    answer = log()
-    assert answer["content"] == MESSAGES
-    assert answer["lines"][0] == {
+    response = log()
+    assert response["content"] == MESSAGES
+    assert response["lines"][0] == {
         "timestamp": "2026-11-01T00:00:01.250000+00:00",
         "level": "info",
         "logger": None,
         "event": "Grüße",
         "context": {"filename": "bash.py", "lineno": 63},
     }
-    assert [line["level"] for line in answer["lines"]] == ["info", "error", None, None, None]
-    assert [line["timestamp"] is None for line in answer["lines"]] == [False, False, True, True, True]
-    assert answer["lines"][4]["event"] == "ValueError: no"
+    assert [line["level"] for line in response["lines"]] == ["info", "error", None, None, None]
+    assert [line["timestamp"] is None for line in response["lines"]] == [False, False, True, True, True]
+    assert response["lines"][4]["event"] == "ValueError: no"
 
 
 @pytest.mark.skipif(OLD, reason="Airflow 2 writes logs as text")
@@ -82,16 +82,16 @@ def test_lines_of_airflow_3_have_the_text_format_of_airflow_2(run: Any) -> None:
     """Also exceptions."""
     at(1, "failed")
     store("".join(json.dumps(line) + "\n" for line in STRUCTURED))
-    answer = log()
-    assert answer["lines"][0] == {
+    response = log()
+    assert response["lines"][0] == {
         "timestamp": "2026-11-01T00:00:01.250000+00:00",
         "level": "info",
         "logger": "task",
         "event": "Grüße",
         "context": {"lineno": 63},
     }
-    assert answer["lines"][1]["context"] == {"error_detail": STRUCTURED[1]["error_detail"]}
-    assert answer["content"] == (
+    assert response["lines"][1]["context"] == {"error_detail": STRUCTURED[1]["error_detail"]}
+    assert response["content"] == (
         "[2026-11-01T00:00:01.250000+00:00] {task} INFO - Grüße\n"
         "[2026-11-01T00:00:02+00:00] ERROR - Task failed\n"
         "Traceback (most recent call last):\n"
@@ -128,9 +128,9 @@ class TestTries:
                     instance.prepare_db_for_next_try(session)
         at(2, "running", hostname="second-host")
         store("first\n", 1)
-        answer = log(try_number=1)
-        assert (answer["content"], answer["end_of_log"], answer["state"]) == ("first\n", True, "running")
-        assert "second-host" not in str(answer["sources"])
+        response = log(try_number=1)
+        assert (response["content"], response["end_of_log"], response["state"]) == ("first\n", True, "running")
+        assert "second-host" not in str(response["sources"])
         assert native_api.call("task_state", **NAMED)["state"] == "running"
         assert native_api.call("task_state", **NAMED)["try_number"] == 2
 
@@ -146,18 +146,18 @@ class TestTries:
     def test_a_task_that_has_not_run_has_an_empty_log(self, run: Any, state: Any, over: bool) -> None:
         """end_of_log is true only if the task will not run."""
         at(0, state)
-        answer = log()
-        assert (answer["try_number"], answer["state"]) == (0, state)
-        assert (answer["content"], answer["lines"], answer["sources"]) == ("", [], [])
-        assert (answer["end_of_log"], answer["continuation_token"] is None) == (over, over)
+        response = log()
+        assert (response["try_number"], response["state"]) == (0, state)
+        assert (response["content"], response["lines"], response["sources"]) == ("", [], [])
+        assert (response["end_of_log"], response["continuation_token"] is None) == (over, over)
 
     @pytest.mark.skipif(KEEPS_TRIES, reason="a try keeps its number since Airflow 2.10")
     @pytest.mark.parametrize("state", ["deferred", "up_for_reschedule"])
     def test_a_waiting_task_has_the_log_of_its_current_try(self, run: Any, state: str) -> None:
         at(0, state)
         store("waiting\n")
-        answer = log()
-        assert (answer["try_number"], answer["content"], answer["end_of_log"]) == (1, "waiting\n", False)
+        response = log()
+        assert (response["try_number"], response["content"], response["end_of_log"]) == (1, "waiting\n", False)
 
     @pytest.mark.parametrize("try_number", [0, -1, "x", 1.5, 2**31])
     def test_an_invalid_try_number_is_an_error(self, run: Any, try_number: Any) -> None:
@@ -168,8 +168,8 @@ class TestTries:
 def test_a_missing_file_is_an_empty_log(run: Any) -> None:
     """The sources have the message of the handler."""
     at(1, "success")
-    answer = log()
-    assert (answer["content"], answer["end_of_log"]) == ("", True)
+    response = log()
+    assert (response["content"], response["end_of_log"]) == ("", True)
 
 
 @pytest.mark.skipif(not OLD, reason="Airflow 3 makes the name of the instance alone")

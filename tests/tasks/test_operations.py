@@ -17,24 +17,24 @@ def listed(**arguments: Any) -> Any:
 
 
 def test_a_task_has_its_operator_and_relatives(fresh: Any) -> None:
-    answer = listed()
-    assert [task["task_id"] for task in answer["tasks"]] == ["extract", "load", "transform"]
-    assert answer["tasks"][2] == {
+    response = listed()
+    assert [task["task_id"] for task in response["tasks"]] == ["extract", "load", "transform"]
+    assert response["tasks"][2] == {
         "task_id": "transform",
         "operator": "PythonOperator",
         "is_mapped": False,
         "upstream_task_ids": ["extract"],
         "downstream_task_ids": ["load"],
     }
-    assert answer["total_entries"] == 3
-    assert "tree" not in answer
+    assert response["total_entries"] == 3
+    assert "tree" not in response
 
 
 def test_it_has_pages_an_order_and_a_pattern(fresh: Any) -> None:
     assert [task["task_id"] for task in listed(limit=1, offset=1)["tasks"]] == ["load"]
     assert [task["task_id"] for task in listed(order_by="-task_id")["tasks"]] == ["transform", "load", "extract"]
-    answer = listed(task_id_pattern="TRA", limit=1)
-    assert ([task["task_id"] for task in answer["tasks"]], answer["total_entries"]) == (["extract"], 2)
+    response = listed(task_id_pattern="TRA", limit=1)
+    assert ([task["task_id"] for task in response["tasks"]], response["total_entries"]) == (["extract"], 2)
 
 
 def test_mapped_grouped_and_unicode_tasks_are_listed(fresh: Any) -> None:

@@ -36,13 +36,13 @@ class TestExport:
         exported = web.typed("export_variables").text
         native_api.call("delete_variable", key="k")
         native_api.call("delete_variable", key="j")
-        answer = web.request(
+        response = web.request(
             "POST",
             "/native_api/v1/import_variables",
             body=exported.encode(),
             headers={"Content-Type": "application/json"},
         )
-        assert answer.status == 201, answer.text
+        assert response.status == 201, response.text
         for key, description in (("k", "d"), ("j", None)):
             variable = native_api.call("get_variable", key=key)
             assert variable["description"] == description
@@ -67,8 +67,8 @@ class TestExport:
     @pytest.mark.parametrize("login, status", [("admin", 200), ("op", 200), ("user", 403), ("viewer", 403)])
     def test_an_export_is_unmasked_and_requires_permission_to_edit(self, web: Any, login: str, status: int) -> None:
         put("db_password", "hunter2")
-        answer = web.typed("export_variables", login=login)
-        assert (answer.status, "hunter2" in answer.text) == (status, status == 200)
+        response = web.typed("export_variables", login=login)
+        assert (response.status, "hunter2" in response.text) == (status, status == 200)
 
     def test_a_caller_without_permission_to_edit_exports_variables_without_secrets_only(
         self, web: Any, mocker: Any
@@ -80,9 +80,9 @@ class TestExport:
         )
         assert web.typed("export_variables", login="viewer").json == {"variables": {"greeting": "open"}}
         put("db_password", "hunter2")
-        answer = web.typed("export_variables", login="viewer")
-        assert_problem(answer, 403)
-        assert answer.json["permission"] == "edit the variable 'db_password'"
+        response = web.typed("export_variables", login="viewer")
+        assert_problem(response, 403)
+        assert response.json["permission"] == "edit the variable 'db_password'"
 
     def test_the_number_of_queries_is_fixed(self, fresh: Any) -> None:
         from tests.support.queries import statements

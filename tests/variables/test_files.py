@@ -23,8 +23,8 @@ class TestFiles:
     def test_import_variables_reads_what_save_variables_wrote(self, web: Any, folder: Path) -> None:
         put("a", "1", description="d")
         put("b", {"x": 1})
-        answer = web.typed("save_variables", file="below/v.json")
-        assert (answer.status, answer.json) == (200, {"file": "below/v.json", "total_entries": 2})
+        response = web.typed("save_variables", file="below/v.json")
+        assert (response.status, response.json) == (200, {"file": "below/v.json", "total_entries": 2})
         file = folder / "below" / "v.json"
         assert json.loads(file.read_text()) == {"a": {"value": 1, "description": "d"}, "b": {"x": 1}}
         native_api.call("delete_variable", key="a")
@@ -114,15 +114,15 @@ class TestFiles:
     def test_a_file_larger_than_body_bytes_is_422(self, web: Any, folder: Path, monkeypatch: Any) -> None:
         (folder / "v.json").write_text(json.dumps({"k": "x" * 2000}))
         monkeypatch.setenv("AIRFLOW__NATIVE_API__BODY_BYTES", "1000")
-        answer = web.typed("import_variables", file="v.json")
-        assert_problem(answer, 422)
-        assert list(answer.json["errors"]) == ["file"]
+        response = web.typed("import_variables", file="v.json")
+        assert_problem(response, 422)
+        assert list(response.json["errors"]) == ["file"]
 
     def test_a_file_with_masked_values_is_422(self, web: Any, folder: Path) -> None:
         (folder / "v.json").write_text('{"k": "***"}')
-        answer = web.typed("import_variables", file="v.json")
-        assert_problem(answer, 422)
-        assert list(answer.json["errors"]["file"]) == ["k"]
+        response = web.typed("import_variables", file="v.json")
+        assert_problem(response, 422)
+        assert list(response.json["errors"]["file"]) == ["k"]
 
     def test_save_variables_writes_the_audit_log(self, web: Any, folder: Path) -> None:
         web.typed("save_variables", login="admin", file="v.json")
@@ -132,16 +132,16 @@ class TestFiles:
 class TestLegacy:
     def test_a_path_out_of_files_dir_is_403_in_the_old_protocol(self, web: Any, folder: Path) -> None:
         for name in ("import", "export"):
-            answer = web.legacy("variables", **{name: str(folder.parent / "secret")})
-            assert (answer.status, answer.json["status"]) == (403, "ERROR")
+            response = web.legacy("variables", **{name: str(folder.parent / "secret")})
+            assert (response.status, response.json["status"]) == (403, "ERROR")
         assert stored() == {}
 
     def test_the_command_has_the_full_path_of_the_file(self, web: Any, folder: Path) -> None:
-        answer = web.legacy("variables", export="v.json")
-        assert answer.json["output"]["stdout"] == "0 variables successfully exported to v.json\n"
-        assert answer.json["airflow_cmd"] == f"airflow variables export {folder}/v.json"
-        answer = web.legacy("variables", **{"import": "v.json"})
-        assert answer.json["airflow_cmd"] == f"airflow variables import {folder}/v.json"
+        response = web.legacy("variables", export="v.json")
+        assert response.json["output"]["stdout"] == "0 variables successfully exported to v.json\n"
+        assert response.json["airflow_cmd"] == f"airflow variables export {folder}/v.json"
+        response = web.legacy("variables", **{"import": "v.json"})
+        assert response.json["airflow_cmd"] == f"airflow variables import {folder}/v.json"
 
 
 @pytest.mark.parametrize("on_conflict", ["overwrite", "fail", "skip"])

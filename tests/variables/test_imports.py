@@ -65,16 +65,16 @@ class TestImport:
         self, web: Any, on_conflict: str, left: Any, updated: Any, skipped: Any
     ) -> None:
         put("a", "1")
-        answer = web.typed("import_variables", variables={"a": "2", "b": "2"}, on_conflict=on_conflict)
-        assert answer.status == 201
-        assert (answer.json["updated"], answer.json["skipped"]) == (updated, skipped)
+        response = web.typed("import_variables", variables={"a": "2", "b": "2"}, on_conflict=on_conflict)
+        assert response.status == 201
+        assert (response.json["updated"], response.json["skipped"]) == (updated, skipped)
         assert stored() == left
 
     def test_on_conflict_can_fail(self, web: Any) -> None:
         put("a", "1")
-        answer = web.typed("import_variables", variables={"a": "2", "b": "2"}, on_conflict="fail")
-        assert_problem(answer, 409)
-        assert answer.json["keys"] == ["a"]
+        response = web.typed("import_variables", variables={"a": "2", "b": "2"}, on_conflict="fail")
+        assert_problem(response, 409)
+        assert response.json["keys"] == ["a"]
         assert stored() == {"a": "1"}
 
     def test_an_import_that_creates_nothing_is_200(self, web: Any) -> None:
@@ -136,9 +136,9 @@ class TestImport:
             lambda self, access, identifier=None: access.method == "POST",
         )
         assert web.typed("import_variables", login="user", variables={"new": "1"}).status == 201
-        answer = web.typed("import_variables", login="user", variables={"newer": "1", "old": "2"})
-        assert_problem(answer, 403)
-        assert answer.json["permission"] == "edit the variable 'old'"
+        response = web.typed("import_variables", login="user", variables={"newer": "1", "old": "2"})
+        assert_problem(response, 403)
+        assert response.json["permission"] == "edit the variable 'old'"
         assert stored() == {"new": "1", "old": "1"}
 
     def test_the_audit_log_has_the_keys_and_no_values(self, web: Any) -> None:
@@ -152,20 +152,20 @@ class TestImport:
 class TestUpload:
     def test_a_file_can_be_uploaded(self, web: Any) -> None:
         body = part("variables", '\ufeff{"a": "ü"}'.encode(), file=True) + part("on_conflict", b"fail") + b"--x--\r\n"
-        answer = web.request("POST", "/native_api/v1/import_variables", body=body, headers=MULTIPART)
-        assert answer.status == 201, answer.text
+        response = web.request("POST", "/native_api/v1/import_variables", body=body, headers=MULTIPART)
+        assert response.status == 201, response.text
         assert stored() == {"a": "ü"}
 
     def test_a_form_can_have_the_text_of_the_file(self, web: Any) -> None:
-        answer = web.request("POST", "/native_api/v1/import_variables", form={"variables": '{"a": "1"}'})
-        assert answer.status == 201
+        response = web.request("POST", "/native_api/v1/import_variables", form={"variables": '{"a": "1"}'})
+        assert response.status == 201
         assert stored() == {"a": "1"}
 
     def test_a_file_for_another_argument_is_invalid(self, web: Any) -> None:
         body = part("key", b"k") + part("value", b"v", file=True) + b"--x--\r\n"
-        answer = web.request("POST", "/native_api/v1/set_variable", body=body, headers=MULTIPART)
-        assert_problem(answer, 422)
-        assert answer.json["errors"] == {"value": ["Does not accept a file."]}
+        response = web.request("POST", "/native_api/v1/set_variable", body=body, headers=MULTIPART)
+        assert_problem(response, 422)
+        assert response.json["errors"] == {"value": ["Does not accept a file."]}
 
     def test_a_file_that_is_not_utf8_is_422(self, web: Any) -> None:
         body = part("variables", b"\xff\xfe", file=True) + b"--x--\r\n"

@@ -114,10 +114,10 @@ class TestSecrets:
     ) -> None:
         """It is never returned masked, since a client could store the mask."""
         put("hunter2", key="db_password")
-        answer = web.typed("get_variable", login=login, key="db_password")
-        assert answer.status == status
-        assert ("hunter2" in answer.text) == (status == 200)
-        assert "***" not in answer.text
+        response = web.typed("get_variable", login=login, key="db_password")
+        assert response.status == status
+        assert ("hunter2" in response.text) == (status == 200)
+        assert "***" not in response.text
 
     def test_a_caller_without_permission_to_edit_reads_other_values_only(self, web: Any, mocker: Any) -> None:
         put("hunter2", key="db_password")
@@ -127,9 +127,9 @@ class TestSecrets:
             lambda self, access, identifier=None: access.method == "GET",
         )
         assert web.typed("get_variable", login="viewer", key="greeting").json["value"] == "open"
-        answer = web.typed("get_variable", login="viewer", key="db_password")
-        assert (answer.status, "hunter2" in answer.text) == (403, False)
-        assert answer.json["permission"] == "edit the variable 'db_password'"
+        response = web.typed("get_variable", login="viewer", key="db_password")
+        assert (response.status, "hunter2" in response.text) == (403, False)
+        assert response.json["permission"] == "edit the variable 'db_password'"
 
     def test_the_audit_log_masks_sensitive_values(self, web: Any) -> None:
         web.typed("set_variable", login="admin", key="db_password", value="hunter2")

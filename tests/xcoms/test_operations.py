@@ -50,14 +50,14 @@ class TestGet:
     @pytest.mark.parametrize("value", VALUES)
     def test_any_json_value_is_returned(self, value: Any) -> None:
         store(value)
-        answer = get()
-        assert (answer["value"], answer["is_json"], answer["truncated"]) == (value, True, False)
+        response = get()
+        assert (response["value"], response["is_json"], response["truncated"]) == (value, True, False)
 
     def test_it_has_all_fields(self) -> None:
         store([1, 2], key="a key")
-        answer = get(key="a key")
-        assert answer.pop("size") in (len("[1, 2]"), len("[1,2]"))
-        assert answer == {
+        response = get(key="a key")
+        assert response.pop("size") in (len("[1, 2]"), len("[1,2]"))
+        assert response == {
             **RUN,
             "task_id": "extract",
             "map_index": -1,
@@ -72,8 +72,8 @@ class TestGet:
 
     def test_a_run_is_found_by_its_date(self, web: Any) -> None:
         store(1)
-        answer = web.typed("get_xcom", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01")
-        assert (answer.json["run_id"], answer.json["value"]) == ("r1", 1)
+        response = web.typed("get_xcom", dag_id="wire_dag", task_id="extract", execution_date="2026-11-01")
+        assert (response.json["run_id"], response.json["value"]) == ("r1", 1)
 
     @pytest.mark.parametrize(
         "key, value, shown",
@@ -89,8 +89,8 @@ class TestGet:
         """For all callers, like the conf of a run."""
         store(value, key=key)
         for login in ("admin", "token"):
-            answer = web.typed("get_xcom", login=login, **RUN, task_id="extract", key=key)
-            assert answer.json["value"] == shown
+            response = web.typed("get_xcom", login=login, **RUN, task_id="extract", key=key)
+            assert response.json["value"] == shown
         assert listed(key=key, values=True)[0]["value"] == shown
 
     @pytest.mark.skipif(version() >= (3, 0), reason="Airflow 3 stores JSON.")
@@ -105,11 +105,11 @@ class TestGet:
         monkeypatch.setenv("AIRFLOW__CORE__ENABLE_XCOM_PICKLING", pickling)
         monkeypatch.setattr("pickle.loads", None)
         store(stored)
-        answer = web.typed("get_xcom", **RUN, task_id="extract")
-        assert answer.status == 200, answer.text
-        assert (answer.json["value"], answer.json["is_json"], answer.json["size"]) == (None, False, len(stored))
+        response = web.typed("get_xcom", **RUN, task_id="extract")
+        assert response.status == 200, response.text
+        assert (response.json["value"], response.json["is_json"], response.json["size"]) == (None, False, len(stored))
         (entry,) = web.typed("list_xcoms", **RUN, values="true").json["xcom_entries"]
-        assert entry == answer.json or (entry["truncated"], entry["is_json"], entry["value"]) == (True, None, None)
+        assert entry == response.json or (entry["truncated"], entry["is_json"], entry["value"]) == (True, None, None)
 
     @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
     def test_nan_and_infinity_are_text(self, web: Any, number: float) -> None:
@@ -125,16 +125,16 @@ class TestGet:
         for _ in range(560):
             value = [value]
         store(value)
-        answer = web.typed("get_xcom", **RUN, task_id="extract")
-        assert answer.status == 200, answer.text
-        assert "***" in answer.text
-        assert web.typed("list_xcoms", **RUN, values="true").json["xcom_entries"] == [answer.json]
+        response = web.typed("get_xcom", **RUN, task_id="extract")
+        assert response.status == 200, response.text
+        assert "***" in response.text
+        assert web.typed("list_xcoms", **RUN, values="true").json["xcom_entries"] == [response.json]
 
     def test_a_value_that_is_too_large_is_not_read(self, web: Any) -> None:
         store("x" * xcoms.VALUE_SIZE)
-        answer = web.typed("get_xcom", **RUN, task_id="extract").json
-        assert (answer["value"], answer["truncated"], answer["size"]) == (None, True, xcoms.VALUE_SIZE + 2)
-        assert answer["is_json"] is None
+        response = web.typed("get_xcom", **RUN, task_id="extract").json
+        assert (response["value"], response["truncated"], response["size"]) == (None, True, xcoms.VALUE_SIZE + 2)
+        assert response["is_json"] is None
         store("x" * (xcoms.VALUE_SIZE - 2), key="at_most")
         assert len(get(key="at_most")["value"]) == xcoms.VALUE_SIZE - 2
 
@@ -147,8 +147,8 @@ class TestGet:
         assert [get(**names, map_index=index)["value"] for index in (0, 1)] == [0, 10]
         assert [entry["map_index"] for entry in listed(dag_id="mapped")] == [0, 1]
         assert [entry["map_index"] for entry in listed(dag_id="mapped", map_index=1)] == [1]
-        answer = web.typed("get_xcom", **names)
-        assert_problem(answer, 404)
+        response = web.typed("get_xcom", **names)
+        assert_problem(response, 404)
 
     @pytest.mark.parametrize(
         "arguments, error",
@@ -168,9 +168,9 @@ class TestGet:
             get(**arguments)
 
     def test_the_error_names_the_key(self, web: Any) -> None:
-        answer = web.typed("get_xcom", **RUN, task_id="extract", key="nope")
-        assert_problem(answer, 404)
-        assert answer.json["detail"] == "The task 'extract' has stored no XCom 'nope' in the run 'r1'."
+        response = web.typed("get_xcom", **RUN, task_id="extract", key="nope")
+        assert_problem(response, 404)
+        assert response.json["detail"] == "The task 'extract' has stored no XCom 'nope' in the run 'r1'."
 
 
 def test_they_require_airflows_permission_on_xcoms(web: Any, mocker: Any) -> None:
@@ -257,13 +257,13 @@ class TestList:
             lambda self, access, dag_id=None: dag_id == "failing",
         )
         mocker.patch(f"{USER}.dag_ids", lambda self, access: {"failing"})
-        answer = web.typed("list_xcoms", login="viewer")
-        assert [entry["dag_id"] for entry in answer.json["xcom_entries"]] == ["failing"]
-        assert answer.json["total_entries"] == 1
+        response = web.typed("list_xcoms", login="viewer")
+        assert [entry["dag_id"] for entry in response.json["xcom_entries"]] == ["failing"]
+        assert response.json["total_entries"] == 1
         assert_problem(web.typed("list_xcoms", login="viewer", **RUN), 403)
-        answer = web.typed("get_xcom", login="viewer", **RUN, task_id="extract")
-        assert_problem(answer, 403)
-        assert answer.json["permission"] == "read the XCom of the DAG 'wire_dag'"
+        response = web.typed("get_xcom", login="viewer", **RUN, task_id="extract")
+        assert_problem(response, 403)
+        assert response.json["permission"] == "read the XCom of the DAG 'wire_dag'"
 
     @pytest.mark.parametrize("values", [False, True])
     def test_the_number_of_queries_is_fixed(self, values: bool) -> None:

@@ -14,24 +14,24 @@ from tests.support.dag_runs import set_state, web_session
 PATH = "/admin/rest_api/api"
 
 
-def stdout(answer: Any) -> str:
-    assert answer.status == 200, answer.text
-    return str(answer.json["output"]["stdout"])
+def stdout(response: Any) -> str:
+    assert response.status == 200, response.text
+    return str(response.json["output"]["stdout"])
 
 
 class TestRequests:
     def test_all_arguments_can_be_in_the_query_string_of_a_post(self, web: Any) -> None:
-        answer = web.request("POST", PATH, query={"api": "version"})
-        assert answer.status == 200
-        assert answer.json["output"] == native_api.call("version")["version"]
+        response = web.request("POST", PATH, query={"api": "version"})
+        assert response.status == 200
+        assert response.json["output"] == native_api.call("version")["version"]
 
     def test_all_arguments_can_be_in_a_form(self, web: Any) -> None:
         """They are returned as post_arguments."""
         form = {"api": "variables", "cmd": "set", "key": "k", "value": "v"}
-        answer = web.request("POST", PATH, form=form)
-        assert stdout(answer) == ""
-        assert answer.json["arguments"] == {}
-        assert answer.json["post_arguments"] == form
+        response = web.request("POST", PATH, form=form)
+        assert stdout(response) == ""
+        assert response.json["arguments"] == {}
+        assert response.json["post_arguments"] == form
         assert native_api.call("get_variable", key="k")["value"] == "v"
 
     def test_the_query_string_has_priority_over_the_form(self, web: Any) -> None:
@@ -40,18 +40,18 @@ class TestRequests:
         assert [v["key"] for v in native_api.call("list_variables")["variables"]] == ["a"]
 
     def test_a_json_body_of_a_get_is_ignored(self, web: Any) -> None:
-        answer = web.request("GET", PATH, query={"api": "version"}, json={"api": "nosuch"})
-        assert answer.status == 200
+        response = web.request("GET", PATH, query={"api": "version"}, json={"api": "nosuch"})
+        assert response.status == 200
 
     def test_a_form_of_a_get_is_ignored(self, web: Any) -> None:
-        answer = web.request("GET", PATH, query={"api": "version"}, form={"api": "nosuch", "x": "1"})
-        assert (answer.status, answer.json["post_arguments"]) == (200, {})
+        response = web.request("GET", PATH, query={"api": "version"}, form={"api": "nosuch", "x": "1"})
+        assert (response.status, response.json["post_arguments"]) == (200, {})
 
     def test_unknown_arguments_are_ignored_with_a_warning(self, web: Any) -> None:
         """The old plugin ignored them silently."""
-        answer = web.legacy("variables", get="nope", foo="1", bar="2")
-        assert stdout(answer) == "None\n"
-        assert answer.json["warning"] == "Ignored the argument(s) ['bar', 'foo'], which 'variables' does not have"
+        response = web.legacy("variables", get="nope", foo="1", bar="2")
+        assert stdout(response) == "None\n"
+        assert response.json["warning"] == "Ignored the argument(s) ['bar', 'foo'], which 'variables' does not have"
 
     @pytest.mark.parametrize("spelling", ["dry_run", "dryrun", "dry-run"])
     @pytest.mark.parametrize("tick", ["on", "", "true"])
@@ -59,12 +59,12 @@ class TestRequests:
         """The old plugin did not; whoever sends it must not lose the states of all tasks."""
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
         set_state("wire_dag", "r", "extract", "success")
-        answer = web.legacy("clear", dag_id="wire_dag", **{spelling: tick})
-        lines = stdout(answer).splitlines()
+        response = web.legacy("clear", dag_id="wire_dag", **{spelling: tick})
+        lines = stdout(response).splitlines()
         assert lines[0] == "You are about to delete these 3 tasks:"
         assert lines[1] == "<TaskInstance: wire_dag.extract r [success]>"
-        assert (answer.json["result"]["dry_run"], answer.json["airflow_cmd"]) == (True, None)
-        assert "warning" not in answer.json
+        assert (response.json["result"]["dry_run"], response.json["airflow_cmd"]) == (True, None)
+        assert "warning" not in response.json
         assert native_api.call("task_state", dag_id="wire_dag", run_id="r", task_id="extract")["state"] == "success"
 
     @pytest.mark.parametrize("arguments", [{}, {"dry_run": "off"}])
@@ -72,8 +72,8 @@ class TestRequests:
         """Unlike the operation, which needs dry_run=false."""
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
         set_state("wire_dag", "r", "extract", "success")
-        answer = web.legacy("clear", dag_id="wire_dag", task_regex="extract", **arguments)
-        assert (stdout(answer), answer.json["result"]["dry_run"]) == ("", False)
+        response = web.legacy("clear", dag_id="wire_dag", task_regex="extract", **arguments)
+        assert (stdout(response), response.json["result"]["dry_run"]) == ("", False)
         assert native_api.call("task_state", dag_id="wire_dag", run_id="r", task_id="extract")["state"] is None
 
     def test_every_name_accepts_dry_run_if_its_operation_does(self) -> None:
@@ -96,8 +96,8 @@ class TestRequests:
                 assert (plan.arguments["dry_run"], warnings) == ("on", [])
 
     def test_an_argument_in_two_spellings_is_an_error(self, web: Any) -> None:
-        answer = web.legacy("clear", dag_id="wire_dag", dry_run="on", dryrun="off")
-        assert (answer.status, "dry_run" in answer.json["output"]) == (400, True)
+        response = web.legacy("clear", dag_id="wire_dag", dry_run="on", dryrun="off")
+        assert (response.status, "dry_run" in response.json["output"]) == (400, True)
 
     def test_arguments_that_only_the_operation_has_are_passed_to_it(self, web: Any) -> None:
         """From a query string or a form, also repeated ones and ones that override a default."""
@@ -107,31 +107,31 @@ class TestRequests:
         for number in (1, 2):
             native_api.call("trigger_dag", dag_id="wire_dag", run_id=f"r{number}", logical_date=f"2026-11-0{number}")
         query = {"api": "clear", "dag_id": "wire_dag", "task_ids": ["extract", "load"], "run-id": "r1"}
-        answer = web.request("POST", PATH, query=query, form={"dry_run": "on"})
-        named = [(ti["run_id"], ti["task_id"]) for ti in answer.json["result"]["task_instances"]]
+        response = web.request("POST", PATH, query=query, form={"dry_run": "on"})
+        named = [(ti["run_id"], ti["task_id"]) for ti in response.json["result"]["task_instances"]]
         assert named == [("r1", "extract"), ("r1", "load")]
 
     @pytest.mark.parametrize("value, says", [("maybe", "dry_run"), ("2", "dry_run")])
     def test_an_invalid_value_of_such_an_argument_is_400(self, web: Any, value: str, says: str) -> None:
-        answer = web.legacy("clear", dag_id="wire_dag", dry_run=value)
-        assert (answer.status, says in answer.json["output"]) == (400, True)
+        response = web.legacy("clear", dag_id="wire_dag", dry_run=value)
+        assert (response.status, says in response.json["output"]) == (400, True)
 
     def test_the_argument_of_the_old_protocol_has_priority_over_that_of_the_operation(self, web: Any) -> None:
         """The other is ignored with a warning."""
-        answer = web.legacy("pool", cmd="set", pool_name="p", slot_count="1", name="q")
-        assert answer.json["result"]["name"] == "p"
-        assert answer.json["warning"] == "Ignored the argument(s) ['name'], which 'pool' does not have"
+        response = web.legacy("pool", cmd="set", pool_name="p", slot_count="1", name="q")
+        assert response.json["result"]["name"] == "p"
+        assert response.json["warning"] == "Ignored the argument(s) ['name'], which 'pool' does not have"
 
     def test_logical_date_is_accepted(self, web: Any) -> None:
         web.legacy("trigger_dag", dag_id="wire_dag", logical_date="2026-11-01")
         assert stdout(web.legacy("dag_state", dag_id="wire_dag", logical_date="2026-11-01")) == "queued\n"
 
     def test_secrets_in_arguments_of_the_operation_are_masked(self, web: Any) -> None:
-        answer = web.legacy(
+        response = web.legacy(
             "connections", add="on", conn_id="c", conn_type="http", password="hunter2", extra='{"token": "hunter2"}'
         )
-        assert answer.status == 200
-        assert "hunter2" not in answer.text
+        assert response.status == 200
+        assert "hunter2" not in response.text
         assert native_api.call("get_connection", conn_id="c")["password"] == "hunter2"
 
     def test_the_name_can_be_in_upper_case_and_have_spaces(self, web: Any) -> None:
@@ -139,37 +139,39 @@ class TestRequests:
 
     @pytest.mark.parametrize("api", [None, "", " "])
     def test_a_missing_name_is_400(self, web: Any, api: Any) -> None:
-        answer = web.request("GET", PATH, query={} if api is None else {"api": api})
-        assert (answer.status, answer.json["output"]) == (400, "API should be provided")
+        response = web.request("GET", PATH, query={} if api is None else {"api": api})
+        assert (response.status, response.json["output"]) == (400, "API should be provided")
 
     @pytest.mark.parametrize("name", ["dag_id", "dag_id="])
     def test_a_missing_argument_is_400(self, web: Any, name: str) -> None:
-        answer = web.request("GET", PATH, query="api=pause" + ("&dag_id=" if "=" in name else ""))
-        assert (answer.status, answer.json["output"]) == (400, "The argument(s) ['dag_id'] are required")
+        response = web.request("GET", PATH, query="api=pause" + ("&dag_id=" if "=" in name else ""))
+        assert (response.status, response.json["output"]) == (400, "The argument(s) ['dag_id'] are required")
 
     def test_an_unknown_dag_is_400(self, web: Any) -> None:
-        answer = web.legacy("unpause", dag_id="nope")
-        assert (answer.status, answer.json["output"]) == (400, "The DAG ID 'nope' does not exist")
+        response = web.legacy("unpause", dag_id="nope")
+        assert (response.status, response.json["output"]) == (400, "The DAG ID 'nope' does not exist")
 
     @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
     def test_another_method_is_405(self, web: Any, method: str) -> None:
-        answer = web.request(method, PATH, query={"api": "version"})
-        assert (answer.status, answer.json["status"]) == (405, "ERROR")
+        response = web.request(method, PATH, query={"api": "version"})
+        assert (response.status, response.json["status"]) == (405, "ERROR")
 
     def test_missing_credentials_are_401(self, web: Any) -> None:
         """A documented difference. The response does not repeat the arguments."""
-        answer = web.legacy("version", login=None)
-        assert (answer.status, answer.json["status"], answer.json["http_response_code"]) == (401, "ERROR", 401)
-        assert "arguments" not in answer.json
+        response = web.legacy("version", login=None)
+        assert (response.status, response.json["status"], response.json["http_response_code"]) == (401, "ERROR", 401)
+        assert "arguments" not in response.json
 
     def test_a_wrong_token_has_the_response_of_the_old_plugin(self, web: Any) -> None:
-        answer = web.request("GET", PATH, login=None, query="api=version", headers={"rest-api-plugin-http-token": "x"})
-        assert (answer.status, answer.json["output"]) == (403, "Token Authentication Failed")
-        assert "arguments" not in answer.json
+        response = web.request(
+            "GET", PATH, login=None, query="api=version", headers={"rest-api-plugin-http-token": "x"}
+        )
+        assert (response.status, response.json["output"]) == (403, "Token Authentication Failed")
+        assert "arguments" not in response.json
 
     def test_another_url_below_the_prefix_is_404_in_the_old_format(self, web: Any) -> None:
-        answer = web.request("GET", "/admin/rest_api/apis")
-        assert (answer.status, answer.json["status"]) == (404, "ERROR")
+        response = web.request("GET", "/admin/rest_api/apis")
+        assert (response.status, response.json["status"]) == (404, "ERROR")
 
 
 class TestVariables:
@@ -185,8 +187,8 @@ class TestVariables:
 
     @pytest.mark.parametrize("arguments", [{"key": "k"}, {"value": "v"}, {}])
     def test_set_requires_a_key_and_a_value(self, web: Any, arguments: Any) -> None:
-        answer = web.legacy("variables", cmd="set", **arguments)
-        assert (answer.status, answer.json["output"]) == (400, "The argument(s) ['key', 'value'] are required")
+        response = web.legacy("variables", cmd="set", **arguments)
+        assert (response.status, response.json["output"]) == (400, "The argument(s) ['key', 'value'] are required")
 
     @pytest.mark.parametrize("tick, text", [("on", "[1]\n"), ("", "[1]\n"), ("true", "[1]\n"), ("off", "[ 1 ]\n")])
     def test_a_checkbox_can_be_off(self, web: Any, tick: str, text: str) -> None:
@@ -199,9 +201,9 @@ class TestVariables:
 
     def test_json_of_a_text_that_is_not_json_is_400(self, web: Any) -> None:
         native_api.call("set_variable", key="k", value="{")
-        answer = web.legacy("variables", get="k", json="on")
-        assert answer.status == 400
-        assert "is not JSON" in answer.json["output"]
+        response = web.legacy("variables", get="k", json="on")
+        assert response.status == 400
+        assert "is not JSON" in response.json["output"]
 
     def test_deleting_a_missing_variable_succeeds(self, web: Any) -> None:
         """The old command printed nothing and did not fail."""
@@ -217,17 +219,17 @@ class TestVariables:
 
     def test_a_sensitive_value_is_masked_everywhere(self, web: Any) -> None:
         """In the command, the arguments and the result; it is stored unmasked."""
-        answer = web.legacy("variables", cmd="set", key="db_password", value="s3cr3t-value")
-        assert answer.status == 200
-        assert "s3cr3t-value" not in answer.text
-        assert answer.json["airflow_cmd"] == "airflow variables set db_password '***'"
+        response = web.legacy("variables", cmd="set", key="db_password", value="s3cr3t-value")
+        assert response.status == 200
+        assert "s3cr3t-value" not in response.text
+        assert response.json["airflow_cmd"] == "airflow variables set db_password '***'"
         older = web.legacy("variables", set="db_password s3cr3t-value")
         assert "s3cr3t-value" not in older.text
         assert stdout(web.legacy("variables", get="db_password")) == "s3cr3t-value\n"
 
     def test_the_command_is_quoted_for_a_shell(self, web: Any) -> None:
-        answer = web.legacy("variables", cmd="set", key="k", value="a 'b'; rm -rf x")
-        assert answer.json["airflow_cmd"] == """airflow variables set k 'a '"'"'b'"'"'; rm -rf x'"""
+        response = web.legacy("variables", cmd="set", key="k", value="a 'b'; rm -rf x")
+        assert response.json["airflow_cmd"] == """airflow variables set k 'a '"'"'b'"'"'; rm -rf x'"""
 
 
 class TestRuns:
@@ -253,8 +255,8 @@ class TestRuns:
 
     def test_microseconds_are_kept(self, web: Any) -> None:
         date = "2026-11-01T01:02:03.000456"
-        answer = web.legacy("trigger_dag", dag_id="wire_dag", exec_date=date)
-        assert answer.json["result"]["logical_date"] == f"{date}+00:00"
+        response = web.legacy("trigger_dag", dag_id="wire_dag", exec_date=date)
+        assert response.json["result"]["logical_date"] == f"{date}+00:00"
         assert stdout(web.legacy("dag_state", dag_id="wire_dag", execution_date=date)) == "queued\n"
         assert stdout(web.legacy("dag_state", dag_id="wire_dag", execution_date=date[:19])) == "None\n"
 
@@ -270,49 +272,49 @@ class TestRuns:
         """If the configuration allows such ids."""
         monkeypatch.setenv("AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN", "^[a-z0-9%+ ]+$")
         for escaped, run_id in (("50%25", "50%"), ("50%2525", "50%25"), ("a%2Bb", "a+b"), ("a+b", "a b")):
-            answer = web.request("GET", PATH, query=f"api=trigger_dag&dag_id=wire_dag&run_id={escaped}")
-            assert answer.json["result"]["run_id"] == run_id
+            response = web.request("GET", PATH, query=f"api=trigger_dag&dag_id=wire_dag&run_id={escaped}")
+            assert response.json["result"]["run_id"] == run_id
             assert (
                 stdout(web.request("GET", PATH, query=f"api=dag_state&dag_id=wire_dag&run_id={escaped}")) == "queued\n"
             )
 
     def test_the_output_and_the_result_have_the_run_id(self, web: Any) -> None:
         """A documented difference."""
-        answer = web.legacy("trigger_dag", dag_id="wire_dag")
-        assert answer.json["result"]["run_id"] in stdout(answer)
+        response = web.legacy("trigger_dag", dag_id="wire_dag")
+        assert response.json["result"]["run_id"] in stdout(response)
 
     def test_conf_is_stored_and_in_the_command(self, web: Any) -> None:
-        answer = web.legacy("trigger_dag", dag_id="wire_dag", conf='{"k": "v w"}')
-        assert answer.json["result"]["conf"] == {"k": "v w"}
-        assert """--conf '{"k": "v w"}'""" in answer.json["airflow_cmd"]
+        response = web.legacy("trigger_dag", dag_id="wire_dag", conf='{"k": "v w"}')
+        assert response.json["result"]["conf"] == {"k": "v w"}
+        assert """--conf '{"k": "v w"}'""" in response.json["airflow_cmd"]
 
     def test_a_paused_dag_is_triggered_with_a_warning(self, web: Any) -> None:
-        answer = web.legacy("trigger_dag", dag_id="wire_dag")
-        assert answer.json["result"]["is_paused"] is True
-        assert "paused" in answer.json["warning"]
+        response = web.legacy("trigger_dag", dag_id="wire_dag")
+        assert response.json["result"]["is_paused"] is True
+        assert "paused" in response.json["warning"]
 
     def test_run_id_has_priority_over_a_date(self, web: Any) -> None:
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r", logical_date="2026-11-01")
-        answer = web.legacy("dag_state", dag_id="wire_dag", run_id="r", execution_date="2020-01-01")
-        assert stdout(answer) == "queued\n"
+        response = web.legacy("dag_state", dag_id="wire_dag", run_id="r", execution_date="2020-01-01")
+        assert stdout(response) == "queued\n"
 
     def test_a_run_id_or_a_date_is_required(self, web: Any) -> None:
-        answer = web.legacy("task_state", dag_id="wire_dag", task_id="extract")
-        assert (answer.status, answer.json["output"]) == (400, "The argument(s) ['execution_date'] are required")
+        response = web.legacy("task_state", dag_id="wire_dag", task_id="extract")
+        assert (response.status, response.json["output"]) == (400, "The argument(s) ['execution_date'] are required")
 
     def test_task_state_prints_the_state(self, web: Any) -> None:
         native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
-        answer = web.legacy("task_state", dag_id="wire_dag", task_id="extract", run_id="r")
-        assert stdout(answer) == "None\n"
-        assert answer.json["result"]["state"] is None
-        assert answer.json["airflow_cmd"] == "airflow tasks state wire_dag extract r"
+        response = web.legacy("task_state", dag_id="wire_dag", task_id="extract", run_id="r")
+        assert stdout(response) == "None\n"
+        assert response.json["result"]["state"] is None
+        assert response.json["airflow_cmd"] == "airflow tasks state wire_dag extract r"
         set_state("wire_dag", "r", "extract", "success")
         assert stdout(web.legacy("task_state", dag_id="wire_dag", task_id="extract", run_id="r")) == "success\n"
 
     def test_a_missing_run_prints_none_and_has_no_result(self, web: Any) -> None:
-        answer = web.legacy("dag_state", dag_id="wire_dag", execution_date="2020-01-01")
-        assert stdout(answer) == "None\n"
-        assert answer.json["result"] is None
+        response = web.legacy("dag_state", dag_id="wire_dag", execution_date="2020-01-01")
+        assert stdout(response) == "None\n"
+        assert response.json["result"] is None
 
 
 def test_the_result_is_that_of_the_typed_api(web: Any) -> None:

@@ -22,11 +22,11 @@ def ended(client: Client, url: str) -> Dict[str, Any]:
     """Return the state of a backfill that has ended."""
 
     def state() -> Any:
-        told = client.get(url).result()
-        return None if told["state"] == "running" else told
+        result = client.get(url).result()
+        return None if result["state"] == "running" else result
 
-    told: Dict[str, Any] = eventually(state, "the backfill ends", seconds=SECONDS)
-    return told
+    result: Dict[str, Any] = eventually(state, "the backfill ends", seconds=SECONDS)
+    return result
 
 
 def runs(client: Client) -> List[Dict[str, Any]]:
@@ -47,9 +47,9 @@ def test_a_backfill_of_three_days_succeeds(scheduled: Server) -> None:
     started = admin.write("backfill_dag", dag_id="dated", from_date=DATES[0], to_date=DATES[2])
     body = started.result(202)
     assert started.headers["Location"] == body["url"]
-    told = ended(admin, body["url"])
-    assert (told["state"], told["runs"], told["tasks"]) == ("success", {"success": 3}, {"success": 3})
-    assert (told["fraction_done"], told["failed_runs"], told["failed_tasks"]) == (1.0, [], [])
+    result = ended(admin, body["url"])
+    assert (result["state"], result["runs"], result["tasks"]) == ("success", {"success": 3}, {"success": 3})
+    assert (result["fraction_done"], result["failed_runs"], result["failed_tasks"]) == (1.0, [], [])
     made = [run for run in runs(admin) if run["logical_date"] in DATES]
     assert [run["logical_date"] for run in made] == DATES
     assert [run["data_interval_start"] for run in made] == DATES

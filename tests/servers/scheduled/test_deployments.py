@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 import pytest
 
-from tests.servers.client import LEGACY, Answer, Client
+from tests.servers.client import LEGACY, Client, Response
 from tests.servers.deployment import Server
 from tests.servers.processes import eventually
 from tests.support.versions import on
@@ -36,7 +36,7 @@ def text_of(word: str) -> bytes:
     return TEXT.replace("WORD", word).encode()
 
 
-def upload(client: Client, path: str, word: str, query: Any = None, **form: str) -> Answer:
+def upload(client: Client, path: str, word: str, query: Any = None, **form: str) -> Response:
     """Send a form with a file."""
     parts = [f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in form.items()]
     head = '--x\r\nContent-Disposition: form-data; name="dag_file"; filename="over_http.py"\r\n\r\n'
@@ -52,8 +52,8 @@ def run_to_its_end(admin: Client, task_id: str) -> None:
     run: Dict[str, str] = {"dag_id": "over_http", "run_id": run_id}
 
     def state() -> str:
-        told: str = admin.read("dag_state", **run).result()["state"]
-        return told
+        result: str = admin.read("dag_state", **run).result()["state"]
+        return result
 
     eventually(lambda: state() in ("success", "failed"), f"the run of {task_id} ends", seconds=RUN_SECONDS)
     assert state() == "success"

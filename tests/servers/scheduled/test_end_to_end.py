@@ -43,13 +43,13 @@ def test_a_run_fails_with_the_typed_api(scheduled: Server) -> None:
     run = {"dag_id": "broken", "run_id": run_id}
 
     def state() -> str:
-        told: str = admin.read("dag_state", **run).result()["state"]
-        return told
+        result: str = admin.read("dag_state", **run).result()["state"]
+        return result
 
     eventually(lambda: state() in ("success", "failed"), "the run ends", seconds=RUN_SECONDS)
-    told = admin.read("dag_state", **run).result()
-    assert (told["state"], told["conf"]) == ("failed", {"why": "test"})
-    assert told["start_date"] and told["end_date"]
+    result = admin.read("dag_state", **run).result()
+    assert (result["state"], result["conf"]) == ("failed", {"why": "test"})
+    assert result["start_date"] and result["end_date"]
     assert admin.read("task_state", **run, task_id="breaks").result()["state"] == "failed"
     assert admin.read("task_state", **run, task_id="follows").result()["state"] == "upstream_failed"
 

@@ -34,8 +34,8 @@ def test_the_scheduler_does_not_run_the_test_run(scheduled: Server) -> None:
         )
         while not asked.done():
             seen.update(deployment.rows(INSTANCES))
-    answer = asked.result()
-    assert (answer["state"], answer["exit_code"]) == ("success", 0)
+    response = asked.result()
+    assert (response["state"], response["exit_code"]) == ("success", 0)
     assert seen <= {("slow", None)}
     assert [deployment.rows(query) for query in (RUNS, NEXT)] == before
     assert deployment.rows(INSTANCES) == []

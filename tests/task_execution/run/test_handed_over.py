@@ -22,16 +22,16 @@ class TestByTheScheduler:
 
     def test_a_task_of_a_new_run_is_scheduled(self) -> None:
         native_api.call("unpause_dag", dag_id="alone")
-        answer = run("first", local=False)
-        assert (answer["how"], answer["state"], answer["try_number"]) == ("scheduler", "scheduled", 1)
+        response = run("first", local=False)
+        assert (response["how"], response["state"], response["try_number"]) == ("scheduler", "scheduled", 1)
         found = states()
         assert (found.pop("the run"), found.pop("first"), set(found.values())) == ("running", "scheduled", {"skipped"})
 
     def test_a_task_of_an_ended_run_is_scheduled(self) -> None:
         native_api.call("unpause_dag", dag_id="alone")
         finished_run()
-        answer = run("second", run_id="r", force=True, local=False)
-        assert (answer["state"], answer["previous_state"], answer["try_number"]) == ("scheduled", "success", 2)
+        response = run("second", run_id="r", force=True, local=False)
+        assert (response["state"], response["previous_state"], response["try_number"]) == ("scheduled", "success", 2)
         found = states("r")
         assert (found.pop("the run"), found.pop("second"), set(found.values())) == ("running", "scheduled", {"success"})
 
@@ -78,8 +78,8 @@ class TestByTheExecutor:
         options = dict.fromkeys(("force", "ignore_all_dependencies", "ignore_depends_on_past"), False)
         options.update({"ignore_dependencies": True, "pool": None})
         key = {"dag_id": "alone", "run_id": RUN, "task_id": "second", "map_index": -1}
-        answer = work.send(key, DATE, options, "a job")
-        assert (answer["how"], answer["state"]) == ("executor", "queued")
+        response = work.send(key, DATE, options, "a job")
+        assert (response["how"], response["state"]) == ("executor", "queued")
         (command,) = recording_executor.commands
         assert command[:6] == ["airflow", "tasks", "run", "alone", "second", RUN]
         assert {"--local", "--ignore-dependencies"} <= set(command)

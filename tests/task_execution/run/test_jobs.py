@@ -102,10 +102,10 @@ class TestTwoAtOnce:
             until(lambda: "begins" in notes.read_text())
             with notes.open("a") as written:
                 written.write("may end\n")
-            answer = runs.result()
+            response = runs.result()
         assert type(refused.exception()) in refusals
         assert notes.read_text().splitlines() == ["is held", "is held", "begins", "may end"]
-        assert (answer["state"], answer["try_number"], answer["run_id"]) == ("success", try_number, run_id)
+        assert (response["state"], response["try_number"], response["run_id"]) == ("success", try_number, run_id)
         assert (states(run_id)["notes"], states(run_id)["the run"]) == ("success", "success")
 
     @ONLY_3

@@ -22,25 +22,27 @@ class TestTheLegacyName:
     """api=run."""
 
     def test_the_output_is_the_recorded_line_and_the_log(self, web: Any) -> None:
-        answer = web.legacy("run", dag_id="alone", task_id="first", execution_date=DATE, local="on")
-        assert (answer.status, answer.json["status"]) == (200, "OK"), answer.text
-        line, _, text = answer.json["output"]["stdout"].partition("\n")
-        assert line == f"Running <TaskInstance: alone.first {DATE} [None]> on host {answer.json['result']['hostname']}"
-        assert text == answer.json["result"]["log"]
-        assert answer.json["output"]["stderr"] == ""
+        response = web.legacy("run", dag_id="alone", task_id="first", execution_date=DATE, local="on")
+        assert (response.status, response.json["status"]) == (200, "OK"), response.text
+        line, _, text = response.json["output"]["stdout"].partition("\n")
+        assert (
+            line == f"Running <TaskInstance: alone.first {DATE} [None]> on host {response.json['result']['hostname']}"
+        )
+        assert text == response.json["result"]["log"]
+        assert response.json["output"]["stderr"] == ""
 
     def test_a_failed_task_is_422_with_the_log_tail_on_stderr(self, web: Any) -> None:
-        answer = web.legacy("run", dag_id="alone", task_id="fails", execution_date=DATE, local="on")
-        assert (answer.status, answer.json["http_response_code"], answer.json["status"]) == (422, 422, "ERROR")
-        first, *tail = answer.json["output"]["stderr"].splitlines()
+        response = web.legacy("run", dag_id="alone", task_id="fails", execution_date=DATE, local="on")
+        assert (response.status, response.json["http_response_code"], response.json["status"]) == (422, 422, "ERROR")
+        first, *tail = response.json["output"]["stderr"].splitlines()
         assert first == "The task fails of the DAG alone ended as failed"
         assert any("ValueError: no luck" in line for line in tail)
-        assert answer.json["result"]["state"] == "failed"
+        assert response.json["result"]["state"] == "failed"
 
     def test_unmet_dependencies_are_409(self, web: Any) -> None:
-        answer = web.legacy("run", dag_id="alone", task_id="second", execution_date=DATE, local="on")
-        assert (answer.status, answer.json["status"]) == (409, "ERROR")
-        assert "Trigger Rule" in answer.json["output"]
+        response = web.legacy("run", dag_id="alone", task_id="second", execution_date=DATE, local="on")
+        assert (response.status, response.json["status"]) == (409, "ERROR")
+        assert "Trigger Rule" in response.json["output"]
 
     def test_a_missing_date_is_400(self, web: Any) -> None:
         assert web.legacy("run", dag_id="alone", task_id="first").status == 400

@@ -25,19 +25,19 @@ class TestInANewRun:
     """There is no run for the date."""
 
     def test_the_task_runs_and_the_others_are_skipped(self) -> None:
-        answer = run("first")
-        assert (answer["how"], answer["state"], answer["previous_state"]) == ("sandbox", "success", None)
-        assert (answer["run_id"], answer["try_number"], answer["run_is_new"]) == (RUN, 1, True)
-        assert answer["logical_date"] == answer["execution_date"] == DATE
+        response = run("first")
+        assert (response["how"], response["state"], response["previous_state"]) == ("sandbox", "success", None)
+        assert (response["run_id"], response["try_number"], response["run_is_new"]) == (RUN, 1, True)
+        assert response["logical_date"] == response["execution_date"] == DATE
         found = states()
         assert (found.pop("the run"), found.pop("first")) == ("success", "success")
         assert set(found.values()) == {"skipped"}
 
     def test_a_failed_task_is_a_result(self) -> None:
         """It is not retried: the run has ended."""
-        answer = run("fails")
-        assert (answer["how"], answer["state"], answer["try_number"]) == ("sandbox", "failed", 1)
-        assert "ValueError: no luck" in answer["log"]
+        response = run("fails")
+        assert (response["how"], response["state"], response["try_number"]) == ("sandbox", "failed", 1)
+        assert "ValueError: no luck" in response["log"]
         assert "ValueError: no luck" in log("fails", 1)
         assert states()["the run"] == "failed"
 
@@ -50,11 +50,11 @@ class TestInANewRun:
         assert (states()["doubles[0]"], states()["doubles[1]"]) == ("skipped", "success")
 
     def test_a_deferred_task_continues_with_the_scheduler(self) -> None:
-        answer = run("defers")
+        response = run("defers")
         found = states()
-        assert (answer["state"], found.pop("defers"), found.pop("the run")) == ("deferred", "deferred", "running")
+        assert (response["state"], found.pop("defers"), found.pop("the run")) == ("deferred", "deferred", "running")
         assert set(found.values()) == {"skipped"}
-        assert answer["warnings"] == ["The DAG 'alone' is paused: the run ends when it is unpaused."]
+        assert response["warnings"] == ["The DAG 'alone' is paused: the run ends when it is unpaused."]
 
     def test_unmet_dependencies_create_no_run(self) -> None:
         with pytest.raises(DependenciesUnmet) as caught:
@@ -84,13 +84,13 @@ class TestInANewRun:
         run("first", mark_success=True)
         with pytest.raises(DependenciesUnmet):
             run("third")
-        answer = run("second")
-        assert (answer["state"], answer["previous_state"], answer["run_is_new"]) == ("success", None, False)
+        response = run("second")
+        assert (response["state"], response["previous_state"], response["run_is_new"]) == ("success", None, False)
         assert (states()["second"], states()["third"], states()["the run"]) == ("success", "skipped", "success")
 
     def test_mark_success_runs_no_dag_code(self) -> None:
-        answer = run("fails", mark_success=True)
-        assert (answer["how"], answer["state"], answer["run_is_new"]) == ("marked", "success", True)
+        response = run("fails", mark_success=True)
+        assert (response["how"], response["state"], response["run_is_new"]) == ("marked", "success", True)
         found = states()
         assert (found.pop("the run"), found.pop("fails"), set(found.values())) == ("success", "success", {"skipped"})
 
@@ -103,16 +103,16 @@ class TestInARunThatHasEnded:
         """It is its second try."""
         finished_run()
         before = rows("r", but="first")
-        answer = run("first", run_id="r", force=True)
-        assert (answer["state"], answer["previous_state"], answer["try_number"]) == ("success", "success", 2)
-        assert answer["run_is_new"] is False
+        response = run("first", run_id="r", force=True)
+        assert (response["state"], response["previous_state"], response["try_number"]) == ("success", "success", 2)
+        assert response["run_is_new"] is False
         assert rows("r", but="first") == before
-        assert log("first", 2, "r") == answer["log"]
+        assert log("first", 2, "r") == response["log"]
 
     def test_a_failed_task_is_not_retried(self) -> None:
         finished_run()
-        answer = run("fails", run_id="r", force=True)
-        assert (answer["state"], answer["try_number"], states("r")["the run"]) == ("failed", 2, "success")
+        response = run("fails", run_id="r", force=True)
+        assert (response["state"], response["try_number"], states("r")["the run"]) == ("failed", 2, "success")
 
     def test_downstream_tasks_are_not_scheduled(self) -> None:
         finished_run(of_tasks="failed", state="failed")
@@ -205,8 +205,8 @@ class TestInARunThatHasEnded:
 
 def test_ids_and_dates_are_not_masked(fresh: Any) -> None:
     native_api.call("set_variable", key="password_of_alone", value="2026-03")
-    answer = run("first")
-    assert (answer["run_id"], answer["logical_date"], answer["execution_date"]) == (RUN, DATE, DATE)
+    response = run("first")
+    assert (response["run_id"], response["logical_date"], response["execution_date"]) == (RUN, DATE, DATE)
 
 
 @ONLY_3
@@ -219,10 +219,12 @@ def test_a_run_without_a_date_has_no_previous_success(fresh: Any) -> None:
     native_api.call("trigger_dag", dag_id="alone", run_id="r")
     with airflow_under_test.session() as session:
         session.execute(update(DagRun).where(DagRun.run_id == "r").values(logical_date=None))
-    answer = native_api.call("render_task", dag_id="alone", task_id="looks_back", run_id="r")
-    assert [field["value"] for field in answer["template_fields"] if field["name"] == "bash_command"] == ["echo never"]
+    response = native_api.call("render_task", dag_id="alone", task_id="looks_back", run_id="r")
+    assert [field["value"] for field in response["template_fields"] if field["name"] == "bash_command"] == [
+        "echo never"
+    ]
 
 
 def test_arguments_without_effect_get_a_warning(fresh: Any) -> None:
-    answer = run("first", mark_success=True, pickle="7", ship_dag=True, cfg_path="/etc/airflow.cfg")
-    assert answer["warnings"] == [f"'{name}' has no effect." for name in ("pickle", "ship_dag", "cfg_path")]
+    response = run("first", mark_success=True, pickle="7", ship_dag=True, cfg_path="/etc/airflow.cfg")
+    assert response["warnings"] == [f"'{name}' has no effect." for name in ("pickle", "ship_dag", "cfg_path")]
