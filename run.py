@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-Run the demo or the tests with nothing but Python 3.11 and git: this brings tox, and tox all the rest.
+Run the demo or the tests. It needs Python 3.11 and git, and installs tox, which installs everything else.
 
     python3 run.py demo             until Ctrl-C; with --once, until its calls are made
     python3 run.py test             everything
@@ -30,7 +30,7 @@ LOGS = ROOT / ".tox" / "logs"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an environment of tox ended; *cpu_seconds* are those of tox and of all that it started and waited for."""
+    """The outcome of a tox environment; *cpu_seconds* are those of tox and of all its descendants."""
 
     name: str
     status: str
@@ -46,7 +46,7 @@ class Outcome:
 
     @property
     def complaints(self) -> list[str]:
-        """The lines in which pytest names what went wrong."""
+        """The lines in which pytest names failures."""
         return [line[:200] for line in re.findall(r"^(?:FAILED|ERROR) tests.*$", self.log, re.M)]
 
     @property
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def bring_tox() -> None:
-    """Install tox into an environment of its own, unless it is there."""
+    """Install tox into a virtual environment, unless it is installed."""
     if not TOX.exists():
         venv.create(TOOLS, with_pip=True, clear=True)
         pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
@@ -69,7 +69,7 @@ def bring_tox() -> None:
 
 
 def demo(once: bool) -> None:
-    """Have tox make the demo's environment, and become the demo: Ctrl-C goes to it alone."""
+    """Let tox create the demo's environment, and execute the demo in place of this process, which gets Ctrl-C."""
     code = subprocess.run([TOX, "run", "-qq", "-e", "demo", "--notest"], cwd=ROOT).returncode
     if code:
         sys.exit(code)
@@ -100,7 +100,7 @@ def run_one(name: str) -> Outcome:
 
 
 def test(names: list[str], jobs: int, skips_allowed: bool) -> int:
-    """Run the environments, a few at a time, and tell how they end; return the exit code."""
+    """Run the environments, a few at a time, and print their outcomes; return the exit code."""
     LOGS.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     outcomes = []
@@ -132,7 +132,7 @@ def _is_good(outcome: Outcome, skips_allowed: bool) -> bool:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run the demo or the tests; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     of_demo = commands.add_parser("demo")

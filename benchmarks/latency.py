@@ -1,10 +1,10 @@
 """
-Ask the same question of this API and of Airflow's own REST API, on one running server with one login.
+Compare the latency of this API and of Airflow's own REST API, on one running server with one user.
 
     python benchmarks/latency.py http://127.0.0.1:8080 --user admin --password admin --dag-id example --calls 200
 
-The calls alternate, so that whatever else the machine does falls on both alike. Prints the median and the 95th
-percentile in milliseconds. It sets a variable and triggers a run of the DAG, which should be paused.
+The calls alternate, so that other load on the host affects both. Prints the median and the 95th percentile in
+milliseconds. It sets a variable and triggers a run of the DAG, which should be paused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Question = Tuple[str, str]
 
 
 class Server:
-    """A running web server, over one connection that is kept."""
+    """A running web server, with one persistent connection."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         parts = urlsplit(url)
@@ -48,7 +48,7 @@ class Server:
         return response.status, response.read()
 
     def milliseconds(self, path: str) -> float:
-        """Return how long a GET takes, which must go well."""
+        """Return the duration of a GET, which must succeed."""
         start = time.perf_counter()
         status, body = self.send("GET", path)
         spent = 1000 * (time.perf_counter() - start)
@@ -58,7 +58,7 @@ class Server:
 
 
 def questions(server: Server, dag_id: str) -> Dict[str, Tuple[str, str]]:
-    """Prepare what is asked for, and return for each question our path and Airflow's."""
+    """Create the data, and return the paths of the compared calls: ours and Airflow's."""
     server.send("POST", "/native_api/v1/set_variable", {"key": "latency", "value": "v"})
     status, body = server.send("POST", "/native_api/v1/trigger_dag", {"dag_id": dag_id})
     if status != 201:

@@ -33,7 +33,7 @@ class Server:
         self._parts, self._token = urlsplit(url), token
 
     def seconds(self, operation: str, arguments: Dict[str, Any]) -> float:
-        """Return how long a call takes, which must go well."""
+        """Return the duration of a call, which must succeed."""
         connection = http.client.HTTPConnection(self._parts.hostname or "", self._parts.port, timeout=300)
         headers = {"Content-Type": "application/json", "rest-api-plugin-http-token": self._token}
         start = time.perf_counter()
@@ -48,7 +48,7 @@ class Server:
 
 
 def command_seconds(words: List[str]) -> float:
-    """Return how long a command of Airflow's takes, which must go well."""
+    """Return the duration of an Airflow command, which must succeed."""
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "airflow", *words], capture_output=True, text=True)
     spent = time.perf_counter() - start

@@ -60,20 +60,20 @@ base_log_folder = {home}/logs
 
 
 class Stopped(Exception):
-    """Somebody wants the demo to end."""
+    """The demo was interrupted."""
 
 
 class Failed(Exception):
-    """Something of the demo does not work."""
+    """A part of the demo has failed."""
 
 
 def say(text: str = "") -> None:
-    """Tell the user."""
+    """Print a line."""
     print(text, flush=True)
 
 
 class Airflow:
-    """The processes of one Airflow, each the leader of a process group of its own, and their home."""
+    """The processes of one Airflow, each in its own process group, and their AIRFLOW_HOME."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -90,7 +90,7 @@ class Airflow:
         (home / "airflow.cfg").write_text(CONFIGURATION.format(**values, **keys))
 
     def start(self) -> None:
-        """Make the database and start what Airflow needs."""
+        """Create the database and start Airflow's processes."""
         self._start("migrate", "db", "migrate")
         wait_for("the database", self._is_migrated)
         for component in COMPONENTS:
@@ -98,7 +98,7 @@ class Airflow:
         wait_for("Airflow", self._is_healthy)
 
     def stop(self) -> None:
-        """Stop everything that was started, and wait until it is gone."""
+        """Stop all processes and wait for their end."""
         for sent, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 10)):
             groups = [process.pid for process in self._processes.values() if _is_alive(process)]
             for group in groups:
@@ -108,12 +108,12 @@ class Airflow:
                 time.sleep(0.1)
 
     def password(self) -> str:
-        """Return the password that Airflow made for the user."""
+        """Return the password that Airflow has created for the user."""
         passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
         return str(passwords[USER])
 
     def logs(self) -> str:
-        """Return the end of what each process said."""
+        """Return the end of the output of each process."""
         texts = ((name, self._log(name).read_text(errors="replace")) for name in self._processes)
         return "\n".join(f"--- {name}\n" + "\n".join(text.splitlines()[-30:]) for name, text in texts)
 
@@ -152,7 +152,7 @@ class Airflow:
 
 
 def _is_alive(process: subprocess.Popen[bytes]) -> bool:
-    """Return whether anything of the process's group is left."""
+    """Return whether a process of the group runs."""
     process.poll()
     try:
         os.killpg(process.pid, 0)
@@ -162,7 +162,7 @@ def _is_alive(process: subprocess.Popen[bytes]) -> bool:
 
 
 class Client:
-    """Calls the API as a program does, and shows what it sends and gets."""
+    """Calls the API as a program does, and prints requests and responses."""
 
     def __init__(self, url: str, password: str) -> None:
         self.url = url
@@ -170,7 +170,7 @@ class Client:
         self.token: str = self._send("POST", "/auth/token", login)[1]["access_token"]
 
     def call(self, method: str, path: str, body: Optional[Dict[str, Any]] = None, *, show: bool = True) -> Any:
-        """Call the API; anything but success is a failure of the demo."""
+        """Call the API; an error fails the demo."""
         status, response = self._send(method, path, body)
         if show:
             say(f"\n{method} {path}{'' if body is None else '  ' + json.dumps(body)}")
@@ -180,7 +180,7 @@ class Client:
         return response
 
     def curl(self, method: str, path: str, body: Optional[Dict[str, Any]] = None) -> str:
-        """Return the same call as a line for a shell that knows the token."""
+        """Return the same call as a curl command with the token in a variable."""
         line = f'curl -s -X {method} -H "Authorization: Bearer $TOKEN" '
         if body is not None:
             line += "-H 'Content-Type: application/json' -d " + shlex.quote(json.dumps(body)) + " "
@@ -199,7 +199,7 @@ class Client:
 
 
 def wait_for(what: str, is_there: Callable[[], Any]) -> Any:
-    """Return what *is_there* gives, once that is true."""
+    """Wait until *is_there* returns a true value, and return it."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = is_there()
@@ -210,7 +210,7 @@ def wait_for(what: str, is_there: Callable[[], Any]) -> Any:
 
 
 def typed(operation: str, **arguments: str) -> str:
-    """Return the path of an operation of the typed face."""
+    """Return the path of an operation of the typed API."""
     return f"/native_api/v1/{operation}" + (f"?{urlencode(arguments)}" if arguments else "")
 
 
@@ -220,7 +220,7 @@ def legacy(api: str, **arguments: str) -> str:
 
 
 def make_calls(client: Client) -> None:
-    """Trigger the sample DAG through both faces and see its runs succeed."""
+    """Trigger the sample DAG with both APIs and wait until its runs succeed."""
     client.call("GET", typed("version"))
     wait_for("the sample DAG", lambda: client.call("GET", typed("list_dags"), show=False)["total_entries"])
     client.call("GET", typed("list_dags", tags="demo"))
@@ -244,7 +244,7 @@ def _see_success(client: Client, path: str, state: Callable[[Any], str]) -> None
 
 
 def lines_to_paste(client: Client) -> Iterator[str]:
-    """Give calls for the user's own shell."""
+    """Print calls for the user's shell."""
     yield f"TOKEN={client.token}"
     yield client.curl("GET", typed("list_dags"))
     yield client.curl("POST", typed("trigger_dag"), {"dag_id": "greet", "conf": {"name": "you"}})
@@ -260,7 +260,7 @@ def _stop(signum: int, frame: Any) -> None:
 
 
 def demonstrate(airflow: Airflow, once: bool) -> None:
-    """Start, call, and stay."""
+    """Start Airflow, call the API, and wait for Ctrl-C."""
     say(f"Starting Airflow at {airflow.url}, its home is {airflow.home} …")
     airflow.start()
     client = Client(airflow.url, airflow.password())

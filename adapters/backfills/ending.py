@@ -44,7 +44,7 @@ def require_not_ended(session: Session, backfill: Any) -> None:
 
 def end_job(session: Session, backfill: BackfillRecord) -> None:
     """Cancel the job of a local backfill; if the job is lost, fail its remaining runs."""
-    # The job takes down how it ended; one that has not begun does not begin any more.
+    # The job records its end; a job that has not started reads the cancellation and does not start.
     session.commit()
     record = progress.job_of(backfill)
     if record is not None and record.state()["state"] in job_store.UNFINISHED:

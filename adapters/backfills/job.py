@@ -54,7 +54,7 @@ def _run_date_ranges(
     """Run each date range, even if an earlier one has failed; *kept* has the configurations of existing runs."""
     failures = []
     for place, (first, last) in enumerate(backfill.date_ranges):
-        # Another host's web server can only take down that it is cancelled.
+        # A web server on another host can only record the cancellation in the database.
         if _find(backfill.backfill_id).ended is not None:
             break
         conf = kept.get(first) if how["conf"] is None else how["conf"]

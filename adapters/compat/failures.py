@@ -73,7 +73,7 @@ def _is_about_values(exc: BaseException) -> bool:
 
 
 def _unavailable(exc: BaseException) -> Optional[NativeApiError]:
-    """Return our error for a database that is gone, None for a statement that is wrong, which is ours to mend."""
+    """Return DatabaseUnavailable for an unavailable database; None for a wrong statement, which is a bug."""
     unavailable = (_load(f"sqlalchemy.exc:{name}") for name in ("OperationalError", "InterfaceError"))
     return DatabaseUnavailable() if any(found and isinstance(exc, found) for found in unavailable) else None
 

@@ -1,8 +1,8 @@
 """
 The installed Airflow: its version, and the implementation for it.
 
-It imports nothing of ours, so that every module of this package can ask it. Which implementations there are is known
-to ``__init__`` only, which registers how one is chosen.
+It imports no module of this package, so that each of them can import it. Only ``__init__`` imports the implementations,
+and registers the function that selects one.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ END_BYTES = 8 * 1024 * 1024
 @contextmanager
 def shortened(handler: Any, instance: TaskInstance, try_number: int) -> Iterator[Optional[object]]:
     """
-    Give a handler like *handler* that finds only the ends of a try's files, or None where these are to be read whole.
+    Return a context manager with a handler that reads only the tails of a try's files, or None.
 
-    That is so where they are small, and where the handler is of another kind, which may read logs from elsewhere.
+    It is None if the files are small, or if the handler is not Airflow's file handler and can read other logs.
     """
     files = _files(handler, instance, try_number)
     if not any(file.stat().st_size > END_BYTES for file in files):

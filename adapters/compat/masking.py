@@ -1,4 +1,4 @@
-"""Hides what Airflow calls sensitive, by name only, so that the answer never depends on what was read before."""
+"""Mask sensitive values by their names only, so that a response does not depend on what was read before."""
 
 from __future__ import annotations
 

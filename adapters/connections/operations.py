@@ -379,7 +379,7 @@ def _password(row: Any) -> Optional[str]:
 
 
 def _extra(row: Any) -> Optional[str]:
-    # Airflow 3 refuses to give an extra that is no JSON object, which an older Airflow may have stored.
+    # Airflow 3 does not return an extra that is not a JSON object, which older versions stored.
     return _decrypted(getattr(row, "_extra", None) or row.extra, row.is_extra_encrypted)
 
 

@@ -85,7 +85,7 @@ def replace(path: str, text: str) -> None:
 
 
 def run_daemon(job: Launch, error_pipe: int) -> None:
-    """Become the daemon, or say to *told* why not."""
+    """Become the daemon; if that fails, write the reason to *error_pipe* and exit."""
     try:
         _detach_from_web_server()
         record: Record = {**job["record"], "pid": os.getpid(), "identity": identity(os.getpid())}

@@ -94,7 +94,7 @@ def stop(process: psutil.Process, grace_seconds: float) -> List[int]:
     if not _alive([process], grace_seconds):
         return []
     with suppress(psutil.NoSuchProcess):
-        # It is held first, so that it starts nothing between the count of its children and its end.
+        # Suspended first, so that it starts no child between the listing of its children and its end.
         process.suspend()
     family = [process, *_children(process)]
     for member in family:

@@ -17,7 +17,7 @@ from native_api.adapters.fields.versions import limited
 #: A name is a file's too.
 NAME_LENGTH = 100
 NAME = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z", error="Must consist of a-z, 0-9, _, - and dots only.")
-#: What can be an argument of a process: nothing that ends a text or is half a character; what is no flag.
+#: An argument of a process: without control characters and unpaired surrogates, and not a flag.
 _WORD = validate.Regexp(
     r"(?!-)[^\0-\x1f\ud800-\udfff]+\Z", error="Must not be empty, begin with - or have control characters."
 )

@@ -193,7 +193,7 @@ def checked_subdir(subdir: str) -> str:
     if "\0" in subdir or len(subdir) > texts.PATH:
         raise OutsideFolders(subdir[: texts.PATH])
     folders = [os.path.realpath(folder) for folder in airflow().folders()]
-    # The first folder is the one that the word stands for, as on Airflow's command line.
+    # DAGS_FOLDER is the first folder, as on Airflow's command line.
     path = os.path.realpath(os.path.join(folders[0], subdir.replace("DAGS_FOLDER", folders[0], 1)))
     if not any(_lies_in(path, folder) for folder in folders):
         raise OutsideFolders(subdir)

@@ -23,8 +23,8 @@ from native_api.host import hostname
 #: A file, and the bundle that it is in.
 File = Tuple[str, Bundle]
 
-#: How a process ends that its supervisor has told to.
-_TOLD_TO_END = 128 + signal.SIGTERM
+#: The exit code of a process that its supervisor has terminated.
+_TERMINATED = 128 + signal.SIGTERM
 
 
 def report(
@@ -137,8 +137,8 @@ def _store(loaded: Loaded) -> None:
 
 
 def _traceback(error: ErrorData) -> str:
-    if error.get("exit_code") == _TOLD_TO_END:
-        raise SystemExit(_TOLD_TO_END)
+    if error.get("exit_code") == _TERMINATED:
+        raise SystemExit(_TERMINATED)
     return error["traceback"]
 
 

@@ -21,7 +21,7 @@ def recorded_since(loaded: Loaded, session: Session) -> Optional[datetime]:
     """
     Return when Airflow recorded other code of the file's DAGs, if the file here was last changed before that.
 
-    Such a file is older than the one that Airflow has read. None stands for one that is not.
+    Such a file is older than the one that Airflow has parsed. For any other file, return None.
     """
     changed = _time(os.stat(loaded.path).st_mtime) + _STEP
     dag_ids = {*loaded.dags, *airflow().dag_files.fingerprints(loaded.path, loaded.bundle, session)}

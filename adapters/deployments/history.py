@@ -84,7 +84,7 @@ class Journal(_Numbered):
 
 #: Seconds to wait for the changes of other files: each takes moments, but several may come first.
 _OTHERS_SECONDS = 20.0
-#: Seconds to wait for whoever only looks whether a file is locked, which keeps others from locking it meanwhile.
+#: Seconds to wait for a process that only tests whether a file is locked, which locks it for a moment.
 _LOOK_SECONDS = 0.5
 
 

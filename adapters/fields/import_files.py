@@ -116,7 +116,7 @@ def import_entries(
         raise exist(there)
     skipped = there if on_conflict == "skip" else []
     wanted = sorted(set(entries) - set(skipped))
-    # All rights before the first write: in multi-team mode Airflow asks for a thing's team in a session that ends ours.
+    # Check all permissions before the first write: in multi-team mode Airflow's check closes this session.
     for name in wanted:
         context.caller.require(Access(resource, "PUT" if name in present else "POST"), name)
     try:

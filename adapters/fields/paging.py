@@ -69,7 +69,7 @@ def page_of(
     order: Sequence[object] = (column.desc() if arguments["order_by"].startswith("-") else column, *ties)
     page = statement.order_by(*order).limit(_limit(context, arguments.get("limit"))).offset(arguments["offset"])
     result = context.session.execute(page)
-    # Of columns none needs it, and values of JSON cannot be told apart.
+    # Rows of several columns are unique, and JSON values are not hashable.
     rows = (result.unique() if len(result.keys()) == 1 else result).all()
     everything = statement.with_only_columns(*ties, maintain_column_froms=True).subquery()
     total: int = context.session.scalar(select(func.count()).select_from(everything))

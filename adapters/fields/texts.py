@@ -11,7 +11,7 @@ from native_api.suggestions import suggestion
 #: The longest texts of each kind, in characters: Airflow's columns of ids, what a file system takes for a path, and
 #: what is enough for a pattern, and for a word on a command line.
 ID, PATH, PATTERN, WORD = 250, 4096, 1000, 1000
-#: A token of ours, and a text about something: both are more than anybody has needed.
+#: The maximum length of a continuation_token, and of a description.
 TOKEN, DESCRIPTION = 8192, 5000
 #: The texts that numbers and dates may be.
 NUMBER = 100

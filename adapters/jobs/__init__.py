@@ -1,1 +1,1 @@
-"""Jobs: user code that runs during a request, or asynchronously."""
+"""Jobs: DAG code that runs within a request, or asynchronously."""

@@ -193,7 +193,7 @@ def run_task(
     if how == "scheduler":
         return _schedule(single_run, options["pool"], session)
     new_run_date = date if single_run.is_new else None
-    # The job makes the run anew: what it does not come to is not left behind.
+    # The job creates the run itself, so that a failed start leaves no run.
     session.rollback()
     job = _job(how, key, new_run_date, options)
     return jobs.run(context, job, in_background=in_background, outlive=True)

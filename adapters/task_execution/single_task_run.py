@@ -117,7 +117,7 @@ def _made(session: Session, dag: Dag, run_id: str, logical_date: datetime) -> An
     from airflow.utils.state import DagRunState
 
     run = airflow().make_run(dag, run_id, logical_date, session)
-    # No scheduler looks at a run that has ended; its tasks are told when it began.
+    # The scheduler ignores a run that has ended; its tasks can still read its start date.
     run.state = DagRunState.SUCCESS
     run.start_date = run.end_date = pendulum.now("UTC")
     session.flush()

@@ -67,7 +67,7 @@ def _moment(text: str) -> Optional[datetime.datetime]:
 
 def _text(line: LogLine) -> str:
     """Return the text of a structured line of Airflow 3 in the format of Airflow 2."""
-    # The first 3.x note which channel a line was printed on, which is no part of it.
+    # The first versions of Airflow 3 add the channel that a line was printed on, which is not part of the line.
     context = {name: value for name, value in line.context.items() if name != "chan"}
     place, number, errors = (context.pop(name, None) for name in ("filename", "lineno", "error_detail"))
     words = [

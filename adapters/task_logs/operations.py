@@ -183,7 +183,7 @@ def _read(
     if place.try_number < latest:
         instance = logs.as_it_was(instance, place.try_number, session)
     of_the_end = min(tail_lines, tail_bytes) < LARGEST
-    # While the task goes on a token is to lead to what follows, which counts from the beginning.
+    # While the task runs, the token needs a position from the beginning of the log.
     part = logs.read(instance, place.try_number, place.metadata, session, end_only=of_the_end and not goes_on)
     following = map(line_of, islice(part.lines, place.lines, None))
     if not of_the_end:

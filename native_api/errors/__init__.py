@@ -1,4 +1,4 @@
-"""Every error of this API: its HTTP status, its sentence and its data, and nothing of HTTP besides."""
+"""The errors of this API: each has an HTTP status, a code, a message and data."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from native_api.errors.missing import NotFound
 
 @dataclass(eq=False)
 class JobFailed(NativeApiError):
-    """A job did not come to its end; *log* is the end of what it printed, and *log_cut* whether there was more."""
+    """A job did not succeed; *log* is its log tail, and *log_cut* whether the log is longer."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     log: str

@@ -24,7 +24,7 @@ _YEAR = datetime(2037, 1, 1, tzinfo=timezone.utc)
 
 @dataclass
 class Caught:
-    """Takes down the exception that ends the block below it, whatever it is: a task may raise anything."""
+    """Records the exception that ends a block, of whatever class: a task can raise anything."""
 
     error: Optional[BaseException] = None
 

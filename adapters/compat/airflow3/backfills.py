@@ -239,7 +239,7 @@ class Backfills31(Backfills3):
 
 
 class Backfills30(Backfills31):
-    """Airflow 3.0, which takes down no user and knows no versions of a run."""
+    """Airflow 3.0, which stores neither the user of a backfill nor the version of a run."""
 
     def _by(self, name: str) -> Dict[str, object]:
         return {}

@@ -123,7 +123,7 @@ class Backfills(ABC):
 
     @abstractmethod
     def ending(self, session: Session, backfill: BackfillRecord) -> Optional[str]:
-        """Return the state in which a backfill ended, if more than its runs tells it, or None."""
+        """Return the state in which a backfill ended, or None if the state follows from its runs only."""
 
     @abstractmethod
     def taken_over(self, session: Session, backfill: BackfillRecord) -> int:

@@ -23,7 +23,7 @@ class Daemons:
     )
 
     def flags(self, words: Sequence[str]) -> Optional[List[str]]:
-        """Return the flags of a command, its positional arguments by their names; None where there is no such one."""
+        """Return the flags and the names of the positional arguments of a command; None if it does not exist."""
         from airflow.cli.cli_parser import ALL_COMMANDS_DICT
 
         command: Any = ALL_COMMANDS_DICT.get(words[0])

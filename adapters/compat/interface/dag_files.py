@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundle", "DagFiles", "Fingerprints", "Loaded"]
 
-#: What tells that a stored DAG has changed: by dag_id, the hash of its stored form, and that of its code.
+#: By dag_id, the hash of a serialized DAG and that of its code, which show whether it has changed.
 Fingerprints = Dict[str, Any]
 
 

@@ -114,7 +114,7 @@ class Rights(ABC):
 
     @abstractmethod
     def login_url(self, request: Request, way_back: str) -> Optional[str]:
-        """Return Airflow's login page, which leads back; None for whoever is logged in and has no use for it."""
+        """Return the URL of Airflow's login page, which redirects to *way_back*; None if the user is logged in."""
 
     @abstractmethod
     def csrf_token(self) -> Optional[str]:
@@ -174,7 +174,7 @@ class Rights(ABC):
         """
 
     def _may_thing(self, user: AirflowUser, access: Access, identifier: Optional[str]) -> bool:
-        """Return whether the user has the right on a thing of no DAG, whose class and field have the names of ours."""
+        """Return whether the user has the right on a resource without DAG; its class and field have the same names."""
         if access.resource is Resource.IMPORT_ERROR:
             view = self._resource_details().AccessView.IMPORT_ERRORS
             return bool(self._asked(self._auth_manager().is_authorized_view, access_view=view, user=user))

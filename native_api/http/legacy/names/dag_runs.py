@@ -31,7 +31,11 @@ def dag_state(arguments: Arguments) -> Plan:
 
 
 def one_run(arguments: Arguments) -> Dict[str, object]:
-    """Return which run is meant: the one of the run_id, where that is named besides a date."""
+    """
+    Return the argument that identifies the run; run_id has priority over a date.
+
+    :raises BadRequest: there is none.
+    """
     named = arguments.given("run_id") or arguments.given("execution_date") or arguments.given("logical_date")
     if not named:
         raise BadRequest("The argument(s) ['execution_date'] are required")
