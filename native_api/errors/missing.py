@@ -49,8 +49,8 @@ class OperationNotFound(NotFound):
     nearest: Optional[str] = None
 
     def __str__(self) -> str:
-        meant = f"; did you mean '{self.nearest}'?" if self.nearest else "."
-        return f"There is no operation '{self.operation}'{meant} /native_api/openapi.json lists them."
+        hint = f"; did you mean '{self.nearest}'?" if self.nearest else "."
+        return f"There is no operation '{self.operation}'{hint} /native_api/openapi.json lists them."
 
 
 @dataclass(eq=False)

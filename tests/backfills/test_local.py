@@ -19,7 +19,7 @@ from tests.support.backfills import DATES, ON_2, backfill, finish, runs, set_sta
 pytestmark = pytest.mark.skipif(not ON_2, reason="Airflow 3 runs backfills by its scheduler only")
 #: Enough for tasks that each start an Airflow.
 SECONDS = 240
-#: Those that this process may hold; a test begins when none is held.
+#: The records that this process has locked; a test starts when there is none.
 _RECORDS: List[Record] = []
 
 

@@ -28,9 +28,9 @@ def write(file: Path, entries: List[Dict[str, Any]]) -> None:
 
 def send(site: Any, request: Dict[str, Any], answered: Dict[str, Any]) -> Dict[str, Any]:
     """
-    Send a request and return its answer.
+    Send a request and return its response.
 
-    :param answered: what the answers before had in each field; an argument ``$field`` is the latest of it.
+    :param answered: the values of each field in previous responses; an argument ``$field`` is the latest one.
     """
     login = request.get("login", "admin")
     arguments = {
@@ -120,7 +120,7 @@ def changed(response: Any, changes: Dict[str, Any]) -> Any:
     return copy
 
 
-#: What stands in ``differences.json`` for a value that is not there.
+#: The text in ``differences.json`` for a missing value.
 ABSENT = {"absent": True}
 
 

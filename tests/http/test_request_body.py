@@ -287,7 +287,7 @@ class TestManyConnections:
                 client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
                 client.sendall(f"POST {TYPED} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n".encode())
                 held.append(client)
-            # The last has its answer: whatever is to be held is held.
+            # The last one has its response: all others occupy what they can.
             first = held[-1].recv(65536)
             assert int(first.split()[1]) in statuses
             for number in range(3):

@@ -1,1 +1,1 @@
-"""Compares what our operations answer with what Airflow's own command line says of the same database."""
+"""Compares the responses of the operations with the output of Airflow's own command line, on the same database."""

@@ -290,7 +290,7 @@ def unlike(theirs: Dict[str, List[Row]], ours: Dict[str, List[Row]]) -> Dict[str
     return found
 
 
-#: The columns that rows of Airflow's tables are told apart by.
+#: The columns that identify rows of Airflow's tables.
 KEYS = ("dag_id", "run_id", "task_id", "map_index", "region_index", "key")
 
 

@@ -30,7 +30,7 @@ def ask(tmp_path: Path) -> Callable[..., Slots]:
         pytest.param(4, 8, 0, (6, 3), id="half of all, and all slots but one"),
         pytest.param(1, 8, 0, (5, 1), id="the only slot"),
         pytest.param(1, 0, 0, (1, 1), id="nobody may wait"),
-        pytest.param(4, 8, 12, (12, 4), id="all of it, where one caller stands for all clients"),
+        pytest.param(4, 8, 12, (12, 4), id="all of it, if all clients are one caller"),
         pytest.param(4, 8, 2, (2, 2), id="little"),
     ],
 )

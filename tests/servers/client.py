@@ -174,7 +174,7 @@ class Client:
     ) -> Response:
         connection = _Connection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         try:
-            # A server that refuses a body need not read all of it before it answers.
+            # A server that refuses a body can respond before it has read all of it.
             with suppress(BrokenPipeError):
                 connection.request(method, target, body, headers)
             response = connection.getresponse()

@@ -25,7 +25,7 @@ def deliver(
     site: Any, path: str, headers: Mapping[str, str], pieces: Sequence[bytes] = (), ending: str = WHOLE
 ) -> Response:
     """
-    Have the site answer a POST.
+    Send a POST and return the response.
 
     :param headers: a ``Content-Length`` among them, or else the body comes in chunks.
     :param ending: what the client does after the last piece: nothing that is missing, leave, or be silent.

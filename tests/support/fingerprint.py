@@ -6,7 +6,7 @@ import hashlib
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Tuple
 
-#: Our own audit rows, which a call is meant to leave.
+#: The rows of the audit log that this plugin writes.
 OURS = "native_api."
 
 

@@ -66,7 +66,7 @@ class TestClear:
         ],
     )
     def test_it_clears_what_a_dry_run_returns(self, runs: Any, arguments: Any, expected: List[str]) -> None:
-        """A dry run tells it and changes nothing; what is cleared is what it told."""
+        """A dry run changes nothing, and returns what is cleared then."""
         result = self.clear(dry_run=True, **arguments)
         assert names(result) == expected
         assert [states(run_id) for run_id in ("r1", "r2", "r3")] == [AS_MADE] * 3

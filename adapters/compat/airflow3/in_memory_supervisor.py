@@ -33,7 +33,7 @@ class InMemorySupervisor:
         return self._xcoms.get((*self._own, key))
 
     def send(self, msg: object) -> Any:
-        """Answer a message of the task."""
+        """Return the response to a message of the task."""
         name = type(msg).__name__
         if name in NOT_RECORDED:
             return None
@@ -43,7 +43,7 @@ class InMemorySupervisor:
         return self._asked(msg)
 
     async def asend(self, msg: object) -> Any:
-        """Answer a message of a trigger."""
+        """Return the response to a message of a trigger."""
         return self.send(msg)
 
     def reachable(self) -> ContextManager[object]:

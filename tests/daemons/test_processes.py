@@ -208,7 +208,7 @@ class TestStopping:
 
 
 class TestFailedStarts:
-    #: What a program says last, and what the answer makes of it.
+    #: The last output of a program, and the reason in the error.
     SENTENCES = [
         ("raise ModuleNotFoundError(\"No module named 'redis'\")", "the Python module redis is not installed."),
         ("raise OSError(98, 'Address already in use')", "the port is in use."),
