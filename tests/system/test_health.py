@@ -68,7 +68,7 @@ def test_the_status_depends_on_the_latest_heartbeat(jobs: Any, kind: str, second
 
 
 def test_the_database_is_down(web: Any, mocker: Any) -> None:
-    """The holder of the token, whom no database knows, is told so."""
+    """With the static token, whose holder needs no database."""
     from sqlalchemy.exc import OperationalError
 
     down = OperationalError("SELECT 1", {}, Exception("refused"))
