@@ -39,7 +39,8 @@ def names() -> str:
 
 #: What operations need besides the metadata database, by their effect.
 NEEDS = {
-    "execute": "The DAG files on the host of the web server, but for backfills that the scheduler runs.",
+    "execute": "The DAG files on the host of the web server or, with ``execute_on = executor``, on the workers. "
+    "Backfills that the scheduler runs need neither.",
     "deploy": "A DAGs folder, or a local bundle, that the web server can write to and shares with Airflow.",
     "daemon": "The host of the web server, on which the daemon runs.",
 }

@@ -111,6 +111,12 @@ def _names(text: str) -> Any:
     return frozenset(word.strip() for word in text.split(",") if word.strip())
 
 
+def _place(text: str) -> str:
+    if text not in ("web_server", "executor"):
+        raise ValueError("must be web_server or executor")
+    return text
+
+
 def _list(text: str) -> Any:
     return tuple(sorted(_names(text)))
 
@@ -198,6 +204,15 @@ OPTIONS: Dict[str, Option] = {
             "operator runs in this time. Then the job is killed.",
             _seconds,
         ),
+        Option(
+            "execute_on",
+            "web_server",
+            "Where DAG code is executed: web_server, in the sandbox on its host, or executor, as a task that Airflow's "
+            "executor runs. The latter needs the DAG native_api_jobs; see the page Deployment.",
+            _place,
+        ),
+        Option("job_queue_name", "", "Queue of Airflow's executor for jobs. Empty means Airflow's default queue."),
+        Option("job_pool", "", "Pool for jobs on Airflow's executor. Empty means default_pool."),
         Option("job_memory_mb", "2048", "Maximum memory of a job process, in MiB.", _positive),
         Option(
             "job_slots",

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from native_api.adapters.backfills import states
 from native_api.adapters.compat import airflow
+from native_api.adapters.executor.functions import runs_on_executor
 
 if TYPE_CHECKING:
     from native_api.adapters.compat.interface.backfills import BackfillRecord
     from native_api.adapters.compat.objects import Dag
 
 
-def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], **how: object) -> Dict[str, object]:
+@runs_on_executor
+def run(backfill_id: int, task_ids: Optional[List[str]], reprocessed: List[str], **how: Any) -> Dict[str, object]:
     """
     Run the date ranges of the backfill.
 
@@ -73,6 +75,7 @@ def _find(backfill_id: int) -> Any:
     return backfill
 
 
+@runs_on_executor
 def give_up(backfill_id: int) -> None:
     """Record the final state of the backfill, and fail its remaining runs."""
     with airflow().session() as session:

@@ -22,6 +22,7 @@ from native_api.adapters.backfills.schemas import (
 from native_api.adapters.compat import airflow
 from native_api.adapters.dags.operations import active_dag
 from native_api.adapters.fields.paging import slice_of
+from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.pools.operations import require_pool
 from native_api.effects import Effect
 from native_api.errors import (
@@ -187,7 +188,7 @@ def _begin_job(context: Context, plan: Plan) -> Dict[str, object]:
     response = _accepted(context, plan, backfill)
     state_call = context.state_call
     try:
-        sandbox.run(context, _job(plan, backfill), in_background=True)
+        jobs.run_to_end(context, _job(plan, backfill), in_background=True)
     except NativeApiError:
         airflow().backfills.fail_without_runs(context.session, backfill.backfill_id)
         context.session.commit()

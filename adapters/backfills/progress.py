@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
-from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow, text_of
+from native_api.adapters.jobs import records
+from native_api.adapters.jobs.records import JobRecord
 from native_api.adapters.sandbox import job_store
 from native_api.host import hostname
 
@@ -60,9 +61,10 @@ def is_elsewhere(backfill: BackfillRecord) -> bool:
     return backfill.local and job_of(backfill) is None and bool(backfill.hostname != hostname())
 
 
-def job_of(backfill: Any) -> Optional[job_store.Record]:
-    """Return the record of a local backfill's job, None if this host has none."""
-    return job_store.find(sandbox.jobs_folder(), backfill.job_id)
+def job_of(backfill: Any) -> Optional[JobRecord]:
+    """Return the record of a local backfill's job, None if this machine has none, nor Airflow's executor."""
+    with airflow().session() as session:
+        return records.find(session, backfill.job_id)
 
 
 def tasks_by_state(session: Session, backfill: BackfillRecord) -> Dict[str, int]:

@@ -6,18 +6,19 @@ import os
 import signal
 import sys
 import time
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.adapters.dags.file_reports import FileReport, ParsedFile, Report
 from native_api.adapters.dags.readable_files import Rules, lies_in, readable_files
+from native_api.adapters.executor.functions import runs_on_executor
 from native_api.adapters.sandbox.errors import raised
 from native_api.adapters.sandbox.fork_pool import ForkResult, Item, run_in_forks
 from native_api.adapters.sandbox.messages import ErrorData
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
-from native_api.errors import DagFilesMissing
+from native_api.errors import DagFilesMissing, Invalid
 from native_api.host import hostname
 
 #: A file, and the bundle that it is in.
@@ -27,18 +28,31 @@ File = Tuple[str, Bundle]
 _TERMINATED = 128 + signal.SIGTERM
 
 
+@runs_on_executor
 def report(
-    bundles: List[Optional[str]], subdir: Optional[str], file_seconds: Optional[float], rules: Optional[Rules] = None
+    bundles: List[Optional[str]],
+    subdir: Optional[str],
+    file_seconds: Optional[float],
+    asked_of: List[AskedBundle],
+    rules: Optional[Rules] = None,
 ) -> Report:
     """
     Parse the files of DAG bundles; nothing is written.
 
     :param subdir: the real path of a folder or file; only files below it are parsed.
     :param file_seconds: timeout of one file; None for Airflow's dagbag_import_timeout.
+    :param asked_of: the bundles as the web server has them, which can be on another host.
     :param rules: the files that the caller can have parsed; None for all.
+    :raises Invalid: this host does not have the folder or file *subdir*.
     """
     begun = time.monotonic()
-    files = readable_files(files_here([*opened(bundles)], subdir), rules)
+    some = [*opened(bundles)]
+    moved = Moved({asked["bundle"]: asked["folder"] for asked in asked_of}, some)
+    subdir = None if subdir is None else moved.path(subdir)
+    if subdir is not None and not os.path.exists(subdir):
+        raise Invalid({"subdir": [f"There is no such file or folder on the host '{hostname()}'."]})
+    active = {asked["bundle"]: asked["active_dags"] for asked in asked_of}
+    files = readable_files(files_here(some, subdir, lambda bundle: active[bundle.name]), moved.rules(rules))
     entries = [entry_of(*file, fork_result) for file, fork_result in in_forks(_parsed, files, file_seconds)]
     return {
         "files": slowest_first(entries),
@@ -64,10 +78,50 @@ def files_of(bundle: Bundle, subdir: Optional[str] = None) -> List[File]:
     return [] if folder is None else [(path, bundle) for path in airflow().dag_files.files(folder)]
 
 
-def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: bool = False) -> List[File]:
+class AskedBundle(TypedDict):
+    """A bundle as the web server has it."""
+
+    bundle: Optional[str]
+    #: Its real path.
+    folder: str
+    #: The number of active DAGs in the database.
+    active_dags: int
+
+
+class Moved:
+    """
+    Paths on the web server in terms of this host, which can have a bundle at another path.
+
+    :param folders: the real paths of bundles on the web server.
+    :param bundles: the bundles on this host.
+    """
+
+    def __init__(self, folders: Mapping[Optional[str], str], bundles: Sequence[Bundle]) -> None:
+        self._folders = [(folders[one.name], os.path.realpath(one.path)) for one in bundles if one.name in folders]
+
+    def path(self, path: str) -> str:
+        """Return a real path on this host."""
+        for there, here in self._folders:
+            if lies_in(path, there):
+                return os.path.normpath(os.path.join(here, os.path.relpath(path, there)))
+        return path
+
+    def rules(self, rules: Optional[Rules]) -> Optional[Rules]:
+        """Return the rules for files on this host."""
+        return rules and {name: [self.path(path) for path in paths] for name, paths in rules.items()}
+
+
+def files_here(
+    bundles: List[Bundle],
+    subdir: Optional[str],
+    count_dags: Callable[[Bundle], int],
+    *,
+    may_be_gone: bool = False,
+) -> List[File]:
     """
     Return the files of bundles, or of the folder *subdir* in them, that Airflow would read.
 
+    :param count_dags: returns the number of active DAGs of a bundle, or of *subdir* in it.
     :param may_be_gone: a folder in a bundle can be empty; the bundle itself cannot.
     :raises DagFilesMissing: there are active DAGs but no files, so that this host lacks them.
     """
@@ -75,18 +129,17 @@ def files_here(bundles: List[Bundle], subdir: Optional[str], *, may_be_gone: boo
     for bundle in bundles:
         files = files_of(bundle, subdir)
         if not files and not (may_be_gone and files_of(bundle)):
-            _require_no_dags(bundle, subdir)
+            count = count_dags(bundle)
+            if count:
+                raise DagFilesMissing(subdir or bundle.path, bundle.name, hostname(), count)
         found += files
     return found
 
 
-def _require_no_dags(bundle: Bundle, subdir: Optional[str]) -> None:
-    with airflow().session() as session:
-        in_use = airflow().dag_files.dags_in_use(bundle, session)
-    here = (path for path in in_use if subdir is None or is_in((path, bundle), subdir))
-    count = sum(len(in_use[path]) for path in here)
-    if count:
-        raise DagFilesMissing(subdir or bundle.path, bundle.name, hostname(), count)
+def active_dags(bundle: Bundle, subdir: Optional[str], session: Any) -> int:
+    """Return the number of active DAGs of a bundle, or of those below the real path *subdir*."""
+    in_use = airflow().dag_files.dags_in_use(bundle, session)
+    return sum(len(in_use[path]) for path in in_use if subdir is None or is_in((path, bundle), subdir))
 
 
 def _within(bundle: Bundle, real_path: str) -> Optional[str]:

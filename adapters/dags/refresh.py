@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields
 
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
-from native_api.adapters.dags import sync
-from native_api.adapters.dags.readable_files import READ_FILE
+from native_api.adapters.dags import parsing, refresh_elsewhere, sync
+from native_api.adapters.dags.readable_files import READ_FILE, readable_files
 from native_api.adapters.dags.report import FilesToParse, ParsedFile, files_to_parse
 from native_api.adapters.fields.common import dag_id_field, switch
 from native_api.adapters.fields.versions import limited
@@ -85,7 +86,11 @@ class RefreshedFiles(Changes):
             ".airflowignore. Their DAGs remain active unless remove_missing is true."
         },
     )
-    hostname = fields.String(required=True, metadata={"description": "The host whose files were parsed."})
+    hostname = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The host whose files were parsed; null if the DAG processor was asked instead."},
+    )
     import_error_count = fields.Integer(required=True)
     asked_dag_processor = fields.Boolean(
         required=True, metadata={"description": "Whether the DAG processor was asked to parse the files next."}
@@ -115,12 +120,16 @@ def refresh_dag(context: Context, in_background: bool, dag_id: str) -> Optional[
     Parse the file of a DAG now, and write its DAGs to the database.
 
     The DAG bundle of the file is refreshed first. DAGs that the file no longer defines are deactivated. If the file is
-    not on this host, or is older than the code that Airflow has recorded, nothing is changed and the response is 409.
-    Requires the permission to execute every DAG of the file.
+    older than the code that Airflow has recorded, nothing is changed and the response is 409. If the file is not on
+    this host, or with execute_on = executor, the DAG processor is asked to parse it, and the response waits for that.
+    Where it cannot be asked, the response is 409 or, with execute_on = executor, a job parses the file. Requires the
+    permission to execute every DAG of the file.
     """
     bundle, path = _place_of(context, dag_id)
     job = sandbox.Job(sync.refresh_file, {"bundles": [bundle], "path": path, "dag_id": dag_id})
-    return jobs.run(context, job, in_background=in_background)
+    configured = [one for one in airflow().dag_files.bundles() if bundle in (None, one.name)][:1]
+    files = [(os.path.join(one.path, path), one) for one in configured]
+    return _refreshed(context, job, files, in_background)
 
 
 @operation(
@@ -145,9 +154,26 @@ def refresh_all_dags(
     this host before Airflow recorded that code. If a DAG bundle, or the folder, has active DAGs in the database but no
     DAG files on this host, the response is 409. Files that the caller cannot execute are omitted, as in dag_report.
     """
-    arguments = {**files_to_parse(context, **which), "remove_missing": remove_missing}
-    job = sandbox.Job(sync.refresh, arguments)
-    return jobs.run(context, job, in_background=in_background)
+    wanted = files_to_parse(context, **which)
+    job = sandbox.Job(sync.refresh, {**wanted, "remove_missing": remove_missing})
+    bundles = [one for one in airflow().dag_files.bundles() if one.name in wanted["bundles"]]
+    known = refresh_elsewhere.known_files(bundles, context.session)
+    below = [file for file in known if wanted["subdir"] is None or parsing.is_in(file, wanted["subdir"])]
+    return _refreshed(context, job, readable_files(below, wanted["rules"]), in_background)
+
+
+def _refreshed(
+    context: Context, job: sandbox.Job, files: List[refresh_elsewhere.File], in_background: bool
+) -> Optional[Dict[str, Any]]:
+    """Run the job or, if this host does not have the files, have the DAG processor parse them."""
+    if jobs.on_executor() and refresh_elsewhere.is_possible():
+        return refresh_elsewhere.refresh(context, files, wait=not in_background)
+    try:
+        return jobs.run(context, job, in_background=in_background)
+    except (DagFileMissing, DagFilesMissing):
+        if not refresh_elsewhere.is_possible():
+            raise
+        return refresh_elsewhere.refresh(context, files, wait=True)
 
 
 @jobs.builds_response(refresh_dag, refresh_all_dags)

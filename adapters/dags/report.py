@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, TypedDict
 
 from marshmallow import Schema, fields, validate
 
@@ -12,12 +12,12 @@ from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle
 from native_api.adapters.dags import parsing
 from native_api.adapters.dags.operations import checked_subdir
-from native_api.adapters.dags.readable_files import READ_FILE, lies_in, readable_bundles, rules_for
+from native_api.adapters.dags.readable_files import READ_FILE, Rules, lies_in, readable_bundles, rules_for
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.texts import Text
 from native_api.adapters.fields.versions import limited
 from native_api.adapters.jobs import operations as jobs
-from native_api.adapters.jobs.operations import AcceptedJob, InBackground
+from native_api.adapters.jobs.operations import AcceptedJob, InBackground, OnExecutor
 from native_api.effects import Effect
 from native_api.errors import DagFilesMissing, Invalid, OutsideFolders
 from native_api.errors.groups import OF_A_JOB
@@ -42,6 +42,20 @@ class FilesToParse(InBackground):
     )
 
 
+class ReportFiles(OnExecutor, FilesToParse):
+    """The files to report on."""
+
+
+class ParseArguments(TypedDict):
+    """The arguments of the job that parses files."""
+
+    bundles: List[Optional[str]]
+    #: The real path of the folder or file.
+    subdir: Optional[str]
+    file_seconds: Optional[float]
+    rules: Optional[Rules]
+
+
 class FileError(Schema):
     """An import error of a file."""
 
@@ -62,8 +76,8 @@ class ParsedFile(Schema):
             "description": "loaded, import_error, failed (the file could not be processed), crashed (the file ended "
             "its process), timeout, missing (its DAGs were deactivated by remove_missing), outdated (Airflow has "
             "recorded other code of its DAGs since the file was last changed on this host) or elsewhere (Airflow reads "
-            "one of its DAGs from another file, which is not on this host). With outdated and elsewhere, nothing is "
-            "written."
+            "one of its DAGs from another file, which is not on this host), or requested (the DAG processor has not "
+            "parsed it yet). With outdated and elsewhere, nothing is written."
         },
     )
     exit_code = fields.Integer(
@@ -96,7 +110,7 @@ def _report_command(arguments: Mapping[str, object]) -> Optional[List[str]]:
 
 
 @operation(
-    request=FilesToParse,
+    request=ReportFiles,
     result=ReportedFiles,
     accepted=AcceptedJob,
     access=READ_FILE,
@@ -106,7 +120,9 @@ def _report_command(arguments: Mapping[str, object]) -> Optional[List[str]]:
     command=_report_command,
     example={"subdir": "DAGS_FOLDER/example_dag.py"},
 )
-def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[Dict[str, object]]:
+def dag_report(
+    context: Context, in_background: bool, queue: Optional[str] = None, **which: Any
+) -> Optional[Dict[str, object]]:
     """
     Parse DAG files and return how each loads; nothing is written.
 
@@ -115,7 +131,17 @@ def dag_report(context: Context, in_background: bool, **which: Any) -> Optional[
     DAG in it, all DAGs (in multi-team mode, all DAGs of its team). If a DAG bundle, or the folder, has active DAGs in
     the database but no DAG files on this host, the response is 409.
     """
-    job = sandbox.Job(parsing.report, files_to_parse(context, **which))
+    arguments = files_to_parse(context, **which)
+    bundles = [bundle for bundle in airflow().dag_files.bundles() if bundle.name in arguments["bundles"]]
+    here = [
+        {
+            "bundle": bundle.name,
+            "folder": os.path.realpath(bundle.path),
+            "active_dags": parsing.active_dags(bundle, arguments["subdir"], context.session),
+        }
+        for bundle in bundles
+    ]
+    job = sandbox.Job(parsing.report, {**arguments, "asked_of": here}, queue=queue)
     return jobs.run(context, job, in_background=in_background)
 
 
@@ -130,7 +156,7 @@ def files_to_parse(
     subdir: Optional[str] = None,
     bundle: Optional[str] = None,
     file_seconds: Optional[float] = None,
-) -> Dict[str, object]:
+) -> ParseArguments:
     """Return the arguments of the sandbox for the loaded :class:`FilesToParse`."""
     known = airflow().dag_files.bundles()
     if bundle is not None:
@@ -140,8 +166,12 @@ def files_to_parse(
     folder = None if subdir is None else _existing(subdir, readable)
     # One of another team is reported as one that does not exist.
     wanted = readable if bundle is None else [airflow().dag_files.bundle(bundle, among=readable)]
-    names = [one.name for one in wanted]
-    return {"bundles": names, "subdir": folder, "file_seconds": file_seconds, "rules": rules}
+    return {
+        "bundles": [one.name for one in wanted],
+        "subdir": folder,
+        "file_seconds": file_seconds,
+        "rules": rules,
+    }
 
 
 def _existing(subdir: str, bundles: List[Bundle]) -> str:
@@ -149,6 +179,6 @@ def _existing(subdir: str, bundles: List[Bundle]) -> str:
     path = checked_subdir(subdir)
     if not any(lies_in(path, os.path.realpath(bundle.path)) for bundle in bundles):
         raise OutsideFolders(subdir)
-    if not os.path.exists(path):
+    if not jobs.on_executor() and not os.path.exists(path):
         raise Invalid({"subdir": [f"There is no such file or folder on the host '{hostname()}'."]})
     return path

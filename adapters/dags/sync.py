@@ -15,6 +15,7 @@ from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.adapters.dags import parsing, recorded
 from native_api.adapters.dags.file_reports import Changes, FileReport
 from native_api.adapters.dags.readable_files import Rules, readable_files
+from native_api.adapters.executor.functions import runs_on_executor
 from native_api.errors import DagFileMissing, DagFileOutdated, DagsElsewhere, Refused
 from native_api.host import hostname
 
@@ -39,6 +40,7 @@ class Missing(NamedTuple):
     dag_ids: List[str]
 
 
+@runs_on_executor
 def refresh_file(bundles: List[Optional[str]], path: str, dag_id: str) -> Dict[str, object]:
     """
     Refresh the bundle of a DAG file, parse the file, and write its DAGs.
@@ -68,6 +70,7 @@ def _require_written(entry: Mapping[str, Any], dag_id: str) -> None:
         raise DagsElsewhere(entry["elsewhere"], hostname())
 
 
+@runs_on_executor
 def refresh(
     bundles: List[Optional[str]],
     subdir: Optional[str],
@@ -86,7 +89,7 @@ def refresh(
     """
     begun = time.monotonic()
     opened = list(parsing.opened(bundles, refresh=True))
-    here = parsing.files_here(opened, subdir, may_be_gone=remove_missing)
+    here = parsing.files_here(opened, subdir, lambda bundle: _active_dags(bundle, subdir), may_be_gone=remove_missing)
     files = readable_files(here, rules)
     entries = _entries(files, file_seconds)
     # Another file may define by now what was in a file that is not here.
@@ -97,6 +100,11 @@ def refresh(
         removed = [(file.path, file.bundle) for file in missing if _is_in(file.bundle, file.path)]
         entries += _entries(removed, None, are_here=False)
     return {**_response(entries, files, begun), "missing_files": [_as_response(file) for file in missing]}
+
+
+def _active_dags(bundle: Bundle, subdir: Optional[str]) -> int:
+    with airflow().session() as session:
+        return parsing.active_dags(bundle, subdir, session)
 
 
 def _entries(files: List[parsing.File], file_seconds: Optional[float], *, are_here: bool = True) -> List[FileReport]:

@@ -22,6 +22,7 @@ from native_api.adapters.fields.common import DateTime, switch
 from native_api.adapters.fields.paging import page_fields, slice_of
 from native_api.adapters.fields.texts import Text
 from native_api.adapters.fields.versions import limited
+from native_api.adapters.jobs import operations as jobs
 from native_api.effects import Effect
 from native_api.errors import (
     DagFileBroken,
@@ -36,6 +37,7 @@ from native_api.errors import (
     Invalid,
     NativeApiError,
     NoDagInFile,
+    NotOnExecutor,
     OutsideFolders,
 )
 from native_api.errors.groups import OF_A_JOB
@@ -211,6 +213,7 @@ def deploy_dag(
     defines no DAG, or defines a DAG of another file. Its DAGs can be listed and triggered as soon as the response is
     sent. The previous version is stored.
     """
+    _require_sandbox(context)
     target = targets.target(path, bundle)
     if not force and target.mode() is not None:
         raise DagFileExists(target.path, hostname())
@@ -258,6 +261,7 @@ def rollback_dag(
     context: Context, path: str, bundle: Optional[str] = None, deployment_id: Optional[str] = None, **how: bool
 ) -> Dict[str, object]:
     """Restore a stored version of a DAG file, as a deployment does."""
+    _require_sandbox(context)
     target = targets.target(path, bundle)
     # The one that the audit log names, whatever is deployed meanwhile.
     chosen = _wanted(target, context.resolved_arguments.get("deployment_id", deployment_id))
@@ -294,6 +298,7 @@ def delete_dag_file(
 
     With delete_metadata, the DAG runs are deleted permanently; this is refused while a task of them is running.
     """
+    _require_sandbox(context)
     target = targets.target(path, bundle)
     if target.mode() is None:
         targets.require_no_dags(target, context.session)
@@ -328,6 +333,12 @@ def list_deployments(
 
 def _wanted(target: Target, deployment_id: Optional[str]) -> history.Record:
     return history.of(target).record(deployment_id, target.file)
+
+
+def _require_sandbox(context: Context) -> None:
+    """Raise NotOnExecutor if the web server executes no DAG code: a changed file is parsed before it is deployed."""
+    if jobs.on_executor():
+        raise NotOnExecutor(context.operation)
 
 
 def _done(

@@ -11,13 +11,15 @@ from marshmallow import Schema, fields
 
 from native_api import registry, settings
 from native_api.adapters import sandbox
+from native_api.adapters.executor import jobs as executor_jobs
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import DateTime, Flag, States
 from native_api.adapters.fields.paging import page_fields, slice_of
 from native_api.adapters.fields.texts import Text
-from native_api.adapters.sandbox import Job, JobOutcome, job_store
-from native_api.adapters.sandbox.capture import tail
-from native_api.adapters.sandbox.job_store import UNFINISHED, Record
+from native_api.adapters.jobs import records
+from native_api.adapters.jobs.records import JobRecord
+from native_api.adapters.sandbox import Job, JobOutcome
+from native_api.adapters.sandbox.job_store import UNFINISHED
 from native_api.adapters.sandbox.messages import Facts, Message, State
 from native_api.effects import Effect
 from native_api.errors import JobHasEnded, JobIsElsewhere, JobNotFound, NativeApiError, OperationNotFound
@@ -37,6 +39,19 @@ class InBackground(Schema):
         metadata={
             "description": "If true, run asynchronously: return 202 and a job immediately. job_state returns "
             "its progress."
+        },
+    )
+
+
+class OnExecutor(InBackground):
+    """The options of a job that can run on Airflow's executor."""
+
+    queue = Text(
+        256,
+        shortest=1,
+        metadata={
+            "description": "With execute_on = executor: the queue of the executor. By default, job_queue_name, or else "
+            "the queue of the task. Otherwise it has no effect."
         },
     )
 
@@ -97,10 +112,24 @@ def run(context: Context, job: Job, *, in_background: bool, outlive: bool = Fals
     """
     Run a job and return the response of the context's operation, or None if the job continues in the background.
 
-    Parameters and errors are those of :func:`sandbox.run`.
+    Parameters and errors are those of :func:`sandbox.run`, or of :func:`executor_jobs.run_to_end`.
     """
-    outcome = sandbox.run_to_end(context, job, in_background=in_background, outlive=outlive)
+    outcome = run_to_end(context, job, in_background=in_background, outlive=outlive)
     return None if outcome is None else response_of(context, outcome)
+
+
+def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[JobOutcome]:
+    """Run a job in the sandbox or, with ``[native_api] execute_on = executor``, on Airflow's executor."""
+    if context.arguments.get("queue") and not on_executor():
+        context.warnings.append("'queue' has no effect: DAG code is executed on the host of the web server.")
+    if on_executor():
+        return executor_jobs.run_to_end(context, job, in_background=in_background)
+    return sandbox.run_to_end(context, job, in_background=in_background, outlive=outlive)
+
+
+def on_executor() -> bool:
+    """Return whether jobs run on Airflow's executor."""
+    return bool(settings.get("execute_on") == "executor")
 
 
 def response_of(context: Context, outcome: JobOutcome) -> Any:
@@ -173,13 +202,11 @@ def job_state(context: Context, job_id: str) -> Dict[str, object]:
     caller, by administrators, and with the static token if token_effects lists the effect of the job's operation.
     """
     record = _own_record(context, job_id)
-    job_state = record.state()
-    log, cut = tail(record.log, settings.get("job_log_tail_bytes"))
-    message: Message = {**job_state, "log": log, "log_cut": cut}
+    job_state = message = record.message()
     return {
         **_summary(record, job_state),
-        "log": log,
-        "log_cut": cut,
+        "log": message["log"],
+        "log_cut": message["log_cut"],
         **_outcome_fields(context, record.facts, message),
     }
 
@@ -228,7 +255,7 @@ def list_jobs(
     """List the caller's asynchronous jobs; administrators see the jobs of all callers."""
     jobs = [
         _summary(record, record.state())
-        for record in job_store.every(sandbox.jobs_folder())
+        for record in records.every(context.session)
         if record.is_kept() and _may_see(context, record)
     ]
     jobs = [
@@ -269,12 +296,12 @@ def cancel_job(context: Context, job_id: str) -> Dict[str, object]:
     until = time.monotonic() + settings.get("job_grace_seconds") + _ENDING_SECONDS
     while state in UNFINISHED and time.monotonic() < until:
         time.sleep(0.05)
-        state = record.state()["state"]
+        state = _own_record(context, job_id).state()["state"]
     return {"job_id": job_id, "state": state}
 
 
-def _own_record(context: Context, job_id: str) -> Record:
-    record = job_store.find(sandbox.jobs_folder(), job_id)
+def _own_record(context: Context, job_id: str) -> JobRecord:
+    record = records.find(context.session, job_id)
     if record is None and other_host_of(job_id):
         raise JobIsElsewhere(job_id, str(other_host_of(job_id)))
     if record is None or not record.is_kept() or not _may_see(context, record):
@@ -282,7 +309,7 @@ def _own_record(context: Context, job_id: str) -> Record:
     return record
 
 
-def _may_see(context: Context, record: Record) -> bool:
+def _may_see(context: Context, record: JobRecord) -> bool:
     # Not by the name of the owner, which is not unique.
     facts = record.facts
     return facts.get("caller") == context.caller.identity or context.caller.oversees(_effect_of(facts["operation"]))
@@ -296,10 +323,11 @@ def _effect_of(name: str) -> Effect:
         return Effect.EXECUTE
 
 
-def _summary(record: Record, job_state: State) -> Dict[str, object]:
+def _summary(record: JobRecord, job_state: State) -> Dict[str, object]:
     started, ended = job_state.get("started_at"), job_state.get("ended_at")
     return {
         **record.facts,
+        "hostname": job_state.get("hostname", record.facts["hostname"]),
         "state": job_state["state"],
         "created_at": _moment(record.facts["created_at"]),
         "started_at": _moment(started),

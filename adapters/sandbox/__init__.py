@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from native_api import settings
 from native_api.adapters.compat import airflow
+from native_api.adapters.executor.functions import import_path
 from native_api.adapters.sandbox import client
 from native_api.adapters.sandbox.client import ClientDisconnected, RunningJob, warm
 from native_api.adapters.sandbox.errors import error_of
@@ -29,7 +30,7 @@ from native_api.errors import NativeApiError, TooManyJobs
 from native_api.host import hostname, new_id
 from native_api.registry import Context
 
-__all__ = ["Finished", "Job", "finished", "jobs_folder", "run", "run_to_end", "warm"]
+__all__ = ["Bounds", "Job", "JobOutcome", "job_outcome", "jobs_folder", "run", "run_to_end", "warm"]
 
 #: The interval at which a queued job tries to get a slot, in seconds.
 POLL_SECONDS = 0.05
@@ -57,6 +58,8 @@ class Job:
         process of the job crashes, times out or is cancelled, and not if the function returns or raises an exception.
     :param job_id: also the key of the job's record in the job store.
     :param about: JSON that the operation needs again to build its response when the job has ended.
+    :param queue: the queue of a job on the executor; None for that of the DAG native_api_jobs.
+    :param executor_config: that of the task, for a job on the executor.
     :param needs_execution_api: if true, the job runs or renders a task, which on Airflow 3 calls the execution API.
     """
 
@@ -66,6 +69,8 @@ class Job:
     job_id: str = field(default_factory=new_id)
     about: Mapping[str, object] = field(default_factory=dict)
     needs_execution_api: bool = False
+    queue: Optional[str] = None
+    executor_config: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -188,21 +193,9 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
     # The running jobs share half of the bytes; each has the same amount for its log and for its result.
     room = settings.get("jobs_kept_bytes") // 4 // sum(of_kind.running for of_kind in bounds.values())
     return {
-        "function": _import_path(job.function),
+        "function": import_path(job.function),
         "arguments": job.arguments,
-        "facts": {
-            "job_id": job.job_id,
-            "hostname": hostname(),
-            "operation": context.operation,
-            "owner": context.caller.name,
-            "caller": context.caller.identity,
-            "arguments": _storable(context.arguments),
-            "created_at": datetime.now(timezone.utc).timestamp(),
-            "cleanup": job.cleanup and (_import_path(job.cleanup[0]), job.cleanup[1]),
-            "about": job.about,
-            "warnings": context.warnings,
-            "limit_seconds": limit,
-        },
+        "facts": facts_of(context, job, limit),
         "in_background": in_background,
         "seconds": limit,
         "jobs": os.fspath(jobs_folder()),
@@ -226,9 +219,25 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
     }
 
 
-def _import_path(function: Callable[..., object]) -> str:
-    """Return ``module:function``, which the worker imports."""
-    return f"{function.__module__}:{function.__qualname__}"
+def facts_of(context: Context, job: Job, limit_seconds: float) -> Facts:
+    """
+    Return what is known of a job when it is created: what its record, or its request on the executor, has.
+
+    :param limit_seconds: the timeout of the job.
+    """
+    return {
+        "job_id": job.job_id,
+        "hostname": hostname(),
+        "operation": context.operation,
+        "owner": context.caller.name,
+        "caller": context.caller.identity,
+        "arguments": _storable(context.arguments),
+        "created_at": datetime.now(timezone.utc).timestamp(),
+        "cleanup": job.cleanup and (import_path(job.cleanup[0]), job.cleanup[1]),
+        "about": job.about,
+        "warnings": context.warnings,
+        "limit_seconds": limit_seconds,
+    }
 
 
 def _bounds() -> Dict[str, Bounds]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Callable, NoReturn
+from contextlib import suppress
+from typing import Any, Callable, NoReturn
 
 from native_api.adapters.sandbox import process_tree
 
@@ -28,6 +29,38 @@ def run_guarded(supervise: Callable[[], None]) -> NoReturn:
     if status:
         process_tree.kill_descendants()
     os._exit(0)
+
+
+def run_held(run: Callable[[], None]) -> NoReturn:
+    """
+    Run a function in a child process, and exit as the child does.
+
+    If the parent of this process ends, however it does, all processes below this one are killed. SIGTERM goes to the
+    child.
+    """
+    parent, this = os.getppid(), os.getpid()
+    process_tree.adopt_orphans()
+    child = os.fork()
+    if child == 0:
+        process_tree.die_with_parent(this)
+        _run(run)
+
+    def on_sigterm(number: int, frame: Any) -> None:
+        if os.getppid() != parent:
+            process_tree.kill_descendants()
+            os._exit(1)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+    process_tree.terminate_with_parent(parent)
+    _, status = os.waitpid(child, 0)
+    process_tree.kill_descendants()
+    if os.WIFSIGNALED(status):
+        # What has ended the child ends this process: its own handler is gone.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(this, os.WTERMSIG(status))
+    os._exit(os.WEXITSTATUS(status))
 
 
 def _run(supervise: Callable[[], None]) -> NoReturn:

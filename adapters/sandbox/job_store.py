@@ -18,8 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
+from native_api import settings
 from native_api.adapters import private_files
-from native_api.adapters.sandbox.messages import Facts, State
+from native_api.adapters.sandbox.capture import tail
+from native_api.adapters.sandbox.messages import Facts, Message, State
 from native_api.adapters.sandbox.slots import is_locked, lock
 from native_api.host import ID, hostname
 
@@ -103,6 +105,11 @@ class Record:
             if job_state["state"] in UNFINISHED:
                 job_state["state"] = "lost"
         return job_state
+
+    def message(self) -> Message:
+        """Return the state with the outcome, and the log tail."""
+        log, cut = tail(self.log, settings.get("job_log_tail_bytes"))
+        return {**self.state(), "log": log, "log_cut": cut}
 
     def set_state(self, **job_state: object) -> None:
         """Store the job's state."""

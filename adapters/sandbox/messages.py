@@ -56,10 +56,12 @@ class State(_HasState, CallOutcome, total=False):
     """The state of a job and, once it has ended, its outcome; times are seconds of the epoch."""
 
     started_at: Optional[float]
-    ended_at: float
+    ended_at: Optional[float]
     #: The duration.
     seconds: float
     exit_code: int
+    #: The host of the worker, of a job on the executor.
+    hostname: Optional[str]
     #: Whether a job was refused because of the jobs of its own caller.
     caller_is_full: bool
 
@@ -79,15 +81,27 @@ class Kept(TypedDict):
     bytes: int
 
 
-class Request(TypedDict):
-    """The first message to a supervisor: the job, and the limits for it."""
+class JobRequest(TypedDict):
+    """A job, and the limits for it: what a supervisor needs, in the sandbox and on the executor."""
 
     function: str
     arguments: Mapping[str, object]
     facts: Facts
-    in_background: bool
     #: The timeout of the job.
     seconds: float
+    watch_seconds: float
+    grace_seconds: float
+    memory_mb: int
+    log_bytes: int
+    result_bytes: int
+    tail_bytes: int
+    cleanup_seconds: float
+
+
+class Request(JobRequest):
+    """The first message to a supervisor of the sandbox."""
+
+    in_background: bool
     #: The folder of the job store.
     jobs: str
     outlive: bool
@@ -97,11 +111,4 @@ class Request(TypedDict):
     bounds: Dict[str, Tuple[int, int, int, int]]
     queue_seconds: float
     poll_seconds: float
-    watch_seconds: float
-    grace_seconds: float
-    memory_mb: int
-    log_bytes: int
-    result_bytes: int
-    tail_bytes: int
-    cleanup_seconds: float
     kept: Kept

@@ -37,6 +37,13 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def terminate_with_parent(parent: int) -> None:
+    """Send SIGTERM to this process when its parent, the process *parent*, ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def descendants() -> List[psutil.Process]:
     """Return the descendants of this process that run."""
     return [process for process in psutil.Process().children(recursive=True) if _is_alive(process)]

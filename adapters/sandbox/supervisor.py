@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import shutil
@@ -11,15 +10,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import List, Mapping, Optional, Tuple
+from typing import List, Optional
 
-from native_api.adapters.sandbox import job_store, process_tree, worker
+from native_api.adapters.sandbox import job_store, process_tree
 from native_api.adapters.sandbox.capture import Capture, Secrets, tail
 from native_api.adapters.sandbox.channel import Channel
+from native_api.adapters.sandbox.job_process import JobProcess, wake_on_signals
 from native_api.adapters.sandbox.job_store import Record
 from native_api.adapters.sandbox.messages import Message, Request, State
 from native_api.adapters.sandbox.slots import Bounds, Slots
-from native_api.adapters.sandbox.watched_process import Process
 
 
 class Supervisor:
@@ -132,69 +131,20 @@ class Supervisor:
 
     def _run_job(self) -> State:
         """Run the job and, if its process did not end by itself, its cleanup; return the outcome."""
-        start = time.monotonic()
         secrets = Secrets()
         output = Capture(self._record.log, self._request["log_bytes"], secrets)
-        seconds = self._request["seconds"]
-        started = self._fork(self._request["function"], self._request["arguments"], self._record, seconds)
-        reason, code = Process(self, started, output, secrets).end(seconds)
-        outcome = _outcome(reason, code, self._record.result)
-        outcome["seconds"] = round(time.monotonic() - start, 3)
-        if outcome["state"] not in ("success", "failed"):
-            self._clean_up(self._record, output, secrets)
+        outcome = self._process(self._record, output, secrets).run()
         output.close()
         return outcome
 
-    def _clean_up(self, record: Record, output: Capture, secrets: Secrets) -> None:
-        """Run the cleanup function of a job."""
-        if record.facts["cleanup"]:
-            function, arguments = record.facts["cleanup"]
-            seconds = self._request["cleanup_seconds"]
-            started = self._fork(function, arguments, record, seconds)
-            Process(self, started, output, secrets).end(seconds, ignore_cancel=True)
-
-    def _fork(
-        self, function: str, arguments: Mapping[str, object], record: Record, seconds: float
-    ) -> Tuple[int, int, int]:
-        """Run a function in a fork; return its process id and the descriptors of its output and of its secrets."""
-        parent = os.getpid()
-        output, output_end = os.pipe()
-        secrets, secrets_end = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            self._become_worker(parent, output_end, [output, secrets])
-            worker.run(
-                function,
-                arguments,
-                result=record.result,
-                secrets_descriptor=secrets_end,
-                result_bytes=self._request["result_bytes"],
-                memory_mb=self._request["memory_mb"],
-                seconds=seconds,
-            )
-        os.close(output_end)
-        os.close(secrets_end)
-        return pid, output, secrets
-
-    def _become_worker(self, parent: int, output: int, others: List[int]) -> None:
-        os.setsid()
-        process_tree.die_with_parent(parent)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for descriptor in (1, 2):
-            os.dup2(output, descriptor)
-        for descriptor in [*self._own_descriptors, *others, output]:
-            os.close(descriptor)
+    def _process(self, record: Record, output: Capture, secrets: Secrets) -> JobProcess:
+        return JobProcess(self, self._request, output, secrets, record.result, self._own_descriptors)
 
     # Signals and messages
 
     def _watch_signals(self) -> int:
-        woken, wake = os.pipe()
-        for descriptor in (woken, wake):
-            os.set_blocking(descriptor, False)
-            self._own_descriptors.append(descriptor)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        woken, wake = wake_on_signals()
+        self._own_descriptors += [woken, wake]
         signal.signal(signal.SIGTERM, self._on_sigterm)
         return woken
 
@@ -299,23 +249,9 @@ class Supervisor:
         if job_state["state"] == "lost":
             secrets = Secrets()
             output = Capture(record.log, self._request["log_bytes"], secrets)
-            self._clean_up(record, output, secrets)
+            self._process(record, output, secrets).clean_up(record.facts["cleanup"])
             output.close()
             record.set_state(**{**job_state, "ended_at": time.time()})
         if not record.is_kept():
             record.remove()
         record.release()
-
-
-def _outcome(reason: Optional[str], code: int, result: Path) -> State:
-    """Return the state of the job, and its result, its error or its exit code."""
-    if reason:
-        return {"state": reason, "exit_code": code}
-    try:
-        outcome: State = json.loads(result.read_text())
-    except (OSError, ValueError):
-        return {"state": "crashed", "exit_code": code}
-    if code:
-        return {"state": "crashed", "exit_code": code}
-    outcome["state"] = "failed" if "error" in outcome else "success"
-    return outcome

@@ -6,13 +6,28 @@ import json
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, List, Optional, Tuple
+from typing import List, Optional, Protocol, Tuple
 
 from native_api.adapters.sandbox import process_tree
 from native_api.adapters.sandbox.capture import Capture, Secrets
 
-if TYPE_CHECKING:
-    from native_api.adapters.sandbox.supervisor import Supervisor
+
+class Watch(Protocol):
+    """A supervisor: how long it waits, and what it learns meanwhile."""
+
+    @property
+    def grace_seconds(self) -> float:
+        """The seconds between SIGTERM and SIGKILL."""
+
+    @property
+    def watch_seconds(self) -> float:
+        """The interval at which timeout and cancellation are checked, in seconds."""
+
+    def wait(self, seconds: float, descriptors: List[int]) -> List[int]:
+        """Wait at most *seconds* for a message, a signal or data; return the descriptors that have data."""
+
+    def stop_reason(self) -> Optional[str]:
+        """Return ``cancelled`` if the job is to be terminated, or None."""
 
 
 class Process:
@@ -24,9 +39,7 @@ class Process:
     :param secrets: those that are masked in the log; the process reports more.
     """
 
-    def __init__(
-        self, supervisor: Supervisor, started: Tuple[int, int, int], capture: Capture, secrets: Secrets
-    ) -> None:
+    def __init__(self, supervisor: Watch, started: Tuple[int, int, int], capture: Capture, secrets: Secrets) -> None:
         self._supervisor, self._capture, self._secrets = supervisor, capture, secrets
         self._pid, self._output, self._secrets_pipe = started
         for descriptor in (self._output, self._secrets_pipe):

@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Callable, Dict, Iterator, Mapping, Optional, TextIO
+from typing import Callable, Dict, Iterator, Mapping, Optional, TextIO, Tuple
 
 from native_api.adapters import private_files
 from native_api.adapters.compat import airflow
@@ -27,6 +27,7 @@ from native_api.errors import NativeApiError
 _RESERVED_SECONDS = 5
 
 _ends_at = math.inf
+_inherited_streams: Tuple[Optional[TextIO], ...] = ()
 
 
 def run(
@@ -38,6 +39,7 @@ def run(
     secrets_descriptor: int,
     memory_mb: int,
     seconds: float,
+    on_executor: bool = False,
 ) -> None:
     """
     Run a function, write its result or its error to a file, and end the process.
@@ -49,12 +51,14 @@ def run(
     :param secrets_descriptor: the pipe to which secrets are reported.
     :param memory_mb: the maximum memory of the process, in MiB.
     :param seconds: the timeout of the job, which the supervisor enforces.
+    :param on_executor: whether this process belongs to a task that Airflow's executor runs.
     """
     global _ends_at
     _ends_at = time.monotonic() + seconds - min(_RESERVED_SECONDS, seconds / 10)
     with ending():
         _set_limits(memory_mb)
         _prepare_process()
+        airflow().user_code.enter_task() if on_executor else airflow().user_code.enter()
         learn_secrets(secrets_descriptor)
         private_files.write(result, _serialized(outcome_of(function, arguments), result_bytes))
 
@@ -141,10 +145,12 @@ def _set_limits(memory_mb: int) -> None:
 def _prepare_process() -> None:
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    global _inherited_streams
+    # A task of Airflow 3 closes the descriptors with its streams.
+    _inherited_streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
     # The streams of the web server can belong to a file with another position.
     sys.stdout = sys.__stdout__ = _open_stream(1)  # type: ignore[assignment,misc]
     sys.stderr = sys.__stderr__ = _open_stream(2)  # type: ignore[assignment,misc]
-    airflow().user_code.enter()
 
 
 def _open_stream(descriptor: int) -> TextIO:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import TYPE_CHECKING, Dict, Optional
 
 from marshmallow import Schema, fields
 
 from native_api import settings
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
+from native_api.adapters.executor import dag
+from native_api.adapters.executor import jobs as executor_jobs
 from native_api.adapters.fields.common import Nothing
 from native_api.adapters.sandbox import job_store
 from native_api.adapters.sandbox.job_store import UNFINISHED
@@ -16,6 +18,9 @@ from native_api.effects import Effect
 from native_api.host import hostname
 from native_api.registry import Context, operation
 from native_api.version import __version__
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 def _status(description: str) -> fields.String:
@@ -58,7 +63,7 @@ class DagProcessor(Schema):
 
 
 class LiveJobs(Schema):
-    """The number of jobs on this host."""
+    """The number of jobs on this host or, with the mode executor, on Airflow's executor."""
 
     running = fields.Integer(required=True)
     queued = fields.Integer(required=True, metadata={"description": "Number of jobs that wait for a slot."})
@@ -77,8 +82,15 @@ class Health(Schema):
     mode = fields.String(
         required=True,
         metadata={
-            "description": "Where DAG code is executed: web_server, in the sandbox on its host; disabled, with "
-            "allow_execute off."
+            "description": "Where DAG code is executed: web_server, in the sandbox on its host; executor, as tasks of "
+            "Airflow's executor; disabled, with allow_execute off."
+        },
+    )
+    jobs_dag = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "With the mode executor: available, or why jobs cannot run now. null with another mode."
         },
     )
     state_dir = fields.String(
@@ -100,13 +112,22 @@ def health(context: Context) -> Dict[str, object]:
         "version": airflow().version,
         "plugin_version": __version__,
         "hostname": hostname(),
-        "mode": "web_server" if settings.get("allow_execute") else "disabled",
+        "mode": settings.get("execute_on") if settings.get("allow_execute") else "disabled",
+        "jobs_dag": _jobs_dag(context),
         "state_dir": settings.get("state_dir"),
-        "jobs": _live_jobs(),
+        "jobs": _live_jobs(context.session),
     }
 
 
-def _live_jobs() -> Dict[str, int]:
+def _jobs_dag(context: Context) -> Optional[str]:
+    if settings.get("execute_on") != "executor":
+        return None
+    return dag.unavailable_reason(context.session) or "available"
+
+
+def _live_jobs(session: Session) -> Dict[str, int]:
+    if settings.get("execute_on") == "executor":
+        return executor_jobs.count(session)
     running = [
         record for record in job_store.every(sandbox.jobs_folder()) if record.is_on_this_host() and record.is_locked()
     ]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 import pendulum
 from marshmallow import Schema, fields
 
+from native_api import settings
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
+from native_api.adapters.dags.operations import active_dag
 from native_api.adapters.fields.common import RunDates
 from native_api.adapters.jobs import operations as jobs
-from native_api.adapters.jobs.operations import AcceptedJob, InBackground
+from native_api.adapters.jobs.operations import AcceptedJob, OnExecutor
 from native_api.adapters.lookup import dag_with_task, named_instance
 from native_api.adapters.task_execution import render_job
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from native_api.adapters.compat.objects import Task
 
 
-class RenderTask(InBackground, OneTaskInstance):
+class RenderTask(OnExecutor, OneTaskInstance):
     """The task instance to render; a run is not required."""
 
 
@@ -75,21 +78,35 @@ class RenderedTask(OnTrial):
     command=instance_command("render"),
     example={"dag_id": "example_dag", "logical_date": "2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
-def render_task(context: Context, in_background: bool, **instance: object) -> Optional[Dict[str, object]]:
+def render_task(
+    context: Context, in_background: bool, queue: Optional[str] = None, **instance: Any
+) -> Optional[Dict[str, object]]:
     """
     Render the templates of a task, as its DAG file defines them now.
 
     The DAG run is not required: for a logical date, a manual run is assumed. Templates can use variables, connections,
     macros and the XComs of the run's other tasks. Nothing is stored or changed.
     """
-    key = instance_to_test(context, **instance)
-    job = sandbox.Job(render_job.render, key, needs_execution_api=True)
-    return jobs.run(context, job, in_background=in_background)
+    key, task = instance_to_test(context, **instance)
+    arguments = {**key, **known_of(context, key)}
+    job = sandbox.Job(render_job.render, arguments, needs_execution_api=True)
+    return jobs.run(context, placed(job, task, queue), in_background=in_background)
 
 
-def instance_to_test(context: Context, **instance: Any) -> Dict[str, object]:
+def placed(job: sandbox.Job, task: Task, queue: Optional[str]) -> sandbox.Job:
     """
-    Return the arguments of the sandbox for a task instance, after it is checked against the database.
+    Return a job that the executor runs where it would run the task.
+
+    :param queue: that of the caller.
+    """
+    own_queue, executor_config = airflow().placement_of(task)
+    wanted = queue or settings.get("job_queue_name") or own_queue
+    return replace(job, queue=wanted, executor_config=executor_config)
+
+
+def instance_to_test(context: Context, **instance: Any) -> Tuple[Dict[str, Any], Task]:
+    """
+    Return the arguments of the job for a task instance, after it is checked against the database, and its task.
 
     The names are the fields of :class:`OneTaskInstance`.
 
@@ -108,7 +125,22 @@ def instance_to_test(context: Context, **instance: Any) -> Dict[str, object]:
         key = {"run_id": None, **{name: instance[name] for name in ("dag_id", "task_id", "map_index")}}
     task = dag_with_task(context.session, key["dag_id"], key["task_id"]).get_task(key["task_id"])
     _require_instance(task, key, context.session)
-    return {**key, "logical_date": None if date is None else date.isoformat()}
+    return {**key, "logical_date": None if date is None else date.isoformat()}, task
+
+
+def known_of(context: Context, key: Mapping[str, Any]) -> Dict[str, Any]:
+    """
+    Return what the database has of a task instance: where its DAG file is, and the facts that the task needs.
+
+    :param key: what :func:`instance_to_test` returns.
+    """
+    row = active_dag(context, key["dag_id"])
+    places = {"fileloc": row.fileloc, **airflow().file_facts(row)}
+    instance = render_job.instance_of(facts={}, **key)
+    return {
+        "dag": {"dag_id": row.dag_id, **{name: place and str(place) for name, place in places.items()}},
+        "facts": airflow().test_runs.facts(instance, context.session),
+    }
 
 
 def _require_instance(task: Task, key: Dict[str, Any], session: Any) -> None:

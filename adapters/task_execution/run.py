@@ -188,6 +188,9 @@ def run_task(
     single_run = load_single_task_run(session, dag, key, date)
     if mark_success:
         return _mark(single_run, session)
+    if local and jobs.on_executor() and not airflow().running.on_executor:
+        local = False
+        context.warnings.append("Jobs run on Airflow's executor: Airflow's scheduler starts the task.")
     how = "sandbox" if local else airflow().running.way(single_run.instance)
     require_ready(single_run, options, how != "sandbox", session)
     if how == "scheduler":

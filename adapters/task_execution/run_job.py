@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 import pendulum
 
 from native_api.adapters.compat import airflow
+from native_api.adapters.executor.functions import runs_on_executor
 from native_api.adapters.lookup import dag_with_task
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.task_execution.single_task_run import (
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 LOG_BYTES = 256 * 1024
 
 
+@runs_on_executor
 def run(
-    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, object], job_id: str
+    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str
 ) -> Dict[str, object]:
     """
     Run the task instance of that key to the end of its try.
@@ -50,6 +52,7 @@ def run(
     return {**begun, **found, "how": "sandbox", "log": redacted(log), "log_cut": log_cut, "warnings": warnings}
 
 
+@runs_on_executor
 def send(
     key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, object], job_id: str
 ) -> Dict[str, object]:
@@ -69,7 +72,8 @@ def send(
         return {**begun, **_tried(single_run), "how": "executor", "warnings": warnings}
 
 
-def give_up(key: Mapping[str, object], run_is_new: bool, job_id: str) -> List[str]:
+@runs_on_executor
+def give_up(key: Mapping[str, Any], run_is_new: bool, job_id: str) -> List[str]:
     """Fail the job's try of the task instance, if it has begun and not ended, and update the run accordingly."""
     running = airflow().running
     with airflow().session() as session:

@@ -14,9 +14,16 @@ from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields.common import JSONObject, switch
 from native_api.adapters.jobs import operations as jobs
-from native_api.adapters.jobs.operations import AcceptedJob, InBackground
+from native_api.adapters.jobs.operations import AcceptedJob, OnExecutor
 from native_api.adapters.task_execution import test_job
-from native_api.adapters.task_execution.render import OnTrial, RenderedField, instance_to_test, with_log
+from native_api.adapters.task_execution.render import (
+    OnTrial,
+    RenderedField,
+    instance_to_test,
+    known_of,
+    placed,
+    with_log,
+)
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
 from native_api.errors import JobCancelled, JobTimedOut, NativeApiError, UserCodeCrashed, UserCodeFailed
@@ -29,7 +36,7 @@ from native_api.registry import Context, operation
 TEMPORARY = "__airflow_temporary_run_native_api_"
 
 
-class TestTask(InBackground, OneTaskInstance):
+class TestTask(OnExecutor, OneTaskInstance):
     """The task instance to test; a run is not required, and the logical date is now by default."""
 
     needs_a_run = False
@@ -104,7 +111,12 @@ def _command(arguments: Mapping[str, object]) -> Optional[List[str]]:
     example={"dag_id": "example_dag", "logical_date": "2026-11-01T00:00:00+00:00", "task_id": "extract"},
 )
 def test_task(
-    context: Context, in_background: bool, dry_run: bool, task_params: Dict[str, Any], **instance: object
+    context: Context,
+    in_background: bool,
+    dry_run: bool,
+    task_params: Dict[str, Any],
+    queue: Optional[str] = None,
+    **instance: Any,
 ) -> Optional[Dict[str, object]]:
     """
     Test a task as its DAG file defines it now; its dependencies are ignored, and nothing is recorded.
@@ -113,8 +125,9 @@ def test_task(
     The task can pull the XComs of an existing run; XComs that it pushes are discarded. If the task fails, the response
     is a result with the state failed, not an error.
     """
-    key = instance_to_test(context, **instance)
-    return jobs.run(context, _job(key, dry_run, task_params), in_background=in_background)
+    key, task = instance_to_test(context, **instance)
+    job = _job(key, known_of(context, key), dry_run, task_params)
+    return jobs.run(context, placed(job, task, queue), in_background=in_background)
 
 
 @jobs.builds_response(test_task, accepts=(UserCodeCrashed, JobTimedOut))
@@ -124,14 +137,14 @@ def _tested(context: Context, finished: sandbox.JobOutcome) -> Dict[str, object]
     return with_log(replace(finished, result={**finished.about, **_broken_off(finished.error)}))
 
 
-def _job(key: Mapping[str, object], dry_run: bool, task_params: Mapping[str, object]) -> sandbox.Job:
+def _job(key: Dict[str, Any], known: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> sandbox.Job:
     """Return the job. The id of its temporary run is known beforehand, so that the cleanup can delete it."""
     job_id = new_id()
     run_id = f"{TEMPORARY}{job_id}__"
     cleanup = {"dag_id": key["dag_id"], "temporary_run_id": run_id}
     return sandbox.Job(
         test_job.test,
-        {**key, "dry_run": dry_run, "task_params": task_params, "temporary_run_id": run_id},
+        {**key, **known, "dry_run": dry_run, "task_params": task_params, "temporary_run_id": run_id},
         cleanup=(test_job.delete_leftovers, cleanup),
         job_id=job_id,
         about={**key, "dry_run": dry_run},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.test_runs import Outcome
+from native_api.adapters.executor.functions import runs_on_executor
 from native_api.adapters.sandbox.json_values import json_value
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.task_execution import render_job
@@ -16,16 +17,26 @@ if TYPE_CHECKING:
     from native_api.adapters.compat.objects import Task
 
 
-def test(task_params: Dict[str, Any], dry_run: bool, temporary_run_id: str, **key: Any) -> Dict[str, object]:
+@runs_on_executor
+def test(
+    task_params: Dict[str, Any],
+    dry_run: bool,
+    temporary_run_id: str,
+    dag: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    **key: Any,
+) -> Dict[str, object]:
     """
     Run a task as its file defines it now, ignore its dependencies, and record nothing.
 
     :param temporary_run_id: the id of the temporary run, if one is required.
-    :param named: the arguments of :func:`~.render_job.instance_of`.
+    :param dag: where its DAG file is: see :func:`~.render_job.task_of`.
+    :param facts: those of :meth:`native_api.adapters.compat.interface.test_runs.TestRuns.facts`.
+    :param key: the arguments of :func:`~.render_job.instance_of`.
     """
     os.environ["AIRFLOW_TEST_MODE"] = "True"
-    instance = render_job.instance_of(**key)
-    task = render_job.task_of(instance)
+    instance = render_job.instance_of(facts=facts, **key)
+    task = render_job.task_of(instance.task_id, dag)
     _give(task, task_params)
     test_runs = airflow().test_runs
     if dry_run:
@@ -50,6 +61,7 @@ def _result_of(outcome: Outcome) -> Dict[str, object]:
     }
 
 
+@runs_on_executor
 def delete_leftovers(dag_id: str, temporary_run_id: str) -> None:
     """Delete the rows of a test run that was killed."""
     airflow().test_runs.delete_leftovers(dag_id, temporary_run_id)

@@ -109,6 +109,32 @@ class SandboxUnavailable(NativeApiError):
 
 
 @dataclass(eq=False)
+class JobsDagUnavailable(NativeApiError):
+    """With ``execute_on = executor``: a run of the DAG native_api_jobs would not start, or no worker can run it."""
+
+    code = "jobs_dag_unavailable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    reason: str = field(metadata={"public": False})
+
+    def __str__(self) -> str:
+        return f"Jobs run on Airflow's executor, which cannot run them now. {self.reason}"
+
+
+@dataclass(eq=False)
+class NotOnExecutor(Conflict):
+    """With ``execute_on = executor``: the operation executes DAG code on the web server, which is disabled."""
+
+    code = "not_on_executor"
+    operation: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.operation} executes DAG code on the host of the web server. With [native_api] execute_on = "
+            "executor no DAG code is executed there."
+        )
+
+
+@dataclass(eq=False)
 class JobNotFound(NotFound):
     """There is no such job, or it belongs to another caller."""
 

@@ -26,5 +26,7 @@ def warm_sandbox() -> None:
     if _warmed_by == os.getpid():
         return
     _warmed_by = os.getpid()
+    if settings.get("execute_on") == "executor":
+        return
     if settings.get("allow_execute") or settings.get("allow_deploy"):
         sandbox.warm()

@@ -147,6 +147,14 @@ class Airflow2(WithoutTeams, Airflow):
         # It is JSON text or a pickle.
         return None if stored is None else json.loads(bytes(stored).decode())
 
+    def python_operator(self) -> Any:
+        return import_module("airflow.operators.python").PythonOperator
+
+    def xcom_of_backend(self, key: Mapping[str, Any], session: Any) -> Any:
+        from airflow.models.xcom import XCom
+
+        return XCom.get_one(**key, session=session)
+
     def dag_of_runs(self, dag_id: str) -> List[str]:
         return ["--dag-id", dag_id]
 

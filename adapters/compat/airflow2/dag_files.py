@@ -127,6 +127,8 @@ class DagFiles2(Bundles2, DagFiles):
 class DagFiles29(DagFiles2):
     """Airflow 2.8 and 2.9."""
 
+    has_priority_requests = False
+
     def ask_processor(self, path: str, bundle: Bundle) -> bool:
         # The table of parsing requests exists since 2.10.
         return False

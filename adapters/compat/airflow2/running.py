@@ -23,6 +23,8 @@ class Running2(OneRowForAllTries, Running):
     # 3.0 removed it.
     has_command = True
 
+    on_executor = True
+
     def way(self, instance: TaskInstance) -> str:
         from airflow.configuration import conf
 

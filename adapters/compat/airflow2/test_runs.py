@@ -49,6 +49,9 @@ class TestRuns2(TestRuns):
     def _ti_count(self, task: Any) -> Any:
         return type(task).get_mapped_ti_count
 
+    def facts(self, instance: Instance, session: Any) -> Dict[str, Any]:
+        return {}
+
     @contextmanager
     def _rendered(self, task: Any, instance: Instance) -> Iterator[object]:
         # The task instance and its run are not written to the database.

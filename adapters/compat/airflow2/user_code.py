@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from importlib import import_module
 from typing import Any, Optional, Tuple
 
 from native_api.adapters.compat.interface.user_code import SECRETS_OF_PROVIDERS, UserCode
@@ -42,6 +44,17 @@ class UserCode2(UserCode):
 
     def create_execution_api(self) -> None:
         """There is none."""
+
+    def enter_task(self) -> None:
+        from airflow.logging_config import configure_logging
+
+        super().enter_task()
+        # As in a process of its own: the task log is read, or written, by the handlers of the configuration.
+        configure_logging()
+        logging.getLogger("airflow.task").propagate = True
+        # The session of the task of the job: its connection is that of the parent process.
+        vars(import_module("airflow.utils.task_instance_session"))["__current_task_instance_session"] = None
+        self.leave_connections()
 
     def leave_connections(self) -> None:
         from airflow import settings

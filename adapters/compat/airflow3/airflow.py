@@ -147,6 +147,21 @@ class Airflow3(Airflow):
     def xcom_value(self, stored: Any) -> Any:
         return stored
 
+    def python_operator(self) -> Any:
+        from airflow.providers.standard.operators.python import PythonOperator
+
+        return PythonOperator
+
+    def xcom_of_backend(self, key: Mapping[str, Any], session: Session) -> Any:
+        from airflow.sdk.execution_time.comms import XComResult
+        from airflow.sdk.execution_time.xcom import XCom
+        from sqlalchemy import select
+
+        columns = self.xcom_table().c
+        statement = select(columns.value).where(*(columns[name] == value for name, value in key.items()))
+        row = session.execute(statement.where(columns.map_index == -1)).first()
+        return None if row is None else XCom.deserialize_value(XComResult(key=key["key"], value=row.value))
+
     def make_run(self, dag: Dag, run_id: str, logical_date: datetime, session: Session) -> DagRun:
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunTriggeredByType, DagRunType

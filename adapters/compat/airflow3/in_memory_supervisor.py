@@ -1,12 +1,15 @@
-"""The supervisor of a task of Airflow 3 that is tested: it reads through Airflow's own API, and writes nothing."""
+"""
+The supervisor of a task of Airflow 3 that is tested: it reads through Airflow's own API, and writes nothing.
+
+In the sandbox of a web server the API runs in the process. On a worker, where the test runs within a task of the
+executor, it is that of the server, which the supervisor of that task asks.
+"""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager, nullcontext
-from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
-
-from native_api.adapters.compat.installed import airflow
+from typing import Any, ContextManager, Dict, Iterator, Mapping, Optional, Tuple
 
 #: Messages with the state of a task, which a test does not record.
 NOT_RECORDED = frozenset(
@@ -20,9 +23,10 @@ NOT_RECORDED = frozenset(
 class InMemorySupervisor:
     """The supervisor of one task instance, which writes nothing about it."""
 
-    def __init__(self, runtime: Any, dag_run: Any) -> None:
+    def __init__(self, runtime: Any, previous_success: Optional[Mapping[str, Any]], outer: Any) -> None:
         self._runtime = runtime
-        self._dag_run = dag_run
+        self._previous_success = previous_success
+        self._outer = outer
         self._xcoms: Dict[Tuple[Any, ...], Any] = {}
         self._states: Dict[str, Any] = {}
         self._supervisor: Any = None
@@ -49,10 +53,13 @@ class InMemorySupervisor:
     def reachable(self) -> ContextManager[object]:
         """Return a context manager in which processes of the task can reach Airflow, if this version supports it."""
         # Since 3.1 an operator with its own environment reaches the supervisor by a socket.
-        setup = getattr(self._real(), "_setup_subprocess_socket", None)
+        setup = None if self._outer is not None else getattr(self._real(), "_setup_subprocess_socket", None)
         return nullcontext() if setup is None else setup()
 
-    def _asked(self, msg: object) -> Any:
+    def _asked(self, msg: Any) -> Any:
+        if self._outer is not None:
+            with _comms(self._outer):
+                return self._outer.send(msg)
         with _comms(None):
             self._real()._handle_request(msg, _logger(), 0)
         return self._supervisor.comms.messages.popleft()
@@ -100,21 +107,10 @@ class InMemorySupervisor:
 
         return TaskRescheduleStartDate(start_date=None)
 
-    def _GetPrevSuccessfulDagRun(self, msg: object) -> Any:
-        from airflow.models.dagrun import DagRun
+    def _GetPrevSuccessfulDagRun(self, msg: Any) -> Any:
         from airflow.sdk.execution_time.comms import PrevSuccessfulDagRunResult
-        from airflow.utils.state import DagRunState
-        from sqlalchemy import select
 
-        if self._dag_run.logical_date is None:
-            return PrevSuccessfulDagRunResult()
-        before = (DagRun.dag_id == self._dag_run.dag_id, DagRun.logical_date < self._dag_run.logical_date)
-        succeeded = select(DagRun).where(*before, DagRun.state == DagRunState.SUCCESS)
-        with airflow().session() as session:
-            row = session.scalars(succeeded.order_by(DagRun.logical_date.desc()).limit(1)).unique().first()
-            names = PrevSuccessfulDagRunResult.model_fields
-            facts = {name: getattr(row, name) for name in names if name != "type" and row is not None}
-        return PrevSuccessfulDagRunResult(**facts)
+        return PrevSuccessfulDagRunResult(**(self._previous_success or {}))
 
     def _CreateHITLDetailPayload(self, msg: object) -> Any:
         # Human-in-the-loop tasks exist since 3.1; nobody could respond to one that is not in the database.
@@ -144,9 +140,13 @@ class InMemorySupervisor:
 
 
 @contextmanager
-def in_memory_supervisor(runtime: Any, dag_run: Any) -> Iterator[InMemorySupervisor]:
-    """Return a context manager in which an in-memory supervisor handles the messages of the task."""
-    supervisor = InMemorySupervisor(runtime, dag_run)
+def in_memory_supervisor(runtime: Any, previous_success: Optional[Mapping[str, Any]]) -> Iterator[InMemorySupervisor]:
+    """
+    Return a context manager in which an in-memory supervisor handles the messages of the task.
+
+    :param previous_success: the facts of the last successful run before.
+    """
+    supervisor = InMemorySupervisor(runtime, previous_success, outer_comms())
     with _comms(supervisor):
         yield supervisor
 
@@ -155,6 +155,13 @@ def _comms(comms: Optional[InMemorySupervisor]) -> Any:
     from airflow.sdk.execution_time.supervisor import set_supervisor_comms
 
     return set_supervisor_comms(comms)
+
+
+def outer_comms() -> Any:
+    """Return the link to the supervisor of the task that this process belongs to; None if it belongs to none."""
+    from airflow.sdk.execution_time import task_runner
+
+    return getattr(task_runner, "SUPERVISOR_COMMS", None)
 
 
 def _logger() -> Any:

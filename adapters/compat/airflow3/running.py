@@ -27,6 +27,8 @@ class Running3(Running):
 
     has_command = False
 
+    on_executor = False
+
     def way(self, instance: TaskInstance) -> str:
         return "scheduler"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib import import_module
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Dict, Iterator
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
 
 from native_api.adapters.compat.airflow3.in_memory_supervisor import InMemorySupervisor, in_memory_supervisor
 from native_api.adapters.compat.installed import airflow
@@ -33,6 +33,14 @@ class TestRuns3(TestRuns):
         from airflow.serialization.definitions.mappedoperator import get_mapped_ti_count
 
         return get_mapped_ti_count
+
+    def facts(self, instance: Instance, session: Session) -> Dict[str, Any]:
+        dag_run = self._dag_run(instance, session)
+        return {
+            "dag_run": dag_run.model_dump(mode="json"),
+            "previous_success": _previous_success(dag_run, session),
+            "attributes": self._attributes(instance, session),
+        }
 
     @contextmanager
     def _rendered(self, task: Task, instance: Instance) -> Iterator[object]:
@@ -62,10 +70,7 @@ class TestRuns3(TestRuns):
     def _prepared(self, task: Task, instance: Instance, **resumed: object) -> Iterator[Any]:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        with airflow().session() as session:
-            dag_run = self._dag_run(instance, session)
-            more = self._more(task, instance, session)
-            session.rollback()
+        dag_run = self._as_run(instance.facts["dag_run"])
         named = {"task_id": instance.task_id, "dag_id": instance.dag_id, "run_id": dag_run.run_id}
         runtime = RuntimeTaskInstance.model_construct(
             id=uuid.uuid4(),
@@ -79,12 +84,13 @@ class TestRuns3(TestRuns):
             _ti_context_from_server=self._context(dag_run, **resumed),
             **named,
         )
-        for name, value in more.items():
+        for name, value in instance.facts["attributes"].items():
             setattr(runtime, name, value)
-        with in_memory_supervisor(runtime, dag_run) as supervisor:
+        with in_memory_supervisor(runtime, instance.facts["previous_success"]) as supervisor:
             yield runtime, runtime.get_template_context(), supervisor
 
-    def _more(self, task: Task, instance: Instance, session: Session) -> Dict[str, object]:
+    def _attributes(self, instance: Instance, session: Session) -> Dict[str, object]:
+        """Return attributes of the task instance that the server of this Airflow computes."""
         return {}
 
     def _context(self, dag_run: Any, **resumed: Any) -> Any:
@@ -95,10 +101,13 @@ class TestRuns3(TestRuns):
         return TIRunContext(dag_run=dag_run, max_tries=0, should_retry=False, **empty, **resumed)
 
     def _dag_run(self, instance: Instance, session: Session) -> Any:
-        from airflow.sdk.api.datamodels._generated import DagRun
-
         facts = self._run_that_would_be(instance, session) if instance.run_id is None else _facts(instance, session)
         facts["start_date"] = facts.get("start_date") or datetime.now(timezone.utc)
+        return self._as_run(facts)
+
+    def _as_run(self, facts: Mapping[str, Any]) -> Any:
+        from airflow.sdk.api.datamodels._generated import DagRun
+
         return DagRun.model_validate({name: value for name, value in facts.items() if name in DagRun.model_fields})
 
     def _run_that_would_be(self, instance: Instance, session: Session) -> Dict[str, object]:
@@ -183,7 +192,7 @@ class TestRuns31(TestRuns3):
         happened = {} if event is None else {"event": event.payload}
         return BaseSerialization.serialize({**message.next_kwargs, **happened})
 
-    def _more(self, task: Task, instance: Instance, session: Session) -> Dict[str, object]:
+    def _attributes(self, instance: Instance, session: Session) -> Dict[str, object]:
         # Before 3.2 the server determines which instances of a mapped task another task reads from.
         dag = airflow().stored_dag(instance.dag_id, session)
         if instance.map_index < 0 or instance.task_id not in dag.task_dict:
@@ -255,6 +264,26 @@ def _facts(instance: Instance, session: Session) -> Dict[str, object]:
     return data
 
 
-def _final(state: object) -> str:
+def _previous_success(dag_run: Any, session: Session) -> Optional[Dict[str, object]]:
+    """Return the last successful run before the logical date of a run, as a worker receives it."""
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk.execution_time.comms import PrevSuccessfulDagRunResult
+    from airflow.utils.state import DagRunState
+    from sqlalchemy import select
+
+    if dag_run.logical_date is None:
+        return None
+    before = (DagRun.dag_id == dag_run.dag_id, DagRun.logical_date < dag_run.logical_date)
+    succeeded = select(DagRun).where(*before, DagRun.state == DagRunState.SUCCESS)
+    row = session.scalars(succeeded.order_by(DagRun.logical_date.desc()).limit(1)).unique().first()
+    if row is None:
+        return None
+    names = [name for name in PrevSuccessfulDagRunResult.model_fields if name != "type"]
+    found = PrevSuccessfulDagRunResult(**{name: getattr(row, name) for name in names})
+    data: Dict[str, Any] = found.model_dump(mode="json", include=set(names))
+    return data
+
+
+def _final(state: Any) -> str:
     word = str(getattr(state, "value", state))
     return "failed" if word == "up_for_retry" else word

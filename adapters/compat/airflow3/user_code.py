@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -64,10 +66,34 @@ class UserCode3(UserCode):
 
         run(ask())
 
+    def enter_task(self) -> None:
+        # A worker has no database: variables and connections are read through the supervisor of the task.
+        import structlog
+
+        super().enter_task()
+        # Those of the task of the job.
+        structlog.contextvars.clear_contextvars()
+        level = logging.getLevelName(logging.getLogger().level)
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso"),
+                structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+            logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+            cache_logger_on_first_use=False,
+        )
+
     def leave_connections(self) -> None:
         from airflow import settings
 
-        settings.engine.dispose(close=False)  # type: ignore[union-attr]
+        engine = getattr(settings, "engine", None)
+        if engine is None:
+            # A worker has no database.
+            return
+        engine.dispose(close=False)
         settings.reconfigure_orm(disable_connection_pool=True)
 
     def file_of(self, dag_model: DagModel, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:

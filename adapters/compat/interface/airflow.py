@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Type
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
 from native_api.adapters.compat import failures, masking
 from native_api.adapters.fields.strict_json import is_too_deep
@@ -67,6 +67,12 @@ class Airflow(ABC):
 
         The status of a triggerer or a DAG processor is None if there never was one.
         """
+
+    def status_of(self, process: str) -> Optional[str]:
+        """Return the status of ``scheduler``, ``triggerer`` or ``dag_processor``, as :meth:`health` has it."""
+        facts: Any = self.health()[process]
+        status: Optional[str] = facts["status"]
+        return status
 
     # The session, its errors, and time
 
@@ -148,6 +154,18 @@ class Airflow(ABC):
     def is_mapped(self, task: Task) -> bool:
         """Return whether a task is mapped; Airflow 2 does not serialize it."""
         return bool(getattr(task, "is_mapped", False))
+
+    @abstractmethod
+    def python_operator(self) -> Any:
+        """Return the class PythonOperator."""
+
+    def placement_of(self, task: Task) -> Tuple[Optional[str], Mapping[str, object]]:
+        """Return the queue of a serialized task, None for the default one, and its executor_config."""
+        from airflow.configuration import conf
+
+        queue = getattr(task, "queue", None)
+        is_default = queue == conf.get("operators", "default_queue")
+        return None if is_default else queue, getattr(task, "executor_config", None) or {}
 
     def validate_params(self, params: Any) -> None:
         """Raise Airflow's error if params are not valid; those of a mapped task can be a plain dict."""
@@ -248,6 +266,14 @@ class Airflow(ABC):
     @abstractmethod
     def xcom_value(self, stored: Any) -> Any:
         """Return a stored XCom value; raise :class:`ValueError` if it is no JSON."""
+
+    @abstractmethod
+    def xcom_of_backend(self, key: Mapping[str, Any], session: Any) -> Any:
+        """
+        Return the value of an XCom through the configured XCom backend, or None.
+
+        :param key: dag_id, run_id, task_id and key, of a task that is not mapped.
+        """
 
     def dag_state_command(self, arguments: Mapping[str, Any]) -> Optional[List[str]]:
         """Return the arguments of the ``airflow`` command that prints a run's state, or None if there is none."""

@@ -142,6 +142,9 @@ class DagFiles(Bundles):
     def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:
         """Delete the import errors of a file, or of an archive."""
 
+    #: Whether the DAG processor can be asked to parse a file next.
+    has_priority_requests = True
+
     def ask_processor(self, path: str, bundle: Bundle) -> bool:
         """Ask the DAG processor to parse a file next; return whether this Airflow can be asked."""
         from airflow.models.dagbag import DagPriorityParsingRequest

@@ -22,6 +22,9 @@ class Running(ABC):
     #: Whether ``airflow tasks run`` exists.
     has_command: bool
 
+    #: Whether a job on the executor can run a task instance: a worker of Airflow 3 has no database.
+    on_executor: bool
+
     @abstractmethod
     def way(self, instance: TaskInstance) -> str:
         """Return what runs an instance unless ``local`` is set: scheduler, executor or sandbox."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ContextManager, Dict, Optional
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, Mapping, Optional
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Instance:
-    """A task instance that need not exist; *run_id* is None if its DAG run does not exist."""
+    """
+    A task instance that need not exist; *run_id* is None if its DAG run does not exist.
+
+    *facts* are those of :meth:`TestRuns.facts`.
+    """
 
     dag_id: str
     task_id: str
     map_index: int
     run_id: Optional[str]
     logical_date: Optional[datetime]
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,14 @@ class TestRuns(ABC):
 
     @abstractmethod
     def _ti_count(self, task: Task) -> Any: ...
+
+    @abstractmethod
+    def facts(self, instance: Instance, session: Session) -> Dict[str, object]:
+        """
+        Return what a process without the database needs to render or test the task instance.
+
+        :return: JSON; empty on Airflow 2, where every process has the database.
+        """
 
     def render(self, task: Task, instance: Instance) -> Dict[str, object]:
         """Return the rendered template fields of a task by name; nothing is recorded."""

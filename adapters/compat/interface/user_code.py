@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 Report = Callable[[List[str]], None]
 
 
+#: The format of Airflow 2's task logs.
+_LOG_FORMAT = "[%(asctime)s] {%(filename)s:%(lineno)d} %(levelname)s - %(message)s"
+
+
 #: The secrets of providers' auth managers, and of Flower, in the configuration of the web server.
 SECRETS_OF_PROVIDERS = {("keycloak_auth_manager", "client_secret"): False, ("celery", "flower_basic_auth"): False}
 
@@ -77,6 +81,17 @@ class UserCode(ABC):
         self.leave_connections()
         # The output of the process is the log of the job.
         logging.getLogger("airflow.task").propagate = True
+
+    def enter_task(self) -> None:
+        """Prepare this fork of a task, which Airflow's executor runs, to run DAG code: its output is its log."""
+        root = logging.getLogger()
+        for logger in [root, *(root.manager.loggerDict.values())]:
+            if isinstance(logger, logging.Logger):
+                # Those of the task write to the task log by themselves.
+                logger.handlers, logger.propagate = [], True
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+        root.addHandler(handler)
 
     @abstractmethod
     def leave_connections(self) -> None:

@@ -1,0 +1,1 @@
+"""DAG files that come with this package."""

@@ -1,0 +1,1 @@
+"""What the sandbox withstands, with the real thing."""
