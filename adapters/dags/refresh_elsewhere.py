@@ -86,8 +86,13 @@ def _recorded(path: str, bundle: Bundle, session: Session) -> _Recorded:
     from sqlalchemy import or_, select
 
     errors, dag_files = airflow().import_error_model(), airflow().dag_files
-    name = dag_files.error_name(path, bundle)
-    of_file = or_(errors.filename == name, errors.filename.startswith(f"{name}{os.sep}", autoescape=True))
+    # Airflow 3.0 has the path on the host of the DAG processor, as the DAGs of the file have it.
+    paths = select(DagModel.fileloc).where(dag_files.in_file(path, DagModel, bundle))
+    names = {dag_files.error_name(path, bundle), *session.scalars(paths)}
+    of_file = or_(
+        errors.filename.in_(names),
+        *(errors.filename.startswith(f"{name}{os.sep}", autoescape=True) for name in sorted(names)),
+    )
     rows = session.execute(select(errors.filename, errors.stacktrace, errors.timestamp).where(of_file)).all()
     fingerprints = dag_files.fingerprints(path, bundle, session)
     parsed = select(DagModel.dag_id, DagModel.last_parsed_time).where(DagModel.dag_id.in_(fingerprints))

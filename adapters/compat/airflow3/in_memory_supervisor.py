@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from typing import Any, ContextManager, Dict, Iterator, Mapping, Optional, Tuple
+
+from native_api.adapters.compat.installed import airflow
 
 #: Messages with the state of a task, which a test does not record.
 NOT_RECORDED = frozenset(
@@ -59,7 +62,9 @@ class InMemorySupervisor:
     def _asked(self, msg: Any) -> Any:
         if self._outer is not None:
             with _comms(self._outer):
-                return self._outer.send(msg)
+                response = self._outer.send(msg)
+            _mask(response)
+            return response
         with _comms(None):
             self._real()._handle_request(msg, _logger(), 0)
         return self._supervisor.comms.messages.popleft()
@@ -155,6 +160,21 @@ def _comms(comms: Optional[InMemorySupervisor]) -> Any:
     from airflow.sdk.execution_time.supervisor import set_supervisor_comms
 
     return set_supervisor_comms(comms)
+
+
+def _mask(response: Any) -> None:
+    """Mask what is sensitive in a response, as a supervisor does in its own process."""
+    kind = type(response).__name__
+    if kind == "VariableResult":
+        _mask_text(response.value, response.key)
+    elif kind == "ConnectionResult":
+        _mask_text(response.password, None)
+        _mask_text(response.extra, None)
+
+
+def _mask_text(text: Optional[str], name: Optional[str]) -> None:
+    for module in airflow().user_code.maskers if text else ():
+        import_module(module).mask_secret(text, name)
 
 
 def outer_comms() -> Any:
