@@ -139,6 +139,17 @@ def test_a_cancelled_job_ends_with_all_that_it_has_started(client: Client) -> No
     assert "cancelled" in client.write("cancel_job", job_id=accepted["job_id"]).refusal(409)
 
 
+def test_a_job_whose_task_is_killed_is_lost(client: Client) -> None:
+    """Nothing that it has started is left."""
+    accepted = client.write("test_task", dag_id=DAG_ID, task_id="hang", logical_date=AT, **{"async": True}).result(202)
+    (process,) = eventually(lambda: processes("987"), "the process of the task")
+    # Above it are the process of the job, its guard, and the task that Airflow runs.
+    psutil.Process(process).parents()[2].kill()
+    state = ended(client, accepted["job_id"])
+    assert (state["state"], state["error"]["code"]) == ("lost", "user_code_crashed"), state
+    eventually(lambda: not processes("987"), "the end of the process of the task")
+
+
 def test_files_are_reported_as_the_workers_have_them(client: Client, workers: Deployment) -> None:
     """One that does not load, too."""
     broken = workers.dags / "broken_file.py"
