@@ -88,7 +88,7 @@ def find_run(session: Session, dag_id: str, run_id: Optional[str], logical_date:
     return row
 
 
-def run_of(session: Any, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> Any:
+def run_of(session: Session, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> Any:
     """Return the run with exactly that id, or for that date, or None."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -130,7 +130,7 @@ def dag_with_task(session: Session, dag_id: str, task_id: str) -> Dag:
     return dag
 
 
-def missing_instance(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Exception:
+def missing_instance(session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> Exception:
     """
     Return the error for a task instance that does not exist.
 

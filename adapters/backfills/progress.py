@@ -37,7 +37,7 @@ def summary(session: Session, backfill: BackfillRecord) -> Dict[str, Any]:
     }
 
 
-def is_active(session: Any, backfill: BackfillRecord) -> bool:
+def is_active(session: Session, backfill: BackfillRecord) -> bool:
     """Return whether the backfill is active; a local one is active until its job has ended."""
     if backfill.is_over or backfill.local:
         return not backfill.is_over and not is_lost(backfill)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypedDict
+from typing import TYPE_CHECKING, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
@@ -20,6 +20,9 @@ from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.sandbox.worker import ends_at, outcome_of_call
 from native_api.errors import DagFilesMissing, Invalid
 from native_api.host import hostname
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 #: A file, and the bundle that it is in.
 File = Tuple[str, Bundle]
@@ -136,7 +139,7 @@ def files_here(
     return found
 
 
-def active_dags(bundle: Bundle, subdir: Optional[str], session: Any) -> int:
+def active_dags(bundle: Bundle, subdir: Optional[str], session: Session) -> int:
     """Return the number of active DAGs of a bundle, or of those below the real path *subdir*."""
     in_use = airflow().dag_files.dags_in_use(bundle, session)
     return sum(len(in_use[path]) for path in in_use if subdir is None or is_in((path, bundle), subdir))

@@ -25,6 +25,8 @@ from native_api.permissions import EXECUTE_DAG
 from native_api.registry import Context, operation
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from native_api.adapters.compat.objects import Task
 
 
@@ -143,7 +145,7 @@ def known_of(context: Context, key: Mapping[str, Any]) -> Dict[str, Any]:
     }
 
 
-def _require_instance(task: Task, key: Dict[str, Any], session: Any) -> None:
+def _require_instance(task: Task, key: Dict[str, Any], session: Session) -> None:
     try:
         count = airflow().test_runs.map_count(task, key["run_id"], session)
     except LookupError as exc:

@@ -117,7 +117,7 @@ def _begin(
     return begun
 
 
-def _single_run(session: Any, key: Mapping[str, Any]) -> SingleTaskRun:
+def _single_run(session: Session, key: Mapping[str, Any]) -> SingleTaskRun:
     return load_single_task_run(session, dag_with_task(session, key["dag_id"], key["task_id"]), key, None)
 
 

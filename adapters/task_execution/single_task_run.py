@@ -81,7 +81,7 @@ def lock(session: Session, key: Mapping[str, object]) -> None:
     session.execute(written.execution_options(synchronize_session=False))
 
 
-def load_single_task_run(session: Any, dag: Any, key: Mapping[str, Any], logical_date: Any) -> SingleTaskRun:
+def load_single_task_run(session: Session, dag: Dag, key: Mapping[str, Any], logical_date: Any) -> SingleTaskRun:
     """
     Return the task instance of that key, in a new run for *logical_date* if the DAG has none with that id.
 
@@ -223,7 +223,7 @@ def go_on(single_run: SingleTaskRun, session: Session) -> List[str]:
     return []
 
 
-def is_paused(dag_id: str, session: Any) -> bool:
+def is_paused(dag_id: str, session: Session) -> bool:
     """Return whether the DAG is paused."""
     from airflow.models.dag import DagModel
     from sqlalchemy import select

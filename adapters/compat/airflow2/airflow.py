@@ -150,7 +150,7 @@ class Airflow2(WithoutTeams, Airflow):
     def python_operator(self) -> Any:
         return import_module("airflow.operators.python").PythonOperator
 
-    def xcom_of_backend(self, key: Mapping[str, Any], session: Any) -> Any:
+    def xcom_of_backend(self, key: Mapping[str, Any], session: Session) -> Any:
         from airflow.models.xcom import XCom
 
         return XCom.get_one(**key, session=session)

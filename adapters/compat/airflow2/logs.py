@@ -26,7 +26,13 @@ class Logs2(Logs):
         return str(conf.get_mandatory_value("webserver", "secret_key"))
 
     def read(
-        self, instance: Any, try_number: int, metadata: Mapping[str, object], session: Any, *, end_only: bool = False
+        self,
+        instance: TaskInstance,
+        try_number: int,
+        metadata: Mapping[str, object],
+        session: Session,
+        *,
+        end_only: bool = False,
     ) -> Part:
         self._bind_task(instance, session)
         return super().read(instance, try_number, metadata, session, end_only=end_only)

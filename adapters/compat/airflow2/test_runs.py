@@ -49,7 +49,7 @@ class TestRuns2(TestRuns):
     def _ti_count(self, task: Any) -> Any:
         return type(task).get_mapped_ti_count
 
-    def facts(self, instance: Instance, session: Any) -> Dict[str, Any]:
+    def facts(self, instance: Instance, session: Session) -> Dict[str, Any]:
         return {}
 
     @contextmanager
@@ -215,7 +215,7 @@ def _pushing(instance: Instance, session: Session) -> Set[Tuple[str, int]]:
     return {(task_id, map_index) for task_id, map_index in session.execute(pushed.distinct())}
 
 
-def _copy_xcoms(instance: Instance, dag_run: Any, task_ids: List[str], session: Any) -> None:
+def _copy_xcoms(instance: Instance, dag_run: Any, task_ids: List[str], session: Session) -> None:
     """Give the temporary run the XComs of the real one, and the lengths of the lists among them."""
     from airflow.models.taskmap import TaskMap
     from airflow.models.xcom import BaseXCom

@@ -268,7 +268,7 @@ class Airflow(ABC):
         """Return a stored XCom value; raise :class:`ValueError` if it is no JSON."""
 
     @abstractmethod
-    def xcom_of_backend(self, key: Mapping[str, Any], session: Any) -> Any:
+    def xcom_of_backend(self, key: Mapping[str, Any], session: Session) -> Any:
         """
         Return the value of an XCom through the configured XCom backend, or None.
 
@@ -467,7 +467,7 @@ class WithoutTeams:
         """Do nothing."""
 
 
-def next_run(interval: Any, run_after: Any, partition_key: Optional[str] = None) -> Dict[str, Any]:
+def next_run(interval: Any, run_after: Optional[datetime], partition_key: Optional[str] = None) -> Dict[str, Any]:
     """Return the fields of a scheduled run, as responses show them."""
     start, end = (interval.start, interval.end) if interval else (None, None)
     return {

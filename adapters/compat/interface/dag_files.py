@@ -108,7 +108,7 @@ class DagFiles(Bundles):
         # The path of one bundle may be that of another elsewhere.
         return found[0] if bundle is None else or_(found[0], and_(dag_model.bundle_name == bundle.name, found[1]))
 
-    def fingerprints(self, path: str, bundle: Bundle, session: Any) -> Fingerprints:
+    def fingerprints(self, path: str, bundle: Bundle, session: Session) -> Fingerprints:
         """Return the active DAGs of a file, each with the hashes of its serialized form and of its code."""
         from airflow.models.dag import DagModel
         from sqlalchemy import select
@@ -120,7 +120,7 @@ class DagFiles(Bundles):
         return {dag_id: (forms.get(dag_id), codes.get(dag_id)) for dag_id in dag_ids}
 
     @abstractmethod
-    def _hashes(self, dag_ids: Any, path: str, session: Any) -> Any:
+    def _hashes(self, dag_ids: Any, path: str, session: Session) -> Any:
         """Return the newest hashes of the serialized forms and of the code, by dag_id."""
 
     @abstractmethod

@@ -89,7 +89,13 @@ class Logs(ABC):
     def _tries(self) -> Any: ...
 
     def read(
-        self, instance: Any, try_number: int, metadata: Mapping[str, object], session: Any, *, end_only: bool = False
+        self,
+        instance: TaskInstance,
+        try_number: int,
+        metadata: Mapping[str, object],
+        session: Session,
+        *,
+        end_only: bool = False,
     ) -> Part:
         """
         Read the next part of a log.
