@@ -15,6 +15,7 @@ from native_api.adapters.fields.common import (
     States,
     Subdir,
     Whole,
+    alias_of,
     dag_id_field,
     is_day,
     switch,
@@ -40,8 +41,8 @@ class BackfillDag(Subdir):
     dag_id = dag_id_field()
     from_date = DateTime(metadata={"description": "The first logical date. By default, to_date."})
     to_date = DateTime(metadata={"description": "The last logical date. By default, from_date."})
-    start_date = DateTime(metadata={"description": "Alias of from_date."})
-    end_date = DateTime(metadata={"description": "Alias of to_date."})
+    start_date = DateTime(metadata=alias_of("from_date"))
+    end_date = DateTime(metadata=alias_of("to_date"))
     conf = JSONObject(
         load_default=None, allow_none=True, metadata={"description": "The configuration of each DAG run."}
     )

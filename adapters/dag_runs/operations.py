@@ -19,6 +19,7 @@ from native_api.adapters.fields.common import (
     States,
     StoredObject,
     Subdir,
+    alias_of,
     dag_id_field,
     with_logical_date,
 )
@@ -71,7 +72,7 @@ class TriggerDag(Subdir):
         },
     )
     logical_date = DateTime(metadata={"description": "The logical date of the DAG run. By default, now."})
-    execution_date = DateTime(metadata={"description": "Alias of logical_date."})
+    execution_date = DateTime(metadata=alias_of("logical_date"))
     note = Text(1000, metadata={"description": "The note of the DAG run."})
 
     @validates_schema

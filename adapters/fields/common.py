@@ -61,6 +61,11 @@ class DateTime(fields.DateTime):
         return None if value is None else value.isoformat()
 
 
+def alias_of(name: str) -> Dict[str, str]:
+    """Return the metadata of a field that has the same meaning as another one."""
+    return {"description": f"Alias of {name}.", "x-alias-of": name}
+
+
 def is_day(value: object) -> bool:
     """Return whether the value of a :class:`DateTime` is a date alone, which means its midnight."""
     if isinstance(value, str):
@@ -148,7 +153,7 @@ class OneRun(Subdir):
     dag_id = dag_id_field()
     run_id = Text(texts.ID, metadata={"description": "The run_id of the DAG run."})
     logical_date = DateTime(metadata={"description": "The logical date of the DAG run, instead of run_id."})
-    execution_date = DateTime(metadata={"description": "Alias of logical_date."})
+    execution_date = DateTime(metadata=alias_of("logical_date"))
 
     @validates_schema
     def _names_a_run(self, data: Mapping[str, object], **kwargs: object) -> None:
@@ -193,7 +198,7 @@ class RunDates(Schema):
     """A run's date under both its names."""
 
     logical_date = DateTime(allow_none=True, metadata={"description": "The logical date of the DAG run."})
-    execution_date = DateTime(allow_none=True, metadata={"description": "Alias of logical_date."})
+    execution_date = DateTime(allow_none=True, metadata=alias_of("logical_date"))
 
     @pre_dump
     def _both_names(self, data: Mapping[str, object], **kwargs: object) -> Mapping[str, object]:

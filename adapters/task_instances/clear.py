@@ -16,6 +16,7 @@ from native_api.adapters.fields.common import (
     Flag,
     Subdir,
     Whole,
+    alias_of,
     dag_id_field,
     switch,
     with_logical_date,
@@ -41,7 +42,7 @@ class ClearTasks(Subdir):
     dag_id = dag_id_field()
     run_id = Text(texts.ID, metadata={"description": "Clear only in the DAG run with this run_id."})
     logical_date = DateTime(metadata={"description": "Clear only in the DAG run with this logical date."})
-    execution_date = DateTime(metadata={"description": "Alias of logical_date."})
+    execution_date = DateTime(metadata=alias_of("logical_date"))
     start_date = DateTime(metadata={"description": "Clear in DAG runs with this logical date or a later one."})
     end_date = DateTime(metadata={"description": "Clear in DAG runs with this logical date or an earlier one."})
     task_id = Text(texts.ID, shortest=1, metadata={"description": "Clear this task."})

@@ -110,6 +110,14 @@ def test_the_call_is_shown_for_curl_python_and_the_command_line(admin: Console) 
     expect(snippet).to_contain_text("airflow dags trigger")
 
 
+def test_an_alias_in_a_link_fills_the_argument(admin: Console) -> None:
+    page = admin.open("backfill_dag", dag_id="dated", start_date="2024-01-02").page
+    expect(admin.field("from_date")).to_have_value("2024-01-02")
+    page.get_by_text("More arguments").click()
+    expect(admin.field("subdir")).to_be_visible()
+    expect(admin.field("start_date")).to_have_count(0)
+
+
 def test_no_secret_is_in_a_link_or_a_command(admin: Console) -> None:
     page = admin.open("add_connection", conn_id="c", password="hunter2").page
     assert admin.field("password").input_value() == ""

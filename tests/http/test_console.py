@@ -206,6 +206,23 @@ def test_every_argument_has_an_input_element() -> None:
                     assert field.get("type") in known and "$ref" not in field, path
 
 
+def test_aliases_are_marked_for_the_form() -> None:
+    """The form has the argument that they stand for, and links may have either."""
+    document = json.loads((STATIC.parents[3] / "docs/openapi.json").read_text())
+    aliases = {}
+    for name in ("BackfillDag", "ClearTasks", "TriggerDag"):
+        for field, schema in document["components"]["schemas"][name]["properties"].items():
+            if "x-alias-of" in schema:
+                aliases[name, field] = schema["x-alias-of"]
+    assert aliases == {
+        ("BackfillDag", "end_date"): "to_date",
+        ("BackfillDag", "start_date"): "from_date",
+        ("ClearTasks", "execution_date"): "logical_date",
+        ("TriggerDag", "execution_date"): "logical_date",
+    }
+    assert '"x-alias-of"' in (STATIC / "spec.js").read_text()
+
+
 def header(response: Any, name: str) -> str:
     """Return a header of a response, whatever the case of its name."""
     return str({key.lower(): value for key, value in response.headers.items()}[name.lower()])

@@ -1,7 +1,5 @@
 // The OpenAPI document, as forms need it.
 
-const ALIAS = /^Another name of (\w+)\./;
-
 /** Return the fields of an operation's request, each with its kind, and the aliases. */
 export function fieldsOf(spec, operation) {
   const path = spec.paths[`/${operation.name}`];
@@ -10,8 +8,8 @@ export function fieldsOf(spec, operation) {
   const aliases = {};
   const fields = [];
   for (const field of all) {
-    const alias = ALIAS.exec(field.description);
-    if (alias) aliases[field.name] = alias[1];
+    const alias = field.schema["x-alias-of"];
+    if (alias) aliases[field.name] = alias;
     else fields.push({ ...field, kind: kindOf(field, operation), secret: operation.secret.includes(field.name) });
   }
   fields.sort((one, other) => rank(one) - rank(other));
