@@ -7,7 +7,7 @@ from typing import Any, Dict
 import pytest
 
 import native_api
-import native_api.adapters.catalogue  # noqa: F401
+import native_api.adapters.catalogue
 from native_api import registry
 from tests.support import jobs_under_test
 from tests.support.problems import assert_valid
