@@ -28,11 +28,11 @@ File = Tuple[str, Bundle]
 
 @dataclass(frozen=True)
 class _Recorded:
-    """What the database has of a DAG file; each parsing changes *marks*."""
+    """What the database has of a DAG file; each parsing changes the *timestamps*."""
 
     fingerprints: Fingerprints
     import_errors: Dict[str, str]
-    marks: Set[Any]
+    timestamps: Set[Any]
 
 
 def is_possible() -> bool:
@@ -61,7 +61,7 @@ def refresh(context: Context, files: List[File], *, wait: bool) -> Dict[str, Any
         with airflow().session() as session:
             for file in (file for file in files if file not in entries):
                 now = _recorded(*file, session)
-                if now.marks != before[file].marks:
+                if now.timestamps != before[file].timestamps:
                     entries[file] = _entry(file, before[file], now, time.monotonic() - start, session)
         if len(entries) == len(files) or time.monotonic() > until or context.client_is_gone():
             break
@@ -96,8 +96,8 @@ def _recorded(path: str, bundle: Bundle, session: Session) -> _Recorded:
     rows = session.execute(select(errors.filename, errors.stacktrace, errors.timestamp).where(of_file)).all()
     fingerprints = dag_files.fingerprints(path, bundle, session)
     parsed = select(DagModel.dag_id, DagModel.last_parsed_time).where(DagModel.dag_id.in_(fingerprints))
-    marks = {tuple(row) for row in session.execute(parsed)} | {(row.filename, row.timestamp) for row in rows}
-    return _Recorded(fingerprints, {row.filename: row.stacktrace for row in rows}, marks)
+    timestamps = {tuple(row) for row in session.execute(parsed)} | {(row.filename, row.timestamp) for row in rows}
+    return _Recorded(fingerprints, {row.filename: row.stacktrace for row in rows}, timestamps)
 
 
 _NOTHING: Dict[str, Any] = {

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from native_api import settings
-from native_api.adapters import sandbox
+from native_api.adapters import private_files, sandbox
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.executor import dag, sealing
 from native_api.adapters.executor.functions import import_path, is_allowed
 from native_api.adapters.sandbox import Job, JobOutcome, job_outcome
 from native_api.adapters.sandbox.job_store import UNFINISHED
 from native_api.adapters.sandbox.messages import ErrorData, Facts, JobRequest, Message
+from native_api.adapters.sandbox.slots import lock
 from native_api.adapters.task_logs.operations import end_of_log
 from native_api.errors import JobsDagUnavailable, NativeApiError, NotOnExecutor, TooManyJobs
+from native_api.host import hostname
 from native_api.registry import Context
 
 if TYPE_CHECKING:
@@ -42,12 +46,13 @@ _STATES = {
 }
 
 
-def run_to_end(context: Context, job: Job, *, in_background: bool) -> Optional[JobOutcome]:
+def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool = False) -> Optional[JobOutcome]:
     """
     Run a job on the executor and return its outcome, whose *error* is not raised.
 
-    At the timeout of requests, or if the client disconnects, the result is None: the job continues.
+    The result is None if the job continues: at the timeout of requests, or if too many requests wait on this host.
 
+    :param outlive: the job continues if the client disconnects. Otherwise it is cancelled.
     :raises JobsDagUnavailable: a run of the DAG ``native_api_jobs`` would not start.
     :raises NotOnExecutor: the executor does not run such jobs.
     :raises TooManyJobs: there are as many jobs as there can be, or the caller has its maximum number of them.
@@ -58,7 +63,7 @@ def run_to_end(context: Context, job: Job, *, in_background: bool) -> Optional[J
     request = _request(context, job)
     _create_run(context.session, request, job)
     context.session.commit()
-    record = None if in_background else _wait(context, job.job_id)
+    record = None if in_background else _wait(context, job.job_id, outlive)
     if record is None:
         context.accept("job_state", job_id=job.job_id)
         return None
@@ -111,16 +116,35 @@ def _create_run(session: Session, request: JobRequest, job: Job) -> None:
     session.flush()
 
 
-def _wait(context: Context, job_id: str) -> Optional[ExecutorJob]:
-    """Return the job when it has ended; None at the timeout of requests, or if the client has disconnected."""
+def _wait(context: Context, job_id: str, outlive: bool) -> Optional[ExecutorJob]:
+    """Return the job when it has ended, None if it continues."""
     until = time.monotonic() + settings.get("job_seconds")
-    while time.monotonic() < until and not context.client_is_gone():
-        with airflow().session() as session:
-            record = find(session, job_id)
-            if record is None or record.state()["state"] not in UNFINISHED:
-                return record
-        time.sleep(POLL_SECONDS)
+    with _place_to_wait() as has_place:
+        while has_place and time.monotonic() < until:
+            with airflow().session() as session:
+                record = find(session, job_id)
+                if record is None or record.state()["state"] not in UNFINISHED:
+                    return record
+                if context.client_is_gone():
+                    if not outlive:
+                        record.request_cancel()
+                    return None
+            time.sleep(POLL_SECONDS)
     return None
+
+
+@contextmanager
+def _place_to_wait() -> Iterator[bool]:
+    """Take one of the places of requests that wait, each of which occupies a web worker; yield whether one is free."""
+    bounds = sandbox.bounds()["requests"]
+    folder = private_files.folder(sandbox.jobs_folder() / ".places" / hostname().replace(os.sep, "-") / "executor")
+    taken = (lock(folder / str(number)) for number in range(bounds.running + bounds.waiting))
+    descriptor = next((one for one in taken if one is not None), None)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def run_to_end(context: Context, job: Job, *, in_background: bool, outlive: bool
     if context.arguments.get("queue") and not on_executor():
         context.warnings.append("'queue' has no effect: DAG code is executed on the host of the web server.")
     if on_executor():
-        return executor_jobs.run_to_end(context, job, in_background=in_background)
+        return executor_jobs.run_to_end(context, job, in_background=in_background, outlive=outlive)
     return sandbox.run_to_end(context, job, in_background=in_background, outlive=outlive)
 
 

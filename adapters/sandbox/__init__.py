@@ -189,9 +189,9 @@ def jobs_folder() -> Path:
 def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> Request:
     """Return the first message to the supervisor."""
     limit = settings.get("job_seconds_max" if in_background or outlive else "job_seconds")
-    bounds = _bounds()
+    both = bounds()
     # The running jobs share half of the bytes; each has the same amount for its log and for its result.
-    room = settings.get("jobs_kept_bytes") // 4 // sum(of_kind.running for of_kind in bounds.values())
+    room = settings.get("jobs_kept_bytes") // 4 // sum(of_kind.running for of_kind in both.values())
     return {
         "function": import_path(job.function),
         "arguments": job.arguments,
@@ -201,7 +201,7 @@ def _request(context: Context, job: Job, in_background: bool, outlive: bool) -> 
         "jobs": os.fspath(jobs_folder()),
         "outlive": outlive and not in_background,
         "caller": context.caller.identity,
-        "bounds": {kind: astuple(of_kind) for kind, of_kind in bounds.items()},
+        "bounds": {kind: astuple(of_kind) for kind, of_kind in both.items()},
         "queue_seconds": settings.get("job_queue_seconds"),
         "poll_seconds": POLL_SECONDS,
         "watch_seconds": WATCH_SECONDS,
@@ -240,7 +240,7 @@ def facts_of(context: Context, job: Job, limit_seconds: float) -> Facts:
     }
 
 
-def _bounds() -> Dict[str, Bounds]:
+def bounds() -> Dict[str, Bounds]:
     """Return the bounds of both kinds of jobs; only a job within a request occupies a web worker."""
     user_code, queue, of_caller = airflow().user_code, settings.get("job_queue"), settings.get("jobs_per_caller")
     configured = settings.get("job_slots")

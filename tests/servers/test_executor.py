@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
@@ -139,6 +141,17 @@ def test_a_cancelled_job_ends_with_all_that_it_has_started(client: Client) -> No
     assert "cancelled" in client.write("cancel_job", job_id=accepted["job_id"]).refusal(409)
 
 
+def test_a_client_that_disconnects_cancels_its_job(client: Client) -> None:
+    """As in the sandbox: nobody waits for the result."""
+    body = json.dumps({"dag_id": DAG_ID, "task_id": "hang", "logical_date": AT})
+    connection = HTTPConnection("127.0.0.1", client.port, timeout=60)
+    connection.request("POST", "/native_api/v1/test_task", body, {**client.headers, "Content-Type": "application/json"})
+    eventually(lambda: processes("987"), "the process of the task")
+    connection.close()
+    eventually(lambda: not processes("987"), "the end of the process of the task")
+    assert newest_job(client)["state"] == "cancelled"
+
+
 def test_a_job_whose_task_is_killed_is_lost(client: Client) -> None:
     """Nothing that it has started is left."""
     accepted = client.write("test_task", dag_id=DAG_ID, task_id="hang", logical_date=AT, **{"async": True}).result(202)
@@ -248,6 +261,12 @@ def ended(client: Client, job_id: str) -> Dict[str, Any]:
         return None if found["state"] in ("queued", "running") else found
 
     found: Dict[str, Any] = eventually(state, f"the end of the job {job_id}")
+    return found
+
+
+def newest_job(client: Client) -> Dict[str, Any]:
+    (job,) = client.read("list_jobs", limit=1, order_by="-created_at").result()["jobs"]
+    found: Dict[str, Any] = job
     return found
 
 
