@@ -192,7 +192,7 @@ class TestDependsOnPast:
     @pytest.mark.parametrize("face", ["old protocol", "typed"])
     def test_adapt_changes_the_backfill_and_warns(self, web: Any, face: str, mocker: Any) -> None:
         """As the old plugin ran it."""
-        job = mocker.patch("native_api.adapters.sandbox.run")
+        job = mocker.patch("native_api.adapters.sandbox.run_to_end")
         if face == "typed":
             response = web.typed("backfill_dag", dag_id="daily_with_past", **DAYS, on_depends_on_past="adapt")
             assert response.status == 202

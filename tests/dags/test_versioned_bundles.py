@@ -102,5 +102,5 @@ def test_a_deployment_to_it_is_refused(source: Path) -> None:
 
     publish(source, "v1")
     refreshed()
-    with pytest.raises(errors.Refused, match="no local folder"):
+    with pytest.raises(errors.Refused, match="not a local folder"):
         native_api.call("deploy_dag", dag_file=text_of("deployed_one"), path="dags.py", bundle="copied", force=True)

@@ -49,9 +49,9 @@ def note(operation: str, status: int, code: str) -> None:
 
 
 def note_response(target: str, status: int, text: str) -> None:
-    """Record the error of a response of the typed API."""
+    """Record the error of a response of the typed API; that of a web server whose worker was aborted is HTML."""
     named = re.search(r"/native_api/v1/(\w+)/*(?:\?|$)", target)
-    if named and status >= HTTPStatus.BAD_REQUEST and text:
+    if named and status >= HTTPStatus.BAD_REQUEST and text.startswith("{"):
         note(named[1], status, json.loads(text)["code"])
 
 
