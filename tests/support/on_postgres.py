@@ -39,6 +39,8 @@ def postgres(initdb: str, pg_ctl: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
+            # A job that a test runs as another user connects to the socket in it.
+            os.chmod(folder, 0o711)
         data, log = f"{folder}/data", f"{folder}/log"
         subprocess.run(as_postgres(initdb, "-D", data, "-A", "trust", "-U", "airflow", "-N"), check=True, cwd=folder)
         options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c max_connections=200"
