@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
+from sqlalchemy import func, select
+
 from native_api.adapters.compat import airflow
 from native_api.adapters.dags.operations import active_dag
 from native_api.errors import DagRunNotFound, TaskInstanceNotFound, TaskNotFound
@@ -91,7 +93,6 @@ def find_run(session: Session, dag_id: str, run_id: Optional[str], logical_date:
 def run_of(session: Session, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> Any:
     """Return the run with exactly that id, or for that date, or None."""
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
 
     named = DagRun.run_id == run_id if run_id is not None else airflow().date_of_runs() == logical_date
     return session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, named)).unique().first()
@@ -137,7 +138,6 @@ def missing_instance(session: Session, dag_id: str, run_id: str, task_id: str, m
     :raises TaskNotFound: the task does not exist.
     """
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import func, select
 
     key = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
     last = session.scalar(select(func.max(TaskInstance.map_index)).where(*of_key(TaskInstance, key)))

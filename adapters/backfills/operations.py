@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
+from sqlalchemy import select, update
+
 from native_api.adapters import sandbox
 from native_api.adapters.backfills import ending, job, progress, states
 from native_api.adapters.backfills.plan import Plan, later_that_day, planned, require_whole_runs
@@ -173,7 +175,6 @@ def _of_no_effect(plan: Plan) -> List[str]:
 def _lock(session: Session, dag_id: str) -> None:
     """Lock the DAG, so that a concurrent call waits for the end of this transaction, and then sees its backfill."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import update
 
     # MySQL shows a transaction what was there at its first look.
     session.commit()
@@ -256,7 +257,6 @@ def _warn_of_runs_taken_over(context: Context, backfill: BackfillRecord) -> None
 
 def _warn_of_pause(context: Context, dag_id: str) -> None:
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     dag_model = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
     waits = None if dag_model is None else dag_waits(dag_model)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
+import pendulum
+from sqlalchemy import select
+
 from native_api import settings
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.fields.patterns import Pattern
@@ -156,8 +159,6 @@ def require_whole_runs(plan: Plan) -> None:
 
 def later_that_day(plan: Plan) -> Optional[Any]:
     """Return the first date of the schedule after midnight on the last day of the range, if its interval has ended."""
-    import pendulum
-
     midnight = pendulum.instance(plan.to_date).in_timezone(airflow().default_timezone())
     now = pendulum.now("UTC")
     if midnight >= now:
@@ -170,8 +171,6 @@ def later_that_day(plan: Plan) -> Optional[Any]:
 
 def _infos(dag: Any, arguments: Mapping[str, Any]) -> List[DagRunInfo]:
     """Return the dates of the schedule in the range whose data intervals have ended, in the order they start."""
-    import pendulum
-
     now, first, last = pendulum.now("UTC"), arguments["from_date"], arguments["to_date"]
     if first >= now:
         raise Invalid({"from_date": ["Is in the future; a run is created after its data interval has ended."]})
@@ -206,7 +205,6 @@ def _begin(dag: Any, first: datetime) -> Any:
 def _with_existing(session: Session, dag_id: str, infos: List[Any], behavior: str) -> List[PlannedRun]:
     """Return the dates with their existing runs, and the action on each."""
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
 
     date = airflow().date_of_runs()
     dates = [info.logical_date for info in infos]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
+import pendulum
+from sqlalchemy import and_, case, exists, func, select
+
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.jobs import records
 from native_api.adapters.jobs.records import JobRecord
@@ -46,8 +49,6 @@ def is_active(session: Session, backfill: BackfillRecord) -> bool:
 
 def is_lost(backfill: Any) -> bool:
     """Return whether the job of the backfill is lost."""
-    import pendulum
-
     if backfill.is_over or not backfill.local:
         return False
     record = job_of(backfill)
@@ -70,7 +71,6 @@ def job_of(backfill: Any) -> Optional[JobRecord]:
 def tasks_by_state(session: Session, backfill: BackfillRecord) -> Dict[str, int]:
     """Return the number of the backfill's task instances by state."""
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import func, select
 
     statement = _of_runs(select(TaskInstance.state, func.count()), backfill).group_by(TaskInstance.state)
     return {str(state or "none"): count for state, count in session.execute(statement)}
@@ -79,7 +79,6 @@ def tasks_by_state(session: Session, backfill: BackfillRecord) -> Dict[str, int]
 def failed_runs(session: Session, backfill: BackfillRecord) -> List[str]:
     """Return the run_ids of the failed runs, ordered by date."""
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
 
     failed = select(DagRun.run_id).where(airflow().backfills.runs_of(backfill), _state_of_run() == "failed")
     return list(session.scalars(failed.order_by(airflow().date_of_runs()).limit(_MOST)))
@@ -88,7 +87,6 @@ def failed_runs(session: Session, backfill: BackfillRecord) -> List[str]:
 def failed_tasks(session: Session, backfill: BackfillRecord) -> List[Mapping[str, object]]:
     """Return the failed task instances, ordered by date."""
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select
 
     ti, date = TaskInstance, airflow().date_of_runs()
     statement = select(ti.run_id, ti.task_id, ti.map_index, ti.state, date.label("logical_date"))
@@ -110,7 +108,6 @@ def _state(session: Session, backfill: BackfillRecord, runs: Mapping[str, int]) 
 
 def _runs_by_state(session: Session, backfill: BackfillRecord) -> Dict[str, int]:
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import func, select
 
     # Not every database groups by an expression that has parameters.
     states = select(_state_of_run().label("state"), DagRun.id).where(airflow().backfills.runs_of(backfill)).subquery()
@@ -136,7 +133,6 @@ def _state_of_run() -> Any:
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import and_, case, exists
 
     state, ti = DagRun.__table__.c.state, TaskInstance
     of_run = (ti.dag_id == DagRun.dag_id, ti.run_id == DagRun.run_id)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Iterable, List
 
+import pendulum
+from sqlalchemy import func, select, update
+
 from native_api.adapters.backfills.plan import Plan
 from native_api.adapters.compat import airflow
 
@@ -20,8 +23,6 @@ def apply(session: Session, plan: Plan, backfill: BackfillRecord) -> None:
     An omitted task has an end_date and no start_date, which distinguishes it from one that has run, and from one that
     Airflow itself has skipped.
     """
-    import pendulum
-
     now = pendulum.now("UTC")
     for state in sorted(set(plan.excluded.values())):
         task_ids = [task_id for task_id, excluded in plan.excluded.items() if excluded == state]
@@ -33,8 +34,6 @@ def apply(session: Session, plan: Plan, backfill: BackfillRecord) -> None:
 
 
 def _succeed(session: Session, plan: Plan, backfill: BackfillRecord) -> None:
-    import pendulum
-
     now = pendulum.now("UTC")
     _set_tasks(session, backfill, plan.task_ids, state="success", start_date=now, end_date=now, duration=0.0)
     _set_runs(session, backfill, ("queued",), state="success", start_date=now, end_date=now)
@@ -48,8 +47,6 @@ def fail_queued(session: Session, backfill: BackfillRecord) -> int:
 
 def fail_unfinished(session: Session, backfill: BackfillRecord) -> int:
     """Fail the remaining runs of a lost job, with their started tasks."""
-    import pendulum
-
     now = pendulum.now("UTC")
     begun = ("running", "queued", "scheduled", "deferred", "restarting", "up_for_retry", "up_for_reschedule")
     _set_tasks(session, backfill, None, begun, of_runs=("queued", "running"), state="failed", end_date=now)
@@ -68,7 +65,6 @@ def finish(session: Session, backfill: BackfillRecord) -> None:
 def _all_succeeded(session: Session, backfill: BackfillRecord) -> bool:
     """Return whether every date of a local backfill has a successful run."""
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import func, select
 
     succeeded = airflow().backfills.runs_of(backfill) & (DagRun.__table__.c.state == "success")
     return bool(session.scalar(select(func.count(DagRun.id)).where(succeeded)) == backfill.dates)
@@ -85,7 +81,6 @@ def _set_tasks(
     """Update task instances of the backfill's runs."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select, update
 
     ti, runs = TaskInstance, DagRun.__table__
     of_backfill = select(DagRun.run_id).where(airflow().backfills.runs_of(backfill))
@@ -103,7 +98,6 @@ def _set_tasks(
 def _set_runs(session: Any, backfill: BackfillRecord, states: Iterable[str], **values: object) -> int:
     """Update the backfill's runs in one of the states, and return their number."""
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
 
     table = DagRun.__table__
     session.flush()

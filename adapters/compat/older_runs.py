@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from sqlalchemy import select
+
 from native_api.adapters.compat.interface.airflow import next_run
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ def finish_run(dag: Dag, run: DagRun, state: str, session: Session) -> List[Any]
     """
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.state import DagRunState, State, TaskInstanceState
-    from sqlalchemy import select
 
     running = (TaskInstanceState.RUNNING, TaskInstanceState.DEFERRED, TaskInstanceState.UP_FOR_RESCHEDULE)
     instances = select(TaskInstance).where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields
+from sqlalchemy import select
 
 from native_api.adapters import server_files
 from native_api.adapters.compat.masking import MASK
@@ -208,6 +209,5 @@ def _entry(conn_id: Any, said: object) -> Entry:
 
 def _present(session: Session) -> Any:
     from airflow.models.connection import Connection
-    from sqlalchemy import select
 
     return set(session.scalars(select(Connection.conn_id)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from sqlalchemy import delete, inspect, select
 
 from native_api import audit
 from native_api.adapters.compat import airflow
@@ -151,7 +152,6 @@ def list_connections(
 ) -> Dict[str, object]:
     """List the connections of the metadata database, with passwords and sensitive extras masked."""
     from airflow.models.connection import Connection as AirflowConnection
-    from sqlalchemy import select
 
     row = AirflowConnection
     statement = readable(context, select(_table()), row.conn_id, Resource.CONNECTION, conn_id_pattern)
@@ -267,8 +267,6 @@ def _find(session: Session, conn_id: str) -> Any:
 
 def stored_connections(session: Session, conn_ids: Optional[Collection[str]] = None) -> List[Any]:
     """Return the existing rows with those ids; None selects all."""
-    from sqlalchemy import select
-
     statement = select(_table())
     if conn_ids is not None:
         statement = statement.where(_table().c.conn_id.in_(conn_ids))
@@ -276,8 +274,6 @@ def stored_connections(session: Session, conn_ids: Optional[Collection[str]] = N
 
 
 def _delete(session: Session, rows: Iterable[Any]) -> None:
-    from sqlalchemy import delete
-
     session.execute(delete(_table()).where(_table().c.id.in_([row.id for row in rows])))
 
 
@@ -316,8 +312,6 @@ def _require_room(row: AirflowConnection) -> None:
     """
     Refuse values that are longer than Airflow's columns, since SQLite does not check this. Passwords are encrypted.
     """
-    from sqlalchemy import inspect
-
     lengths = {
         attribute.key: getattr(attribute.columns[0].type, "length", None)
         for attribute in inspect(type(row)).column_attrs

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
+import pendulum
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.dags.operations import active_dag, file_in, of_readable_dags
@@ -145,8 +148,6 @@ def trigger_dag(
     The data interval is inferred from the logical date, on every Airflow version. If the DAG is paused, the run waits
     until it is unpaused, and the response has a warning.
     """
-    import pendulum
-
     dag_model = active_dag(context, dag_id, subdir)
     is_paused = dag_model.is_paused
     if dag_model.has_import_errors:
@@ -217,8 +218,6 @@ def list_dag_runs(
     from airflow.models.dagrun import DagRun as AirflowDagRun
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
-    from sqlalchemy import select
-    from sqlalchemy.orm import joinedload
 
     run = AirflowDagRun
     statement = select(run).options(joinedload(run.dag_run_note))
@@ -242,7 +241,6 @@ def of_runs(
 ) -> Any:
     """Return the statement for the runs of one DAG, or of all DAGs in *subdir* on which the caller has the right."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     if dag_id is not None:
         active_dag(context, dag_id, subdir)

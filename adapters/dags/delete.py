@@ -6,6 +6,7 @@ import os.path
 from typing import Any, Dict, List, Mapping
 
 from marshmallow import Schema, fields
+from sqlalchemy import select
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields.common import Flag, dag_id_field
@@ -57,7 +58,6 @@ def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, object]:
     DAG processor would add the DAG again. A DAG with running task instances is not deleted.
     """
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     row = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
     if row is None:
@@ -70,7 +70,6 @@ def delete_dag(context: Context, dag_id: str, force: bool) -> Dict[str, object]:
 def _is_defined(context: Context, row: Any) -> bool:
     """Return whether the DAG file still defines the DAG, as far as this is known without parsing."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     active = select(DagModel.dag_id).where(DagModel.dag_id == row.dag_id, airflow().is_active(DagModel))
     if context.session.scalar(active) is None:

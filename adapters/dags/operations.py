@@ -6,6 +6,8 @@ import os.path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import selectinload
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields import texts
@@ -94,8 +96,6 @@ class Pause(Schema):
 def list_dags(context: Context, **arguments: object) -> Dict[str, object]:
     """List the active DAGs that the caller can read."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
-    from sqlalchemy.orm import selectinload
 
     statement = select(DagModel).options(selectinload(DagModel.tags)).where(*_conditions(arguments))
     statement = of_readable_dags(context, statement, DagModel.dag_id, Access(Resource.DAG, "GET"))
@@ -146,7 +146,6 @@ def unpause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> 
 
 def _set_paused(context: Context, dag_id: str, subdir: Optional[str], *, is_paused: bool) -> Dict[str, object]:
     from airflow.models.dag import DagModel
-    from sqlalchemy import update
 
     active_dag(context, dag_id, subdir)
     context.session.execute(
@@ -178,7 +177,6 @@ def active_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> A
 def find_active(session: Session, dag_id: str) -> Optional[DagModel]:
     """Return the row of an active DAG, None if there is none with that id."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     return session.scalars(select(DagModel).where(DagModel.dag_id == dag_id, airflow().is_active(DagModel))).first()
 
@@ -207,7 +205,6 @@ def file_in(subdir: str) -> Any:
     :raises OutsideFolders: *subdir* is neither in the DAGs folder nor in a DAG bundle.
     """
     from airflow.models.dag import DagModel
-    from sqlalchemy import or_
 
     folder = checked_subdir(subdir)
     below = DagModel.fileloc.startswith(folder.rstrip(os.sep) + os.sep, autoescape=True)
@@ -221,7 +218,6 @@ def _lies_in(path: str, folder: str) -> bool:
 def _conditions(filters: Mapping[str, Any]) -> List[Any]:
     """Return the conditions on the table of DAGs for the given filters."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import or_
 
     conditions = [airflow().is_active(DagModel)]
     if "dag_id_pattern" in filters:

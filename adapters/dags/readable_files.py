@@ -5,6 +5,8 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
 
+from sqlalchemy import select
+
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle
 from native_api.errors import Forbidden, Refused
@@ -84,14 +86,12 @@ def lies_in(path: str, folder: str) -> bool:
 
 def _dag_ids(session: Session) -> Set[str]:
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     return set(session.scalars(select(DagModel.dag_id)))
 
 
 def _dag_models(session: Session) -> Any:
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     return session.scalars(select(DagModel).where(DagModel.fileloc.is_not(None)))
 

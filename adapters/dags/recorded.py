@@ -6,6 +6,8 @@ import os
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
+from sqlalchemy import not_, select
+
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Loaded
 from native_api.errors import Refused
@@ -40,7 +42,6 @@ def dags_of_others(loaded: Loaded, session: Any) -> Dict[str, str]:
     One whose file was renamed on this host, since Airflow last read it, is none of them.
     """
     from airflow.models.dag import DagModel
-    from sqlalchemy import not_, select
 
     status = os.stat(loaded.path)
     changed = _time(max(status.st_mtime, status.st_ctime))

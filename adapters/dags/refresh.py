@@ -6,6 +6,7 @@ import os
 from typing import Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields
+from sqlalchemy import select
 
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
@@ -211,7 +212,6 @@ def _warn_of_outdated(context: Context, result: Mapping[str, Any]) -> None:
 def _place_of(context: Context, dag_id: str) -> Any:
     """Return the bundle and the path of a DAG file, and require the right to execute every DAG in it."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     # One that is not active is in a file that did not load when Airflow last read it.
     row = context.session.scalars(select(DagModel).where(DagModel.dag_id == dag_id)).first()
@@ -227,7 +227,6 @@ def _place_of(context: Context, dag_id: str) -> Any:
 
 def _in_file(context: Context, path: str) -> List[str]:
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     in_it = airflow().dag_files.in_file(path, DagModel), airflow().is_active(DagModel)
     return list(context.session.scalars(select(DagModel.dag_id).where(*in_it)))

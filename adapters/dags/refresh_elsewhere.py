@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
 
+from sqlalchemy import or_, select
+
 from native_api import settings
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Bundle, Fingerprints
@@ -83,7 +85,6 @@ def known_files(bundles: List[Bundle], session: Session) -> List[File]:
 
 def _recorded(path: str, bundle: Bundle, session: Session) -> _Recorded:
     from airflow.models.dag import DagModel
-    from sqlalchemy import or_, select
 
     errors, dag_files = airflow().import_error_model(), airflow().dag_files
     # Airflow 3.0 has the path on the host of the DAG processor, as the DAGs of the file have it.

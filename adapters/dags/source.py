@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict, Optional
 
 from marshmallow import Schema, fields, validate
+from sqlalchemy import select
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.dags.operations import OneDag, active_dag
@@ -73,7 +74,6 @@ def dag_source(
 def _require_whole_file(context: Context, fileloc: str) -> None:
     """Require the permission to read every DAG of the file, as newer Airflow versions do."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     readable = context.caller.dag_ids(Access(Resource.DAG, "GET"))
     if readable is None:

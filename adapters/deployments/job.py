@@ -6,6 +6,8 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TypedDict
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Loaded
 from native_api.adapters.dags import parsing, sync
@@ -191,8 +193,6 @@ def _would_change(loaded: Loaded, target: Target, change: Change) -> Dict[str, o
 
 def _asked(target: Target) -> List[str]:
     """Ask the DAG processor to parse the file next; return warnings if it cannot."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         airflow().dag_files.ask_processor(target.path, target.bundle)
     except SQLAlchemyError as exc:

@@ -17,6 +17,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, ContextManager, Dict, Iterator, Optional
 
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
 from native_api.adapters import private_files
 from native_api.errors import NativeApiError
 
@@ -53,9 +56,6 @@ def locked(*key: Optional[str], seconds: float, error: NativeApiError) -> Iterat
 
 @contextmanager
 def _of_postgresql(engine: Engine, number: bytes) -> Iterator[Take]:
-    from sqlalchemy import text
-    from sqlalchemy.exc import SQLAlchemyError
-
     statement = text("SELECT pg_try_advisory_xact_lock(:number)")
     key = {"number": int.from_bytes(number, "big", signed=True)}
     with closing(engine.connect()) as connection:
@@ -70,9 +70,6 @@ def _of_postgresql(engine: Engine, number: bytes) -> Iterator[Take]:
 
 @contextmanager
 def _of_mysql(engine: Engine, number: bytes) -> Iterator[Take]:
-    from sqlalchemy import text
-    from sqlalchemy.exc import SQLAlchemyError
-
     key = {"name": f"native_api.{number.hex()}"}
     with closing(engine.connect()) as connection:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, Optional
 
+from sqlalchemy import or_, select, update
+
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Loaded
 from native_api.adapters.deployments.staging import PauseStates
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 def states(loaded: Loaded) -> PauseStates:
     """Return the pause states of the DAGs that a file defines, or has defined."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import or_, select
 
     concerned = or_(DagModel.dag_id.in_(loaded.dags), airflow().dag_files.in_file(loaded.path, DagModel))
     with airflow().session() as session:
@@ -46,7 +47,6 @@ def bring_back(before: PauseStates, path: str, session: Session) -> None:
 
 def _set(wanted: Dict[str, bool], path: str, session: Session) -> None:
     from airflow.models.dag import DagModel
-    from sqlalchemy import update
 
     in_file = airflow().dag_files.in_file(path, DagModel)
     for paused in (True, False):

@@ -8,6 +8,8 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from typing import Any, Dict
 
+from sqlalchemy import not_, select
+
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.dag_files import Loaded
 from native_api.adapters.dags import parsing
@@ -82,7 +84,6 @@ def require_nowhere_else(loaded: Loaded) -> None:
 
 def _defined_elsewhere(loaded: Loaded, session: Any) -> Dict[str, str]:
     from airflow.models.dag import DagModel
-    from sqlalchemy import not_, select
 
     others = select(DagModel.dag_id, DagModel.fileloc).where(
         DagModel.dag_id.in_(loaded.dags),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
 
+from sqlalchemy import select
+
 from native_api.adapters.compat import airflow
 from native_api.errors import DagNotFound, JobsDagUnavailable
 
@@ -34,7 +36,6 @@ def available(session: Session) -> Any:
 def unavailable_reason(session: Session) -> Optional[str]:
     """Return why a run of the DAG would not start now, or None."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     columns = DagModel.is_paused, DagModel.has_import_errors, airflow().is_active(DagModel)
     row = session.execute(select(*columns).where(DagModel.dag_id == DAG_ID)).first()

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
+import pendulum
+from sqlalchemy import and_, or_, select
+
 from native_api import settings
 from native_api.adapters import private_files, sandbox
 from native_api.adapters.compat import airflow, text_of
@@ -100,7 +103,6 @@ def _require_room(context: Context, in_background: bool) -> None:
 
 def _create_run(session: Session, request: JobRequest, job: Job) -> None:
     """Add the DAG run of a job, and its task instance, to the session."""
-    import pendulum
     from airflow.utils.state import DagRunState
 
     jobs_dag = dag.available(session)
@@ -186,7 +188,6 @@ class ExecutorJob:
     def request_cancel(self) -> None:
         """Set the state of its task, which Airflow then terminates."""
         from airflow.models.dagrun import DagRun
-        from sqlalchemy import select
 
         this_run = (DagRun.dag_id == dag.DAG_ID, DagRun.run_id == self.facts["job_id"])
         run = self._session.scalars(select(DagRun).where(*this_run)).unique().one()
@@ -221,7 +222,6 @@ def count(session: Session) -> Dict[str, int]:
 def _records(session: Session, *, job_id: Optional[str] = None, live: bool = False) -> List[ExecutorJob]:
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import and_, or_, select
 
     same_run = and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
     columns = "state", "start_date", "end_date", "hostname"

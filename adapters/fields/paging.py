@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from marshmallow import ValidationError, fields, validate
+from sqlalchemy import func, select
 
 from native_api import settings
 from native_api.adapters.fields.common import LARGEST, Whole
@@ -63,8 +64,6 @@ def page_of(
     :param columns: the column for each value of ``order_by``.
     :param ties: columns that order rows with the same value.
     """
-    from sqlalchemy import func, select
-
     column = columns[arguments["order_by"].lstrip("-")]
     order: Sequence[object] = (column.desc() if arguments["order_by"].startswith("-") else column, *ties)
     page = statement.order_by(*order).limit(_limit(context, arguments.get("limit"))).offset(arguments["offset"])

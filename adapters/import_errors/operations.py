@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import Any, Dict, Optional
 
 from marshmallow import Schema, fields
+from sqlalchemy import false, select, true
+from sqlalchemy.orm import aliased
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields import texts
@@ -77,8 +79,6 @@ def list_import_errors(
     and the stack trace that to read all of them. Otherwise the permission to read every DAG is required or, in
     multi-team mode, every DAG of the team.
     """
-    from sqlalchemy import select
-
     error = airflow().import_error_model()
     bundle_name = airflow().bundle_of_errors(error, bundle)
     visible, hidden = _rights(context, error)
@@ -106,8 +106,6 @@ def file_naming(context: Context, dag_id: str) -> Optional[str]:
     It is the file that Airflow has stored for the DAG, or else one on this host that has the dag_id in its text.
     """
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
-    from sqlalchemy.orm import aliased
 
     if not context.caller.may(Access(Resource.IMPORT_ERROR, "GET"), None):
         return None
@@ -139,7 +137,6 @@ def _names(file: str, dag_id: str) -> bool:
 def _rights(context: Context, error: Any) -> Any:
     """Return the conditions that the caller can read an import error, and that its stack trace is hidden."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import false, select, true
 
     bundles = context.caller.bundles()
     dag_ids = context.caller.dag_ids(Access(Resource.DAG, "GET"))

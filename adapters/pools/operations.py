@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
+from sqlalchemy import func, select
 
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import LARGEST, Flag, Whole
@@ -155,7 +156,6 @@ def get_pool(context: Context, name: str) -> Dict[str, object]:
 def list_pools(context: Context, name_pattern: Optional[str] = None, **arguments: object) -> Dict[str, object]:
     """List the pools and the number of their slots in use."""
     from airflow.models.pool import Pool as AirflowPool
-    from sqlalchemy import select
 
     statement = readable(context, select(AirflowPool), AirflowPool.pool, Resource.POOL, name_pattern)
     columns = {"name": AirflowPool.pool, "slots": AirflowPool.slots, "id": AirflowPool.id}
@@ -199,7 +199,6 @@ def update_pool(session: Session, row: Any, *, name: str, **changes: object) -> 
 def stored_pools(session: Any) -> Dict[str, object]:
     """Return all rows by name."""
     from airflow.models.pool import Pool as AirflowPool
-    from sqlalchemy import select
 
     return {row.pool: row for row in session.scalars(select(AirflowPool))}
 
@@ -217,7 +216,6 @@ def require_pool(context: Context, name: str) -> None:
 def _stored(session: Session, name: str) -> Any:
     """Return the pool's row, or None."""
     from airflow.models.pool import Pool as AirflowPool
-    from sqlalchemy import select
 
     return session.scalars(select(AirflowPool).where(AirflowPool.pool == name)).first()
 
@@ -235,7 +233,6 @@ def _used_slots(session: Any, name: Optional[str] = None) -> Mapping[str, Dict[s
     Return the slots by pool and state, of one pool or of all, in one query; Airflow's own counts differ by version.
     """
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import func, select
 
     statement = (
         select(TaskInstance.pool, TaskInstance.state, func.sum(TaskInstance.pool_slots))

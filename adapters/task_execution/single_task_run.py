@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
+import pendulum
+from sqlalchemy import select, update
+
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.lookup import find_run, of_key
 from native_api.adapters.task_instances.dependencies import unmet
@@ -72,7 +75,6 @@ def lock(session: Session, key: Mapping[str, object]) -> None:
     Call this before the task instance is read.
     """
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import update
 
     # SQLite has no SELECT ... FOR UPDATE; a write that changes nothing is one on every database.
     row = TaskInstance
@@ -113,7 +115,6 @@ def load_single_task_run(session: Session, dag: Dag, key: Mapping[str, Any], log
 
 
 def _made(session: Session, dag: Dag, run_id: str, logical_date: datetime) -> Any:
-    import pendulum
     from airflow.utils.state import DagRunState
 
     run = airflow().make_run(dag, run_id, logical_date, session)
@@ -226,7 +227,6 @@ def go_on(single_run: SingleTaskRun, session: Session) -> List[str]:
 def is_paused(dag_id: str, session: Session) -> bool:
     """Return whether the DAG is paused."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import select
 
     return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id)))
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from sqlalchemy import select
 
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.dags.operations import active_dag
@@ -217,7 +218,6 @@ def _task_ids(dag: Dag, names: Optional[List[str]], upstream: bool, downstream: 
 def _require_instance(session: Any, dag_id: str, run: Any, task_id: str, map_index: int) -> None:
     """Raise :class:`TaskInstanceNotFound` if the requested task instance does not exist."""
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select
 
     if run is None:
         return

@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping
 
 from marshmallow import Schema, fields
+from sqlalchemy import select
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.lookup import dag_with_task, named_instance, of_key
@@ -88,7 +89,6 @@ def _failed(session: Session, dag: Any, key: Mapping[str, Any], run: DagRun) -> 
     from airflow.models.taskinstance import TaskInstance
     from airflow.ti_deps.dep_context import DepContext
     from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
-    from sqlalchemy import select
 
     task_id, map_index = key["task_id"], key["map_index"]
     this_one = select(TaskInstance).where(*of_key(TaskInstance, {**key, "run_id": run.run_id}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
+from sqlalchemy import or_, select
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.dag_runs.operations import between, known, of_runs
@@ -88,7 +89,6 @@ def instance_command(verb: str) -> Callable[[Mapping[str, object]], List[str]]:
 def task_state(context: Context, **instance: Any) -> Dict[str, object]:
     """Return the state of a task instance."""
     from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
-    from sqlalchemy import select
 
     run, key = named_instance(context, **instance)
     row = context.session.execute(select(*_columns()).where(*of_key(AirflowTaskInstance, key))).first()
@@ -142,7 +142,6 @@ def list_task_instances(
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
     from airflow.utils.state import TaskInstanceState
-    from sqlalchemy import or_, select
 
     ti, date = AirflowTaskInstance, airflow().date_of_runs()
     same_run = (DagRun.dag_id == ti.dag_id) & (DagRun.run_id == ti.run_id)

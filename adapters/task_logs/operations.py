@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from sqlalchemy import select
 
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.fields import texts
@@ -154,7 +155,6 @@ def task_log(
 def _instance(session: Session, key: Mapping[str, Any]) -> Tuple[Any, int]:
     """Return a task instance and its latest try number."""
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select
 
     # Up to 2.9 the attribute try_number is a property that gives the next try's number; the column is the latest's.
     statement = select(TaskInstance, TaskInstance.__table__.c.try_number).options(*airflow().logs.relations())

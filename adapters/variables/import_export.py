@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from marshmallow import Schema, ValidationError, fields
+from sqlalchemy import select
 
 from native_api.adapters import server_files
 from native_api.adapters.compat import airflow
@@ -129,7 +130,6 @@ def import_variables(
 def _present(session: Session) -> Dict[str, object]:
     """Return the retained fields of the variables that exist, by key; no value is decrypted."""
     from airflow.models.variable import Variable
-    from sqlalchemy import select
 
     team = airflow().team_column(Variable)
     return {row.key: row for row in session.execute(select(Variable.key, Variable.description, team))}
@@ -262,7 +262,6 @@ def _exported(context: Context) -> Dict[str, object]:
     :raises SensitiveValue: one is sensitive and the caller lacks the permission to edit it.
     """
     from airflow.models.variable import Variable
-    from sqlalchemy import select
 
     statement = readable(context, select(Variable).order_by(Variable.key), Variable.key, Resource.VARIABLE)
     exported, broken, decrypted = {}, [], 0

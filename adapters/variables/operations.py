@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields
+from sqlalchemy import select
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields import strict_json, texts
@@ -185,7 +186,6 @@ def get_variable(context: Context, key: str, json: bool, **fallback: object) -> 
 def list_variables(context: Context, key_pattern: Optional[str] = None, **arguments: object) -> Dict[str, object]:
     """List the variables of the metadata database, with sensitive values masked."""
     from airflow.models.variable import Variable as AirflowVariable
-    from sqlalchemy import select
 
     statement = readable(context, select(AirflowVariable), AirflowVariable.key, Resource.VARIABLE, key_pattern)
     columns = {"key": AirflowVariable.key, "id": AirflowVariable.id}
@@ -248,7 +248,6 @@ def require_unmasked(context: Context, key: str, text: str) -> None:
 def _stored(session: Session, key: str) -> Any:
     """Return the variable's row in the metadata database, or None."""
     from airflow.models.variable import Variable as AirflowVariable
-    from sqlalchemy import select
 
     return session.scalars(select(AirflowVariable).where(AirflowVariable.key == key)).first()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
+from sqlalchemy import case, func, select
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.masking import MASK
@@ -124,7 +125,6 @@ def list_xcoms(
 ) -> Dict[str, object]:
     """List the XComs that the caller can read, with their values on request."""
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
 
     xcom = airflow().xcom_table().c
     statement = select(*_columns(LISTED_SIZE if values else None)).join(DagRun, DagRun.id == xcom.dag_run_id)
@@ -161,7 +161,6 @@ def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, object]:
     read, and a value above 1 MiB is not returned.
     """
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
 
     _, names = named_instance(context, **instance)
     xcom = airflow().xcom_table().c
@@ -175,8 +174,6 @@ def get_xcom(context: Context, key: str, **instance: Any) -> Dict[str, object]:
 
 def _columns(size: Optional[int]) -> Any:
     """Return the columns of an XCom; with *size*, its value too if it is not larger."""
-    from sqlalchemy import case
-
     xcom = airflow().xcom_table().c
     stored = airflow().xcom_size(xcom.value)
     names = ("dag_id", "run_id", "task_id", "map_index", "key", "timestamp")
@@ -202,7 +199,6 @@ def _with_value(row: Mapping[str, Any]) -> Dict[str, object]:
 def _missing(session: Session, names: Mapping[str, Any], key: str) -> Exception:
     """Return the error for an XCom that does not exist."""
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import func, select
 
     if session.scalar(select(func.count()).where(*of_key(TaskInstance, names))) == 0:
         return missing_instance(session, **names)

@@ -8,6 +8,8 @@ from http import HTTPStatus
 from typing import Callable, Optional
 
 from flask import Response, request
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from native_api.errors import MethodNotAllowed
 from native_api.http import typed
@@ -61,8 +63,6 @@ class Check:
 
 def _reaches_database() -> bool:
     from airflow import settings
-    from sqlalchemy import text
-    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         with settings.engine.connect() as connection:  # type: ignore[union-attr]

@@ -6,6 +6,8 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
+from sqlalchemy import func, null, or_, select
+
 from native_api.adapters.compat import older_runs
 from native_api.adapters.compat.interface.airflow import Airflow, WithoutTeams
 from native_api.errors import Invalid, NotSupported
@@ -60,8 +62,6 @@ class Airflow2(WithoutTeams, Airflow):
 
     def with_its_parts(self, dag_model: Type[DagModel], dag_id: str) -> Any:
         # SubDAGs, which 3.0 removed, are paused with their parent.
-        from sqlalchemy import or_
-
         return or_(dag_model.dag_id == dag_id, dag_model.root_dag_id == dag_id)
 
     def folders(self) -> List[str]:
@@ -74,7 +74,6 @@ class Airflow2(WithoutTeams, Airflow):
     def stored_code(self, dag_model: DagModel, version_number: Optional[int], session: Session) -> Any:
         # DAG versions exist since 3.0 (AIP-66).
         from airflow.models.dagcode import DagCode
-        from sqlalchemy import null, select
 
         if version_number is not None:
             raise NotSupported(
@@ -91,8 +90,6 @@ class Airflow2(WithoutTeams, Airflow):
         return getattr(errors, "ParseImportError", None) or getattr(errors, "ImportError")  # noqa: B009
 
     def bundle_of_errors(self, import_errors: Any, wanted: Optional[str]) -> Any:
-        from sqlalchemy import null
-
         if wanted is not None:
             raise Invalid({"bundle": ["Airflow 2 has no bundles: leave it out."]})
         return null()
@@ -113,7 +110,6 @@ class Airflow2(WithoutTeams, Airflow):
     def stored_tasks(self, dag_id: str, session: Session) -> List[Dict[str, object]]:
         # A SubDAG is serialized within its parent DAG.
         from airflow.models.dag import DagModel
-        from sqlalchemy import select
 
         tasks = super().stored_tasks(dag_id, session)
         root = None if tasks else session.scalar(select(DagModel.root_dag_id).where(DagModel.dag_id == dag_id))
@@ -139,8 +135,6 @@ class Airflow2(WithoutTeams, Airflow):
         return BaseXCom.__table__
 
     def xcom_size(self, column: Any) -> Any:
-        from sqlalchemy import func
-
         return func.length(column)
 
     def xcom_value(self, stored: Any) -> Any:
@@ -217,7 +211,6 @@ class Airflow2(WithoutTeams, Airflow):
 
     def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
-        from sqlalchemy import select
 
         return session.scalar(select(RenderedTaskInstanceFields.rendered_fields).filter_by(**key))
 

@@ -6,6 +6,8 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from sqlalchemy import select
+
 from native_api.adapters.compat.interface.backfills import BackfillRecord
 from native_api.errors import Invalid
 
@@ -29,7 +31,6 @@ def prefix(backfill_id: int) -> str:
 def listed(session: Session, dag_id: Optional[str]) -> List[Tuple[int, str]]:
     """Return the ids of the backfills, each with the id of its DAG."""
     from airflow.models.log import Log
-    from sqlalchemy import select
 
     return [(row.id, row.dag_id) for row in session.execute(select(Log.id, Log.dag_id).where(*_are_backfills(dag_id)))]
 
@@ -57,7 +58,6 @@ def _are_backfills(dag_id: Optional[str]) -> List[Any]:
 
 def _find(session: Session, *conditions: Any) -> List[BackfillRecord]:
     from airflow.models.log import Log
-    from sqlalchemy import select
 
     rows = session.scalars(select(Log).where(*conditions).order_by(Log.id)).all()
     owners = _owners(session, rows)
@@ -67,7 +67,6 @@ def _find(session: Session, *conditions: Any) -> List[BackfillRecord]:
 def _owners(session: Session, rows: Sequence[Any]) -> Dict[Tuple[str, str], int]:
     """Return the last backfill that names a run, by DAG and run, of those that are younger than the first of these."""
     from airflow.models.log import Log
-    from sqlalchemy import select
 
     if not rows:
         return {}

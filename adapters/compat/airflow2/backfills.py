@@ -7,6 +7,9 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import pendulum
+from sqlalchemy import and_, or_, select
+
 from native_api.adapters.compat.airflow2 import backfill_rows
 from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Refused
@@ -99,7 +102,6 @@ class Backfills2(Backfills):
     def runs_of(self, backfill: BackfillRecord) -> Any:
         from airflow.models.dagrun import DagRun
         from airflow.utils.types import DagRunType
-        from sqlalchemy import and_, or_
 
         of_dag, named = DagRun.dag_id == backfill.dag_id, DagRun.run_id.in_(backfill.run_ids)
         if backfill.local:
@@ -118,7 +120,6 @@ class Backfills2(Backfills):
         from airflow.jobs.job import Job
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
-        from sqlalchemy import and_, or_, select
 
         of_runs = self.runs_of(backfill)
         same_run = and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
@@ -171,7 +172,6 @@ class Backfills2(Backfills):
         return ids
 
     def _add_runs(self, session: Session, plan: Plan, backfill_id: int) -> None:
-        import pendulum
         from airflow.models.serialized_dag import SerializedDagModel
 
         dag_hash = SerializedDagModel.get_latest_version_hash(plan.dag_id, session=session)
@@ -235,7 +235,6 @@ class Backfills2(Backfills):
     def take_over(self, session: Session, dag: Dag, run_ids: List[str]) -> Dict[datetime, Any]:
         from airflow.models.dagrun import DagRun
         from airflow.utils.types import DagRunType
-        from sqlalchemy import select
 
         kept = {}
         statement = select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id.in_(run_ids))

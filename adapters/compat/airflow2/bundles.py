@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Type
 
+from sqlalchemy import and_, not_, true
+
 from native_api.adapters.compat.interface.bundles import Bundle, Bundles, has_files
 from native_api.errors import Invalid
 
@@ -47,8 +49,6 @@ class Bundles2(Bundles):
         return dag_model.dag_id, dag_model.fileloc
 
     def _in_bundle(self, bundle: Bundle, dag_model: Type[DagModel]) -> Any:
-        from sqlalchemy import and_, not_, true
-
         dags_folder, *examples = self.bundles()
         if bundle != dags_folder:
             return _lies_in(bundle, dag_model)

@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
 
+from sqlalchemy import delete, or_, select, update
+
 from native_api.adapters.compat.airflow2.bundles import Bundles2
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.bundles import Bundle
@@ -73,7 +75,6 @@ class DagFiles2(Bundles2, DagFiles):
         # On Airflow 2 the DAG processor writes the table.
         from airflow.models.dag import DagModel
         from airflow.utils import timezone  # type: ignore[attr-defined]
-        from sqlalchemy import update
 
         row = airflow().import_error_model()
         for path, text in loaded.import_errors.items():
@@ -86,7 +87,6 @@ class DagFiles2(Bundles2, DagFiles):
         from airflow.models.dag import DagModel
         from airflow.models.dagcode import DagCode
         from airflow.models.serialized_dag import SerializedDagModel
-        from sqlalchemy import select
 
         form = SerializedDagModel
         forms = select(form.dag_id, form.dag_hash).where(form.dag_id.in_(dag_ids))
@@ -97,7 +97,6 @@ class DagFiles2(Bundles2, DagFiles):
     def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[object, ...]]:
         from airflow.models.dag import DagModel
         from airflow.models.dagcode import DagCode as Code
-        from sqlalchemy import select
 
         columns = DagModel.dag_id, Code.fileloc, Code.source_code, Code.last_updated
         codes = select(*columns).join(Code, Code.fileloc == DagModel.fileloc).where(DagModel.dag_id.in_(dag_ids))
@@ -114,8 +113,6 @@ class DagFiles2(Bundles2, DagFiles):
         return {"is_active": False}
 
     def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:
-        from sqlalchemy import delete, or_
-
         row = airflow().import_error_model()
         of_file = or_(row.filename == path, row.filename.startswith(f"{path}/", autoescape=True))
         session.execute(delete(row).where(of_file).execution_options(synchronize_session=False))
@@ -154,7 +151,6 @@ def _forget_other_code(dags: Mapping[str, Any], path: str, session: Session) -> 
     one has a time in the future.
     """
     from airflow.models.dagcode import DagCode
-    from sqlalchemy import select
 
     if not dags:
         return

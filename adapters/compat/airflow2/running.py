@@ -6,6 +6,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
+from sqlalchemy import select
+
 from native_api.adapters.compat.interface.running import MARK, OneRowForAllTries, Running, ignored, instance_of, session
 
 if TYPE_CHECKING:
@@ -113,7 +115,6 @@ def _scheduler(opened: Any) -> Optional[int]:
     """Return the id of the scheduler's job, of the latest where there are several, or None where none runs."""
     from airflow.jobs.job import Job
     from airflow.utils.state import JobState
-    from sqlalchemy import select
 
     alive = select(Job.id).where(Job.job_type == "SchedulerJob", Job.state == JobState.RUNNING)
     found: Optional[int] = opened.scalar(alive.order_by(Job.id.desc()).limit(1))

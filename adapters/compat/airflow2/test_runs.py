@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
+from sqlalchemy import delete, insert, literal, select
+from sqlalchemy.orm.attributes import set_committed_value
+
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.test_runs import Instance, Outcome, TestRuns
 
@@ -129,7 +132,6 @@ class TestRuns2(TestRuns):
         """Delete the temporary run, with all that hangs on it."""
         from airflow.models.dagrun import DagRun
         from airflow.models.log import Log
-        from sqlalchemy import delete
 
         with airflow().session() as session:
             session.expunge_all()
@@ -207,7 +209,6 @@ def _add_instance(task: Any, run_id: str, map_index: int, session: Session) -> N
 def _pushing(instance: Instance, session: Session) -> Set[Tuple[str, int]]:
     """Return the task instances of the real run that have XComs."""
     from airflow.models.xcom import BaseXCom
-    from sqlalchemy import select
 
     pushed = select(BaseXCom.task_id, BaseXCom.map_index).where(
         BaseXCom.dag_id == instance.dag_id, BaseXCom.run_id == instance.run_id
@@ -219,7 +220,6 @@ def _copy_xcoms(instance: Instance, dag_run: Any, task_ids: List[str], session: 
     """Give the temporary run the XComs of the real one, and the lengths of the lists among them."""
     from airflow.models.taskmap import TaskMap
     from airflow.models.xcom import BaseXCom
-    from sqlalchemy import insert, literal, select
 
     for model in (BaseXCom, TaskMap):
         table = model.__table__
@@ -239,7 +239,6 @@ def _showing(run_id: str, shown: Mapping[str, object]) -> Iterator[None]:
     """Show other values in the columns of a run to this process; they are not written to the database."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import event
-    from sqlalchemy.orm.attributes import set_committed_value
 
     def show(row: Any, *context: object) -> None:
         if row.run_id == run_id:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Type
 
+from sqlalchemy import Text, cast, func, select
+
 from native_api.adapters.compat import older_runs
 from native_api.adapters.compat.installed import text_of
 from native_api.adapters.compat.interface.airflow import Airflow, WithoutTeams, next_run
@@ -44,7 +46,6 @@ class Airflow3(Airflow):
 
     def _has_been(self, job_type: str) -> bool:
         from airflow.jobs.job import Job
-        from sqlalchemy import select
 
         with self.session() as session:
             return session.scalar(select(Job.id).where(Job.job_type == job_type).limit(1)) is not None
@@ -88,7 +89,6 @@ class Airflow3(Airflow):
     def stored_code(self, dag_model: DagModel, version_number: Optional[int], session: Session) -> Any:
         from airflow.models.dag_version import DagVersion
         from airflow.models.dagcode import DagCode
-        from sqlalchemy import select
 
         statement = select(DagCode, DagVersion.version_number).join(DagVersion, DagCode.dag_version_id == DagVersion.id)
         statement = statement.where(DagVersion.dag_id == dag_model.dag_id)
@@ -133,15 +133,12 @@ class Airflow3(Airflow):
     def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from airflow.models.taskinstance import TaskInstance
-        from sqlalchemy import select
 
         latest = session.scalar(select(TaskInstance.id).filter_by(**key))
         stored = latest and RenderedTaskInstanceFields.get_for_attempt(latest, session=session)
         return stored.rendered_fields if stored else None
 
     def xcom_size(self, column: Any) -> Any:
-        from sqlalchemy import Text, cast, func
-
         return func.length(cast(column, Text))
 
     def xcom_value(self, stored: Any) -> Any:
@@ -155,7 +152,6 @@ class Airflow3(Airflow):
     def xcom_of_backend(self, key: Mapping[str, Any], session: Session) -> Any:
         from airflow.sdk.execution_time.comms import XComResult
         from airflow.sdk.execution_time.xcom import XCom
-        from sqlalchemy import select
 
         columns = self.xcom_table().c
         statement = select(columns.value).where(*(columns[name] == value for name, value in key.items()))
@@ -243,7 +239,6 @@ class Airflow33(Airflow3):
     def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
         # They are stored for each try since 3.4.
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
-        from sqlalchemy import select
 
         return session.scalar(select(RenderedTaskInstanceFields.rendered_fields).filter_by(**key))
 

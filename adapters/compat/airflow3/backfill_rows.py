@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import exists, func, or_, select
+from sqlalchemy.orm import aliased
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
@@ -19,7 +22,6 @@ def was_cancelled(session: Any, backfill_id: int) -> bool:
     Its row is the same when it was paused and its runs went on to their end: both times paused, and complete.
     """
     from airflow.models.log import Log
-    from sqlalchemy import or_, select
 
     # Airflow logs path parameters as strings.
     names_it = or_(*(Log.extra.contains(f'"backfill_id": {shown}') for shown in (backfill_id, f'"{backfill_id}"')))
@@ -31,7 +33,6 @@ def taken_over(session: Any, backfill_id: int) -> int:
     """Return how many runs of the backfill are those of another now."""
     from airflow.models.backfill import BackfillDagRun
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import func, select
 
     mine = select(func.count()).select_from(BackfillDagRun).join(DagRun, DagRun.id == BackfillDagRun.dag_run_id)
     count: int = session.scalar(
@@ -43,8 +44,6 @@ def taken_over(session: Any, backfill_id: int) -> int:
 def failures_were_taken_over(session: Session, backfill_id: int) -> bool:
     """Return whether a later backfill took a run over that had failed in this one, and is not its run any more."""
     from airflow.models.backfill import Backfill, BackfillDagRun
-    from sqlalchemy import exists, select
-    from sqlalchemy.orm import aliased
 
     mine, later, between = aliased(BackfillDagRun), aliased(BackfillDagRun), aliased(BackfillDagRun)
     in_between = exists().where(

@@ -7,6 +7,9 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import pendulum
+from sqlalchemy import select, update
+
 from native_api.adapters.compat.airflow3 import backfill_rows
 from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Invalid, NotSupported, Refused
@@ -85,7 +88,6 @@ class Backfills3(Backfills):
 
     def listed(self, session: Session, dag_id: Optional[str] = None) -> List[Tuple[int, str]]:
         from airflow.models.backfill import Backfill
-        from sqlalchemy import select
 
         statement = select(Backfill.id, Backfill.dag_id)
         if dag_id is not None:
@@ -94,14 +96,12 @@ class Backfills3(Backfills):
 
     def by_id(self, session: Session, backfill_ids: Sequence[int]) -> List[BackfillRecord]:
         from airflow.models.backfill import Backfill
-        from sqlalchemy import select
 
         statement = select(Backfill).where(Backfill.id.in_(backfill_ids)).order_by(Backfill.id)
         return [self._find(row) for row in session.scalars(statement)]
 
     def unfinished(self, session: Session, dag_id: Optional[str] = None) -> List[BackfillRecord]:
         from airflow.models.backfill import Backfill
-        from sqlalchemy import select
 
         statement = select(Backfill).where(Backfill.completed_at.is_(None)).order_by(Backfill.id)
         if dag_id is not None:
@@ -124,8 +124,6 @@ class Backfills3(Backfills):
         )
 
     def _is_being_made(self, row: Any) -> bool:
-        import pendulum
-
         young = row.created_at is not None and row.created_at > pendulum.now("UTC") - _MAKING
         return row.completed_at is None and young and not row.backfill_dag_run_associations
 
@@ -208,9 +206,7 @@ class Backfills3(Backfills):
         self._end(session, backfill.backfill_id, is_paused=True)
 
     def _end(self, session: Session, backfill_id: int, **values: object) -> None:
-        import pendulum
         from airflow.models.backfill import Backfill
-        from sqlalchemy import update
 
         this_one = update(Backfill).where(Backfill.id == backfill_id, Backfill.completed_at.is_(None))
         ended = this_one.values(completed_at=pendulum.now("UTC"), **values)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
+from sqlalchemy import delete, or_, select
+
 from native_api.adapters.compat.airflow3.bundles import Bundles3
 from native_api.adapters.compat.interface.bundles import Bundle
 from native_api.adapters.compat.interface.dag_files import DagFiles, Loaded
@@ -90,7 +92,6 @@ class DagFiles3(Bundles3, DagFiles):
         # with the old version.
         from airflow.models.dag import DagModel
         from airflow.models.serialized_dag import SerializedDagModel
-        from sqlalchemy import select
 
         known = session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(loaded.stored_forms)))
         for dag_id in known.all():
@@ -131,7 +132,6 @@ class DagFiles3(Bundles3, DagFiles):
     def _hashes(self, dag_ids: Any, path: str, session: Any) -> Any:
         from airflow.models.dagcode import DagCode
         from airflow.models.serialized_dag import SerializedDagModel
-        from sqlalchemy import select
 
         form, code = SerializedDagModel, DagCode
         forms = select(form.dag_id, form.dag_hash).where(form.dag_id.in_(dag_ids)).order_by(form.created_at)
@@ -140,7 +140,6 @@ class DagFiles3(Bundles3, DagFiles):
 
     def recorded_code(self, dag_ids: Any, session: Session) -> List[Tuple[object, ...]]:
         from airflow.models.dagcode import DagCode as Code
-        from sqlalchemy import select
 
         columns = Code.dag_id, Code.fileloc, Code.source_code, Code.last_updated
         rows = session.execute(select(*columns).where(Code.dag_id.in_(dag_ids)).order_by(Code.last_updated))
@@ -151,7 +150,6 @@ class DagFiles3(Bundles3, DagFiles):
 
     def forget_errors(self, path: str, bundle: Bundle, session: Session) -> None:
         from airflow.models.errors import ParseImportError as Row
-        from sqlalchemy import delete, or_
 
         name = self.error_name(path, bundle)
         of_file = or_(Row.filename == name, Row.filename.startswith(f"{name}{os.sep}", autoescape=True))

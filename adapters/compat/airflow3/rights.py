@@ -8,6 +8,8 @@ import functools
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set, Tuple
 from urllib.parse import urlencode, urlsplit
 
+from sqlalchemy import select
+
 from native_api.adapters.compat.interface.rights import NO_DAG, Rights, User
 from native_api.errors import CrossSiteRequest, Unauthorized
 from native_api.permissions import Access, Caller, Resource
@@ -121,7 +123,6 @@ class Rights3(Rights):
         from airflow.models.dagbundle import DagBundleModel
         from airflow.models.team import Team
         from airflow.utils.session import create_session
-        from sqlalchemy import select
 
         statement = select(Team.name).join(DagBundleModel.teams.of_type(Team)).where(DagBundleModel.name == name)
         with create_session() as session:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
+import pendulum
+
 from native_api.adapters.compat.interface.running import OneRowForAllTries, Running, instance_of, session
 from native_api.errors import NotSupported
 
@@ -145,6 +147,4 @@ def _telling_the_task(wait: Callable[[object], int]) -> Callable[[object], int]:
 
 def _have_begun(run: DagRun) -> None:
     """Set the start date of a run, without which up to 3.1 its tasks do not run; a run that was marked has none."""
-    import pendulum
-
     run.start_date = run.start_date or pendulum.now("UTC")

@@ -11,6 +11,10 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
 
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+from sqlalchemy.orm.attributes import set_committed_value
+
 from native_api.adapters.compat.airflow3.in_memory_supervisor import InMemorySupervisor, in_memory_supervisor
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.test_runs import Instance, Outcome, TestRuns
@@ -250,9 +254,6 @@ def _facts(instance: Instance, session: Session) -> Dict[str, object]:
     """Return an existing run as a worker receives it."""
     from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun as RunOfWorker
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
-    from sqlalchemy.orm import joinedload
-    from sqlalchemy.orm.attributes import set_committed_value
 
     this_one = (DagRun.dag_id == instance.dag_id, DagRun.run_id == instance.run_id)
     statement = select(DagRun).where(*this_one).options(joinedload(DagRun.consumed_asset_events))
@@ -269,7 +270,6 @@ def _previous_success(dag_run: Any, session: Session) -> Optional[Dict[str, obje
     from airflow.models.dagrun import DagRun
     from airflow.sdk.execution_time.comms import PrevSuccessfulDagRunResult
     from airflow.utils.state import DagRunState
-    from sqlalchemy import select
 
     if dag_run.logical_date is None:
         return None

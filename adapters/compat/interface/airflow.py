@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
+from sqlalchemy import null, select
+
 from native_api.adapters.compat import failures, masking
 from native_api.adapters.fields.strict_json import is_too_deep
 from native_api.errors import DagNotFound, Invalid, Refused
@@ -183,7 +185,6 @@ class Airflow(ABC):
     def stored_tasks(self, dag_id: str, session: Any) -> List[Dict[str, object]]:
         """Return the serialized tasks of a DAG without deserializing it; empty if the DAG is not serialized."""
         from airflow.models.serialized_dag import SerializedDagModel
-        from sqlalchemy import select
 
         newest = (
             select(SerializedDagModel)
@@ -456,8 +457,6 @@ class WithoutTeams:
 
     def team_column(self, model: Any) -> Any:
         """Return a column without values."""
-        from sqlalchemy import null
-
         return null().label("team_name")
 
     def team_name(self, row: Any) -> Optional[str]:

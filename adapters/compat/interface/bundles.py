@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Type
 
+from sqlalchemy import select
+
 from native_api.adapters.compat.installed import airflow
 
 if TYPE_CHECKING:
@@ -74,7 +76,6 @@ class Bundles(ABC):
         The path is the one on this host, which need not have the file.
         """
         from airflow.models.dag import DagModel
-        from sqlalchemy import select
 
         statement = select(*self._place(DagModel)).where(
             airflow().is_active(DagModel), self._in_bundle(bundle, DagModel)

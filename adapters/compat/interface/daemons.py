@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 
+from sqlalchemy import select
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -57,7 +59,6 @@ class Daemons:
     def job(self, session: Any, job_type: str, since: datetime, hostname: str) -> Any:
         """Return the newest row in which a process of that host says that it lives, begun at *since* or later."""
         from airflow.jobs.job import Job
-        from sqlalchemy import select
 
         of_host = select(Job).where(Job.job_type == job_type, Job.hostname == hostname)
         newest = of_host.where(Job.start_date >= since).order_by(Job.latest_heartbeat.desc()).limit(1)

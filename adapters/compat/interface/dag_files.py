@@ -7,6 +7,9 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
 
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
 from native_api.adapters.compat.installed import airflow
 from native_api.adapters.compat.interface.bundles import Bundle, Bundles
 
@@ -99,8 +102,6 @@ class DagFiles(Bundles):
 
         :param bundle: the bundle of the file; also selects DAGs whose file another host has at another path.
         """
-        from sqlalchemy import and_, or_
-
         places = [(dag_model.fileloc, path)]
         if bundle is not None:
             places.append((dag_model.relative_fileloc, os.path.relpath(path, bundle.path)))
@@ -111,7 +112,6 @@ class DagFiles(Bundles):
     def fingerprints(self, path: str, bundle: Bundle, session: Session) -> Fingerprints:
         """Return the active DAGs of a file, each with the hashes of its serialized form and of its code."""
         from airflow.models.dag import DagModel
-        from sqlalchemy import select
 
         in_file = self.in_file(path, DagModel, bundle)
         statement = select(DagModel.dag_id).where(in_file, airflow().is_active(DagModel))
@@ -130,7 +130,6 @@ class DagFiles(Bundles):
     def deactivate(self, dag_ids: Any, session: Session) -> None:
         """Deactivate DAGs, as Airflow does when their file no longer defines them."""
         from airflow.models.dag import DagModel
-        from sqlalchemy import update
 
         gone = update(DagModel).where(DagModel.dag_id.in_(dag_ids)).values(**self._gone())
         session.execute(gone.execution_options(synchronize_session=False))
@@ -148,7 +147,6 @@ class DagFiles(Bundles):
     def ask_processor(self, path: str, bundle: Bundle) -> bool:
         """Ask the DAG processor to parse a file next; return whether this Airflow can be asked."""
         from airflow.models.dagbag import DagPriorityParsingRequest
-        from sqlalchemy.exc import IntegrityError
 
         try:
             with airflow().session() as session:

@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, FrozenSet, Iterable, List, Mapping
 
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
 from native_api.adapters.compat import log_files
 from native_api.errors import NotSupported
 
@@ -55,7 +58,6 @@ class Logs(ABC):
         """Return the loader options for an instance, since readers use its relations after the session is closed."""
         from airflow.models.taskinstance import TaskInstance
         from airflow.models.trigger import Trigger
-        from sqlalchemy.orm import joinedload
 
         run, trigger = joinedload(TaskInstance.dag_run), joinedload(TaskInstance.trigger)
         return [run, trigger.joinedload(Trigger.triggerer_job)]
@@ -72,8 +74,6 @@ class Logs(ABC):
         return instance
 
     def _earlier(self, instance: TaskInstance, try_number: int, session: Session) -> Any:
-        from sqlalchemy import select
-
         row = self._tries()
         names = ("dag_id", "run_id", "task_id", "map_index")
         same = (getattr(row, name) == getattr(instance, name) for name in names)

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Optional, Set
 
+from sqlalchemy import select
+
 from native_api import settings
 from native_api.permissions import NON_USER_NAMES, Access, Caller, Resource
 
@@ -192,7 +194,6 @@ class Rights(ABC):
         """Return all dag_ids."""
         from airflow.models.dag import DagModel
         from airflow.utils.session import create_session
-        from sqlalchemy import select
 
         with create_session() as session:
             return set(session.scalars(select(DagModel.dag_id)))
@@ -214,7 +215,6 @@ class Rights(ABC):
         from airflow.models.dagbundle import DagBundleModel
         from airflow.models.team import Team
         from airflow.utils.session import create_session
-        from sqlalchemy import select
 
         with create_session() as session:
             teams = dict(session.execute(select(DagBundleModel.name, Team.name).outerjoin(DagBundleModel.teams)).all())

@@ -5,6 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
+import pendulum
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
@@ -76,7 +80,6 @@ class Running(ABC):
 
     def claim(self, instance: TaskInstance, job_id: str, only_one_try: bool, session: Session) -> None:
         """Start a try of an instance that only this job runs."""
-        import pendulum
         from airflow.utils.state import TaskInstanceState
 
         instance.external_executor_id = MARK.format(job_id)
@@ -155,8 +158,6 @@ def session() -> Any:
 def instance_of(session: Session, key: Mapping[str, object]) -> Any:
     """Return the instance with that key, with its DAG run and its DagModel loaded."""
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select
-    from sqlalchemy.orm import joinedload
 
     loaded = (joinedload(TaskInstance.dag_run), joinedload(TaskInstance.dag_model))
     return session.scalars(select(TaskInstance).filter_by(**key).options(*loaded)).unique().one()

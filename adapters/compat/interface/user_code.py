@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
+from sqlalchemy.orm import configure_mappers
+
 from native_api.errors import DagFileMissing, DagNotLoaded
 from native_api.host import hostname
 
@@ -59,7 +61,6 @@ class UserCode(ABC):
     def preload(self) -> None:
         """Import the modules that jobs need and that this Airflow has."""
         from airflow.models import import_all_models
-        from sqlalchemy.orm import configure_mappers
 
         for module in self.modules:
             try:
