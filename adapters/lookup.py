@@ -16,7 +16,7 @@ begins with :func:`named_instance`::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
 
 from sqlalchemy import func, select
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from native_api.adapters.compat.objects import Dag
+    from native_api.adapters.compat.objects import Dag, InstanceKey
 
 
 def named_run(
@@ -54,14 +54,11 @@ def named_run(
     return row
 
 
-def named_instance(
-    context: Context, dag_id: str, task_id: str, map_index: int, **run: Any
-) -> Tuple[Any, Dict[str, Any]]:
+def named_instance(context: Context, dag_id: str, task_id: str, map_index: int, **run: Any) -> Tuple[Any, InstanceKey]:
     """
     Return the DAG run of the task instance, and the key of the task instance.
 
-    The key has dag_id, run_id, task_id and map_index, for :func:`of_key` and :func:`missing_instance`. The task
-    instance itself is not read.
+    The key is for :func:`of_key` and :func:`missing_instance`. The task instance itself is not read.
 
     :raises TaskNotFound: neither the run nor the task exists.
     :raises DagRunNotFound: the run does not exist; and the errors of :func:`named_run`.

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Collection, Dict, List, Optional, Protocol, Set
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Optional, Protocol, Set, TypedDict
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
+
+
+class InstanceKey(TypedDict):
+    """The key of a task instance."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+
+def key_of(instance: TaskInstance) -> InstanceKey:
+    """Return the key of a task instance."""
+    return {
+        "dag_id": instance.dag_id,
+        "run_id": instance.run_id,
+        "task_id": instance.task_id,
+        "map_index": instance.map_index,
+    }
 
 
 class User(Protocol):

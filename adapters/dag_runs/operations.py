@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from native_api.adapters.compat import airflow, text_of
+from native_api.adapters.compat.interface.airflow import RunToCreate
 from native_api.adapters.dags.operations import active_dag, file_in, of_readable_dags
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import (
@@ -136,9 +137,9 @@ def _trigger_command(arguments: Mapping[str, Any]) -> List[str]:
 def trigger_dag(
     context: Context,
     dag_id: str,
-    conf: Optional[Mapping[str, object]],
+    conf: Optional[Dict[str, object]],
     run_id: Optional[str] = None,
-    logical_date: Any = None,
+    logical_date: Optional[datetime] = None,
     note: Optional[str] = None,
     subdir: Optional[str] = None,
 ) -> Dict[str, object]:
@@ -162,14 +163,8 @@ def trigger_dag(
             }
         )
     _require_no_run(context.session, dag_id, run_id, logical_date)
-    created = airflow().trigger_dag(
-        dag_id,
-        run_id=run_id,
-        conf=conf,
-        logical_date=logical_date or pendulum.now("UTC"),
-        user_name=context.caller.name,
-        session=context.session,
-    )
+    wanted = RunToCreate(dag_id, run_id, conf, logical_date or pendulum.now("UTC"), context.caller.name)
+    created = airflow().trigger_dag(wanted, context.session)
     row = run_of(context.session, dag_id, created, None)
     if note:
         row.note = (note, airflow().note_author(context.caller.user_id))
@@ -284,7 +279,7 @@ def dag_state(context: Context, **run: Any) -> Dict[str, object]:
     return as_response(named_run(context, **run))
 
 
-def _require_no_run(session: Session, dag_id: str, run_id: Optional[str], logical_date: datetime) -> None:
+def _require_no_run(session: Session, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> None:
     for named in ((run_id, None), (None, logical_date)):
         row = None if named == (None, None) else run_of(session, dag_id, *named)
         if row is not None:

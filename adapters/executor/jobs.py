@@ -29,6 +29,8 @@ from native_api.registry import Context
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from native_api.adapters.compat.objects import InstanceKey
+
 #: The interval at which a request that waits for a job reads its state, in seconds.
 POLL_SECONDS = 0.25
 #: The maximum size of a result, in bytes of JSON: it is an XCom.
@@ -196,7 +198,12 @@ class ExecutorJob:
         self._session.commit()
 
     def _task_log(self, size: int) -> Tuple[str, bool]:
-        key = {"dag_id": dag.DAG_ID, "run_id": self.facts["job_id"], "task_id": dag.TASK_ID, "map_index": -1}
+        key: InstanceKey = {
+            "dag_id": dag.DAG_ID,
+            "run_id": self.facts["job_id"],
+            "task_id": dag.TASK_ID,
+            "map_index": -1,
+        }
         try:
             return end_of_log(self._session, key, size)
         except NativeApiError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from typing import Dict
+from typing import Dict, Tuple
 
 from native_api.adapters.fields.strict_json import is_too_deep
 from native_api.adapters.sandbox.redaction import redacted
@@ -16,13 +16,19 @@ def json_value(value: object, name: str = "value") -> Dict[str, object]:
 
     A tuple becomes a list, and keys become strings. Secrets are masked.
     """
+    shown, is_repr = as_json(value)
+    return {name: shown, f"{name}_is_repr": is_repr}
+
+
+def as_json(value: object) -> Tuple[object, bool]:
+    """Return the value and False, or its ``repr`` and True, as :func:`json_value`."""
     if is_too_deep(value):
-        return {name: redacted(shallow(value)), f"{name}_is_repr": True}
+        return redacted(shallow(value)), True
     shown = redacted(value)
     try:
-        return {name: json.loads(json.dumps(shown, allow_nan=False)), f"{name}_is_repr": False}
+        return json.loads(json.dumps(shown, allow_nan=False)), False
     except (TypeError, ValueError, RecursionError):
-        return {name: redacted(repr(shown)), f"{name}_is_repr": True}
+        return redacted(repr(shown)), True
 
 
 def shallow(value: object) -> object:

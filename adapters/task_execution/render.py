@@ -17,6 +17,7 @@ from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.jobs.operations import AcceptedJob, OnExecutor
 from native_api.adapters.lookup import dag_with_task, named_instance
 from native_api.adapters.task_execution import render_job
+from native_api.adapters.task_execution.payloads import DagPlace, InstanceToTest, Known
 from native_api.adapters.task_instances.operations import OneTaskInstance, instance_command
 from native_api.effects import Effect
 from native_api.errors import DagRunNotFound, Invalid, Refused
@@ -90,8 +91,7 @@ def render_task(
     macros and the XComs of the run's other tasks. Nothing is stored or changed.
     """
     key, task = instance_to_test(context, **instance)
-    arguments = {**key, **known_of(context, key)}
-    job = sandbox.Job(render_job.render, arguments, needs_execution_api=True)
+    job = sandbox.Job(render_job.render, {"instance": key, **known_of(context, key)}, needs_execution_api=True)
     return jobs.run(context, placed(job, task, queue), in_background=in_background)
 
 
@@ -106,9 +106,9 @@ def placed(job: sandbox.Job, task: Task, queue: Optional[str]) -> sandbox.Job:
     return replace(job, queue=wanted, executor_config=executor_config)
 
 
-def instance_to_test(context: Context, **instance: Any) -> Tuple[Dict[str, Any], Task]:
+def instance_to_test(context: Context, **instance: Any) -> Tuple[InstanceToTest, Task]:
     """
-    Return the arguments of the job for a task instance, after it is checked against the database, and its task.
+    Return a task instance, after it is checked against the database, and its task.
 
     The names are the fields of :class:`OneTaskInstance`.
 
@@ -117,35 +117,39 @@ def instance_to_test(context: Context, **instance: Any) -> Tuple[Dict[str, Any],
     :raises Invalid: the task has no such *map_index*.
     :raises Refused: the number of mapped task instances depends on tasks that have not run.
     """
-    date = instance.get("logical_date")
+    run_id, date = None, instance.get("logical_date")
     try:
-        run, key = named_instance(context, **instance)
-        date = getattr(run, airflow().date_column)
+        run, _ = named_instance(context, **instance)
+        run_id, date = run.run_id, getattr(run, airflow().date_column)
     except DagRunNotFound:
         if date is None:
             raise
-        key = {"run_id": None, **{name: instance[name] for name in ("dag_id", "task_id", "map_index")}}
+    key: InstanceToTest = {
+        "dag_id": instance["dag_id"],
+        "task_id": instance["task_id"],
+        "map_index": instance["map_index"],
+        "run_id": run_id,
+        "logical_date": None if date is None else date.isoformat(),
+    }
     task = dag_with_task(context.session, key["dag_id"], key["task_id"]).get_task(key["task_id"])
     _require_instance(task, key, context.session)
-    return {**key, "logical_date": None if date is None else date.isoformat()}, task
+    return key, task
 
 
-def known_of(context: Context, key: Mapping[str, Any]) -> Dict[str, Any]:
-    """
-    Return what the database has of a task instance: where its DAG file is, and the facts that the task needs.
-
-    :param key: what :func:`instance_to_test` returns.
-    """
+def known_of(context: Context, key: InstanceToTest) -> Known:
+    """Return what the database has of a task instance: where its DAG file is, and the facts that the task needs."""
     row = active_dag(context, key["dag_id"])
-    places = {"fileloc": row.fileloc, **airflow().file_facts(row)}
-    instance = render_job.instance_of(facts={}, **key)
-    return {
-        "dag": {"dag_id": row.dag_id, **{name: place and str(place) for name, place in places.items()}},
-        "facts": airflow().test_runs.facts(instance, context.session),
+    places = {name: place and str(place) for name, place in airflow().file_facts(row).items()}
+    dag: DagPlace = {
+        "dag_id": row.dag_id,
+        "fileloc": row.fileloc,
+        "relative_fileloc": places["relative_fileloc"],
+        "bundle_name": places["bundle_name"],
     }
+    return {"dag": dag, "facts": airflow().test_runs.facts(render_job.instance_of(key, facts={}), context.session)}
 
 
-def _require_instance(task: Task, key: Dict[str, Any], session: Session) -> None:
+def _require_instance(task: Task, key: InstanceToTest, session: Session) -> None:
     try:
         count = airflow().test_runs.map_count(task, key["run_id"], session)
     except LookupError as exc:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import fields
 
@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy.orm import Session
+
+    from native_api.adapters.compat.interface.running import RunOptions
+    from native_api.adapters.compat.objects import InstanceKey
+    from native_api.adapters.task_execution.payloads import Begun
 
 #: Arguments that ignore dependencies, and their flags of ``airflow tasks run``.
 IGNORED = {
@@ -165,8 +169,12 @@ def run_task(
     in_background: bool,
     local: bool,
     mark_success: bool,
+    force: bool,
+    ignore_all_dependencies: bool,
+    ignore_dependencies: bool,
+    ignore_depends_on_past: bool,
     pool: Optional[str] = None,
-    logical_date: Any = None,
+    logical_date: Optional[datetime] = None,
     **asked: Any,
 ) -> Optional[Dict[str, object]]:
     """
@@ -181,11 +189,17 @@ def run_task(
     if pool is not None:
         require_pool(context, pool)
     context.warnings += [f"'{name}' has no effect." for name in WITHOUT_EFFECT if asked.pop(name)]
-    options = {"pool": pool, **{name: asked.pop(name) for name in IGNORED}}
-    key, date = _key(context, logical_date, asked)
+    options: RunOptions = {
+        "pool": pool,
+        "force": force,
+        "ignore_all_dependencies": ignore_all_dependencies,
+        "ignore_dependencies": ignore_dependencies,
+        "ignore_depends_on_past": ignore_depends_on_past,
+    }
+    key = _key(context, logical_date, asked)
     dag = dag_with_task(session, key["dag_id"], key["task_id"])
     lock(session, key)
-    single_run = load_single_task_run(session, dag, key, date)
+    single_run = load_single_task_run(session, dag, key, logical_date)
     if mark_success:
         return _mark(single_run, session)
     if local and jobs.on_executor() and not airflow().running.on_executor:
@@ -195,7 +209,7 @@ def run_task(
     require_ready(single_run, options, how != "sandbox", session)
     if how == "scheduler":
         return _schedule(single_run, options["pool"], session)
-    new_run_date = date if single_run.is_new else None
+    new_run_date = logical_date if single_run.is_new else None
     # The job creates the run itself, so that a failed start leaves no run.
     session.rollback()
     job = _job(how, key, new_run_date, options)
@@ -208,15 +222,19 @@ def _ran(context: Context, finished: sandbox.JobOutcome) -> Dict[str, object]:
     return {**NOT_RUN_HERE, **as_dated(finished.result), "seconds": finished.seconds}
 
 
-def _key(context: Context, logical_date: datetime, asked: Mapping[str, Any]) -> Tuple[Dict[str, Any], Any]:
+def _key(context: Context, logical_date: Optional[datetime], asked: Mapping[str, Any]) -> InstanceKey:
     """Return the key of the task instance, with the run_id of the existing or of the new run."""
     try:
-        return named_instance(context, logical_date=logical_date, **asked)[1], logical_date
+        return named_instance(context, logical_date=logical_date, **asked)[1]
     except DagRunNotFound:
         if logical_date is None:
             raise
-    key = {name: asked[name] for name in ("dag_id", "task_id", "map_index")}
-    return {**key, "run_id": f"manual__{logical_date.isoformat()}"}, logical_date
+    return {
+        "dag_id": asked["dag_id"],
+        "run_id": f"manual__{logical_date.isoformat()}",
+        "task_id": asked["task_id"],
+        "map_index": asked["map_index"],
+    }
 
 
 def _mark(single_run: SingleTaskRun, session: Session) -> Dict[str, object]:
@@ -240,20 +258,20 @@ def _schedule(single_run: SingleTaskRun, pool: Optional[str], session: Session) 
     return {**begun, **latest_try(single_run), **NOT_RUN_HERE, "how": "scheduler"}
 
 
-def _begun(single_run: SingleTaskRun, session: Session) -> Dict[str, object]:
+def _begun(single_run: SingleTaskRun, session: Session) -> Begun:
     """Return the previous state, and skip the other tasks of a new run."""
     if single_run.is_new:
         skip_the_others(single_run, session)
     return {"previous_state": single_run.state, "run_is_new": single_run.is_new}
 
 
-def _job(how: str, key: Mapping[str, object], new_run_date: Any, options: Mapping[str, object]) -> sandbox.Job:
+def _job(how: str, key: InstanceKey, new_run_date: Optional[datetime], options: RunOptions) -> sandbox.Job:
     """
     Return the job that runs the task instance, or sends it to the executor; its cleanup fails the try if it is killed.
     """
     job_id = new_id()
     function = run_job.run if how == "sandbox" else run_job.send
-    date = new_run_date and new_run_date.isoformat()
+    date = None if new_run_date is None else new_run_date.isoformat()
     arguments = {"key": key, "logical_date": date, "options": options, "job_id": job_id}
     ending = {"key": key, "run_is_new": new_run_date is not None, "job_id": job_id}
     cleanup = (run_job.give_up, ending)

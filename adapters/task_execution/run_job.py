@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, List, Optional
 
 import pendulum
 
@@ -26,14 +26,16 @@ from native_api.errors import NotFound
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from native_api.adapters.compat.interface.running import RunOptions
+    from native_api.adapters.compat.objects import InstanceKey
+    from native_api.adapters.task_execution.payloads import Begun, RunResult, TriedInstance
+
 #: Size of the returned log tail, in bytes.
 LOG_BYTES = 256 * 1024
 
 
 @runs_on_executor
-def run(
-    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str
-) -> Dict[str, object]:
+def run(key: InstanceKey, logical_date: Optional[str], options: RunOptions, job_id: str) -> RunResult:
     """
     Run the task instance of that key to the end of its try.
 
@@ -53,9 +55,7 @@ def run(
 
 
 @runs_on_executor
-def send(
-    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, object], job_id: str
-) -> Dict[str, object]:
+def send(key: InstanceKey, logical_date: Optional[str], options: RunOptions, job_id: str) -> RunResult:
     """Send the task instance of that key to Airflow's executor."""
     begun = _begin(key, logical_date, options, job_id, waits=True)
     try:
@@ -69,11 +69,11 @@ def send(
         single_run = _single_run(session, key)
         # The scheduler sees to the end of a new run as the task ends; of another the task is all that changes.
         warnings = go_on(single_run, session) if begun["run_is_new"] else []
-        return {**begun, **_tried(single_run), "how": "executor", "warnings": warnings}
+        return {**begun, **_tried(single_run), "how": "executor", "log": None, "log_cut": None, "warnings": warnings}
 
 
 @runs_on_executor
-def give_up(key: Mapping[str, Any], run_is_new: bool, job_id: str) -> List[str]:
+def give_up(key: InstanceKey, run_is_new: bool, job_id: str) -> List[str]:
     """Fail the job's try of the task instance, if it has begun and not ended, and update the run accordingly."""
     running = airflow().running
     with airflow().session() as session:
@@ -98,9 +98,7 @@ def _dag_of_file(dag_id: str) -> Any:
     return airflow().user_code.dag(dag_model)
 
 
-def _begin(
-    key: Mapping[str, Any], logical_date: Optional[str], options: Mapping[str, Any], job_id: str, waits: bool
-) -> Dict[str, Any]:
+def _begin(key: InstanceKey, logical_date: Optional[str], options: RunOptions, job_id: str, waits: bool) -> Begun:
     """Create the run if there is none, and begin the job's own try; return the previous state."""
     running, date = airflow().running, pendulum.parse(logical_date) if logical_date else None
     with airflow().errors_as_ours(), airflow().session() as session:
@@ -108,7 +106,7 @@ def _begin(
         lock(session, key)
         single_run = load_single_task_run(session, dag, key, date)
         require_ready(single_run, options, waits, session)
-        begun = {"previous_state": single_run.state, "run_is_new": single_run.is_new}
+        begun: Begun = {"previous_state": single_run.state, "run_is_new": single_run.is_new}
         if single_run.is_new:
             skip_the_others(single_run, session)
         instance = running.begin_anew(single_run.instance, options["pool"], session)
@@ -117,14 +115,20 @@ def _begin(
     return begun
 
 
-def _single_run(session: Session, key: Mapping[str, Any]) -> SingleTaskRun:
+def _single_run(session: Session, key: InstanceKey) -> SingleTaskRun:
     return load_single_task_run(session, dag_with_task(session, key["dag_id"], key["task_id"]), key, None)
 
 
-def _tried(single_run: SingleTaskRun) -> Dict[str, object]:
+def _tried(single_run: SingleTaskRun) -> TriedInstance:
     found = latest_try(single_run)
     date = found["logical_date"]
-    return {**found, "logical_date": None if date is None else date.isoformat()}
+    return {
+        **single_run.key,
+        "logical_date": None if date is None else date.isoformat(),
+        "state": found["state"],
+        "try_number": found["try_number"],
+        "hostname": found["hostname"],
+    }
 
 
 def _settle(single_run: SingleTaskRun, run_is_new: bool, session: Session) -> List[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, List, Optional, cast
 
 import pendulum
 from sqlalchemy import select, update
 
 from native_api.adapters.compat import airflow, text_of
+from native_api.adapters.compat.objects import InstanceKey, key_of
 from native_api.adapters.lookup import find_run, of_key
 from native_api.adapters.task_instances.dependencies import unmet
 from native_api.errors import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
+    from native_api.adapters.compat.interface.running import RunOptions
     from native_api.adapters.compat.objects import Dag
 
 #: The arguments that ignore dependencies, the least first.
@@ -43,6 +45,15 @@ _WAYS = (
 LEFT_ALONE = "native_api:left alone"
 
 
+class LatestTry(InstanceKey):
+    """A task instance and its latest try."""
+
+    logical_date: Optional[datetime]
+    state: Optional[str]
+    try_number: int
+    hostname: Optional[str]
+
+
 @dataclass(frozen=True)
 class SingleTaskRun:
     """A task instance, its run and its DAG; *is_new* if the run was created for it and is not committed."""
@@ -53,9 +64,9 @@ class SingleTaskRun:
     is_new: bool
 
     @property
-    def key(self) -> Dict[str, Any]:
+    def key(self) -> InstanceKey:
         """The key of the task instance."""
-        return {name: getattr(self.instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+        return key_of(self.instance)
 
     @property
     def state(self) -> Optional[str]:
@@ -68,7 +79,7 @@ def state_of(instance: TaskInstance) -> Optional[str]:
     return text_of(instance.state)
 
 
-def lock(session: Session, key: Mapping[str, object]) -> None:
+def lock(session: Session, key: InstanceKey) -> None:
     """
     Lock the task instance of that key until the session's transaction ends.
 
@@ -83,7 +94,7 @@ def lock(session: Session, key: Mapping[str, object]) -> None:
     session.execute(written.execution_options(synchronize_session=False))
 
 
-def load_single_task_run(session: Session, dag: Dag, key: Mapping[str, Any], logical_date: Any) -> SingleTaskRun:
+def load_single_task_run(session: Session, dag: Dag, key: InstanceKey, logical_date: Any) -> SingleTaskRun:
     """
     Return the task instance of that key, in a new run for *logical_date* if the DAG has none with that id.
 
@@ -125,7 +136,7 @@ def _made(session: Session, dag: Dag, run_id: str, logical_date: datetime) -> An
     return run
 
 
-def require_ready(single_run: SingleTaskRun, options: Mapping[str, object], waits: bool, session: Session) -> None:
+def require_ready(single_run: SingleTaskRun, options: RunOptions, waits: bool, session: Session) -> None:
     """
     Raise unless the task instance can run now.
 
@@ -144,11 +155,12 @@ def require_ready(single_run: SingleTaskRun, options: Mapping[str, object], wait
 
 
 def _ignoring_arguments(
-    single_run: SingleTaskRun, options: Mapping[str, object], waits: bool, session: Session
+    single_run: SingleTaskRun, options: RunOptions, waits: bool, session: Session
 ) -> Optional[List[str]]:
     """Return the arguments that ignore the unmet dependencies and no others, None if one cannot be ignored."""
     for names in _WAYS:
-        ignoring = airflow().running.dependencies({**options, **dict.fromkeys(names, True)}, waits)
+        ignoring_these = cast("RunOptions", {**options, **dict.fromkeys(names, True)})
+        ignoring = airflow().running.dependencies(ignoring_these, waits)
         if not unmet(single_run.instance, ignoring, session):
             return [*names]
     return None
@@ -231,8 +243,8 @@ def is_paused(dag_id: str, session: Session) -> bool:
     return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id)))
 
 
-def latest_try(single_run: SingleTaskRun) -> Dict[str, Any]:
-    """Return the task instance and its latest try in the format of a response."""
+def latest_try(single_run: SingleTaskRun) -> LatestTry:
+    """Return the task instance and its latest try."""
     latest = single_run.instance
     return {
         **single_run.key,

@@ -16,6 +16,7 @@ from native_api.adapters.fields.common import JSONObject, switch
 from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.jobs.operations import AcceptedJob, OnExecutor
 from native_api.adapters.task_execution import test_job
+from native_api.adapters.task_execution.payloads import InstanceToTest, Known, TestResult
 from native_api.adapters.task_execution.render import (
     OnTrial,
     RenderedField,
@@ -114,7 +115,7 @@ def test_task(
     context: Context,
     in_background: bool,
     dry_run: bool,
-    task_params: Dict[str, Any],
+    task_params: Dict[str, object],
     queue: Optional[str] = None,
     **instance: Any,
 ) -> Optional[Dict[str, object]]:
@@ -137,22 +138,23 @@ def _tested(context: Context, finished: sandbox.JobOutcome) -> Dict[str, object]
     return with_log(replace(finished, result={**finished.about, **_broken_off(finished.error)}))
 
 
-def _job(key: Dict[str, Any], known: Dict[str, Any], dry_run: bool, task_params: Dict[str, Any]) -> sandbox.Job:
+def _job(instance: InstanceToTest, known: Known, dry_run: bool, task_params: Dict[str, object]) -> sandbox.Job:
     """Return the job. The id of its temporary run is known beforehand, so that the cleanup can delete it."""
     job_id = new_id()
     run_id = f"{TEMPORARY}{job_id}__"
-    cleanup = {"dag_id": key["dag_id"], "temporary_run_id": run_id}
+    cleanup = {"dag_id": instance["dag_id"], "temporary_run_id": run_id}
+    how = {"dry_run": dry_run, "task_params": task_params, "temporary_run_id": run_id}
     return sandbox.Job(
         test_job.test,
-        {**key, **known, "dry_run": dry_run, "task_params": task_params, "temporary_run_id": run_id},
+        {"instance": instance, **known, **how},
         cleanup=(test_job.delete_leftovers, cleanup),
         job_id=job_id,
-        about={**key, "dry_run": dry_run},
+        about={**instance, "dry_run": dry_run},
         needs_execution_api=True,
     )
 
 
-def _broken_off(exc: NativeApiError) -> Dict[str, object]:
+def _broken_off(exc: NativeApiError) -> TestResult:
     """Return the result of a task that ended its process, or was stopped."""
     # One that ends its process with 0 has not come to its end either.
     exit_code = (exc.exit_code or 1) if isinstance(exc, UserCodeCrashed) else -signal.SIGTERM

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Mapping
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.interface.test_runs import Outcome
 from native_api.adapters.executor.functions import runs_on_executor
-from native_api.adapters.sandbox.json_values import json_value
+from native_api.adapters.sandbox.json_values import as_json
 from native_api.adapters.sandbox.redaction import redacted
 from native_api.adapters.task_execution import render_job
+from native_api.adapters.task_execution.payloads import (
+    DagPlace,
+    Facts,
+    InstanceInResult,
+    InstanceToTest,
+    TemplateField,
+    TestedResult,
+    TestResult,
+)
 from native_api.errors import Invalid
 
 if TYPE_CHECKING:
@@ -19,45 +28,41 @@ if TYPE_CHECKING:
 
 @runs_on_executor
 def test(
-    task_params: Dict[str, Any],
+    instance: InstanceToTest,
+    dag: DagPlace,
+    facts: Facts,
+    task_params: Dict[str, object],
     dry_run: bool,
     temporary_run_id: str,
-    dag: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    **key: Any,
-) -> Dict[str, object]:
+) -> TestedResult:
     """
     Run a task as its file defines it now, ignore its dependencies, and record nothing.
 
     :param temporary_run_id: the id of the temporary run, if one is required.
-    :param dag: where its DAG file is: see :func:`~.render_job.task_of`.
-    :param facts: those of :meth:`native_api.adapters.compat.interface.test_runs.TestRuns.facts`.
-    :param key: the arguments of :func:`~.render_job.instance_of`.
     """
     os.environ["AIRFLOW_TEST_MODE"] = "True"
-    instance = render_job.instance_of(facts=facts, **key)
-    task = render_job.task_of(instance.task_id, dag)
+    task, tested = render_job.task_of(instance["task_id"], dag), render_job.instance_of(instance, facts)
     _give(task, task_params)
     test_runs = airflow().test_runs
     if dry_run:
-        result = {
-            **_result_of(Outcome(None)),
-            "template_fields": render_job.template_fields_of(test_runs.dry_run(task, instance)),
-        }
+        result = _result_of(Outcome(None), render_job.template_fields_of(test_runs.dry_run(task, tested)))
     else:
-        result = {**_result_of(test_runs.run(task, instance, temporary_run_id)), "template_fields": None}
-    return {**render_job.both_dates(key), **result, "dry_run": dry_run}
+        result = _result_of(test_runs.run(task, tested, temporary_run_id), None)
+    dates: InstanceInResult = {**instance, "execution_date": instance["logical_date"]}
+    return {**dates, **result, "dry_run": dry_run}
 
 
-def _result_of(outcome: Outcome) -> Dict[str, object]:
-    """Return the result of the task."""
+def _result_of(outcome: Outcome, template_fields: Optional[List[TemplateField]]) -> TestResult:
     error = outcome.error
+    return_value, is_repr = as_json(outcome.value)
     return {
         "state": outcome.state,
         "exit_code": int(outcome.state == "failed"),
         "exception": None if error is None else type(error).__qualname__,
         "message": None if error is None else redacted(str(error)),
-        **json_value(outcome.value, "return_value"),
+        "return_value": return_value,
+        "return_value_is_repr": is_repr,
+        "template_fields": template_fields,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from marshmallow import Schema, fields
 from sqlalchemy import select
@@ -18,6 +18,8 @@ from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
@@ -58,40 +60,47 @@ def task_failed_deps(context: Context, **instance: Any) -> Dict[str, object]:
 
     For a date without a run, the dependencies of a hypothetical run are returned. Nothing is changed.
     """
-    session, date = context.session, instance.get("logical_date")
+    session = context.session
     try:
-        run, key = named_instance(context, **instance)
+        run, _ = named_instance(context, **instance)
     except DagRunNotFound:
-        if date is None:
+        if instance.get("logical_date") is None:
             raise
-        run, key = None, {"run_id": None, **{name: instance[name] for name in ("dag_id", "task_id", "map_index")}}
-    dag = dag_with_task(session, key["dag_id"], key["task_id"])
+        run = None
+    dag_id, task_id, map_index = instance["dag_id"], instance["task_id"], instance["map_index"]
+    dag = dag_with_task(session, dag_id, task_id)
     try:
-        found = _failed_without_run(session, dag, key, date) if run is None else _failed(session, dag, key, run)
+        if run is None:
+            found = _failed_without_run(session, dag, task_id, map_index, instance["logical_date"])
+        else:
+            found = _failed(session, dag, task_id, map_index, run)
     finally:
         # A run that was made to ask is taken back, and so is whatever a dependency noted down.
         session.rollback()
+    key = {"dag_id": dag_id, "run_id": run and run.run_id, "task_id": task_id, "map_index": map_index}
     return {**key, "dependencies": sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))}
 
 
-def _failed_without_run(session: Session, dag: Dag, key: Mapping[str, object], date: Any) -> List[Dict[str, str]]:
+def _failed_without_run(
+    session: Session, dag: Dag, task_id: str, map_index: int, date: datetime
+) -> List[Dict[str, str]]:
     run = airflow().make_run(dag, f"native_api__{uuid.uuid4().hex}", date, session)
     missing = {"name": "Dagrun Running", "reason": "Task instance's dagrun did not exist: Unknown reason."}
     try:
-        return [*_failed(session, dag, key, run), missing]
+        return [*_failed(session, dag, task_id, map_index, run), missing]
     except TaskInstanceNotFound as exc:
         # The run was made to ask: its id means nothing to anybody.
-        reason = f"A run for this date would have no such instance of the task '{key['task_id']}'."
+        reason = f"A run for this date would have no such instance of the task '{task_id}'."
         raise Invalid({"logical_date": [reason]}) from exc
 
 
-def _failed(session: Session, dag: Any, key: Mapping[str, Any], run: DagRun) -> List[Dict[str, str]]:
+def _failed(session: Session, dag: Any, task_id: str, map_index: int, run: DagRun) -> List[Dict[str, str]]:
     from airflow.models.taskinstance import TaskInstance
     from airflow.ti_deps.dep_context import DepContext
     from airflow.ti_deps.dependencies_deps import SCHEDULER_QUEUED_DEPS
 
-    task_id, map_index = key["task_id"], key["map_index"]
-    this_one = select(TaskInstance).where(*of_key(TaskInstance, {**key, "run_id": run.run_id}))
+    key = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": map_index}
+    this_one = select(TaskInstance).where(*of_key(TaskInstance, key))
     instance = session.scalars(this_one).unique().first()
     if instance is None:
         raise TaskInstanceNotFound(run.dag_id, task_id, run.run_id, map_index)

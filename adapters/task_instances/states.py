@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping
 from marshmallow import Schema, fields
 
 from native_api.adapters.compat import airflow, text_of
+from native_api.adapters.compat.objects import key_of
 from native_api.adapters.fields.common import switch
 from native_api.adapters.fields.texts import OneOf
 from native_api.adapters.lookup import dag_with_task, named_instance
@@ -95,7 +96,7 @@ def changed_states(key: Mapping[str, object], state: str, changed: List[Any]) ->
     """Return the state and the task instances that were set to it, as :class:`ChangedStates`."""
     instances = [
         {
-            **{name: getattr(instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")},
+            **key_of(instance),
             "state": text_of(instance.state),
         }
         for instance in changed

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
+    from native_api.adapters.compat.objects import InstanceKey
+
 
 class AskedLog(OneTaskInstance):
     """The log to return, and the part of it."""
@@ -152,7 +154,7 @@ def task_log(
     }
 
 
-def _instance(session: Session, key: Mapping[str, Any]) -> Tuple[Any, int]:
+def _instance(session: Session, key: InstanceKey) -> Tuple[Any, int]:
     """Return a task instance and its latest try number."""
     from airflow.models.taskinstance import TaskInstance
 
@@ -205,19 +207,19 @@ def _read(
     return content, Place(place.try_number, part.metadata, 0)
 
 
-def end_of_log(session: Session, key: Mapping[str, Any], size: int) -> Tuple[str, bool]:
+def end_of_log(session: Session, key: InstanceKey, size: int) -> Tuple[str, bool]:
     """Return the log tail of the latest try, at most *size* bytes, and whether there is more."""
     row, latest = _instance(session, key)
     content, _ = _read(session, row, Place(latest, {}, 0), latest, LARGEST, size)
     return content["content"], content["truncated"]
 
 
-def _token(key: Mapping[str, object], place: Place) -> str:
+def _token(key: InstanceKey, place: Place) -> str:
     token = _serializer().dumps([list(key.values()), *astuple(place)])
     return token if isinstance(token, str) else token.decode("ascii")
 
 
-def _place(token: Optional[str], key: Mapping[str, object], try_number: Optional[int]) -> Optional[Place]:
+def _place(token: Optional[str], key: InstanceKey, try_number: Optional[int]) -> Optional[Place]:
     """
     Return the position of a token, None if there is no token or the task had not run.
 

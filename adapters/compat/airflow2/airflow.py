@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 from sqlalchemy import func, null, or_, select
 
 from native_api.adapters.compat import older_runs
-from native_api.adapters.compat.interface.airflow import Airflow, WithoutTeams
+from native_api.adapters.compat.interface.airflow import Airflow, RunToCreate, WithoutTeams
 from native_api.errors import Invalid, NotSupported
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
-    from native_api.adapters.compat.objects import Dag
+    from native_api.adapters.compat.objects import Dag, InstanceKey
 
 
 class Airflow2(WithoutTeams, Airflow):
@@ -48,7 +48,7 @@ class Airflow2(WithoutTeams, Airflow):
     def is_active(self, dag_model: Type[DagModel]) -> Any:
         return dag_model.is_active.is_(True)
 
-    def file_facts(self, dag_model: DagModel) -> Dict[str, object]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, Optional[str]]:
         return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": None}
 
     def details_of(self, dag_model: DagModel) -> Dict[str, object]:
@@ -144,7 +144,7 @@ class Airflow2(WithoutTeams, Airflow):
     def python_operator(self) -> Any:
         return import_module("airflow.operators.python").PythonOperator
 
-    def xcom_of_backend(self, key: Mapping[str, Any], session: Session) -> Any:
+    def xcom_of_backend(self, key: Mapping[str, str], session: Session) -> Any:
         from airflow.models.xcom import XCom
 
         return XCom.get_one(**key, session=session)
@@ -156,23 +156,18 @@ class Airflow2(WithoutTeams, Airflow):
         # ``airflow dags state`` accepts a run_id since 3.0.
         return super().dag_state_command(arguments) if arguments.get("logical_date") else None
 
-    def _trigger_dag(
-        self,
-        dag_id: str,
-        *,
-        run_id: Optional[str],
-        conf: Optional[Dict[str, Any]],
-        logical_date: datetime,
-        user_name: str,
-        session: Session,
-    ) -> str:
+    def _trigger_dag(self, wanted: RunToCreate, session: Session) -> str:
         # Airflow 2 commits the run in a transaction of its own. The session must not hold
         # SQLite's write lock meanwhile.
         from airflow.api.common.trigger_dag import trigger_dag
 
         session.commit()
         dag_run: Any = trigger_dag(  # type: ignore[call-arg]
-            dag_id, run_id=run_id, conf=conf, execution_date=logical_date, replace_microseconds=False
+            wanted.dag_id,
+            run_id=wanted.run_id,
+            conf=wanted.conf,
+            execution_date=wanted.logical_date,
+            replace_microseconds=False,
         )
         created: str = dag_run.run_id
         return created
@@ -209,7 +204,7 @@ class Airflow2(WithoutTeams, Airflow):
 
         return dict(get_airflow_health())
 
-    def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
+    def rendered_fields(self, key: InstanceKey, session: Session) -> Any:
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
 
         return session.scalar(select(RenderedTaskInstanceFields.rendered_fields).filter_by(**key))

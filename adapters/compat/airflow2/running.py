@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from sqlalchemy import select
 
-from native_api.adapters.compat.interface.running import MARK, OneRowForAllTries, Running, ignored, instance_of, session
+from native_api.adapters.compat.interface.running import (
+    MARK,
+    OneRowForAllTries,
+    Running,
+    RunOptions,
+    ignored,
+    instance_of,
+    session,
+)
+from native_api.adapters.compat.objects import key_of
 
 if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
 
-    from native_api.adapters.compat.objects import Dag
+    from native_api.adapters.compat.objects import Dag, InstanceKey
 
 #: Executors that run tasks on their own host, for which a process of this API can stand in.
 LOCAL = ("SequentialExecutor", "LocalExecutor", "DebugExecutor")
@@ -35,7 +44,7 @@ class Running2(OneRowForAllTries, Running):
         name = getattr(instance, "executor", None) or configured[0].strip()
         return "sandbox" if name.rpartition(":")[2].rpartition(".")[2] in LOCAL else "executor"
 
-    def run(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
+    def run(self, key: InstanceKey, dag: Dag, options: RunOptions, job_id: str) -> None:
         from airflow.jobs.job import Job, run_job
 
         # Otherwise downstream tasks would be scheduled when the task ends.
@@ -56,14 +65,14 @@ class Running2(OneRowForAllTries, Running):
     def _runner(self) -> Any:
         return import_module("airflow.jobs.local_task_job_runner").LocalTaskJobRunner
 
-    def _instance(self, key: Mapping[str, Any], dag: Dag, pool: Optional[str]) -> Any:
+    def _instance(self, key: InstanceKey, dag: Dag, pool: Optional[str]) -> Any:
         with session() as opened:
             instance = instance_of(opened, key)
             opened.expunge_all()
         instance.refresh_from_task(dag.get_task(key["task_id"]), pool_override=pool)
         return instance
 
-    def send(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, Any], job_id: str) -> None:
+    def send(self, key: InstanceKey, dag: Dag, options: RunOptions, job_id: str) -> None:
         from airflow.executors.executor_loader import ExecutorLoader
 
         with session() as opened:
@@ -122,6 +131,5 @@ def _scheduler(opened: Any) -> Optional[int]:
 
 
 def _set_queued_by(instance: TaskInstance, job_id: int) -> None:
-    names = ("dag_id", "run_id", "task_id", "map_index")
     with session() as opened:
-        instance_of(opened, {name: getattr(instance, name) for name in names}).queued_by_job_id = job_id
+        instance_of(opened, key_of(instance)).queued_by_job_id = job_id

@@ -8,7 +8,7 @@ from sqlalchemy import Text, cast, func, select
 
 from native_api.adapters.compat import older_runs
 from native_api.adapters.compat.installed import text_of
-from native_api.adapters.compat.interface.airflow import Airflow, WithoutTeams, next_run
+from native_api.adapters.compat.interface.airflow import Airflow, RunToCreate, WithoutTeams, next_run
 from native_api.errors import Refused
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
-    from native_api.adapters.compat.objects import Dag
+    from native_api.adapters.compat.objects import Dag, InstanceKey
 
 
 class Airflow3(Airflow):
@@ -67,7 +67,7 @@ class Airflow3(Airflow):
     def is_active(self, dag_model: Type[DagModel]) -> Any:
         return dag_model.is_stale.is_(False)
 
-    def file_facts(self, dag_model: DagModel) -> Dict[str, object]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, Optional[str]]:
         return {"relative_fileloc": dag_model.relative_fileloc, "bundle_name": dag_model.bundle_name}
 
     def details_of(self, dag_model: DagModel) -> Dict[str, object]:
@@ -130,7 +130,7 @@ class Airflow3(Airflow):
 
         return XComModel.__table__
 
-    def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
+    def rendered_fields(self, key: InstanceKey, session: Session) -> Any:
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
         from airflow.models.taskinstance import TaskInstance
 
@@ -149,7 +149,7 @@ class Airflow3(Airflow):
 
         return PythonOperator
 
-    def xcom_of_backend(self, key: Mapping[str, Any], session: Session) -> Any:
+    def xcom_of_backend(self, key: Mapping[str, str], session: Session) -> Any:
         from airflow.sdk.execution_time.comms import XComResult
         from airflow.sdk.execution_time.xcom import XCom
 
@@ -191,30 +191,21 @@ class Airflow3(Airflow):
         changed, _ = finish(dag=dag, run_id=run.run_id, commit=True, session=session)
         return list(changed)
 
-    def _trigger_dag(
-        self,
-        dag_id: str,
-        *,
-        run_id: Optional[str],
-        conf: Optional[Dict[str, Any]],
-        logical_date: datetime,
-        user_name: str,
-        session: Session,
-    ) -> str:
+    def _trigger_dag(self, wanted: RunToCreate, session: Session) -> str:
         from airflow.api.common.trigger_dag import trigger_dag
         from airflow.utils.types import DagRunTriggeredByType
 
         dag_run: Any = trigger_dag(
-            dag_id,
-            run_id=run_id,
-            conf=conf,
-            logical_date=logical_date,
+            wanted.dag_id,
+            run_id=wanted.run_id,
+            conf=wanted.conf,
+            logical_date=wanted.logical_date,
             # Airflow 3 infers the data interval from run_after, not from logical_date.
-            run_after=logical_date,
+            run_after=wanted.logical_date,
             replace_microseconds=False,
             triggered_by=DagRunTriggeredByType.REST_API,
             session=session,
-            **self._triggering_user(user_name),
+            **self._triggering_user(wanted.user_name),
         )
         created: str = dag_run.run_id
         session.flush()
@@ -236,7 +227,7 @@ class Airflow33(Airflow3):
 
         return dict(get_airflow_health())
 
-    def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
+    def rendered_fields(self, key: InstanceKey, session: Session) -> Any:
         # They are stored for each try since 3.4.
         from airflow.models.renderedtifields import RenderedTaskInstanceFields
 

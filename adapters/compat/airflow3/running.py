@@ -6,7 +6,7 @@ import os
 import signal
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Callable
 
 import pendulum
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
-    from native_api.adapters.compat.objects import Dag
+    from native_api.adapters.compat.interface.running import RunOptions
+    from native_api.adapters.compat.objects import Dag, InstanceKey
 
 #: The interval at which the supervisor of a task checks whether its process has ended, in seconds.
 LOOK_SECONDS = 1
@@ -49,7 +50,7 @@ class Running3(Running):
         if only_one_try:
             instance.max_tries = instance.try_number - 1
 
-    def run(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, object], job_id: str) -> None:
+    def run(self, key: InstanceKey, dag: Dag, options: RunOptions, job_id: str) -> None:
         from airflow.executors.workloads import ExecuteTask
         from airflow.sdk.execution_time import supervisor
 
@@ -85,7 +86,7 @@ class Running3(Running):
 
         return InProcessTestSupervisor._api_client()
 
-    def send(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, object], job_id: str) -> None:
+    def send(self, key: InstanceKey, dag: Dag, options: RunOptions, job_id: str) -> None:
         raise NotSupported("run_task", "In Airflow 3 the scheduler sends task instances to the executor.")
 
 

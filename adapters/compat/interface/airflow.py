@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from native_api.adapters.compat.interface.running import Running
     from native_api.adapters.compat.interface.test_runs import TestRuns
     from native_api.adapters.compat.interface.user_code import UserCode
-    from native_api.adapters.compat.objects import Dag, Task
+    from native_api.adapters.compat.objects import Dag, InstanceKey, Task
 
 
 class Airflow(ABC):
@@ -146,7 +147,7 @@ class Airflow(ABC):
         """Return the condition that selects active DAGs."""
 
     @abstractmethod
-    def file_facts(self, dag_model: DagModel) -> Dict[str, object]:
+    def file_facts(self, dag_model: DagModel) -> Dict[str, Optional[str]]:
         """Return the relative_fileloc and the bundle_name of a DAG."""
 
     @abstractmethod
@@ -257,7 +258,7 @@ class Airflow(ABC):
         """Return the table of XComs; loading a row as an object can unpickle its value."""
 
     @abstractmethod
-    def rendered_fields(self, key: Mapping[str, object], session: Session) -> Any:
+    def rendered_fields(self, key: InstanceKey, session: Session) -> Any:
         """Return the recorded rendered template fields of a task instance, or None."""
 
     @abstractmethod
@@ -269,7 +270,7 @@ class Airflow(ABC):
         """Return a stored XCom value; raise :class:`ValueError` if it is no JSON."""
 
     @abstractmethod
-    def xcom_of_backend(self, key: Mapping[str, Any], session: Session) -> Any:
+    def xcom_of_backend(self, key: Mapping[str, str], session: Session) -> Any:
         """
         Return the value of an XCom through the configured XCom backend, or None.
 
@@ -405,18 +406,16 @@ class Airflow(ABC):
             return False
         return any(regex and re.match(regex, run_id) for regex in (pattern, RUN_ID_REGEX))
 
-    def trigger_dag(self, dag_id: str, **wanted: Any) -> str:
+    def trigger_dag(self, wanted: RunToCreate, session: Session) -> str:
         """
         Trigger a DAG and return the run_id.
 
         Source: ``airflow.api.common.trigger_dag``.
 
-        :param wanted: run_id, conf, logical_date, user_name and session. On every version the data interval is that of
-            *logical_date*.
         :raises Invalid: the DAG does not accept the conf or the date.
         """
         try:
-            return self._trigger_dag(dag_id, **wanted)
+            return self._trigger_dag(wanted, session)
         except OverflowError as exc:
             raise Invalid({"logical_date": [f"The timetable has no data interval for it: {exc}."]}) from exc
         except ValueError as exc:
@@ -425,16 +424,7 @@ class Airflow(ABC):
             raise (failures.translate(exc) or Invalid({field: [str(exc)]})) from exc
 
     @abstractmethod
-    def _trigger_dag(
-        self,
-        dag_id: str,
-        *,
-        run_id: Optional[str],
-        conf: Optional[Dict[str, Any]],
-        logical_date: datetime,
-        user_name: str,
-        session: Session,
-    ) -> str: ...
+    def _trigger_dag(self, wanted: RunToCreate, session: Session) -> str: ...
 
     @abstractmethod
     def note_author(self, user_id: Any) -> Any:
@@ -450,6 +440,18 @@ class Airflow(ABC):
         columns = {column.key for column in Log.__table__.columns}
         known = {name: value for name, value in facts.items() if value is not None and name in columns}
         session.add(Log(known.pop("event"), **known))
+
+
+@dataclass(frozen=True)
+class RunToCreate:
+    """A run that a user triggers; without a *run_id* Airflow generates one."""
+
+    dag_id: str
+    run_id: Optional[str]
+    conf: Optional[Dict[str, Any]]
+    #: On every version the data interval is that of this date.
+    logical_date: datetime
+    user_name: str
 
 
 class WithoutTeams:

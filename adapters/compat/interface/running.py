@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional, TypedDict
 
 import pendulum
 from sqlalchemy import select
@@ -14,10 +14,21 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
-    from native_api.adapters.compat.objects import Dag
+    from native_api.adapters.compat.objects import Dag, InstanceKey
 
 #: The external_executor_id of a task instance that a job of this API runs.
 MARK = "native_api:{}"
+
+
+class RunOptions(TypedDict):
+    """How to run a task instance: the options of ``airflow tasks run``."""
+
+    #: None for the pool of the task.
+    pool: Optional[str]
+    force: bool
+    ignore_all_dependencies: bool
+    ignore_dependencies: bool
+    ignore_depends_on_past: bool
 
 
 class Running(ABC):
@@ -37,7 +48,7 @@ class Running(ABC):
         """Return the number of the latest try."""
         return int(instance.try_number)
 
-    def dependencies(self, options: Mapping[str, object], waits: bool) -> Any:
+    def dependencies(self, options: RunOptions, waits: bool) -> Any:
         """
         Return the dependency context that must be met for an instance to run.
 
@@ -103,17 +114,15 @@ class Running(ABC):
     def _count_try(self, instance: TaskInstance, only_one_try: bool) -> None: ...
 
     @abstractmethod
-    def run(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, object], job_id: str) -> None:
+    def run(self, key: InstanceKey, dag: Dag, options: RunOptions, job_id: str) -> None:
         """
         Run a claimed instance, as a worker does, until its try ends.
 
-        :param key: its dag_id, run_id, task_id and map_index.
         :param dag: the DAG as its file defines it.
-        :param options: pool, force, ignore_all_dependencies, ignore_dependencies, ignore_depends_on_past.
         """
 
     @abstractmethod
-    def send(self, key: Mapping[str, object], dag: Dag, options: Mapping[str, object], job_id: str) -> None:
+    def send(self, key: InstanceKey, dag: Dag, options: RunOptions, job_id: str) -> None:
         """Send a claimed instance to Airflow's executor."""
 
     def fail(self, dag: Dag, instance: TaskInstance, reason: str, session: Session) -> None:
@@ -138,7 +147,7 @@ class OneRowForAllTries:
         instance.try_number += 1
 
 
-def ignored(options: Mapping[str, Any]) -> Dict[str, Any]:
+def ignored(options: RunOptions) -> Dict[str, Any]:
     """Return the options of :class:`~airflow.ti_deps.dep_context.DepContext` for those of a request."""
     return {
         "ignore_all_deps": options["ignore_all_dependencies"],
@@ -155,7 +164,7 @@ def session() -> Any:
     return create_session()
 
 
-def instance_of(session: Session, key: Mapping[str, object]) -> Any:
+def instance_of(session: Session, key: InstanceKey) -> Any:
     """Return the instance with that key, with its DAG run and its DagModel loaded."""
     from airflow.models.taskinstance import TaskInstance
 
