@@ -21,7 +21,7 @@ def take_down_the_ended(session: Session, dag_id: str) -> None:
         if progress.is_lost(backfill):
             states.finish(session, backfill)
         elif not progress.is_active(session, backfill):
-            state = progress.summary(session, backfill)["state"]
+            state = progress.progress_of(session, backfill).state
             airflow().backfills.end(session, backfill.backfill_id, state)
 
 
@@ -37,7 +37,7 @@ def require_not_ended(session: Session, backfill: Any) -> None:
         if airflow().backfills.has_live_job(session, backfill):
             raise BackfillIsElsewhere(backfill.backfill_id, backfill.hostname)
         return
-    state = progress.summary(session, backfill)["state"]
+    state = progress.progress_of(session, backfill).state
     if state != "running" and not progress.is_lost(backfill):
         raise BackfillHasEnded(backfill.backfill_id, state)
 

@@ -226,15 +226,15 @@ def backfill_state(context: Context, backfill_id: int) -> Dict[str, object]:
     """Return the progress of a backfill: its runs and tasks by state, the completed fraction, and the failures."""
     session = context.session
     backfill = _find(context, backfill_id, _READ)
-    response = progress.summary(session, backfill)
-    if response["state"] == "running" and not backfill.local:
+    found = progress.progress_of(session, backfill)
+    if found.state == "running" and not backfill.local:
         _warn_of_pause(context, backfill.dag_id)
     _warn_of_a_paused_one(context, backfill)
     _warn_of_runs_taken_over(context, backfill)
     if progress.is_lost(backfill):
         context.warnings.append("The job of the backfill is lost; use cancel_backfill to fail its remaining runs.")
     return {
-        **response,
+        **progress.as_response(backfill, found),
         "tasks": progress.tasks_by_state(session, backfill),
         "failed_runs": progress.failed_runs(session, backfill),
         "failed_tasks": progress.failed_tasks(session, backfill),
@@ -295,8 +295,8 @@ def list_backfills(
     backfills.sort(key=lambda backfill: page.index(backfill.backfill_id))
     for backfill in backfills:
         _warn_of_a_paused_one(context, backfill)
-    summaries = [progress.summary(context.session, backfill) for backfill in backfills]
-    return {"backfills": summaries, "total_entries": len(backfill_ids)}
+    rows = [progress.as_response(row, progress.progress_of(context.session, row)) for row in backfills]
+    return {"backfills": rows, "total_entries": len(backfill_ids)}
 
 
 def _in_state(session: Session, backfill_ids: List[int], states: List[str]) -> List[int]:
@@ -307,7 +307,7 @@ def _in_state(session: Session, backfill_ids: List[int], states: List[str]) -> L
     return [
         backfill.backfill_id
         for backfill in some
-        if backfill.backfill_id in listed and progress.summary(session, backfill)["state"] in states
+        if backfill.backfill_id in listed and progress.progress_of(session, backfill).state in states
     ]
 
 
@@ -336,7 +336,7 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, object]:
     if backfill.local:
         ending.end_job(session, backfill)
     failed = states.fail_queued(session, backfill)
-    runs = progress.summary(session, backfill)["runs"]
+    runs = progress.progress_of(session, backfill).runs
     return {
         "backfill_id": backfill_id,
         "dag_id": backfill.dag_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
@@ -26,18 +27,28 @@ _MOST = 100
 _BEGINNING = timedelta(minutes=2)
 
 
-def summary(session: Session, backfill: BackfillRecord) -> Dict[str, Any]:
-    """Return a backfill in the format of a list."""
+@dataclass(frozen=True)
+class Progress:
+    """The progress of a backfill; *runs* are numbers of runs by state."""
+
+    state: str
+    runs: Dict[str, int]
+    total_runs: int
+    fraction_done: float
+
+
+def progress_of(session: Session, backfill: BackfillRecord) -> Progress:
+    """Return the progress of a backfill."""
     runs = _runs_by_state(session, backfill)
     total = sum(runs.values())
     done = total - sum(runs.get(state, 0) for state in _UNFINISHED)
-    return {
-        **backfill.facts(),
-        "state": _state(session, backfill, runs),
-        "runs": runs,
-        "total_runs": total,
-        "fraction_done": round(done / total, 4) if total else float(not backfill.is_open),
-    }
+    fraction_done = round(done / total, 4) if total else float(not backfill.is_open)
+    return Progress(_state(session, backfill, runs), runs, total, fraction_done)
+
+
+def as_response(backfill: BackfillRecord, progress: Progress) -> Dict[str, object]:
+    """Return a backfill and its progress in the format of a list."""
+    return {**backfill.facts(), **vars(progress)}
 
 
 def is_active(session: Session, backfill: BackfillRecord) -> bool:
