@@ -37,29 +37,59 @@ def names() -> str:
     return _table(("``api=``", "Arguments", "Operations"), rows)
 
 
-#: What operations need besides the metadata database, by their effect.
-NEEDS = {
-    "execute": "The DAG files on the host of the web server or, with ``execute_on = executor``, on the workers. "
-    "Backfills that the scheduler runs need neither.",
-    "deploy": "A DAGs folder, or a local bundle, that the web server can write to and shares with Airflow.",
-    "daemon": "The host of the web server, on which the daemon runs.",
+#: Where operations work that need more than the metadata database, by their effect: on a web server with DAG files.
+WITH_DAG_FILES = {
+    "execute": "In the sandbox",
+    "deploy": "If the web server can write to the folder, which it shares with Airflow",
+    "daemon": "On the host of the web server",
+}
+_SCHEDULED = "On Airflow's scheduler; with ``local`` {}"
+#: The same of operations that do not need DAG files always.
+SOMETIMES = {
+    "backfill_dag": _SCHEDULED.format("in the sandbox"),
+    "run_task": "On Airflow's executor; with ``local`` in the sandbox",
+}
+#: On a web server without DAG files, where it is not an error that the operation declares.
+WITHOUT_DAG_FILES = {
+    "backfill_dag": _SCHEDULED.format("409 ``dag_file_missing``"),
+    "refresh_all_dags": "In the DAG processor, since Airflow 2.10",
+    "refresh_dag": "In the DAG processor, since Airflow 2.10",
+    "rollback_dag": "404 ``deployment_not_found``",
+    "run_task": "On Airflow's executor; with ``local`` 409 ``dag_file_missing``",
+}
+#: The same with ``execute_on = executor``.
+ON_EXECUTOR = {
+    "backfill_dag": _SCHEDULED.format("on a worker (Airflow 2)"),
+    "refresh_all_dags": "In the DAG processor; before Airflow 2.10 on a worker",
+    "refresh_dag": "In the DAG processor; before Airflow 2.10 on a worker",
+    "run_task": "On Airflow's executor; with ``local`` in a job on a worker (Airflow 2)",
 }
 
 
 def requirements() -> str:
-    """Return the table of what operations need."""
+    """Return the table of where operations work that need more than the metadata database."""
     import native_api.adapters.catalogue  # noqa: F401
-    from native_api import registry
+    from native_api import errors, registry
+
+    def refused(operation: registry.Operation, *kinds: type[errors.NativeApiError]) -> str:
+        codes = " or ".join(f"``{kind.code}``" for kind in kinds if kind in operation.errors)
+        return f"409 {codes}" if codes else ""
 
     rows = [
         (
-            f"``{effect}``",
-            ", ".join(f":ref:`operation-{each.name}`" for each in registry.every() if each.effect.value == effect),
-            needs,
+            f":ref:`operation-{each.name}`",
+            with_files,
+            WITHOUT_DAG_FILES.get(each.name)
+            or refused(each, errors.DagFileMissing, errors.DagFilesMissing)
+            or with_files,
+            ON_EXECUTOR.get(each.name)
+            or refused(each, errors.NotOnExecutor)
+            or ("On a worker" if each.effect.value == "execute" else with_files),
         )
-        for effect, needs in NEEDS.items()
+        for each in registry.every()
+        for with_files in filter(None, [SOMETIMES.get(each.name) or WITH_DAG_FILES.get(each.effect.value)])
     ]
-    return _table(("Effect", "Operations", "Needs"), rows)
+    return _table(("Operation", "Web server with DAG files", "Without", "``execute_on = executor``"), rows)
 
 
 def options() -> str:

@@ -139,7 +139,11 @@ def daemon_state(context: Context, name: str) -> Dict[str, object]:
 
 @operation(request=Nothing, result=Daemons, access=Access(Resource.DAEMON, "GET"), effect=Effect.READ, tag="Daemons")
 def list_daemons(context: Context) -> Dict[str, object]:
-    """List the daemons that this API has started, including those that have ended."""
+    """
+    List the daemons that this API has started, including those that have ended.
+
+    They are those of the web server's host or, if ``state_dir`` is shared, of all web servers.
+    """
     records = [folder.read_record(name) for name in folder.names()]
     daemons = [_state(context, record) for record in records if record]
     return {"daemons": daemons, "total_entries": len(daemons)}

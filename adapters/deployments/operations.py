@@ -190,6 +190,7 @@ class Deployments(Schema):
     tag="Deployments",
     errors=(
         *OF_A_JOB,
+        NotOnExecutor,
         OutsideFolders,
         DagFileBroken,
         NoDagInFile,
@@ -246,6 +247,7 @@ def _version_that_is_wanted(arguments: Mapping[str, Any]) -> Dict[str, object]:
     tag="Deployments",
     errors=(
         *OF_A_JOB,
+        NotOnExecutor,
         OutsideFolders,
         DagFileBroken,
         NoDagInFile,
@@ -286,7 +288,15 @@ def _version_that_is_there(arguments: Mapping[str, Any]) -> Dict[str, object]:
     access=Access(Resource.DEPLOYMENT, "DELETE"),
     effect=Effect.DEPLOY,
     tag="Deployments",
-    errors=(*OF_A_JOB, OutsideFolders, DagFileMissing, DagFileNotFound, DagsFolderReadOnly, DeploymentRuns),
+    errors=(
+        *OF_A_JOB,
+        NotOnExecutor,
+        OutsideFolders,
+        DagFileMissing,
+        DagFileNotFound,
+        DagsFolderReadOnly,
+        DeploymentRuns,
+    ),
     resolve=_version_that_is_there,
     example={"path": "rates.py"},
 )
@@ -317,7 +327,11 @@ def delete_dag_file(
 def list_deployments(
     context: Context, path: Optional[str] = None, bundle: Optional[str] = None, **asked: object
 ) -> Dict[str, object]:
-    """List the stored deployments of DAG files."""
+    """
+    List the stored deployments of DAG files.
+
+    They are those of the web server's host or, if ``state_dir`` is shared, of all web servers.
+    """
     found = [
         record
         for record in history.every()

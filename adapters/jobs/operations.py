@@ -252,7 +252,12 @@ class Jobs(Schema):
 def list_jobs(
     context: Context, operation: Optional[str] = None, state: Optional[List[str]] = None, **asked: object
 ) -> Dict[str, object]:
-    """List the caller's asynchronous jobs; administrators see the jobs of all callers."""
+    """
+    List the caller's asynchronous jobs; administrators see the jobs of all callers.
+
+    They are those of the web server's host or, if ``state_dir`` is shared or with ``execute_on = executor``, of all web
+    servers.
+    """
     jobs = [
         _summary(record, record.state())
         for record in records.every(context.session)

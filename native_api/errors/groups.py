@@ -8,7 +8,6 @@ from native_api.errors.jobs import (
     JobCancelled,
     JobsDagUnavailable,
     JobTimedOut,
-    NotOnExecutor,
     SandboxUnavailable,
     TooManyJobs,
     UserCodeCrashed,
@@ -25,7 +24,7 @@ OF_A_TASK = (*OF_A_RUN, TaskNotFound)
 #: The DAG is loaded from its file.
 OF_A_LOADED_DAG = (DagFileMissing, DagNotLoaded, Refused)
 #: A job starts, and the response does not wait for its end.
-OF_A_STARTED_JOB = (SandboxUnavailable, JobsDagUnavailable, NotOnExecutor, TooManyJobs)
+OF_A_STARTED_JOB = (SandboxUnavailable, JobsDagUnavailable, TooManyJobs)
 #: A job runs, and the response waits for its end.
 OF_A_JOB = (*OF_A_STARTED_JOB, UserCodeFailed, UserCodeCrashed, JobCancelled, JobTimedOut)
 #: The response has sensitive values, which must be decrypted.

@@ -84,9 +84,9 @@ class TooManyJobs(NativeApiError):
     retry_after_seconds: int = 10
 
     def __str__(self) -> str:
-        who, cancel, options = "The job slots and the queue of this host are full", "", "job_slots or job_queue"
+        who, cancel, options = "All job slots and all places in the queue are in use", "", "job_slots or job_queue"
         if self.of_caller:
-            who = "You have the maximum number of jobs of one caller on this host"
+            who = "You have the maximum number of jobs of one caller"
             cancel, options = ", cancel one with cancel_job", "jobs_per_caller or job_slots"
         other = "" if self.in_background else ", use async if the operation has it, since such jobs wait longer"
         return f"{who}. Try again later{other}{cancel}, or raise the options [native_api] {options}."
