@@ -296,8 +296,10 @@ class TestManyConnections:
                 with urlopen(request, timeout=20) as response:
                     assert response.status == 201
 
-    def test_the_rest_of_a_refused_body_is_read(self, port: int) -> None:
+    def test_the_rest_of_a_refused_body_is_read(self, port: int, monkeypatch: Any) -> None:
         """Otherwise the client would see a closed connection instead of the response."""
+        # However slow this machine is.
+        monkeypatch.setattr(request_body, "LINGER_SECONDS", 60)
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             token = f"rest-api-plugin-http-token: {TOKEN}"
             length = 30_000_000
