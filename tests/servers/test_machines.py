@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 from tests.servers.client import Client
-from tests.servers.deployment import TOKEN, Deployment, serving
+from tests.servers.deployment import TOKEN, Deployment, running, serving
 from tests.servers.processes import eventually
 from tests.support.versions import AIRFLOW, on
 
@@ -123,6 +123,17 @@ def test_a_host_with_an_older_file_changes_nothing(own: Deployment, other: Clien
     deployed = other.write("deploy_dag", path="taken_over.py", dag_file=(own.dags / "sample.py").read_text())
     assert "is defined by" in deployed.refusal(409)
     assert dags(other) == before
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 has absolute paths, which are those of one host here")
+def test_a_host_without_dag_files_has_the_dag_processor_refresh_them(own: Deployment, other: Client) -> None:
+    """As it does with execute_on = executor; while no DAG processor runs it is 409."""
+    problem(other.write("refresh_dag", dag_id="two_tasks"), "dag_file_missing")
+    with running(own, "dag-processor"):
+        eventually(lambda: other.read("health").result()["dag_processor"]["status"] == "healthy", "it runs")
+        result = other.write("refresh_dag", dag_id="two_tasks").result()
+    (entry,) = result["files"]
+    assert (entry["outcome"], "two_tasks" in entry["dag_ids"]) == ("loaded", True), result
 
 
 def text_of_older(path: Path) -> str:
