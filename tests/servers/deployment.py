@@ -12,7 +12,8 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from types import MappingProxyType
+from typing import Any, Dict, Iterator, List, Mapping
 
 from tests.servers.client import Client
 from tests.servers.fill import USERS
@@ -113,11 +114,11 @@ class Server:
         return self.anonymous.also({header: token})
 
 
-def prepared(home: Path) -> Deployment:
-    """Return a deployment with the sample DAGs in its database, and with users."""
+def prepared(home: Path, dags: Path = HERE / "dags", options: Mapping[str, str] = MappingProxyType({})) -> Deployment:
+    """Return a deployment with a copy of the DAGs in its database, and with users."""
     home.mkdir()
-    dags = shutil.copytree(HERE / "dags", home.with_name("dags"))
-    deployment = Deployment(home, dags, _users_of_simple(home) if AIRFLOW >= (3, 0) and not HAS_FAB else {})
+    users = _users_of_simple(home) if AIRFLOW >= (3, 0) and not HAS_FAB else {}
+    deployment = Deployment(home, shutil.copytree(dags, home.with_name("dags")), {**users, **options})
     if AIRFLOW >= (3, 0):
         deployment.options["AIRFLOW__API_AUTH__JWT_SECRET"] = JWT_SECRET
     if AIRFLOW >= (3, 0) and HAS_FAB:
@@ -140,7 +141,7 @@ def _users_of_simple(home: Path) -> Dict[str, str]:
 
 
 @contextmanager
-def serving(deployment: Deployment, base_path: str = "") -> Iterator[Server]:
+def serving(deployment: Deployment, base_path: str = "", workers: int = 1) -> Iterator[Server]:
     """Run the deployment's web server, and return it when it responds."""
     port = free_port()
     section, command = ("API", "api-server") if AIRFLOW >= (3, 0) else ("WEBSERVER", "webserver")
@@ -148,7 +149,7 @@ def serving(deployment: Deployment, base_path: str = "") -> Iterator[Server]:
     deployment.options[f"AIRFLOW__{section}__BASE_URL"] = base_url
     # Airflow 3's scheduler and tasks talk to the web server.
     deployment.options["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"{base_url}/execution/"
-    process = deployment.start(command, "airflow", command, "-H", "127.0.0.1", "-p", str(port), "-w", "1")
+    process = deployment.start(command, "airflow", command, "-H", "127.0.0.1", "-p", str(port), "-w", str(workers))
     try:
         server = Server(deployment, process, port, base_path)
         eventually(lambda: _answers(server), f"{process} responds\n{process.tail()}")

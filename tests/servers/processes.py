@@ -58,6 +58,11 @@ class Process:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._started.pid
+
     def require_running(self) -> None:
         """Fail with the end of the output if the process has ended."""
         if self._started.poll() is not None:
