@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Optional
 
 import psutil
 import pytest
@@ -35,9 +36,11 @@ def workers(deployment: Deployment) -> Deployment:
         AIRFLOW__CORE__EXECUTOR="LocalExecutor" if AIRFLOW >= (3, 0) else "SequentialExecutor",
         AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.2",
         AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC="1",
-        # A changed file is parsed when it is asked for, and not before.
+        # A changed file is parsed when it is asked for, and not before: the names on Airflow 2, and on 3.
         AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL="3600",
         AIRFLOW__SCHEDULER__FILE_PARSING_SORT_MODE="alphabetical",
+        AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="3600",
+        AIRFLOW__DAG_PROCESSOR__FILE_PARSING_SORT_MODE="alphabetical",
         AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL="0",
         AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL="0",
     )
@@ -130,37 +133,37 @@ def test_a_job_is_a_dag_run(client: Client) -> None:
     assert "the password is ***" in log and "hunter2" not in log
 
 
-def test_a_cancelled_job_ends_with_all_that_it_has_started(client: Client) -> None:
+def test_a_cancelled_job_ends_with_all_that_it_has_started(client: Client, workers: Deployment) -> None:
     """Its task is terminated, and the process that the task has started in a session of its own, too."""
     accepted = client.write("test_task", dag_id=DAG_ID, task_id="hang", logical_date=AT, **{"async": True}).result(202)
-    eventually(lambda: processes("987"), "the process of the task")
+    eventually(lambda: sleeping(workers), "the process of the task")
     assert client.read("job_state", job_id=accepted["job_id"]).result()["state"] == "running"
     client.write("cancel_job", job_id=accepted["job_id"]).result()
     assert ended(client, accepted["job_id"])["state"] == "cancelled"
-    eventually(lambda: not processes("987"), "the end of the process of the task")
+    eventually(lambda: not sleeping(workers), "the end of the process of the task")
     assert "cancelled" in client.write("cancel_job", job_id=accepted["job_id"]).refusal(409)
 
 
-def test_a_client_that_disconnects_cancels_its_job(client: Client) -> None:
+def test_a_client_that_disconnects_cancels_its_job(client: Client, workers: Deployment) -> None:
     """As in the sandbox: nobody waits for the result."""
     body = json.dumps({"dag_id": DAG_ID, "task_id": "hang", "logical_date": AT})
     connection = HTTPConnection("127.0.0.1", client.port, timeout=60)
     connection.request("POST", "/native_api/v1/test_task", body, {**client.headers, "Content-Type": "application/json"})
-    eventually(lambda: processes("987"), "the process of the task")
+    eventually(lambda: sleeping(workers), "the process of the task")
     connection.close()
-    eventually(lambda: not processes("987"), "the end of the process of the task")
+    eventually(lambda: not sleeping(workers), "the end of the process of the task")
     assert newest_job(client)["state"] == "cancelled"
 
 
-def test_a_job_whose_task_is_killed_is_lost(client: Client) -> None:
+def test_a_job_whose_task_is_killed_is_lost(client: Client, workers: Deployment) -> None:
     """Nothing that it has started is left."""
     accepted = client.write("test_task", dag_id=DAG_ID, task_id="hang", logical_date=AT, **{"async": True}).result(202)
-    (process,) = eventually(lambda: processes("987"), "the process of the task")
+    (process,) = eventually(lambda: sleeping(workers), "the process of the task")
     # Above it are the process of the job, its guard, and the task that Airflow runs.
     psutil.Process(process).parents()[2].kill()
     state = ended(client, accepted["job_id"])
     assert (state["state"], state["error"]["code"]) == ("lost", "user_code_crashed"), state
-    eventually(lambda: not processes("987"), "the end of the process of the task")
+    eventually(lambda: not sleeping(workers), "the end of the process of the task")
 
 
 def test_files_are_reported_as_the_workers_have_them(client: Client, workers: Deployment) -> None:
@@ -276,6 +279,14 @@ def conf_of(client: Client, run_id: str) -> Any:
     return conf
 
 
-def processes(word: str) -> Any:
-    """Return the processes ``sleep`` with that argument."""
-    return [one.pid for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", word]]
+def sleeping(workers: Deployment) -> Any:
+    """Return the processes that the task ``hang`` of these workers has started."""
+    processes = psutil.process_iter(["cmdline"])
+    return [one.pid for one in processes if one.info["cmdline"] == ["sleep", "987"] and _folder(one) == workers.dags]
+
+
+def _folder(process: psutil.Process) -> Optional[Path]:
+    """Return the working directory of a process, None if it has just ended."""
+    with suppress(OSError, psutil.Error):
+        return Path(process.cwd())
+    return None

@@ -47,7 +47,7 @@ def crash() -> None:
 @task
 def hang() -> None:
     """Start a process, and hang."""
-    subprocess.run(["sleep", "987"], start_new_session=True)
+    subprocess.run(["sleep", "987"], start_new_session=True, cwd=os.path.dirname(__file__))
     time.sleep(600)
 
 
