@@ -134,7 +134,7 @@ def _checked(plan: Plan) -> List[str]:
 def _require_file(plan: Plan) -> None:
     if plan.dag_model.has_import_errors:
         raise DagHasImportErrors(plan.dag_id, plan.dag_model.fileloc)
-    if airflow().backfills.is_detached(plan):
+    if airflow().backfills.is_detached(plan) and not jobs.on_executor():
         path = airflow().dag_files.file_of(plan.dag_model)
         if not os.path.exists(path):
             raise DagFileMissing(plan.dag_id, path, None, hostname())

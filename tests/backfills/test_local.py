@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
@@ -281,3 +282,13 @@ class TestReprocessedRuns:
         with pytest.raises(errors.BackfillHasEnded):
             native_api.call("cancel_backfill", backfill_id=first)
         assert states() == ["queued"] * 3
+
+
+def test_the_job_of_a_backfill_starts_processes_on_a_celery_worker(mocker: Any) -> None:
+    """Whose processes are daemons, so that they could start none."""
+    process = mocker.patch("multiprocessing.current_process").return_value
+    process.daemon = True
+    dag = mocker.Mock()
+    assert airflow().backfills.run(dag, datetime(2024, 1, 1), datetime(2024, 1, 1)) is None
+    dag.run.assert_called_once()
+    assert process.daemon is False

@@ -169,7 +169,10 @@ class TestDependsOnPast:
             backfill(without_catchup, ignore_first_depends_on_past=True)
 
     @pytest.mark.skipif(not ON_2, reason="Airflow 3 has its own backfills only")
-    def test_a_local_backfill_is_refused_if_the_dag_file_is_missing(self, without_catchup: str) -> None:
+    def test_a_local_backfill_is_refused_if_the_dag_file_is_missing(
+        self, without_catchup: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A worker has it, with execute_on = executor."""
         path = DAGS / f"{without_catchup}.py"
         text = path.read_text(encoding="utf-8")
         path.unlink()
@@ -177,9 +180,11 @@ class TestDependsOnPast:
             with pytest.raises(errors.DagFileMissing):
                 backfill(without_catchup, local=True)
             (warning,) = backfill(without_catchup, local=True, dry_run=True)["warnings"]
+            monkeypatch.setenv("AIRFLOW__NATIVE_API__EXECUTE_ON", "executor")
+            on_executor = backfill(without_catchup, local=True, dry_run=True)
         finally:
             path.write_text(text, encoding="utf-8")
-        assert "is not on the host" in warning
+        assert "is not on the host" in warning and "warnings" not in on_executor
         assert native_api.call("list_backfills")["backfills"] == []
 
     @pytest.mark.skipif(not ON_2, reason="on Airflow 3 they wait in every backfill")

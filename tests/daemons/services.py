@@ -1,4 +1,4 @@
-"""Services that daemons use, on loopback: Redis, and MIT's key distribution centre."""
+"""Services on loopback: Redis, and MIT's key distribution centre."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Dict, Iterator, List, Optional
 import pytest
 
 from tests.servers.processes import Process, eventually, free_port
+from tests.support.on_postgres import PLACES
 
 #: Programs, with the packages of Debian that have them.
 PROGRAMS = {
@@ -23,6 +24,8 @@ PROGRAMS = {
     "kadmin.local": "krb5-admin-server",
     "kinit": "krb5-user",
     "klist": "krb5-user",
+    "haproxy": "haproxy",
+    "initdb": "postgresql",
 }
 REALM = "NATIVE.API"
 PRINCIPAL = f"airflow/here@{REALM}"
@@ -53,7 +56,7 @@ kdc_tcp_listen = 127.0.0.1:{port}
 
 def need(*programs: str) -> None:
     """Skip if a program is missing; fail if every test has to run."""
-    missing = sorted({PROGRAMS[program] for program in programs if _where(program) is None})
+    missing = sorted({PROGRAMS[name] for name in programs if _where(name) is None})
     if not missing:
         return
     sentence = f"needs the packages {', '.join(missing)}, as Debian calls them"
@@ -62,13 +65,14 @@ def need(*programs: str) -> None:
     pytest.skip(sentence)
 
 
-def _where(program: str) -> Optional[str]:
-    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+def _where(name: str) -> Optional[str]:
+    return shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin", *map(str, PLACES)]))
 
 
-def _required(program: str) -> str:
-    where = _where(program)
-    assert where, program
+def program(name: str) -> str:
+    """Return the path of a program."""
+    where = _where(name)
+    assert where, name
     return where
 
 
@@ -78,7 +82,7 @@ def redis(folder: Path) -> Iterator[str]:
     need("redis-server")
     port = free_port()
     words = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
-    process = Process([_required("redis-server"), *words], os.environ, folder / "redis.log")
+    process = Process([program("redis-server"), *words], os.environ, folder / "redis.log")
     try:
         eventually(lambda: listens(port), f"{process} listens\n{process.tail()}")
         yield f"redis://127.0.0.1:{port}/0"
@@ -108,10 +112,10 @@ class KeyDistributionCentre:
         """The keytab of the principal."""
         return self.folder / "airflow.keytab"
 
-    def run(self, program: str, *words: str) -> str:
+    def run(self, name: str, *words: str) -> str:
         """Run a program of Kerberos, and return its output; fail if it fails."""
         environment = {**os.environ, **self.environment}
-        command: List[str] = [_required(program), *words]
+        command: List[str] = [program(name), *words]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done
         return done.stdout
@@ -129,7 +133,7 @@ def kerberos(folder: Path) -> Iterator[KeyDistributionCentre]:
     centre.run("kadmin.local", "-q", f"ktadd -k {centre.keytab} {PRINCIPAL}")
     environment = {**os.environ, **centre.environment}
     words = ["-n", "-P", str(folder / "kdc.pid")]
-    process = Process([_required("krb5kdc"), *words], environment, folder / "kdc.log")
+    process = Process([program("krb5kdc"), *words], environment, folder / "kdc.log")
     try:
         eventually(lambda: listens(port), f"{process} listens\n{process.tail()}")
         yield centre

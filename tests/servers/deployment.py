@@ -117,7 +117,7 @@ class Server:
 def prepared(home: Path, dags: Path = HERE / "dags", options: Mapping[str, str] = MappingProxyType({})) -> Deployment:
     """Return a deployment with a copy of the DAGs in its database, and with users."""
     home.mkdir()
-    users = _users_of_simple(home) if AIRFLOW >= (3, 0) and not HAS_FAB else {}
+    users = users_of_simple(home) if AIRFLOW >= (3, 0) and not HAS_FAB else {}
     deployment = Deployment(home, shutil.copytree(dags, home.with_name("dags")), {**users, **options})
     if AIRFLOW >= (3, 0):
         deployment.options["AIRFLOW__API_AUTH__JWT_SECRET"] = JWT_SECRET
@@ -130,7 +130,8 @@ def prepared(home: Path, dags: Path = HERE / "dags", options: Mapping[str, str] 
     return deployment
 
 
-def _users_of_simple(home: Path) -> Dict[str, str]:
+def users_of_simple(home: Path) -> Dict[str, str]:
+    """Return the options of the simple auth manager, with a file of passwords in the home."""
     names = ("admin", "op", "user", "viewer")
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps({name: name for name in names}))

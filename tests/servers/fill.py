@@ -1,4 +1,8 @@
-"""Run as a process: fill an Airflow's database with its tables, the sample DAGs and, with FAB, users."""
+"""
+Run as a process: fill an Airflow's database with its tables, the sample DAGs and, with FAB, users.
+
+``--no-dags`` leaves the DAGs to the scheduler.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +45,9 @@ def airflow(*words: str) -> None:
 def main() -> None:
     """Fill the database."""
     airflow("db", "migrate")
-    airflow("dags", "reserialize")
-    add_scheduled_run("dated")
+    if "--no-dags" not in sys.argv:
+        airflow("dags", "reserialize")
+        add_scheduled_run("dated")
     if "--users" in sys.argv:
         with application_builder() as builder:
             add_users(builder.sm)

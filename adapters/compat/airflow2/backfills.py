@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import multiprocessing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -251,6 +252,8 @@ class Backfills2(Backfills):
 
         # SQLite has one writer, and only one of Airflow's executors supports it.
         local = settings.engine.dialect.name != "sqlite"  # type: ignore[union-attr]
+        # The processes of a Celery worker are daemons, which could not start those of the executor.
+        multiprocessing.current_process().daemon = False
         try:
             dag.run(start_date=first, end_date=last, donot_pickle=True, local=local, **how)
         except BackfillUnfinished as exc:

@@ -1,0 +1,1 @@
+"""An Airflow on several hosts, behind a load balancer."""
