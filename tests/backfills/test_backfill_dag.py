@@ -26,8 +26,8 @@ def moment(text: str) -> Any:
     return pendulum.parse(text)
 
 
-@pytest.fixture
-def hourly(fresh: Any) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def six_hours(airflow: Any) -> Iterator[str]:
     """A DAG that runs every six hours."""
     text = (
         "import pendulum\nfrom airflow import DAG\nfrom airflow.timetables.interval import CronDataIntervalTimetable\n"
@@ -36,6 +36,11 @@ def hourly(fresh: Any) -> Iterator[str]:
     )
     with dag_file("six_hours", text):
         yield "six_hours"
+
+
+@pytest.fixture
+def hourly(fresh: Any, six_hours: str) -> str:
+    return six_hours
 
 
 class TestDryRun:

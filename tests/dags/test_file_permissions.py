@@ -14,6 +14,7 @@ from native_api.adapters.compat import airflow
 from tests.support import airflow_under_test, jobs_under_test
 from tests.support.airflow_under_test import DAGS
 from tests.support.auth_managers import stand_in, with_rights_on
+from tests.support.dag_files import ParsedFiles
 from tests.support.problems import assert_problem
 
 OPERATIONS = ("dag_report", "refresh_all_dags")
@@ -25,11 +26,15 @@ DEFINES = {
 }
 
 
-def write(folder: Path, name: str) -> None:
-    """Write a file that creates another file when it is executed."""
+def text(folder: Path, name: str) -> str:
+    """Return the text of a file that creates another file when it is executed."""
     made = [f"made_{dag_id} = DAG('{dag_id}')" for dag_id in DEFINES[name]]
     mark = f"open({str(folder / 'marks')!r}, 'a').write('{name}\\n')"
-    (folder / name).write_text("\n".join(["from airflow import DAG", mark, *made, ""]), encoding="utf-8")
+    return "\n".join(["from airflow import DAG", mark, *made, ""])
+
+
+def write(folder: Path, name: str) -> None:
+    (folder / name).write_text(text(folder, name), encoding="utf-8")
 
 
 def executed(folder: Path) -> List[str]:
@@ -40,19 +45,21 @@ def executed(folder: Path) -> List[str]:
     return names
 
 
+@pytest.fixture(scope="module")
+def parsed(site: Any, airflow: Any) -> ParsedFiles:
+    airflow.clean()
+    return ParsedFiles(
+        {f"others/{name}": text(DAGS / "others", name) for name in ("mine.py", "shared.py", "theirs.py")}
+    )
+
+
 @pytest.fixture
-def folder(web: Any) -> Iterator[Path]:
+def folder(web: Any, parsed: ParsedFiles) -> Iterator[Path]:
     """A folder with files that Airflow has parsed, and one that it has not."""
-    made = DAGS / "others"
-    made.mkdir()
-    for name in ("mine.py", "shared.py", "theirs.py"):
-        write(made, name)
-    assert len(native_api.call("refresh_all_dags", subdir=str(made))["added"]) == 4
-    write(made, "new.py")
-    executed(made)
-    yield made
-    shutil.rmtree(made)
-    forget()
+    with parsed.there() as path:
+        assert native_api.call("list_dags", dag_id_pattern="others_")["total_entries"] == 4
+        write(path, "new.py")
+        yield path
 
 
 def forget() -> None:

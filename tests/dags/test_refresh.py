@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -16,7 +15,7 @@ from native_api.host import hostname
 from tests.support import airflow_under_test, jobs_under_test
 from tests.support.airflow_under_test import DAGS
 from tests.support.auth_managers import USER
-from tests.support.dag_files import import_errors, text_of
+from tests.support.dag_files import ParsedFiles, import_errors, text_of
 from tests.support.problems import assert_problem
 from tests.support.versions import by_default_on
 
@@ -44,31 +43,34 @@ def delete_dags() -> None:
         native_api.call("delete_dag", dag_id=dag["dag_id"], force=True)
 
 
+@pytest.fixture(scope="module")
+def parsed_file(site: Any, airflow: Any) -> ParsedFiles:
+    airflow.clean()
+    return ParsedFiles({"refreshed.py": text_of("refreshed_one", "refreshed_two")})
+
+
 @pytest.fixture
-def file(fresh: Any) -> Iterator[Path]:
+def file(fresh: Any, parsed_file: ParsedFiles) -> Iterator[Path]:
     """A file with two DAGs, which Airflow has parsed."""
-    path = DAGS / "refreshed.py"
-    path.write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
-    native_api.call("refresh_all_dags", subdir="DAGS_FOLDER/refreshed.py")
-    yield path
-    path.unlink(missing_ok=True)
-    delete_dags()
+    with parsed_file.there() as path:
+        yield path
 
 
 FOLDER = "DAGS_FOLDER/refreshed"
 
 
+@pytest.fixture(scope="module")
+def parsed_folder(site: Any, airflow: Any) -> ParsedFiles:
+    airflow.clean()
+    texts = {"refreshed.py": text_of("refreshed_one", "refreshed_two"), "another.py": text_of("refreshed_three")}
+    return ParsedFiles({f"refreshed/{name}": text for name, text in texts.items()})
+
+
 @pytest.fixture
-def folder(fresh: Any) -> Iterator[Path]:
+def folder(fresh: Any, parsed_folder: ParsedFiles) -> Iterator[Path]:
     """A folder with such a file and another one: to parse the whole DAGs folder takes a second."""
-    path = DAGS / "refreshed"
-    path.mkdir()
-    (path / "refreshed.py").write_text(text_of("refreshed_one", "refreshed_two"), encoding="utf-8")
-    (path / "another.py").write_text(text_of("refreshed_three"), encoding="utf-8")
-    native_api.call("refresh_all_dags", subdir=FOLDER)
-    yield path
-    shutil.rmtree(path)
-    delete_dags()
+    with parsed_folder.there() as path:
+        yield path
 
 
 def changes(response: Dict[str, Any]) -> Dict[str, Any]:

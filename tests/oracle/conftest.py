@@ -17,6 +17,7 @@ def filled(airflow: Any) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         # Else most commands compare the database with all migrations first, for a tenth of a second each.
         patch.setenv("AIRFLOW__DATABASE__CHECK_MIGRATIONS", "False")
+        patch.setattr("airflow.utils.db.synchronize_log_template", lambda: None)
         yield airflow
     airflow.clean()
 

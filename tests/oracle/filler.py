@@ -6,12 +6,12 @@ import datetime
 import functools
 import itertools
 import json
-import sqlite3
 import uuid
 from typing import Any, Dict, FrozenSet, List, Optional
 
 import native_api
 from tests.support import airflow_under_test
+from tests.support.database_copy import DatabaseCopy
 
 Row = Dict[str, Any]
 
@@ -241,25 +241,11 @@ def _pools() -> None:
         Pool.create_or_update_pool(name=name, slots=slots, description=description, include_deferred=include_deferred)
 
 
-class Snapshot:
+class Snapshot(DatabaseCopy):
     """A snapshot of the database, which can be restored and compared with another one."""
 
     #: Tables that say who did something, or that a process lives, and not what the state is.
     ASIDE = frozenset({"log", "job", "alembic_version", "session", "sqlite_sequence"})
-
-    def __init__(self) -> None:
-        self._copy = sqlite3.connect(":memory:")
-        with sqlite3.connect(_path()) as source:
-            source.backup(self._copy)
-
-    def put_back(self) -> None:
-        """Restore the database."""
-        from airflow import settings
-
-        settings.engine.dispose()
-        with sqlite3.connect(_path()) as target:
-            self._copy.backup(target)
-        target.close()
 
     def rows(self) -> Dict[str, List[Row]]:
         """Return the rows of every table, without arbitrary ids, and with ``now`` for times of this hour."""
@@ -269,7 +255,8 @@ class Snapshot:
     def _rows(self, table: str) -> List[Row]:
         cursor = self._copy.execute(f'select * from "{table}"')
         columns = [column[0] for column in cursor.description]
-        rows = [{name: _plain(name, value) for name, value in zip(columns, row)} for row in cursor.fetchall()]
+        today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+        rows = [{name: _plain(name, value, today) for name, value in zip(columns, row)} for row in cursor.fetchall()]
         return sorted(rows, key=lambda row: json.dumps(row, default=str, sort_keys=True))
 
 
@@ -303,16 +290,9 @@ def _by_key(rows: List[Row]) -> Dict[str, Row]:
     return {f"{text} {whole[:number].count(text)}": {} for number, text in enumerate(whole)}
 
 
-def _plain(column: str, value: Any) -> Any:
+def _plain(column: str, value: Any, today: str) -> Any:
     if column in ("id", "task_instance_id", "ti_id", "pid", "context_carrier"):
         return None
     if column == "duration" and value and value > 1000:
         return "until now"
-    today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     return "now" if isinstance(value, str) and value.startswith(today) and len(value) > 10 else value
-
-
-def _path() -> str:
-    from airflow import settings
-
-    return str(settings.engine.url.database)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import datetime
+import functools
 import io
 import os
 import shutil
@@ -141,6 +142,15 @@ _CHANGES = _Changes()
 
 
 def _clean_tables() -> None:
+    with session() as opened:
+        connection = opened.connection()
+        for statement in _cleaning():
+            connection.execute(statement)
+
+
+@functools.lru_cache(maxsize=None)
+def _cleaning() -> List[Any]:
+    """Return the statements of :func:`clean`, on tables: classes would omit former tries, and take longer."""
     from airflow.models.connection import Connection
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
@@ -149,25 +159,20 @@ def _clean_tables() -> None:
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.variable import Variable
-    from sqlalchemy import delete, update
 
     from native_api.adapters.compat import airflow
 
-    error = airflow().import_error_model()
-    with session() as opened:
-        for xcom in xcom_tables():
-            opened.execute(xcom.delete())
-        opened.execute(error.__table__.delete().where(error.__table__.c.filename.like(f"%{BROKEN}%")))
-        for table in (RenderedTaskInstanceFields, TaskInstance, DagRun, *backfill_tables(), Log, Variable, Connection):
-            # On 3.4 the tries before the latest are rows of the same table.
-            everything = {"synchronize_session": False, "include_all_attempts": True}
-            opened.execute(delete(table).execution_options(**everything))
-        opened.execute(delete(DagModel).where(DagModel.dag_id == COPY).execution_options(synchronize_session=False))
-        own_pools = delete(Pool).where(Pool.pool != Pool.DEFAULT_POOL_NAME)
-        opened.execute(own_pools.execution_options(synchronize_session=False))
-        default = update(Pool).values(slots=128, description="Default pool", include_deferred=False)
-        opened.execute(default.execution_options(synchronize_session=False))
-        opened.execute(update(DagModel).values(is_paused=True).execution_options(synchronize_session=False))
+    error, dag, pool = airflow().import_error_model().__table__, DagModel.__table__, Pool.__table__
+    models = (RenderedTaskInstanceFields, TaskInstance, DagRun, *backfill_tables(), Log, Variable, Connection)
+    return [
+        *(table.delete() for table in xcom_tables()),
+        error.delete().where(error.c.filename.like(f"%{BROKEN}%")),
+        *(model.__table__.delete() for model in models),
+        dag.delete().where(dag.c.dag_id == COPY),
+        pool.delete().where(pool.c.pool != Pool.DEFAULT_POOL_NAME),
+        pool.update().values(slots=128, description="Default pool", include_deferred=False),
+        dag.update().values(is_paused=True).where(dag.c.is_paused.is_(False)),
+    ]
 
 
 def xcom_tables() -> List[Any]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from glob import glob
-from typing import Any, Dict, Iterator
+from contextlib import suppress
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _of_tests: Dict[str, float] = {}
+#: What had been used when the last test ended.
+_before: List[float] = []
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: Any) -> Iterator[None]:
     """Count what the test, its set-up and its teardown use."""
-    before = _used()
+    before = _before.pop() if _before else _used()
     yield
-    _of_tests[item.nodeid] = _used() - before
+    _before.append(_used())
+    _of_tests[item.nodeid] = _before[0] - before
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -38,18 +41,24 @@ def _used() -> float:
 def _used_by_descendants(pid: int) -> float:
     """Return the CPU seconds of the descendants that run, and of those that they have waited for; 0 without /proc."""
     used = 0.0
-    for path in glob(f"/proc/{pid}/task/*/children"):
-        for child in _text(path).split():
-            # user, system, and the same of the processes that it has waited for
-            ticks = _text(f"/proc/{child}/stat").rpartition(")")[2].split()[11:15]
-            used += sum(map(int, ticks)) / _TICKS + _used_by_descendants(int(child))
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            for child in _text(f"/proc/{pid}/task/{thread}/children").split():
+                # user, system, and the same of the processes that it has waited for
+                ticks = _text(f"/proc/{child}/stat").rpartition(b")")[2].split()[11:15]
+                used += sum(map(int, ticks)) / _TICKS + _used_by_descendants(int(child))
     return used
 
 
-def _text(path: str) -> str:
+def _text(path: str) -> bytes:
     """Return a file of /proc, which is empty if the process has ended."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        file = os.open(path, os.O_RDONLY)
     except OSError:
-        return ""
+        return b""
+    try:
+        return os.read(file, 10_000)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)

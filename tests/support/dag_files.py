@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Dict, Iterator, List
 
 import native_api
 from tests.support import airflow_under_test
 from tests.support.airflow_under_test import DAGS
+from tests.support.database_copy import DatabaseCopy
 
 
 @contextmanager
@@ -22,6 +24,47 @@ def dag_file(dag_id: str, text: str) -> Iterator[Path]:
     finally:
         path.unlink()
         native_api.call("delete_dag", dag_id=dag_id)
+
+
+class ParsedFiles:
+    """Files of the DAGs folder, of which Airflow parses each once: afterwards the database is copied."""
+
+    def __init__(self, files: Dict[str, str]) -> None:
+        self._files = {DAGS / name: text for name, text in files.items()}
+        self._without = DatabaseCopy()
+        self._write()
+        native_api.call("refresh_all_dags", subdir=str(self.path))
+        self._with = DatabaseCopy()
+        self._delete()
+        self._without.put_back()
+
+    @property
+    def path(self) -> Path:
+        """The folder of the files, or the only file."""
+        first = next(iter(self._files))
+        return first if first.parent == DAGS else first.parent
+
+    @contextmanager
+    def there(self) -> Iterator[Path]:
+        """Write the files and their rows, and return their path; at the end both are as before."""
+        self._write()
+        self._with.put_back()
+        try:
+            yield self.path
+        finally:
+            self._delete()
+            self._without.put_back()
+
+    def _write(self) -> None:
+        for path, text in self._files.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def _delete(self) -> None:
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+        else:
+            self.path.unlink(missing_ok=True)
 
 
 def set_import_error(dag_id: str) -> None:
