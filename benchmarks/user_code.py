@@ -60,7 +60,7 @@ def command_seconds(words: List[str]) -> float:
 def warm_memory() -> List[int]:
     """Return the resident MiB of each warm process."""
     processes = psutil.process_iter(["cmdline", "memory_info"])
-    warm = [process for process in processes if "sandbox.server" in " ".join(process.info["cmdline"] or [])]
+    warm = [process for process in processes if "adapters.warm_process" in " ".join(process.info["cmdline"] or [])]
     return [process.info["memory_info"].rss // 2**20 for process in warm]
 
 

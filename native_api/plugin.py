@@ -105,7 +105,9 @@ def _is_disabled() -> bool:
 
 def _blueprints() -> List[object]:
     from native_api.http.app import blueprint
+    from native_api.http.asynchronous import warm_with_server
 
+    warm_with_server()
     return [blueprint()]
 
 
@@ -114,9 +116,11 @@ def _apps() -> List[Dict[str, object]]:
 
     from native_api import settings
     from native_api.http.app import PREFIX, app, below
+    from native_api.http.asynchronous import warm_with_server
     from native_api.http.disconnects import WatchDisconnects
     from native_api.http.request_body import BodyQuota, ReceiveBodyFirst
 
+    warm_with_server()
     small, room = app(), BodyQuota()
     # Requests that wait for a job must leave threads for others.
     threads = 10 + settings.get("job_slots") + settings.get("job_queue")

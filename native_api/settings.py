@@ -240,6 +240,12 @@ OPTIONS: Dict[str, Option] = {
         ),
         Option("job_queue_seconds", "10", "Time that a request waits for a slot, in seconds.", _some_seconds),
         Option(
+            "warm_process_idle_seconds",
+            "3600",
+            "Time without jobs after which the warm process ends, in seconds. The next job starts another.",
+            _some_seconds,
+        ),
+        Option(
             "job_environment_without",
             "",
             "Comma-separated names of the web server's environment variables to remove from jobs. * matches any "

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 from native_api.adapters.compat.installed import version
@@ -48,3 +52,38 @@ def longest_body() -> int:
     With this, and the time that a job waits for its slot, a request on Airflow 2 stays below gunicorn's 120 seconds.
     """
     return 3600 if mounts_fastapi() else 20
+
+
+def is_running() -> bool:
+    """Return whether this process is a web server or a web worker; a command or a test can create its app, too."""
+    return "airflow.api_fastapi.main" in sys.modules if mounts_fastapi() else _has_gunicorn()
+
+
+def forks_workers() -> bool:
+    """Return whether this process can be gunicorn's, which forks its workers after it has created the app."""
+    return is_running() and _has_gunicorn()
+
+
+def pid() -> int:
+    """
+    Return the process id of the web server of which this process is a worker, or of this process.
+
+    Call it where the app is created: by gunicorn's own process, from which its workers are forked, or by each worker.
+    """
+    if is_running() and (multiprocessing.parent_process() or (_has_gunicorn() and _is_gunicorn(os.getppid()))):
+        return os.getppid()
+    return os.getpid()
+
+
+def _has_gunicorn() -> bool:
+    # serve_logs of Airflow imports gunicorn, too; other processes can have the variable from a web worker.
+    return "gunicorn.arbiter" in sys.modules and os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
+
+
+def _is_gunicorn(some_pid: int) -> bool:
+    import psutil
+
+    with suppress(psutil.Error):
+        process = psutil.Process(some_pid)
+        return process.exe() == psutil.Process().exe() and "gunicorn" in " ".join(process.cmdline())
+    return False

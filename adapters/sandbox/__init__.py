@@ -1,9 +1,10 @@
 """
 Run DAG code: each job runs in a new fork of a warm process, which has imported Airflow.
 
-``run`` starts a job from the web worker. ``client`` is the side of the web worker, ``server`` the warm process,
-``supervisor`` the process that supervises one job, and ``worker`` the process that runs the function. The sandbox
-isolates accidents. It is no security boundary: DAG code has the permissions of Airflow itself.
+``run`` starts a job from the web worker. ``client`` is the side of the web worker, ``connection`` finds or starts the
+warm process, ``server`` is that process, ``supervisor`` the one that supervises one job, and ``worker`` the one that
+runs the function. The sandbox isolates accidents. It is no security boundary: DAG code has the permissions of Airflow
+itself.
 """
 
 from __future__ import annotations

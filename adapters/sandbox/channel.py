@@ -1,33 +1,21 @@
-"""A socket between two processes of one host, which sends JSON and file descriptors."""
+"""A socket between two processes of one host, which sends JSON."""
 
 from __future__ import annotations
 
-import array
 import json
 import select
 import socket
 import struct
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 _LENGTH = struct.Struct("!I")
 
 
 class Channel:
-    """One end of a pair of sockets. The process at the other end notices when it closes, or when its process ends."""
+    """One end of a connection. The process at the other end notices when it closes, or when its process ends."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
-
-    @classmethod
-    def pair(cls) -> Tuple[Channel, Channel]:
-        """Create a channel and return both ends."""
-        ours, theirs = socket.socketpair()
-        return cls(ours), cls(theirs)
-
-    @classmethod
-    def from_descriptor(cls, descriptor: int) -> Channel:
-        """Return the end that has this file descriptor."""
-        return cls(socket.socket(fileno=descriptor))
 
     def fileno(self) -> int:
         """Return the file descriptor, for ``select``."""
@@ -64,24 +52,6 @@ class Channel:
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
-
-    def send_channel(self, other: Channel, word: bytes) -> None:
-        """Send the end of another channel, and one byte, to the process at the other end."""
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [other.fileno()]))
-        self._end.sendmsg([word], [rights])
-
-    def receive_channel(self) -> Optional[Tuple[Channel, bytes]]:
-        """Wait for a :meth:`send_channel` and return its channel and its byte, or None if the other end is closed."""
-        descriptors = array.array("i")
-        try:
-            word, ancillary, *_ = self._end.recvmsg(1, socket.CMSG_SPACE(descriptors.itemsize))
-        except ConnectionError:
-            # The other end was closed with unread data, which resets the connection.
-            return None
-        for level, kind, passed in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                descriptors.frombytes(passed)
-        return (Channel.from_descriptor(descriptors[0]), word) if word and descriptors else None
 
     def close(self) -> None:
         """Close this end."""

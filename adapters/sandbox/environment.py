@@ -31,9 +31,13 @@ _MINIMUM = 5
 
 def job_environment() -> Dict[str, str]:
     """Return the environment of the warm process."""
+    return {**kept_variables(), **_OVERRIDES, **_replacements()}
+
+
+def kept_variables() -> Dict[str, str]:
+    """Return the variables of this process that jobs have, too."""
     patterns = _patterns()
-    given = {name: value for name, value in os.environ.items() if not _is_one_of(name, patterns)}
-    return {**given, **_OVERRIDES, **_replacements()}
+    return {name: value for name, value in os.environ.items() if not _is_one_of(name, patterns)}
 
 
 def texts_to_mask() -> List[str]:

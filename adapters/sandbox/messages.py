@@ -26,6 +26,23 @@ class CallOutcome(TypedDict, total=False):
     error: ErrorData
 
 
+class Setup(TypedDict):
+    """What the warm process gets from the web worker that starts it."""
+
+    #: The descriptor of its socket.
+    listener: int
+    #: The path of its socket.
+    address: str
+    #: The process id of the web server.
+    server: int
+    #: It ends when no job has come for so long.
+    idle_seconds: float
+    #: Whether a job waits for it.
+    at_once: bool
+    #: The secrets to mask.
+    mask: List[str]
+
+
 class Facts(TypedDict):
     """What is known of a job before it starts."""
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from urllib.parse import urlencode
 
 from flask import request
 
 from native_api import settings
 from native_api.adapters import sandbox
+from native_api.adapters.compat import web_server
 from native_api.dispatch import OperationResponse
+
+log = logging.getLogger(__name__)
 
 _warmed_by = 0
 
@@ -21,7 +26,7 @@ def state_url(response: OperationResponse) -> str:
 
 
 def warm_sandbox() -> None:
-    """Start the warm process of this web worker, once, if an option allows operations that need it."""
+    """Start the warm process of this web server, once, if an option allows operations that need it."""
     global _warmed_by
     if _warmed_by == os.getpid():
         return
@@ -29,4 +34,17 @@ def warm_sandbox() -> None:
     if settings.get("execute_on") == "executor":
         return
     if settings.get("allow_execute") or settings.get("allow_deploy"):
-        sandbox.warm()
+        try:
+            sandbox.warm()
+        except OSError:
+            # The first job tries it again, and reports the error.
+            log.warning("The warm process could not be started", exc_info=True)
+
+
+def warm_with_server() -> None:
+    """Start the warm process when a web server creates the app, without delaying it."""
+    if web_server.forks_workers():
+        # A thread could hold a lock when a worker is forked.
+        warm_sandbox()
+    elif web_server.is_running():
+        threading.Thread(target=warm_sandbox, daemon=True).start()

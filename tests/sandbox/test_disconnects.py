@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Awaitable, Callable, Dict, List, Tuple
+from typing import Any, Awaitable, Callable, Dict, List
 
 import pytest
 from flask import Flask, request
@@ -15,8 +14,6 @@ from flask import Flask, request
 import native_api
 from native_api import errors
 from native_api.adapters import sandbox
-from native_api.adapters.sandbox import server
-from native_api.adapters.sandbox.channel import Channel
 from native_api.http.disconnects import WatchDisconnects, client_is_gone
 from tests.support import jobs_under_test
 from tests.support.versions import by_default_on
@@ -72,35 +69,6 @@ def test_run_task_continues_in_the_background(soon: None, fresh: Any) -> None:
         assert waits.result(60) is None
     (job,) = native_api.call("list_jobs")["jobs"]
     assert jobs_under_test.wait(job["job_id"], "success")["result"] == "slept"
-
-
-class TestTheWarmProcess:
-    """The warm process ends silently when the web worker has ended."""
-
-    @pytest.fixture
-    def ends(self, mocker: Any) -> Tuple[Channel, int]:
-        """Return the web worker's end of a channel, and the descriptor of the other end."""
-        for name in ("signal.signal", "_import_airflow", "_create_execution_api", "_reap", "redaction.mask_configured"):
-            mocker.patch(f"{server.__name__}.{name}")
-        ours, theirs = Channel.pair()
-        descriptor = os.dup(theirs.fileno())
-        theirs.close()
-        return ours, descriptor
-
-    def test_it_ends_before_it_has_imported_airflow(self, ends: Tuple[Channel, int]) -> None:
-        ours, descriptor = ends
-        ours.close()
-        server.main(descriptor)
-
-    def test_it_ends_if_a_message_is_unread(self, ends: Tuple[Channel, int]) -> None:
-        """Linux reports that as a reset of the connection."""
-        ours, descriptor = ends
-        ours.send([])
-        with ThreadPoolExecutor(1) as threads:
-            ended = threads.submit(server.main, descriptor)
-            assert ours.has_more(60)
-            ours.close()
-            ended.result(60)
 
 
 @pytest.mark.parametrize("name", ["gunicorn.socket", "werkzeug.socket"])

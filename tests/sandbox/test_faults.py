@@ -18,7 +18,6 @@ import native_api
 from native_api import errors
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow as seam
-from native_api.adapters.sandbox import client
 from native_api.adapters.sandbox import server as warm_process
 from tests.sandbox import work
 from tests.sandbox.work import own_connection
@@ -238,7 +237,7 @@ def test_a_new_warm_process_starts_after_the_last_was_killed(monkeypatch: Any, f
     monkeypatch.setenv("AIRFLOW__NATIVE_API__JOBS_PER_CALLER", "10")
     end = {"path": str(tmp_path / "end")}
     _, supervisor = jobs_under_test.run("process_ids").result
-    server = client.warm()._process.pid
+    server = jobs_under_test.warm_pid()
     assert supervisor != server
     job_id = jobs_under_test.start("wait_for", end)
     with ThreadPoolExecutor(1) as threads:
@@ -247,7 +246,7 @@ def test_a_new_warm_process_starts_after_the_last_was_killed(monkeypatch: Any, f
         jobs_under_test.until(lambda: len(running_supervisors(server)) == 2)
         os.kill(server, signal.SIGKILL)
         assert jobs_under_test.run("add", {"a": 2, "b": 2}).result == 4
-        assert client.warm()._process.pid != server
+        assert jobs_under_test.warm_pid() != server
         assert native_api.call("job_state", job_id=job_id)["state"] == "running"
         (tmp_path / "end").touch()
         assert waited_for.result(60).result == "it is there"
@@ -270,22 +269,3 @@ def test_jobs_run_though_the_execution_api_cannot_be_created(airflow: Any, mocke
     mocker.patch.object(warm_process, "_share")
     warm_process._create_execution_api.__wrapped__()
     assert "no fastapi" in caplog.text
-
-
-def test_a_fork_of_the_web_server_starts_its_own_warm_process(fresh: Any) -> None:
-    """A warm process that was started before the fork belongs to the parent."""
-    server = client.warm()._process.pid
-    reads, writes = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            mine = client.warm()
-            os.write(writes, str(mine._process.pid).encode())
-            mine._process.kill()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert int(os.read(reads, 20)) != server
-    os.close(reads)
-    os.close(writes)
-    assert jobs_under_test.run("add", {"a": 1, "b": 1}).result == 2

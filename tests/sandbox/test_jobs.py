@@ -18,7 +18,7 @@ import pytest
 import native_api
 from native_api import errors
 from native_api.adapters import sandbox
-from native_api.adapters.sandbox import client, job_store
+from native_api.adapters.sandbox import job_store
 from native_api.adapters.sandbox.job_store import Record
 from native_api.host import hostname
 from native_api.permissions import THIS_PROCESS
@@ -105,7 +105,7 @@ def test_a_request_fails_after_the_processes_of_a_killed_supervisor_have_ended(f
         supervisor = _supervisor()
         jobs_under_test.until(lambda: len(alive(supervisor.children(recursive=True))) == 5)
         processes = supervisor.children(recursive=True)
-        os.kill(client.warm()._process.pid, signal.SIGKILL)
+        os.kill(jobs_under_test.warm_pid(), signal.SIGKILL)
         supervisor.kill()
         with pytest.raises(errors.UserCodeCrashed) as caught:
             waits.result(60)
@@ -228,7 +228,7 @@ def _supervisor() -> psutil.Process:
 def test_a_job_continues_after_the_end_of_its_web_worker(fresh: Any) -> None:
     """Another web worker returns its result."""
     job_id = jobs_under_test.start("sleep", {"seconds": 1})
-    client.warm().close()
+    jobs_under_test.stop_warm_process()
     assert jobs_under_test.wait(job_id, "success")["state"] == "success"
 
 

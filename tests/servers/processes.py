@@ -83,7 +83,6 @@ class Process:
         self._signal(number)
         with suppress(subprocess.TimeoutExpired):
             self._started.wait(15)
-        # A warm process that still imports Airflow hears of the end only then.
         _, alive = psutil.wait_procs(family, timeout=1)
         for process in alive:
             try:

@@ -35,13 +35,13 @@ def own(deployment: Deployment, request: Any) -> Iterator[Deployment]:
 def test_asynchronous_jobs_survive_the_web_worker_and_others_do_not(own: Deployment) -> None:
     """The next web server returns the state of an asynchronous job."""
     with serving(own) as server, ThreadPoolExecutor(1) as threads:
+        eventually(lambda: warm_processes(own), "the warm process starts with the server")
         job = ask(server, IN_BACKGROUND, **{"async": True}).result(202)
         assert job["url"] == f"/native_api/v1/job_state?job_id={job['job_id']}"
         eventually(lambda: sleeping(own, IN_BACKGROUND), "the task in the background sleeps")
         threads.submit(ask_in_vain, server, WAITED_FOR)
-        web_worker = eventually(lambda: web_worker_of(own, WAITED_FOR), "the task that is waited for sleeps")
-        assert web_worker is not None
-        web_worker.kill()
+        eventually(lambda: sleeping(own, WAITED_FOR), "the task that is waited for sleeps")
+        web_worker_of(server).kill()
         eventually(lambda: not sleeping(own, WAITED_FOR), "the task that is waited for is gone")
         assert sleeping(own, IN_BACKGROUND)
     with serving(own) as server:
@@ -105,16 +105,18 @@ def sleeping(own: Deployment, date: str) -> List[psutil.Process]:
     ]
 
 
-def web_worker_of(own: Deployment, date: str) -> Optional[psutil.Process]:
-    """Return the web worker that waits for the task of the date, from whose warm process the job was forked."""
-    for process in sleeping(own, date):
-        parents = process.parents()
-        for child, parent in zip(parents, parents[1:]):
-            if is_warm(child) and not is_warm(parent):
-                return parent
-    return None
+def web_worker_of(server: Server) -> psutil.Process:
+    """Return the one web worker of a server: the last in the line of its processes."""
+    process = psutil.Process(server.process.pid)
+    return [process, *process.children(recursive=True)][-1]
 
 
-def is_warm(process: psutil.Process) -> bool:
-    """Return whether a process is the warm process of a web worker, or a fork of it."""
-    return any("adapters.warm_process" in word for word in process.cmdline())
+def warm_processes(own: Deployment) -> List[psutil.Process]:
+    """Return the warm process of this Airflow, and forks of it."""
+    processes = psutil.process_iter(["cmdline", "environ"])
+    return [
+        process
+        for process in processes
+        if any("adapters.warm_process" in word for word in process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get("AIRFLOW_HOME") == str(own.home)
+    ]

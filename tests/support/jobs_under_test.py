@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import psutil
 
 from native_api.adapters import sandbox
 from native_api.adapters.compat import airflow
-from native_api.adapters.sandbox import client, job_store
+from native_api.adapters.sandbox import connection, job_store
 from native_api.adapters.sandbox.job_store import UNFINISHED
 from native_api.permissions import THIS_PROCESS, Caller, ThisProcess
 from native_api.registry import Context
@@ -69,16 +71,33 @@ def another_server() -> Iterator[None]:
     Let jobs run in a warm process with the present configuration, and then in the former one again. A job that runs a
     task creates the execution API itself.
     """
-    command, before = client._COMMAND, client._server
-    call = "main(int("
-    client._COMMAND, client._server = command.replace(call, f"{WITHOUT_API}{call}"), None
+    command, before = connection._COMMAND, connection._warm_process
+    call = "main(json"
+    connection._COMMAND, connection._warm_process = command.replace(call, f"{WITHOUT_API}{call}"), None
     try:
         yield
     finally:
-        if client._server is not None:
-            client._server._process.kill()
-            client._server.close()
-        client._COMMAND, client._server = command, before
+        stop_warm_process()
+        connection._COMMAND, connection._warm_process = command, before
+
+
+def warm_pid() -> int:
+    """Return the process id of the warm process; start it if there is none."""
+    channel = connection.warm_process().connect(at_once=True)
+    pid, _, _ = struct.unpack("3i", channel._end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    channel.close()
+    return int(pid)
+
+
+def stop_warm_process() -> None:
+    """Kill the warm process, if there is one; jobs in the background continue."""
+    with suppress(OSError):
+        channel = connection._connected(connection.warm_process()._file.read_text())
+        pid, _, _ = struct.unpack("3i", channel._end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        channel.close()
+        process = psutil.Process(pid)
+        process.kill()
+        until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
 def wait(job_id: str, *states: str, seconds: float = 60) -> Dict[str, Any]:
@@ -104,7 +123,7 @@ def forget(job_id: str) -> None:
 
 def running_supervisors(server: Optional[int] = None) -> List[psutil.Process]:
     """Return the supervisors of the running jobs, each of which has a guard as its parent."""
-    guards = _children(psutil.Process(server or client.warm()._process.pid))
+    guards = _children(psutil.Process(server or warm_pid()))
     watching = [child for guard in guards for child in _children(guard)]
     return [process for process in watching if _children(process)]
 
