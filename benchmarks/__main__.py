@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict
 
-SECTIONS = ("reads",)
+SECTIONS = ("reads", "growth")
 
 
 def main() -> None:

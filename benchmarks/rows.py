@@ -103,13 +103,14 @@ def _copy(model: Any, where: Dict[str, Any], copies: Callable[[Dict[str, Any]], 
 
 
 def _permit(count: int) -> None:
-    """Let the role Restricted of tests/servers/fill.py read some of the copied DAGs."""
+    """Let the role Restricted of tests/servers/fill.py read and edit some of the DAGs."""
     with application_builder() as builder:
         manager = builder.sm
         role = manager.find_role("Restricted")
-        for number in range(count):
-            permission = manager.create_permission("can_read", f"DAG:{dag_id_of(number)}")
-            manager.add_permission_to_role(role, permission)
+        resources = [f"DAG:{dag_id}" for dag_id in (DAG_ID, *map(dag_id_of, range(count - 1)))]
+        for resource in (*resources, "Task Instances", "DAG Runs"):
+            for action in ("can_read", "can_edit"):
+                manager.add_permission_to_role(role, manager.create_permission(action, resource))
 
 
 if __name__ == "__main__":

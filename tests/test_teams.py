@@ -158,6 +158,31 @@ class TestImportErrors:
                 opened.execute(table.delete())
 
 
+def test_lists_omit_dags_of_another_team(teams: Any) -> None:
+    """They are in the bundle of a team."""
+    from airflow.models.dag import DagModel
+    from airflow.models.team import dag_bundle_team_association_table as table
+    from sqlalchemy import select
+
+    native_api.call("trigger_dag", dag_id="wire_dag", run_id="r")
+
+    def seen(login: str) -> Any:
+        lists = (("list_dags", "dags"), ("list_dag_runs", "dag_runs"))
+        responses = [(teams.typed(operation, login=login, limit=1000).json, rows) for operation, rows in lists]
+        return [{row["dag_id"] for row in response[rows]} for response, rows in responses]
+
+    assert seen("op") == seen("admin") and {"wire_dag"} == seen("op")[1]
+    with session() as opened:
+        bundle = opened.scalar(select(DagModel.bundle_name).where(DagModel.dag_id == "wire_dag"))
+        opened.execute(table.insert().values(dag_bundle_name=bundle, team_name="blue"))
+    try:
+        assert not any("wire_dag" in rows for rows in seen("op"))
+        assert all("wire_dag" in rows for rows in seen("admin"))
+    finally:
+        with session() as opened:
+            opened.execute(table.delete())
+
+
 @pytest.mark.parametrize("login, seen", [("op", {"common_password", "common_token"}), ("admin", None)])
 def test_exported_secrets_require_permission_to_edit_each(teams: Any, login: str, seen: Any) -> None:
     """One row of the audit log names all disclosed ones."""

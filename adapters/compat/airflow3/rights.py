@@ -132,8 +132,19 @@ class Rights3(Rights):
         return stored | ({configured} if configured or not stored else set())
 
     def dag_ids(self, user: Any) -> Optional[Set[str]]:
+        if self._one_right_is_on_all() and self._may_dag(user, Access(Resource.DAG, "GET"), NO_DAG):
+            return None
         # Without a dag_id, FAB on Airflow 3 authorizes users that can read any single DAG.
         return set(self._asked(self._auth_manager().get_authorized_dag_ids, user=user, method="GET"))
+
+    def _one_right_is_on_all(self) -> bool:
+        """
+        Return whether the right on a DAG that does not exist is the right on every DAG.
+
+        FAB and Simple decide so without teams. A subclass can decide otherwise.
+        """
+        name = type(self._auth_manager()).__name__
+        return name in ("FabAuthManager", "SimpleAuthManager") and self._is_manager(name) and not self.multi_team()
 
     def multi_team(self) -> bool:
         # Teams came with 3.2 (AIP-67).
