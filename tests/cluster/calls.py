@@ -9,6 +9,8 @@ from tests.servers.processes import eventually
 
 DAG_ID = "user_code"
 AT = "2024-03-04"
+#: The dates of the backfill.
+FROM_DATE, TO_DATE = "2024-01-02", "2024-01-03"
 UNFINISHED = ("queued", "running")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Any, Dict, Iterator
 
 import pytest
 
+from tests.cluster.calls import FROM_DATE, TO_DATE, started
 from tests.cluster.cluster import Cluster, running
 from tests.servers.client import Client
 
@@ -21,3 +22,26 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def client(cluster: Cluster) -> Client:
     """A client of the load balancer."""
     return cluster.client
+
+
+@pytest.fixture(scope="session")
+def hanging(client: Client) -> str:
+    """A job that hangs until its timeout, during the other tests."""
+    return started(client, "hang")
+
+
+@pytest.fixture(scope="session")
+def backfill(client: Client) -> Dict[str, Any]:
+    """A backfill that is being executed during the other tests."""
+    client.write("unpause_dag", dag_id="daily").result()
+    accepted: Dict[str, Any] = client.write(
+        "backfill_dag", dag_id="daily", from_date=FROM_DATE, to_date=TO_DATE
+    ).result(202)
+    return accepted
+
+
+@pytest.fixture(scope="session")
+def run_id(client: Client) -> str:
+    """A triggered run that is being executed during the other tests."""
+    run: str = client.write("trigger_dag", dag_id="queues").result(201)["run_id"]
+    return run

@@ -14,32 +14,7 @@ from tests.servers.client import Client
 from tests.servers.processes import eventually
 from tests.support.versions import AIRFLOW
 
-#: Once in a day, in the past.
-FROM_DATE, TO_DATE = "2024-01-02", "2024-01-03"
 INSTANCE = {"dag_id": DAG_ID, "logical_date": AT}
-
-
-@pytest.fixture(scope="module")
-def hanging(client: Client) -> str:
-    """A job that hangs until its timeout, during the other tests."""
-    return started(client, "hang")
-
-
-@pytest.fixture(scope="module")
-def backfill(client: Client) -> Dict[str, Any]:
-    """A backfill that is being executed during the other tests."""
-    client.write("unpause_dag", dag_id="daily").result()
-    accepted: Dict[str, Any] = client.write(
-        "backfill_dag", dag_id="daily", from_date=FROM_DATE, to_date=TO_DATE
-    ).result(202)
-    return accepted
-
-
-@pytest.fixture(scope="module")
-def run_id(client: Client) -> str:
-    """A triggered run that is being executed during the other tests."""
-    run: str = client.write("trigger_dag", dag_id="queues").result(201)["run_id"]
-    return run
 
 
 @pytest.fixture(scope="module", autouse=True)

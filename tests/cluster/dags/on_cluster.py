@@ -37,6 +37,6 @@ with DAG("queues", schedule=None, **DEFAULTS):
     special()
     slow()
 
-for dag_id in ("daily", "run_locally"):
+for dag_id in ("daily", "run_locally", "deleted"):
     with DAG(dag_id, schedule="@daily", **{**DEFAULTS, "is_paused_upon_creation": True}):
         BashOperator(task_id="only", bash_command="echo {{ ds }}")
