@@ -35,6 +35,8 @@ from native_api.host import hostname
 
 #: The timeout of the import of Airflow, in seconds; on a busy host it takes half a minute.
 START_SECONDS = 180
+#: The beginning of the names of the folders of sockets.
+_PREFIX = "native_api-warm-"
 #: Jobs that can wait for the import of Airflow.
 _BACKLOG = 128
 
@@ -93,7 +95,7 @@ class WarmProcess:
             os.close(descriptor)
 
     def _start(self, at_once: bool) -> str:
-        address = os.path.join(tempfile.mkdtemp(prefix="native_api-"), "socket")
+        address = os.path.join(tempfile.mkdtemp(prefix=_PREFIX), "socket")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen(_BACKLOG)
@@ -154,8 +156,10 @@ def _connected(address: str) -> Channel:
 
 
 def _remove(address: str) -> None:
-    if address:
-        shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+    """Delete the folder of a socket, and never another, whatever the text is."""
+    folder = Path(address).parent
+    if folder.name.startswith(_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _digest() -> str:

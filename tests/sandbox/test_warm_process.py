@@ -230,3 +230,16 @@ class TestTheStart:
         warm.side_effect = OSError("no space left")
         asynchronous.warm_with_server()
         assert "no space left" in caplog.text
+
+
+def test_only_the_folder_of_a_socket_is_deleted(tmp_path: Path) -> None:
+    """Whatever a damaged file names as the address of a former warm process."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for address in (f"{other}/socket", f"{other}/", "/", ""):
+        connection._remove(address)
+    assert other.is_dir()
+    socket_folder = tmp_path / f"{connection._PREFIX}abc"
+    socket_folder.mkdir()
+    connection._remove(f"{socket_folder}/socket")
+    assert not socket_folder.exists()
