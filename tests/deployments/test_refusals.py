@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import io
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +32,7 @@ from tests.support.deployments_under_test import (
     paused,
     task_ids,
 )
+from tests.support.jobs_under_test import until
 from tests.support.problems import assert_problem
 
 pytestmark = pytest.mark.usefixtures("no_loose_ends")
@@ -293,8 +293,7 @@ class TestRefusals:
         with ThreadPoolExecutor() as threads:
             first = threads.submit(deploy, waits + one("first"))
             try:
-                while not (loading.exists() or first.done()):
-                    time.sleep(0.01)
+                until(lambda: loading.exists() or first.done())
                 with pytest.raises(errors.DeploymentRuns) as caught:
                     deploy(one("second"))
             finally:
@@ -325,14 +324,15 @@ class TestRefusals:
         assert (response.json["code"], response.json["folder"]) == ("dags_folder_read_only", str(DAGS))
         assert f"on the host '{hostname()}'" in response.json["detail"]
 
-    def test_testing_the_lock_does_not_block_a_deployment(self) -> None:
+    def test_testing_the_lock_does_not_block_a_deployment(self, mocker: Any) -> None:
         deploy(one())
         (folder,) = history.root().iterdir()
         with (folder / "lock").open() as looking:
             fcntl.flock(looking, fcntl.LOCK_SH)
             with ThreadPoolExecutor() as threads:
+                tries = mocker.spy(history, "_takes")
                 taken = threads.submit(hold, history.History(folder))
-                time.sleep(0.1)
+                until(lambda: tries.call_count > 1)
                 assert not taken.done()
                 fcntl.flock(looking, fcntl.LOCK_UN)
                 assert taken.result() is True
@@ -346,8 +346,7 @@ class TestRefusals:
             texts = {path: waiting(tmp_path / path, go_on) + one() for path in paths}
             asked = {path: threads.submit(deploy, text, path) for path, text in texts.items()}
             try:
-                while not all((tmp_path / path).exists() or asked[path].done() for path in paths):
-                    time.sleep(0.01)
+                until(lambda: all((tmp_path / path).exists() or asked[path].done() for path in paths))
             finally:
                 go_on.touch()
         lost = {path: future.exception() for path, future in asked.items() if future.exception()}

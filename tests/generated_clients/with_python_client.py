@@ -39,7 +39,7 @@ def main() -> None:
         found = dag_state.sync(client=client, **run)
         if found.state in ("success", "failed"):
             break
-        time.sleep(1)
+        time.sleep(0.2)
     done["state"], done["conf"] = found.state, found.conf.to_dict()
     done["log"] = "first" in str(task_log.sync(client=client, task_id="first", **run).to_dict())
     cleared = clear_tasks.sync(client=client, body=models.ClearTasks(**run, dry_run=True))

@@ -32,9 +32,7 @@ pytestmark = by_default_on("2.7", "2.11", "3.0", "3.3")
 
 def test_job_state_returns_the_state_the_log_the_result_and_the_times(fresh: Any) -> None:
     job_id = jobs_under_test.start("sleep", {"seconds": 0.5})
-    jobs_under_test.wait(job_id, "running")
-    while not native_api.call("job_state", job_id=job_id)["log"]:
-        time.sleep(0.02)
+    jobs_under_test.until(lambda: native_api.call("job_state", job_id=job_id)["log"])
     state = native_api.call("job_state", job_id=job_id)
     assert (state["log"], state["result"], state["ended_at"], state["error"]) == ("sleeping\n", None, None, None)
     jobs_under_test.wait(job_id, "success")
@@ -67,8 +65,7 @@ def test_job_state_returns_the_problem_of_a_failed_job(
 
 def test_a_cancelled_job_can_clean_up_and_cannot_be_cancelled_again(fresh: Any, tmp_path: Path) -> None:
     job_id = jobs_under_test.start("finish_late", {"path": str(tmp_path / "tidied")})
-    jobs_under_test.wait(job_id, "running")
-    time.sleep(0.3)
+    jobs_under_test.until(lambda: native_api.call("job_state", job_id=job_id)["log"])
     assert native_api.call("cancel_job", job_id=job_id) == {"job_id": job_id, "state": "cancelled"}
     assert (tmp_path / "tidied").exists()
     with pytest.raises(errors.JobHasEnded, match="cancelled"):
@@ -303,10 +300,7 @@ def test_records_are_deleted_after_jobs_kept_hours(fresh: Any, monkeypatch: Any)
         long_ago = time.time() - 73 * 3600
         os.utime(sandbox.jobs_folder() / job_id, (long_ago, long_ago))
     jobs_under_test.run("add", {"a": 1, "b": 1})
-    until = time.monotonic() + 20
-    while job_store.find(sandbox.jobs_folder(), ended) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert job_store.find(sandbox.jobs_folder(), ended) is None
+    jobs_under_test.until(lambda: job_store.find(sandbox.jobs_folder(), ended) is None)
     assert job_store.find(sandbox.jobs_folder(), running) is not None
 
 

@@ -84,6 +84,7 @@ def be_stubborn() -> None:
 def finish_late(path: str) -> None:
     """Sleep, and clean up on SIGTERM."""
     try:
+        print("begun", flush=True)
         time.sleep(600)
     finally:
         Path(path).touch()
@@ -94,15 +95,19 @@ def leave_processes(mark: str, after: str) -> None:
     command = [sys.executable, "-S", "-c", "import time; time.sleep(600)", mark]
     subprocess.Popen(command)
     subprocess.Popen(command, start_new_session=True)
+    # It ends when no fork has its writing end any more: the executed ones do not inherit it.
+    begun, begins = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             os.execv(sys.executable, command)
         if os.fork() == 0:
             os.setsid()
+            os.close(begins)
             time.sleep(600)
         os._exit(0)
-    time.sleep(0.3)
+    os.close(begins)
+    os.read(begun, 1)
     {"return": lambda: None, "exit": lambda: os._exit(1), "hang": lambda: time.sleep(600)}[after]()
 
 

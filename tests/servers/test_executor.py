@@ -86,14 +86,6 @@ def outcome_of(client: Client, task_id: str, **arguments: Any) -> Dict[str, Any]
     return result
 
 
-def test_a_task_is_tested_where_the_workers_are(client: Client) -> None:
-    """With the response of the sandbox: state, return value, log, secrets masked."""
-    result = outcome_of(client, "succeed")
-    assert (result["state"], result["exit_code"]) == ("success", 0), result
-    assert result["return_value"]["rows"] == 3
-    assert "the password is ***" in result["log"] and "hunter2" not in result["log"]
-
-
 def test_templates_are_rendered(client: Client) -> None:
     """They read variables as on a worker."""
     answer = client.write("render_task", dag_id=DAG_ID, task_id="bash", logical_date=AT).result()
@@ -119,18 +111,27 @@ def test_a_deferred_task_is_tested_to_its_end(client: Client) -> None:
     assert outcome_of(client, "deferred")["state"] == "success"
 
 
-def test_a_job_is_a_dag_run(client: Client) -> None:
-    """Its id is the job_id, list_jobs has it, and its task log is that of the job."""
-    accepted = client.write("test_task", dag_id=DAG_ID, task_id="succeed", logical_date=AT, **{"async": True}).result(
-        202
-    )
-    state = ended(client, accepted["job_id"])
+@pytest.fixture(scope="module")
+def tested(client: Client) -> str:
+    """The id of a job that has tested a task."""
+    started = client.write("test_task", dag_id=DAG_ID, task_id="succeed", logical_date=AT, **{"async": True})
+    return str(started.result(202)["job_id"])
+
+
+def test_a_task_is_tested_by_a_job_that_is_a_dag_run(client: Client, tested: str) -> None:
+    """
+    Where the workers are, with the result of the sandbox: state, return value, log, secrets masked.
+
+    The id of the run is the job_id, list_jobs has it, and its task log is that of the job.
+    """
+    state = ended(client, tested)
     assert (state["state"], state["operation"]) == ("success", "test_task"), state
-    assert state["result"]["return_value"]["rows"] == 3
-    assert accepted["job_id"] in [job["job_id"] for job in client.read("list_jobs").result()["jobs"]]
-    instance = {"dag_id": "native_api_jobs", "run_id": accepted["job_id"], "task_id": "run_job"}
-    log = client.read("task_log", **instance).result()["content"]
-    assert "the password is ***" in log and "hunter2" not in log
+    result = state["result"]
+    assert (result["state"], result["exit_code"], result["return_value"]["rows"]) == ("success", 0, 3), result
+    assert tested in [job["job_id"] for job in client.read("list_jobs").result()["jobs"]]
+    instance = {"dag_id": "native_api_jobs", "run_id": tested, "task_id": "run_job"}
+    for log in (result["log"], client.read("task_log", **instance).result()["content"]):
+        assert "the password is ***" in log and "hunter2" not in log
 
 
 def test_a_cancelled_job_ends_with_all_that_it_has_started(client: Client, workers: Deployment) -> None:
@@ -179,13 +180,13 @@ def test_files_are_reported_as_the_workers_have_them(client: Client, workers: De
     assert "This file does not load." in str(report["files"])
 
 
-def test_a_run_that_the_api_has_not_created_does_nothing(client: Client) -> None:
+def test_a_run_that_the_api_has_not_created_does_nothing(client: Client, tested: str) -> None:
     """It needs no right but that to trigger DAGs, and neither a forged request nor one of another run is executed."""
-    started = client.write("test_task", dag_id=DAG_ID, task_id="succeed", logical_date=AT, **{"async": True})
-    job_id = started.result(202)["job_id"]
-    request = {"request": conf_of(client, job_id)["request"]}
-    for run_id, conf in (("by_hand", {}), ("forged", {"request": "gAAAA"}), ("copied", request)):
+    request = {"request": conf_of(client, tested)["request"]}
+    runs = {"by_hand": {}, "forged": {"request": "gAAAA"}, "copied": request}
+    for run_id, conf in runs.items():
         client.write("trigger_dag", dag_id="native_api_jobs", run_id=run_id, conf=conf).result()
+    for run_id in runs:
         instance = {"dag_id": "native_api_jobs", "run_id": run_id, "task_id": "run_job"}
         eventually(
             lambda instance=instance: client.read("task_state", **instance).result()["state"] == "failed",
@@ -211,30 +212,6 @@ def test_the_old_protocol_tests_a_task(client: Client) -> None:
     assert "the password is ***" in answer.printed()
 
 
-def test_a_changed_file_is_refreshed_by_the_dag_processor(client: Client, workers: Deployment) -> None:
-    """On Airflow 2.7 to 2.9, which cannot ask it, by a job; the response says what has changed."""
-    file = workers.dags / "user_code.py"
-    file.write_text(file.read_text().replace("echo returned", "echo something else"))
-    result = client.write("refresh_dag", dag_id=DAG_ID).result()
-    (entry,) = result["files"]
-    assert (entry["outcome"], entry["dag_ids"], result["changed"]) == ("loaded", [DAG_ID], [DAG_ID]), result
-    assert "something else" in client.read("dag_source", dag_id=DAG_ID).result()["source"]
-
-
-def test_a_file_that_breaks_is_refreshed_too(client: Client, workers: Deployment) -> None:
-    """Its import error is in the response."""
-    file = workers.dags / "user_code.py"
-    text = file.read_text()
-    file.write_text(text + "\nraise RuntimeError('It breaks.')\n")
-    try:
-        result = client.write("refresh_dag", dag_id=DAG_ID).result()
-        (entry,) = result["files"]
-        assert entry["outcome"] == "import_error" and "It breaks." in str(entry["import_errors"]), result
-    finally:
-        file.write_text(text)
-    assert client.write("refresh_dag", dag_id=DAG_ID).result()["files"][0]["outcome"] == "loaded"
-
-
 @pytest.mark.skipif(AIRFLOW >= (3, 0), reason="A worker of Airflow 3 has no database")
 def test_a_task_instance_is_run_by_a_job(client: Client) -> None:
     """On Airflow 3, whose workers have no database, the scheduler starts it."""
@@ -254,6 +231,21 @@ def test_health_says_that_jobs_can_run(client: Client) -> None:
     """With the mode, for whoever is on call."""
     health = client.read("health").result()
     assert (health["mode"], health["jobs_dag"]) == ("executor", "available")
+
+
+def test_a_changed_file_is_refreshed_by_the_dag_processor(client: Client, workers: Deployment) -> None:
+    """On Airflow 2.7 to 2.9, which cannot ask it, by a job; the response says what has changed, or what is broken."""
+    file = workers.dags / "user_code.py"
+    text = file.read_text()
+    file.write_text(text.replace("echo returned", "echo something else"))
+    result = client.write("refresh_dag", dag_id=DAG_ID).result()
+    (entry,) = result["files"]
+    assert (entry["outcome"], entry["dag_ids"], result["changed"]) == ("loaded", [DAG_ID], [DAG_ID]), result
+    assert "something else" in client.read("dag_source", dag_id=DAG_ID).result()["source"]
+    file.write_text(text + "\nraise RuntimeError('It breaks.')\n")
+    result = client.write("refresh_dag", dag_id=DAG_ID).result()
+    (entry,) = result["files"]
+    assert entry["outcome"] == "import_error" and "It breaks." in str(entry["import_errors"]), result
 
 
 def ended(client: Client, job_id: str) -> Dict[str, Any]:

@@ -14,6 +14,7 @@ from native_api import errors
 from tests.support import airflow_under_test, dag_runs
 from tests.support.dag_files import dag_file
 from tests.support.fingerprint import unchanged
+from tests.support.jobs_under_test import until
 
 DATE = "2026-11-01T00:00:00+00:00"
 
@@ -242,16 +243,11 @@ class TestBackground:
         assert (result["state"], result["exit_code"], result["exception"]) == ("failed", 1, "KeyError")
 
     def test_a_cancelled_test_leaves_nothing(self, fresh: Any) -> None:
-        import time
-
         with unchanged():
             job = native_api.call("test_task", dag_id="trials", task_id="hangs", logical_date=DATE, **{"async": True})[
                 "job_id"
             ]
-            until = time.monotonic() + 60
-            while "still here" not in native_api.call("job_state", job_id=job)["log"]:
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            until(lambda: "still here" in native_api.call("job_state", job_id=job)["log"])
             assert native_api.call("cancel_job", job_id=job)["state"] == "cancelled"
 
 
