@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict
 
-SECTIONS = ("reads", "growth")
+SECTIONS = ("reads", "growth", "throughput")
 
 
 def main() -> None:
