@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Tuple
 
 import pytest
-from packaging.specifiers import SpecifierSet
 
 import native_api.adapters.catalogue  # noqa: F401
 from native_api import registry
 from native_api.adapters.compat import airflow as this_airflow
 from native_api.adapters.daemons.commands import DAEMONS
 from native_api.adapters.fields.versions import EXTENSION
-from tests.support import airflow_under_test
-from tests.support.examples import example
-
-DOCUMENT = json.loads((Path(__file__).resolve().parents[1] / "docs/openapi.json").read_text(encoding="utf-8"))
-
-EVERY = [pytest.param(operation, id=operation.name) for operation in registry.every()]
+from tests.support.version_marks import DOCUMENT, includes_this_airflow, named_schema
 
 DATES = {"dag_id": "daily", "from_date": "2024-01-01", "to_date": "2024-01-03", "dry_run": True}
 DEPLOYMENT = {"dag_file": "RATE = 1\n", "path": "new_rates.py", "allow_empty": True, "dry_run": True}
@@ -39,15 +31,6 @@ CALLS: Dict[Tuple[str, str], Dict[str, Any]] = {
     ("refresh_all_dags", "bundle"): {"subdir": "DAGS_FOLDER/wire_dag.py", **BUNDLE},
     ("rollback_dag", "bundle"): {"path": "no_such_file.py", **BUNDLE},
 }
-
-
-def includes_this_airflow(specifier: str) -> bool:
-    return SpecifierSet(specifier).contains(".".join(map(str, airflow_under_test.version())), prereleases=True)
-
-
-def named_schema(schema: Dict[str, Any]) -> Dict[str, Any]:
-    named: Dict[str, Any] = DOCUMENT["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
-    return named
 
 
 def arguments_of(operation: str) -> Dict[str, Dict[str, Any]]:
@@ -100,32 +83,6 @@ def test_an_argument_of_a_daemon_is_a_flag_on_its_versions_only(argument: str) -
     if others and ("start_daemon", argument) not in MARKED:
         return
     assert any(has_flag) == includes_this_airflow(MARKED.get(("start_daemon", argument), ">=0"))
-
-
-@pytest.mark.parametrize("operation", EVERY)
-def test_a_field_has_a_value_on_its_versions_only(operation: registry.Operation, world: Any) -> None:
-    body = world.typed(operation.name, **example(operation)).json
-    (described,) = DOCUMENT["paths"][f"/{operation.name}"].values()
-    schema = described["responses"]["200"]["content"]["application/json"]["schema"]
-    absent = [
-        (name, value) for name, value, specifier in marked_values(schema, body) if not includes_this_airflow(specifier)
-    ]
-    assert [(name, value) for name, value in absent if value is not None] == []
-
-
-def marked_values(schema: Dict[str, Any], value: Any) -> Iterator[Tuple[str, Any, str]]:
-    """Yield the fields with versions in a response: the name, the value and the versions."""
-    schema = named_schema(schema)
-    for part in schema.get("anyOf", ()):
-        yield from marked_values(part, value)
-    if isinstance(value, list):
-        for item in value:
-            yield from marked_values(schema.get("items", {}), item)
-    elif isinstance(value, dict):
-        for name, of_name in schema.get("properties", {}).items():
-            if EXTENSION in of_name:
-                yield name, value.get(name), of_name[EXTENSION]
-            yield from marked_values(of_name, value.get(name))
 
 
 def test_a_dag_has_the_name_of_its_bundle_on_airflow_3(web: Any) -> None:

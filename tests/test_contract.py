@@ -21,6 +21,7 @@ from tests.support.auth_managers import USER
 from tests.support.examples import example
 from tests.support.problems import assert_problem, assert_valid
 from tests.support.queries import statements, transactions
+from tests.support.version_marks import values_of_other_versions
 
 EVERY = [pytest.param(operation, id=operation.name) for operation in registry.every()]
 
@@ -81,8 +82,8 @@ def test_the_typed_api_returns_the_documented_response_and_logs_writes(
     """
     The result of the Python API, as JSON.
 
-    The row of a write in the audit log has the operation, the caller and the resources. A read has no row, unless it
-    returns a secret.
+    A field that is marked as absent on this Airflow has no value. The row of a write in the audit log has the
+    operation, the caller and the resources. A read has no row, unless it returns a secret.
     """
     before = len(world_audit())
     response = world.typed(operation.name, login="admin", **example(operation))
@@ -91,6 +92,7 @@ def test_the_typed_api_returns_the_documented_response_and_logs_writes(
     assert response.status in ((200, 201) if operation.creates else (200,)), response.text
     assert response.headers.get("content-type", response.headers.get("Content-Type")) == "application/json"
     assert_valid(operation.result, response.json)
+    assert values_of_other_versions(operation.name, response.json) == []
     rows = world_audit()[before:]
     if operation.effect is Effect.READ and operation.name not in DISCLOSING:
         assert rows == []
