@@ -48,6 +48,7 @@ def runs(client: Client, job_id: str) -> Dict[str, Any]:
 
     def state() -> Any:
         found = state_of(client, job_id)
+        assert found["state"] in UNFINISHED, found
         return found if found["state"] == "running" else None
 
     found: Dict[str, Any] = eventually(state, f"the job {job_id} runs")

@@ -14,8 +14,9 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 from tests.cluster.load_balancer import load_balancer
 from tests.daemons.services import need, program, redis
@@ -29,10 +30,10 @@ from tests.support.versions import AIRFLOW, HAS_FAB
 HERE = Path(__file__).parent
 WEB_SERVERS = ("web-1", "web-2")
 #: The queues of each worker.
-WORKERS = {"worker-1": "default,jobs,special", "worker-2": "default,jobs"}
+WORKERS = {"worker-1": "default,special", "worker-2": "default,jobs"}
 SCHEDULER = "scheduler"
 #: A request that takes longer becomes a job, and a job that takes longer ends.
-JOB_SECONDS, JOB_SECONDS_MAX = 10, 25
+JOB_SECONDS, JOB_SECONDS_MAX = 10, 40
 #: The time after which Airflow gives up a task instance whose worker is silent.
 HEARTBEAT_TIMEOUT = 8
 
@@ -208,17 +209,23 @@ def _addresses(folder: Path, port: int, broker: str, database: str) -> Dict[str,
 
 
 def _wait(cluster: Cluster) -> None:
-    """Wait until every web server responds, and the DAGs are there."""
+    """Wait until the load balancer uses every web server, and the DAGs are there."""
+    client = cluster.client
     for host in WEB_SERVERS:
         eventually(lambda host=host: cluster.serves(host), f"{host} responds")
-    client = cluster.client
-    eventually(lambda: client.read("health").status == 200, "the load balancer responds")
+        eventually(lambda host=host: _responds(client) == host, f"the load balancer uses {host}")
     client.write("set_pool", name="jobs", slots=16).result()
     client.write("set_variable", key="a_variable", value="a value").result()
     client.write("set_variable", key="the_password", value="hunter2-and-more").result()
     eventually(lambda: client.read("health").result()["jobs_dag"] == "available", "jobs can run")
     wanted = {"user_code", "queues", "daily"}
     eventually(lambda: wanted <= {dag["dag_id"] for dag in client.read("list_dags").result()["dags"]}, "the DAGs")
+
+
+def _responds(client: Client) -> Optional[str]:
+    """Return the web server that the load balancer chooses next, None if there is none yet."""
+    response = client.read("health")
+    return response.json()["hostname"] if response.status == HTTPStatus.OK else None
 
 
 def _stop_all(cluster: Cluster) -> None:
