@@ -1,100 +1,98 @@
-"""
-Have user code run by this API and by Airflow's command line, on one running server.
-
-    python benchmarks/user_code.py http://127.0.0.1:8080 --token TOKEN --dag-id example --bash extract \\
-        --python transform --file example.py
-
-Run it with the interpreter and the environment (AIRFLOW_HOME, AIRFLOW__…) of that Airflow. The calls alternate, so
-that whatever else the machine does falls on both alike. Prints the medians in seconds, the first job's seconds apart,
-and the memory of the warm processes in MiB.
-"""
+"""DAG code in the sandbox of a web server with four workers, and by Airflow's command line."""
 
 from __future__ import annotations
 
-import argparse
-import http.client
-import json
 import statistics
 import subprocess
-import sys
 import time
-from typing import Any, Dict, List, Tuple
-from urllib.parse import urlsplit
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
-import psutil
+from benchmarks.figures import number, ratio, table
+from benchmarks.processes import JOBS, deployed, warm_process
+from tests.servers.deployment import Deployment, Server, serving
 
-DATE = "2026-11-01T00:00:00+00:00"
-
-
-class Server:
-    """A running web server."""
-
-    def __init__(self, url: str, token: str) -> None:
-        self._parts, self._token = urlsplit(url), token
-
-    def seconds(self, operation: str, arguments: Dict[str, Any]) -> float:
-        """Return the duration of a call, which must succeed."""
-        connection = http.client.HTTPConnection(self._parts.hostname or "", self._parts.port, timeout=300)
-        headers = {"Content-Type": "application/json", "rest-api-plugin-http-token": self._token}
-        start = time.perf_counter()
-        path = f"{self._parts.path.rstrip('/')}/native_api/v1/{operation}"
-        connection.request("POST", path, json.dumps(arguments), headers)
-        response = connection.getresponse()
-        body = response.read()
-        spent = time.perf_counter() - start
-        if response.status != 200:
-            raise SystemExit(f"{operation} answered {response.status}: {body.decode()[:300]}")
-        return spent
-
-
-def command_seconds(words: List[str]) -> float:
-    """Return the duration of an Airflow command, which must succeed."""
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "airflow", *words], capture_output=True, text=True)
-    spent = time.perf_counter() - start
-    if done.returncode:
-        raise SystemExit(f"airflow {' '.join(words)} ended with {done.returncode}: {done.stderr[-300:]}")
-    return spent
+WORKERS = 4
+DATE = "2024-03-04"
+#: Each job: its operation, its arguments, and the command.
+WAYS: Dict[str, Tuple[str, Dict[str, Any], Sequence[str]]] = {
+    "render a task": (
+        "render_task",
+        {"dag_id": "tried", "task_id": "after", "logical_date": DATE},
+        ("tasks", "render", "tried", "after", DATE),
+    ),
+    "test a BashOperator": (
+        "test_task",
+        {"dag_id": "tried", "task_id": "after", "logical_date": DATE},
+        ("tasks", "test", "tried", "after", DATE),
+    ),
+    "test a Python task": (
+        "test_task",
+        {"dag_id": "two_tasks", "task_id": "first", "logical_date": DATE},
+        ("tasks", "test", "two_tasks", "first", DATE),
+    ),
+    "report on the DAG files": ("dag_report", {}, ("dags", "report")),
+}
 
 
-def warm_memory() -> List[int]:
-    """Return the resident MiB of each warm process."""
-    processes = psutil.process_iter(["cmdline", "memory_info"])
-    warm = [process for process in processes if "adapters.warm_process" in " ".join(process.info["cmdline"] or [])]
-    return [process.info["memory_info"].rss // 2**20 for process in warm]
-
-
-def main() -> None:
-    """Measure and print the latency of jobs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("url")
-    parser.add_argument("--token", required=True)
-    parser.add_argument("--dag-id", required=True)
-    parser.add_argument("--bash", required=True, metavar="TASK_ID")
-    parser.add_argument("--python", required=True, metavar="TASK_ID")
-    parser.add_argument("--file", required=True, help="the DAG's file below the DAGs folder")
-    parser.add_argument("--calls", type=int, default=5)
-    options = parser.parse_args()
-    server = Server(options.url, options.token)
-    of_dag = {"dag_id": options.dag_id, "logical_date": DATE}
-    asked: Dict[str, Tuple[str, Dict[str, Any], List[str]]] = {
-        f"{verb} {task_id}": (
-            f"{verb}_task",
-            {**of_dag, "task_id": task_id},
-            ["tasks", verb, options.dag_id, task_id, DATE],
-        )
-        for verb, task_id in (("render", options.bash), ("test", options.bash), ("test", options.python))
+def measure(folder: Path, kind: str, rounds: int, command_rounds: int) -> Dict[str, Any]:
+    """Return the seconds of the first job, of each kind of job and command, and of eight jobs at once."""
+    with deployed(folder, kind) as deployment:
+        with serving(deployment, workers=WORKERS) as server:
+            at_once = _timed(lambda: _job(server, "report on the DAG files"))
+        with serving(deployment, workers=WORKERS) as server:
+            warm_process(server)
+            first = {name: _timed(lambda name=name: _job(server, name)) for name in WAYS}  # type: ignore[misc]
+            measured: Dict[str, Any] = {name: {"warm": [], "command": []} for name in WAYS}
+            for place in range(min(rounds, 20)):
+                for name in WAYS:
+                    measured[name]["warm"].append(_timed(lambda name=name: _job(server, name)))  # type: ignore[misc]
+                    if place < command_rounds:
+                        measured[name]["command"].append(_timed(lambda name=name: _command(deployment, name)))  # type: ignore[misc]
+            eight = [_timed(lambda: _jobs_at_once(server)) for _ in range(min(rounds, 5))]
+    medians = {
+        name: {way: statistics.median(seconds) for way, seconds in of.items() if seconds}
+        for name, of in measured.items()
     }
-    subdir = f"DAGS_FOLDER/{options.file}"
-    asked["report of a file"] = ("dag_report", {"subdir": subdir}, ["dags", "report"])
-    print(f"first job: {server.seconds('dag_report', {'subdir': subdir}):.2f} s")
-    print(f"{'what':20} {'native_api s':>13} {'airflow s':>10}  (median of {options.calls} each)")
-    for name, (operation, arguments, words) in asked.items():
-        pairs = [(server.seconds(operation, arguments), command_seconds(words)) for _ in range(options.calls)]
-        ours, theirs = (statistics.median(values) for values in zip(*pairs))
-        print(f"{name:20} {ours:13.2f} {theirs:10.2f}")
-    print(f"warm processes: {warm_memory()} MiB")
+    return {"with_start": at_once, "first": first, "median": medians, f"{JOBS}_at_once": statistics.median(eight)}
 
 
-if __name__ == "__main__":
-    main()
+def tables(measured: Dict[str, Any]) -> List[Tuple[str, str]]:
+    """Return the titles and the tables."""
+    rows = []
+    for name, seconds in measured["median"].items():
+        command = seconds.get("command", 0)
+        rows.append(
+            (
+                name,
+                number(1000 * measured["first"][name]),
+                number(1000 * seconds["warm"]),
+                number(1000 * command),
+                ratio(command, seconds["warm"]),
+            )
+        )
+    rows.append(("report, as soon as the web server responds", number(1000 * measured["with_start"]), "", "", ""))
+    rows.append((f"{JOBS} renderings at once", "", number(1000 * measured[f"{JOBS}_at_once"]), "", ""))
+    return [("DAG code, in milliseconds", table(("Job", "First", "Warm", "Command line", "Command / warm"), rows))]
+
+
+def _job(server: Server, name: str) -> None:
+    operation, arguments, _ = WAYS[name]
+    server.holder().write(operation, **arguments).result()
+
+
+def _jobs_at_once(server: Server) -> None:
+    with ThreadPoolExecutor(JOBS) as threads:
+        list(threads.map(lambda _: _job(server, "render a task"), range(JOBS)))
+
+
+def _command(deployment: Deployment, name: str) -> None:
+    command = ["airflow", *WAYS[name][2]]
+    subprocess.run(command, env=deployment.environment(), check=True, capture_output=True, cwd=deployment.home.parent)
+
+
+def _timed(call: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
