@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from typing import Dict, Iterable, List, Sequence
+from typing import Dict, Iterable, Sequence
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -30,8 +30,6 @@ def number(value: float) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a list-table in reStructuredText."""
-    lines: List[str] = [".. list-table::", "   :header-rows: 1", ""]
-    for row in (header, *rows):
-        lines += [f"   {'*' if not place else ' '} - {cell}".rstrip() for place, cell in enumerate(row)]
-    return "\n".join(lines)
+    """Return a table in reStructuredText."""
+    lines = (", ".join(f'"{cell}"' for cell in row) for row in (header, *rows))
+    return "\n".join([".. csv-table::", "   :header-rows: 1", "", *(f"   {line}" for line in lines)])

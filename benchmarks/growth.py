@@ -55,7 +55,8 @@ def _cleared_tasks() -> Compared:
 
 def tables(measured: List[Mapping[str, Any]]) -> List[Tuple[str, str]]:
     """Return the titles and the tables of the figures."""
-    medians = {(row["operation"], row["user"], row["side"], row["dags"]): row["median"] for row in measured}
+    # The clock shows what else the host does.
+    medians = {(row["operation"], row["user"], row["side"], row["dags"]): row["cpu"] for row in measured}
     rows = []
     for operation, user in dict.fromkeys((row["operation"], row["user"]) for row in measured):
         ours, theirs = ([medians[operation, user, side, dags] for dags, _ in SIZES] for side in ("ours", "theirs"))
@@ -71,4 +72,4 @@ def tables(measured: List[Mapping[str, Any]]) -> List[Tuple[str, str]]:
         )
     numbers = [f"{dags:,}" for dags, _ in SIZES]
     header = ["Operation", "User", *numbers, "Growth", *(f"REST API, {number}" for number in numbers), "Ratio"]
-    return [("Growth, milliseconds by the number of DAGs", figures.table(header, rows))]
+    return [("Growth, milliseconds of CPU time of the web server by the number of DAGs", figures.table(header, rows))]

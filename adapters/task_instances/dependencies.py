@@ -68,6 +68,7 @@ def task_failed_deps(context: Context, **instance: Any) -> Dict[str, object]:
             raise
         run = None
     dag_id, task_id, map_index = instance["dag_id"], instance["task_id"], instance["map_index"]
+    key = {"dag_id": dag_id, "run_id": run and run.run_id, "task_id": task_id, "map_index": map_index}
     dag = dag_with_task(session, dag_id, task_id)
     try:
         if run is None:
@@ -77,7 +78,6 @@ def task_failed_deps(context: Context, **instance: Any) -> Dict[str, object]:
     finally:
         # A run that was made to ask is taken back, and so is whatever a dependency noted down.
         session.rollback()
-    key = {"dag_id": dag_id, "run_id": run and run.run_id, "task_id": task_id, "map_index": map_index}
     return {**key, "dependencies": sorted(found, key=lambda dependency: (dependency["name"], dependency["reason"]))}
 
 
