@@ -124,8 +124,9 @@ class WarmProcess:
     def _sweep(self) -> None:
         """Delete what killed web servers have left."""
         for file in self._file.parent.iterdir():
-            pid = int(file.name.partition("-")[0])
-            if file != self._file and not psutil.pid_exists(pid):
+            pid = file.name.partition("-")[0]
+            # NFS has files of its own there.
+            if pid.isdigit() and not psutil.pid_exists(int(pid)):
                 with suppress(FileNotFoundError):
                     _remove(file.read_text())
                     file.unlink()

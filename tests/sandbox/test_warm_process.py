@@ -243,3 +243,17 @@ def test_only_the_folder_of_a_socket_is_deleted(tmp_path: Path) -> None:
     socket_folder.mkdir()
     connection._remove(f"{socket_folder}/socket")
     assert not socket_folder.exists()
+
+
+def test_the_files_of_web_servers_that_have_ended_are_deleted(airflow: Any, tmp_path: Path) -> None:
+    """No others in that folder."""
+    warm_process = connection.WarmProcess()
+    warm_process._file = tmp_path / warm_process._file.name
+    (tmp_path / f"{connection._PREFIX}abc").mkdir()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f"{ended.pid}-1-abc").write_text(f"{tmp_path}/{connection._PREFIX}abc/socket")
+    for name in (f"{os.getpid()}-1-abc", ".nfs0001"):
+        (tmp_path / name).touch()
+    warm_process._sweep()
+    assert {path.name for path in tmp_path.iterdir()} == {f"{os.getpid()}-1-abc", ".nfs0001"}
