@@ -88,8 +88,9 @@ def backfill_dag(
     The dates are those of the DAG's schedule whose data intervals have ended. The response is sent immediately;
     backfill_state returns the progress. On Airflow 3 the backfill is one of Airflow's own. On Airflow 2 it is a set of
     manual runs with the data intervals of their dates, which respect max_active_runs and do not change scheduled runs.
-    With local, Airflow's own backfill job runs it on the web server's host: use it for tasks with depends_on_past,
-    or without a scheduler. If the DAG is paused, the runs wait until it is unpaused.
+    With local, Airflow's own backfill job runs it, on the web server's host or, with execute_on = executor, on a
+    worker: use it for tasks with depends_on_past, or without a scheduler. If the DAG is paused, the runs wait until it
+    is unpaused.
     """
     if arguments.get("pool"):
         require_pool(context, arguments["pool"])
@@ -325,7 +326,7 @@ def cancel_backfill(context: Context, backfill_id: int) -> Dict[str, object]:
     Cancel a backfill: its queued runs fail, and its running runs finish.
 
     The job of a local backfill is cancelled with its running tasks; this requires a web server on the host of the
-    job. Requires the permission to edit the DAG runs of the DAG.
+    job, unless it is on Airflow's executor. Requires the permission to edit the DAG runs of the DAG.
     """
     session = context.session
     backfill = _find(context, backfill_id, _EDIT)

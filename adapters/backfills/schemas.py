@@ -79,7 +79,11 @@ class BackfillDag(Subdir):
         shortest=1,
         metadata={"description": "The pool to run the tasks in. Airflow 2: requires local."},
     )
-    local = switch("If true, run the backfill as a job on the web server's host, without a scheduler.", before=(3, 0))
+    local = switch(
+        "If true, run the backfill as a job: on the web server's host, without a scheduler, or on a worker with "
+        "execute_on = executor.",
+        before=(3, 0),
+    )
     on_depends_on_past = fields.String(
         load_default="refuse",
         validate=OneOf(ON_DEPENDS_ON_PAST),
@@ -181,9 +185,7 @@ class Backfill(Schema):
         allow_none=True,
         metadata={"description": "Maximum number of active runs. On Airflow 2, that of the DAG is used instead."},
     )
-    local = fields.Boolean(
-        required=True, metadata={"description": "Whether it runs as a job on the web server's host."}
-    )
+    local = fields.Boolean(required=True, metadata={"description": "Whether it runs as a job of this API."})
     job_id = fields.String(
         allow_none=True, metadata={"description": "The job_id of that job; job_state returns its log."}
     )
