@@ -84,7 +84,7 @@ def process_of_the_job() -> psutil.Process:
     """Wait until Airflow's backfill job runs a task, and return its process."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
-        for process in psutil.Process().children(recursive=True):
+        for process in psutil.Process(jobs_under_test.warm_pid()).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if {"tasks", "run", "daily_sleeping"} <= set(process.cmdline()):
                     return process.parent()
