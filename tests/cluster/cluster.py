@@ -104,6 +104,16 @@ class Cluster:
         hidden = hiding(self.dags) if host in WEB_SERVERS else []
         self.processes[host] = [on_host.start(words[0], *hidden, "airflow", *words) for words in self._commands(host)]
 
+    def restore(self) -> None:
+        """Start the hosts that do not run, and wait until the cluster can test a task."""
+        for host in (*WEB_SERVERS, SCHEDULER, *WORKERS):
+            if host not in self.processes:
+                self.start(host)
+        try:
+            _wait(self)
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}\n{self.tails()}") from exc
+
     def kill(self, host: str) -> None:
         """Kill the processes of a host, and all that they have started, as if it were switched off."""
         self.stop(host, signal.SIGKILL)
@@ -184,12 +194,7 @@ def running(folder: Path) -> Iterator[Cluster]:
         stack.callback(_stop_all, cluster)
         fill = ["python", str(deployment.HERE / "fill.py"), "--no-dags", *(["--users"] if HAS_FAB else [])]
         general.start("fill", *fill).finish()
-        for host in (*WEB_SERVERS, SCHEDULER, *WORKERS):
-            cluster.start(host)
-        try:
-            _wait(cluster)
-        except AssertionError as exc:
-            raise AssertionError(f"{exc}\n{cluster.tails()}") from exc
+        cluster.restore()
         yield cluster
 
 

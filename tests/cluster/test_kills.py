@@ -20,62 +20,68 @@ from tests.servers.processes import eventually
 READS, READERS = 1000, 4
 
 
-@dataclass
-class Loss:
-    """The web server that was killed, the job whose request it had, and the response to that."""
-
-    host: str
-    other: str
-    job_id: str
-    status: int
+@pytest.fixture
+def whole(cluster: Cluster) -> Cluster:
+    """The cluster, with the hosts that another test has lost."""
+    cluster.restore()
+    return cluster
 
 
-@pytest.fixture(scope="module")
-def loss(cluster: Cluster, client: Client) -> Loss:
-    """A web server that is killed while a request waits for its job."""
+def test_a_web_server_is_killed_while_a_request_waits_for_its_job(whole: Cluster, client: Client) -> None:
+    """The other one returns the state and the result of the job."""
     with ThreadPoolExecutor(1) as threads:
         arguments = {"dag_id": "queues", "task_id": "slow", "logical_date": AT}
         request = threads.submit(client.write, "test_task", **arguments)
         job_id: str = eventually(lambda: job_of(client, "slow"), "the job of the request")
         runs(client, job_id)
         host = job_id.partition(".")[2]
-        cluster.kill(host)
+        whole.kill(host)
+        state = ended(client, job_id)
+        assert (state["state"], state["result"]["return_value"]) == ("success", "slept"), state
         (other,) = {*WEB_SERVERS} - {host}
-        return Loss(host, other, job_id, request.result().status)
+        assert {client.read("health").result()["hostname"] for _ in range(4)} == {other}
+        # The load balancer must not repeat what may have changed something.
+        assert request.result().status == HTTPStatus.BAD_GATEWAY
 
 
 def job_of(client: Client, task_id: str) -> Any:
     """Return the newest job, if it tests that task."""
-    (job,) = client.read("list_jobs", order_by="-created_at", limit=1).result()["jobs"]
-    return job["job_id"] if job["arguments"].get("task_id") == task_id else None
+    jobs = client.read("list_jobs", order_by="-created_at", limit=1).result()["jobs"]
+    return next((job["job_id"] for job in jobs if job["arguments"].get("task_id") == task_id), None)
 
 
-def test_a_web_server_is_killed_while_a_job_runs(client: Client, loss: Loss) -> None:
-    """The other one returns the state and the result of the job."""
-    state = ended(client, loss.job_id)
-    assert (state["state"], state["result"]["return_value"]) == ("success", "slept"), state
-    assert {client.read("health").result()["hostname"] for _ in range(4)} == {loss.other}
-    # The load balancer must not repeat what may have changed something.
-    assert loss.status == HTTPStatus.BAD_GATEWAY
+@dataclass
+class Restart:
+    """A web server that was restarted, and the statuses of the reads meanwhile."""
+
+    host: str
+    statuses: Counter[int]
 
 
-def test_no_read_is_lost_while_a_web_server_restarts(cluster: Cluster, client: Client, loss: Loss) -> None:
-    """The load balancer sends it to the other one."""
-    # Both web servers have it after their restart.
-    cluster.options["AIRFLOW__NATIVE_API__JOB_QUEUE_NAME"] = "jobs"
-    cluster.start(loss.host)
-    eventually(lambda: cluster.serves(loss.host), f"{loss.host} responds")
+@pytest.fixture(scope="module")
+def restart(cluster: Cluster, client: Client) -> Restart:
+    """Restart a web server, with another option."""
+    cluster.restore()
+    host, statuses = WEB_SERVERS[-1], Counter[int]()
     with ThreadPoolExecutor(READERS) as threads:
         restarted = threading.Event()
         reading = [threads.submit(_read, client, restarted) for _ in range(READERS)]
         try:
-            cluster.stop(loss.other)
-            cluster.start(loss.other)
-            eventually(lambda: cluster.serves(loss.other), f"{loss.other} responds")
+            cluster.options["AIRFLOW__NATIVE_API__JOB_QUEUE_NAME"] = "jobs"
+            cluster.stop(host)
+            cluster.start(host)
+            eventually(lambda: cluster.serves(host), f"{host} responds")
         finally:
             restarted.set()
-        statuses = sum((one.result() for one in reading), Counter())
-    assert [*statuses] == [200] and statuses[200] >= READS, statuses
+            del cluster.options["AIRFLOW__NATIVE_API__JOB_QUEUE_NAME"]
+        for one in reading:
+            statuses += one.result()
+    return Restart(host, statuses)
+
+
+def test_no_read_is_lost_while_a_web_server_restarts(restart: Restart) -> None:
+    """The load balancer sends it to the other one."""
+    assert [*restart.statuses] == [200] and restart.statuses[200] >= READS, restart.statuses
 
 
 def _read(client: Client, restarted: threading.Event) -> Counter[int]:
@@ -87,27 +93,26 @@ def _read(client: Client, restarted: threading.Event) -> Counter[int]:
     return statuses
 
 
-def test_jobs_use_the_queue_of_the_option(client: Client) -> None:
-    state = ended(client, started(client, "succeed"))
+def test_jobs_use_the_queue_of_the_option(cluster: Cluster, client: Client, restart: Restart) -> None:
+    """The web server that was restarted has it."""
+    own = Client(cluster.ports[restart.host], headers=client.headers)
+    state = ended(client, started(own, "succeed"))
     assert (state["state"], state["hostname"]) == ("success", "worker-2"), state
 
 
-def test_a_worker_is_killed_while_a_job_runs(cluster: Cluster, client: Client) -> None:
+def test_a_worker_is_killed_while_a_job_runs(whole: Cluster, client: Client) -> None:
     """Airflow gives the task up when it has heard nothing for some time."""
     job_id = started(client, "hang", queue="special")
     assert runs(client, job_id)["hostname"] == "worker-1"
-    cluster.kill("worker-1")
+    whole.kill("worker-1")
     state = ended(client, job_id)
     assert (state["state"], state["error"]["code"]) == ("lost", "user_code_crashed"), state
 
 
-def test_the_scheduler_is_down(cluster: Cluster, client: Client) -> None:
-    """No job is created, and the response says why."""
-    cluster.stop(SCHEDULER)
+def test_jobs_cannot_run(whole: Cluster, client: Client) -> None:
+    """The scheduler is down, or it has no DAG of jobs: no job is created, and the response says why."""
+    whole.stop(SCHEDULER)
     assert "scheduler has no recent heartbeat" in refusal(client)
-
-
-def test_the_dag_of_jobs_is_absent(client: Client) -> None:
     client.write("delete_dag", dag_id="native_api_jobs", force=True).result()
     assert "no active DAG 'native_api_jobs'" in refusal(client)
 
