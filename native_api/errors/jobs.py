@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Dict, Optional
@@ -43,8 +44,10 @@ class UserCodeCrashed(JobFailed):
     exit_code: int
 
     def __str__(self) -> str:
+        if self.exit_code == -signal.SIGKILL:
+            return "The process of the code was killed: by the code, for lack of memory, or together with its worker."
         if self.exit_code < 0:
-            return f"The code ended its process with the signal {-self.exit_code}."
+            return f"The process of the code was ended by the signal {-self.exit_code}."
         return f"The code ended its process with the exit code {self.exit_code}."
 
 
