@@ -117,12 +117,15 @@ def test_a_host_with_an_older_file_changes_nothing(own: Deployment, other: Clien
     older = own.home.with_name("no_dags") / "sample.py"
     older.write_text(text_of_older(own.dags / "sample.py"))
     os.utime(older, (1_700_000_000, 1_700_000_000))
-    refreshed = other.write("refresh_all_dags", subdir="DAGS_FOLDER/sample.py").result()
-    assert refreshed["files"][0]["outcome"] in ("outdated", "elsewhere")
-    assert other.write("refresh_dag", dag_id="two_tasks").status == 409
-    deployed = other.write("deploy_dag", path="taken_over.py", dag_file=(own.dags / "sample.py").read_text())
-    assert "is defined by" in deployed.refusal(409)
-    assert dags(other) == before
+    try:
+        refreshed = other.write("refresh_all_dags", subdir="DAGS_FOLDER/sample.py").result()
+        assert refreshed["files"][0]["outcome"] in ("outdated", "elsewhere")
+        assert other.write("refresh_dag", dag_id="two_tasks").status == 409
+        deployed = other.write("deploy_dag", path="taken_over.py", dag_file=(own.dags / "sample.py").read_text())
+        assert "is defined by" in deployed.refusal(409)
+        assert dags(other) == before
+    finally:
+        older.unlink()
 
 
 @pytest.mark.skipif(AIRFLOW < (3, 0), reason="Airflow 2 has absolute paths, which are those of one host here")
