@@ -61,7 +61,7 @@ def _tidy(text: Any) -> Any:
     return re.sub(r"(\d{4}-\d\d-\d\d) (?=\d\d:)", r"\1T", text) if isinstance(text, str) else text
 
 
-@by_default_on("2.10", "3.0", "3.1", "3.2", "3.3", "3.4")
+@by_default_on("2.7", "2.10", "3.0", "3.1", "3.2", "3.3", "3.4")
 def test_dags_next_execution_equals_next_runs(filled: Any, one_file: Any) -> None:
     """The next three runs of every DAG."""
     with compared("dags next-execution") as comparison:
@@ -81,7 +81,7 @@ def test_dags_next_execution_equals_next_runs(filled: Any, one_file: Any) -> Non
             comparison.same("a SubDAG" if filler.of_a_subdag(dag_id) else what, theirs, ours, dag_id)
 
 
-@by_default_on("2.7", "2.10", "3.0", "3.3", "3.4")
+@by_default_on("2.7", "2.10", "3.0", "3.1", "3.2", "3.3", "3.4")
 def test_dags_list_import_errors_equals_list_import_errors(
     filled: Any, one_file: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,7 +140,7 @@ def _exported_by_the_command(noun: str, file: Path) -> Any:
     return json.loads(file.read_text())
 
 
-@by_default_on("2.7", "2.10", "3.3", "3.4")
+@by_default_on("2.7", "2.9", "2.10", "3.3", "3.4")
 def test_connections_export_equals_export_connections(filled: Any, tmp_path: Path) -> None:
     theirs = _exported_by_the_command("connections", tmp_path / "c.json")
     with compared("connections export") as comparison:
