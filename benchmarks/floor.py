@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 from sqlalchemy import func, select
 
+from benchmarks.servers import command_of
 from tests.servers.deployment import Deployment
 
 #: The module and the name of a model, the values of columns, and the limit.
@@ -27,7 +28,7 @@ Query = Tuple[str, str, Dict[str, Any], Optional[int]]
 def floor(deployment: Deployment) -> Iterator[Callable[[Query], float]]:
     """Start the process, and return a function that returns the seconds of a query."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.floor"],
+        command_of("benchmarks.floor"),
         env=deployment.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 import psutil
 
@@ -20,7 +20,7 @@ from tests.servers.deployment import HERE as SAMPLES
 from tests.support.on_postgres import postgres, program
 from tests.support.versions import AIRFLOW
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 #: The path of Airflow's REST API.
 REST = "/api/v2/" if AIRFLOW >= (3, 0) else "/api/v1/"
 
@@ -111,7 +111,15 @@ def filled(folder: Path, kind: str, **rows: int) -> Iterator[Deployment]:
 
 def fill(deployment: Deployment, **rows: int) -> None:
     """Add the rows of :mod:`benchmarks.rows` that are not there yet."""
-    deployment.start("rows", sys.executable, "-m", "benchmarks.rows", json.dumps(rows)).finish(600)
+    deployment.start("rows", *command_of("benchmarks.rows"), json.dumps(rows)).finish(600)
+
+
+def command_of(module: str) -> List[str]:
+    """Return the command that runs a module of this checkout in any folder, with the installed plugin."""
+    run = (
+        "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), None, '__main__', True)"
+    )
+    return [sys.executable, "-c", run, str(HERE.parent), module]
 
 
 @contextmanager
