@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Callable, Dict, List, Literal, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Literal, Mapping, Optional, Tuple
 
 from marshmallow import RAISE, ValidationError
+from sqlalchemy import event
 
 import native_api.adapters.catalogue  # noqa: F401
 from native_api import audit, registry
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields.strict_json import DEPTH, is_too_deep
 from native_api.effects import Effect
-from native_api.errors import Invalid
+from native_api.errors import DatabaseBusy, Invalid
 from native_api.permissions import Access, Caller
 from native_api.registry import Context, Operation
 from native_api.suggestions import suggestion
 
+#: How often a call is run that the database cancels because of a deadlock, before it fails.
+_TRIES = 3
 #: The maximum number of unknown arguments that an error names.
 _UNKNOWN = 100
 
@@ -67,25 +71,52 @@ def call(
     :raises native_api.errors.NativeApiError: any error, also an exception of Airflow.
     """
     operation = registry.get(name)
-    with airflow().errors_as_ours(), airflow().session() as session:
-        admit(operation, caller)
-        loaded = load(operation, arguments, unknown)
-        for right in operation.access:
-            if _names_resource(right, operation):
-                caller.require(right, right.identifier(loaded))
-        context = Context(session, caller, whole_lists, operation=name, client_is_gone=client_is_gone)
-        context.resolved_arguments.update(operation.resolve(loaded))
-        masked = _by_data_key(operation, audit.masked(operation.request, loaded))
-        context.arguments = {**masked, **context.resolved_arguments}
-        if operation.effect.is_audited_before:
-            audit.record(context, operation, loaded, {})
-            session.commit()
-        result = _serialized(operation, context, operation.function(context, **loaded))
-        if operation.effect is Effect.WRITE or context.disclosed:
-            audit.record(context, operation, {**loaded, **context.resolved_arguments}, result)
-    return OperationResponse(
-        operation, {**loaded, **context.resolved_arguments}, result, context.created, context.state_call
-    )
+    remaining = _TRIES if operation.effect is Effect.WRITE else 1
+    while True:
+        remaining -= 1
+        committed: List[object] = []
+        try:
+            with airflow().errors_as_ours(), airflow().session() as session, _commits(session, committed.append):
+                context = Context(session, caller, whole_lists, operation=name, client_is_gone=client_is_gone)
+                response = _run(operation, context, arguments, unknown)
+            return response
+        except DatabaseBusy as exc:
+            # What was committed is not done twice.
+            if committed or not exc.is_deadlock or not remaining:
+                raise
+
+
+@contextmanager
+def _commits(session: Any, do: Callable[[object], None]) -> Iterator[None]:
+    """Call a function with each commit of the session, but for the one at its end."""
+    event.listen(session, "after_commit", do)
+    try:
+        yield
+    finally:
+        event.remove(session, "after_commit", do)
+
+
+def _run(
+    operation: Operation, context: Context, arguments: Mapping[str, object], unknown: Unknown
+) -> OperationResponse:
+    """Load the arguments, authorize the caller, run the operation, serialize its result and write the audit log."""
+    caller = context.caller
+    admit(operation, caller)
+    loaded = load(operation, arguments, unknown)
+    for right in operation.access:
+        if _names_resource(right, operation):
+            caller.require(right, right.identifier(loaded))
+    context.resolved_arguments.update(operation.resolve(loaded))
+    masked = _by_data_key(operation, audit.masked(operation.request, loaded))
+    context.arguments = {**masked, **context.resolved_arguments}
+    if operation.effect.is_audited_before:
+        audit.record(context, operation, loaded, {})
+        context.session.commit()
+    result = _serialized(operation, context, operation.function(context, **loaded))
+    if operation.effect is Effect.WRITE or context.disclosed:
+        audit.record(context, operation, {**loaded, **context.resolved_arguments}, result)
+    resolved = {**loaded, **context.resolved_arguments}
+    return OperationResponse(operation, resolved, result, context.created, context.state_call)
 
 
 def _by_data_key(operation: Operation, loaded: Mapping[str, object]) -> Dict[str, object]:

@@ -19,6 +19,7 @@ OF_EVERY = (
     errors.MethodNotAllowed,
     errors.NotAcceptable,
     errors.Unforeseen,
+    errors.DatabaseBusy,
     errors.DatabaseUnavailable,
 )
 #: Errors of every operation that changes something, which is a POST with a body.

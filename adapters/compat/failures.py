@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Callable, Iterator, Optional, Tuple, Type
 
-from native_api.errors import DatabaseUnavailable, Invalid, Missing, NativeApiError, Refused
+from native_api.errors import DatabaseBusy, DatabaseUnavailable, Invalid, Missing, NativeApiError, Refused
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ TABLE: Tuple[Tuple[str, Translation], ...] = (
     ),
     ("sqlalchemy.exc:DataError", lambda exc: _cannot_take()),
     ("sqlalchemy.exc:IntegrityError", lambda exc: Refused("Another call has written the same thing meanwhile.")),
-    ("sqlalchemy.exc:DBAPIError", lambda exc: _cannot_take() if _is_about_values(exc) else _unavailable(exc)),
+    ("sqlalchemy.exc:DBAPIError", lambda exc: _of_database(exc)),
     ("sqlalchemy.exc:TimeoutError", lambda exc: DatabaseUnavailable()),
 )
 
@@ -54,21 +54,56 @@ _NUMBERS_OF_VALUES = frozenset(
     (1139, 1153, 1264, 1292, 1366, 1390, 1406, 1436, 2020, *range(3140, 3160), *range(3685, 3700))
 )
 
+#: Transactions that wait for one another, of which the database has cancelled this one, and one that could not be
+#: serialized.
+_STATES_OF_DEADLOCKS = ("40P01", "40001")
+_NUMBER_OF_DEADLOCKS = 1213
+#: The wait for a lock was too long. SQLite has a message.
+_STATE_OF_LOCKS = "55P03"
+_NUMBERS_OF_LOCKS = frozenset((1205, 3572))
+_OF_LOCKS = "database is locked"
+
+
+def _of_database(exc: BaseException) -> Optional[NativeApiError]:
+    """Return our error for what a driver raised, or None for a wrong statement."""
+    if getattr(exc, "connection_invalidated", False):
+        return _unavailable(exc)
+    cause: Any = getattr(exc, "orig", None)
+    if _is_about_values(cause):
+        return _cannot_take()
+    return _busy(cause) or _unavailable(exc)
+
+
+def _state(cause: Any) -> str:
+    """Return the SQLSTATE of what PostgreSQL's drivers raise, else an empty text."""
+    return str(getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None) or "")
+
+
+def _number(cause: Any) -> Optional[int]:
+    """Return the number of what MySQL's drivers raise, else None."""
+    has_number = isinstance(cause, BaseException) and cause.args and isinstance(cause.args[0], int)
+    return cause.args[0] if has_number else None
+
+
+def _busy(cause: Any) -> Optional[NativeApiError]:
+    """Return DatabaseBusy for a deadlock, and for a wait for a lock that was too long, else None."""
+    state, number = _state(cause), _number(cause)
+    is_deadlock = state in _STATES_OF_DEADLOCKS or number == _NUMBER_OF_DEADLOCKS
+    waited = state == _STATE_OF_LOCKS or number in _NUMBERS_OF_LOCKS or _OF_LOCKS in str(cause).lower()
+    return DatabaseBusy(is_deadlock=is_deadlock) if is_deadlock or waited else None
+
 
 def _cannot_take() -> Invalid:
     return Invalid({"arguments": ["The database cannot take one of the values, or so many of them."]})
 
 
-def _is_about_values(exc: BaseException) -> bool:
+def _is_about_values(cause: Any) -> bool:
     """Return whether a driver refused what the caller sent, rather than being without its server."""
-    if getattr(exc, "connection_invalidated", False):
-        return False
-    cause: Any = getattr(exc, "orig", None)
-    state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+    state, number = _state(cause), _number(cause)
     if state:
-        return str(state)[:2] in _STATES_OF_VALUES
-    if isinstance(cause, BaseException) and cause.args and isinstance(cause.args[0], int):
-        return cause.args[0] in _NUMBERS_OF_VALUES
+        return state[:2] in _STATES_OF_VALUES
+    if number is not None:
+        return number in _NUMBERS_OF_VALUES
     return any(words in str(cause).lower() for words in _OF_VALUES)
 
 

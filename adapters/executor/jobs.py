@@ -38,6 +38,9 @@ LARGEST_RESULT = 4 * 1024 * 1024
 #: The number of jobs that run at the same time, if job_slots is 0.
 DEFAULT_SLOTS = 16
 
+#: The note of the DAG run of a cancelled job.
+CANCELLED = "Cancelled with cancel_job, or because the client has disconnected."
+
 #: The states of a task instance whose job has not ended, as the states of a job.
 _STATES = {
     None: "queued",
@@ -188,13 +191,15 @@ class ExecutorJob:
         return True
 
     def request_cancel(self) -> None:
-        """Set the state of its task, which Airflow then terminates."""
+        """Set the state of its task, which Airflow then terminates, and add a note to the DAG run."""
         from airflow.models.dagrun import DagRun
 
         this_run = (DagRun.dag_id == dag.DAG_ID, DagRun.run_id == self.facts["job_id"])
         run = self._session.scalars(select(DagRun).where(*this_run)).unique().one()
-        run.conf = {**(run.conf or {}), "cancelled": True}
+        # Airflow 2's workers lock the task instance before the run; the other order could be a deadlock. A worker that
+        # starts the task meanwhile writes all columns of the run as it has read them; the note is in another table.
         airflow().finish_run(airflow().stored_dag(dag.DAG_ID, self._session), run, "failed", self._session)
+        run.note = CANCELLED
         self._session.commit()
 
     def _task_log(self, size: int) -> Tuple[str, bool]:
@@ -227,14 +232,15 @@ def count(session: Session) -> Dict[str, int]:
 
 
 def _records(session: Session, *, job_id: Optional[str] = None, live: bool = False) -> List[ExecutorJob]:
-    from airflow.models.dagrun import DagRun
+    from airflow.models.dagrun import DagRun, DagRunNote
     from airflow.models.taskinstance import TaskInstance
 
     same_run = and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
     columns = "state", "start_date", "end_date", "hostname"
     statement = (
-        select(DagRun.run_id, DagRun.conf, *(getattr(TaskInstance, name) for name in columns))
+        select(DagRun.run_id, DagRun.conf, DagRunNote.content, *(getattr(TaskInstance, name) for name in columns))
         .join(TaskInstance, same_run)
+        .outerjoin(DagRunNote, DagRunNote.dag_run_id == DagRun.id)
         .where(DagRun.dag_id == dag.DAG_ID)
         .order_by(DagRun.id.desc())
         .limit(settings.get("jobs_kept"))
@@ -245,10 +251,10 @@ def _records(session: Session, *, job_id: Optional[str] = None, live: bool = Fal
         states = [state for state in _STATES if state is not None]
         statement = statement.where(or_(TaskInstance.state.is_(None), TaskInstance.state.in_(states)))
     found = []
-    for run_id, conf, *values in session.execute(statement).all():
+    for run_id, conf, note, *values in session.execute(statement).all():
         request = _unsealed(conf)
         if request is not None and request["facts"]["job_id"] == run_id:
-            instance = {**dict(zip(columns, values)), "is_cancelled": bool(conf.get("cancelled"))}
+            instance = {**dict(zip(columns, values)), "is_cancelled": note == CANCELLED}
             instance["state"] = text_of(instance["state"])
             outcome = None if live or instance["state"] in _STATES else _outcome(session, run_id)
             found.append(ExecutorJob(request["facts"], outcome, instance, session))

@@ -98,7 +98,7 @@ from native_api.errors.requests import (
     UnsupportedMediaType,
 )
 from native_api.errors.runs import DagPaused, DependenciesUnmet, OthersWouldStart, TaskInstanceBusy
-from native_api.errors.server import DatabaseUnavailable, NotSupported, Unforeseen
+from native_api.errors.server import DatabaseBusy, DatabaseUnavailable, NotSupported, Unforeseen
 
 __all__ = [
     "ArgumentNotSupported",
@@ -137,6 +137,7 @@ __all__ = [
     "DagRunNotFound",
     "DagsElsewhere",
     "DagsFolderReadOnly",
+    "DatabaseBusy",
     "DatabaseUnavailable",
     "DefaultPool",
     "DependenciesUnmet",

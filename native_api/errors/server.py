@@ -47,3 +47,16 @@ class DatabaseUnavailable(NativeApiError):
     def headers(self) -> Dict[str, str]:
         """Return the ``Retry-After`` header, in seconds."""
         return {"Retry-After": str(self.retry_after_seconds)}
+
+
+@dataclass(eq=False)
+class DatabaseBusy(DatabaseUnavailable):
+    """The database cancelled the transaction, because others hold locks that it needs. Nothing was changed."""
+
+    code = "database_busy"
+    retry_after_seconds: int = 1
+    #: Whether the same transaction can be repeated at once. If it has waited for a lock in vain it cannot.
+    is_deadlock: bool = field(default=False, metadata={"public": False})
+
+    def __str__(self) -> str:
+        return "Other transactions hold locks in Airflow's metadata database that this one needs; try again."

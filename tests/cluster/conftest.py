@@ -18,6 +18,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield started
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: Any) -> Iterator[None]:
+    """Show the end of the hosts' output with a failure."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.failed and "cluster" in item.funcargs:
+        report.sections.append(("Output of the hosts", item.funcargs["cluster"].tails()))
+
+
 @pytest.fixture(scope="session")
 def client(cluster: Cluster) -> Client:
     """A client of the load balancer."""

@@ -55,6 +55,31 @@ def test_a_job_has_the_queue_and_the_executor_config_of_the_task(_dag_of_jobs: N
     assert found and all(tuple(row) == ("special", CONFIG) for row in found)
 
 
+def test_a_worker_that_starts_meanwhile_does_not_undo_a_cancellation(_dag_of_jobs: None) -> None:
+    """Airflow 2's workers write the whole DAG run as they have read it before."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+
+    job_id = created()
+    with seam().session() as session:
+        of_job = select(DagRun).where(DagRun.run_id == job_id)
+        read_before = session.scalars(of_job).unique().one()
+        session.expunge_all()
+    with seam().session() as session:
+        job = jobs.find(session, job_id)
+        assert job is not None
+        job.request_cancel()
+    with seam().session() as session:
+        session.merge(read_before)
+    with seam().session() as session:
+        states = session.scalars(select(TaskInstance.state).where(TaskInstance.run_id == job_id)).all()
+        # The other tasks of this DAG; the DAG of jobs has one.
+        assert {*states} <= {"failed", "skipped"}
+        session.execute(update(TaskInstance).where(TaskInstance.run_id == job_id).values(state="failed"))
+        found = jobs.find(session, job_id)
+        assert found is not None and found.state()["state"] == "cancelled"
+
+
 def test_airflow_db_clean_deletes_jobs(_dag_of_jobs: None, fresh: Any) -> None:
     """Those that have started before the date; Airflow 2 keeps the latest."""
     from airflow.models.dagrun import DagRun

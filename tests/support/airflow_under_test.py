@@ -153,7 +153,7 @@ def _cleaning() -> List[Any]:
     """Return the statements of :func:`clean`, on tables: classes would omit former tries, and take longer."""
     from airflow.models.connection import Connection
     from airflow.models.dag import DagModel
-    from airflow.models.dagrun import DagRun
+    from airflow.models.dagrun import DagRun, DagRunNote
     from airflow.models.log import Log
     from airflow.models.pool import Pool
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
@@ -163,7 +163,16 @@ def _cleaning() -> List[Any]:
     from native_api.adapters.compat import airflow
 
     error, dag, pool = airflow().import_error_model().__table__, DagModel.__table__, Pool.__table__
-    models = (RenderedTaskInstanceFields, TaskInstance, DagRun, *backfill_tables(), Log, Variable, Connection)
+    models = (
+        RenderedTaskInstanceFields,
+        TaskInstance,
+        DagRunNote,
+        DagRun,
+        *backfill_tables(),
+        Log,
+        Variable,
+        Connection,
+    )
     return [
         *(table.delete() for table in xcom_tables()),
         error.delete().where(error.c.filename.like(f"%{BROKEN}%")),
