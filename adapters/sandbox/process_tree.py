@@ -51,22 +51,21 @@ def descendants() -> List[psutil.Process]:
 
 def kill_descendants() -> None:
     """Kill the descendants of this process and wait until none is left."""
-    while True:
-        left = descendants()
-        for process in left:
+    while reap():
+        for process in descendants():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        reap()
-        if not left:
-            return
         time.sleep(0.01)
 
 
-def reap() -> None:
-    """Wait for the children that have ended, so that no zombies remain."""
-    with suppress(ChildProcessError):
+def reap() -> bool:
+    """Wait for the children that have ended, so that no zombies remain, and return whether there are others."""
+    try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _is_alive(process: psutil.Process) -> bool:

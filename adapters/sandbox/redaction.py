@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Collection, Iterable, List, Optional, Tuple
+from typing import Any, Collection, Iterable, List, Optional
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.masking import MASK
@@ -35,14 +35,11 @@ class ReportedSecrets(Secrets):
 _known = Secrets()
 
 
-#: Secrets of the configuration.
-_configured: Tuple[str, ...] = ()
-
-
 def mask_configured(texts: Iterable[str]) -> None:
-    """Mask these texts in all jobs that are forked from this process."""
-    global _configured
-    _configured = tuple(texts)
+    """Mask these texts in this process and in all jobs that are forked from it."""
+    airflow().user_code.mask(texts)
+    # Python caches the compiled expression, which each job needs.
+    Secrets().add(airflow().user_code.secrets())
 
 
 def learn_secrets(descriptor: int) -> None:
@@ -54,7 +51,6 @@ def learn_secrets(descriptor: int) -> None:
     global _known
     reporting = _known = ReportedSecrets(descriptor)
     airflow().user_code.watch_secrets(reporting.report)
-    airflow().user_code.mask(_configured)
 
 
 def redacted(value: object, name: Optional[str] = None) -> Any:

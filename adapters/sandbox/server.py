@@ -2,7 +2,7 @@
 The warm process, from which jobs are forked: it has imported Airflow and does nothing else.
 
 All workers of a web server share one. It ends with the web server, or when it has run no job for long. It has one
-thread when it forks, opens no database connection, and runs no DAG code.
+thread and no database connection when it forks, and runs no DAG code.
 """
 
 from __future__ import annotations

@@ -38,6 +38,15 @@ class UserCode2(UserCode):
         "airflow.task.task_runner.standard_task_runner",
         "airflow.utils.task_instance_session",
         "airflow.utils.dot_renderer",
+        "airflow.datasets.metadata",
+        "airflow.listeners.listener",
+        "airflow.listeners.spec.dagrun",
+        "airflow.listeners.spec.dataset",
+        "airflow.listeners.spec.importerrors",
+        "airflow.listeners.spec.lifecycle",
+        "airflow.listeners.spec.taskinstance",
+        "airflow.version",
+        "jinja2.ext",
         # Imported by the code that syncs the permissions of a DAG.
         "airflow.www.security_appless",
     )
@@ -56,10 +65,9 @@ class UserCode2(UserCode):
         vars(import_module("airflow.utils.task_instance_session"))["__current_task_instance_session"] = None
         self.leave_connections()
 
-    def leave_connections(self) -> None:
+    def _configure_without_pool(self) -> None:
         from airflow import settings
 
-        settings.engine.dispose(close=False)  # type: ignore[union-attr]
         settings.configure_orm(disable_connection_pool=True)
 
     def file_of(self, dag_model: Any, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:

@@ -51,7 +51,15 @@ class UserCode3(UserCode):
         "airflow.sdk.execution_time.supervisor",
         "airflow.jobs.job",
         "airflow.timetables.trigger",
+        "airflow.sdk.definitions.asset.metadata",
+        "airflow.version",
+        # Of the client of the execution API.
+        "a2wsgi",
+        "encodings.idna",
+        "jinja2.ext",
     )
+
+    plugin_managers: Tuple[str, ...] = ("airflow.plugins_manager", "airflow.sdk.plugins_manager")
 
     def create_execution_api(self) -> None:
         from asyncio import run
@@ -86,14 +94,9 @@ class UserCode3(UserCode):
             cache_logger_on_first_use=False,
         )
 
-    def leave_connections(self) -> None:
+    def _configure_without_pool(self) -> None:
         from airflow import settings
 
-        engine = getattr(settings, "engine", None)
-        if engine is None:
-            # A worker has no database.
-            return
-        engine.dispose(close=False)
         settings.reconfigure_orm(disable_connection_pool=True)
 
     def file_of(self, dag_model: DagModel, bundle_version: Optional[str] = None) -> Tuple[str, str, Optional[str]]:
@@ -147,6 +150,8 @@ class UserCode31(UserCode32):
     """Airflow 3.1."""
 
     modules = (*UserCode3.modules, "airflow.models.dagbag")
+    # The SDK has its own since 3.2.
+    plugin_managers = ("airflow.plugins_manager",)
 
     def _dag_bag(self, path: str, folder: Path, bundle_name: str) -> Any:
         # It moved, and got bundle_name, in 3.2.

@@ -8,9 +8,11 @@ import sys
 from abc import ABC, abstractmethod
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, FrozenSet, Iterable, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple
 
+from jinja2 import Environment
 from sqlalchemy.orm import configure_mappers
+from sqlalchemy.pool import NullPool
 
 from native_api.errors import DagFileMissing, DagNotLoaded
 from native_api.host import hostname
@@ -58,18 +60,26 @@ class UserCode(ABC):
     #: Imported before the first job, so that no job needs to.
     modules: Tuple[str, ...]
 
+    #: The modules that load Airflow's plugins.
+    plugin_managers: Tuple[str, ...] = ("airflow.plugins_manager",)
+
     def preload(self) -> None:
-        """Import the modules that jobs need and that this Airflow has."""
+        """Import the modules that jobs need and that this Airflow has, and load the plugins, as each job would."""
         from airflow.models import import_all_models
 
+        self._read_from_database()
         for module in self.modules:
             try:
                 import_module(module)
             except ImportError as exc:
                 log.debug("Not preloaded: %s: %s", module, exc)
         import_all_models()
-        # Otherwise each job does so with its first query.
         configure_mappers()
+        self.leave_connections()
+        for module in self.plugin_managers:
+            import_module(module).integrate_macros_plugins()
+        # Jinja caches its lexer.
+        Environment().from_string("{{ ds }}")
 
     @abstractmethod
     def create_execution_api(self) -> None:
@@ -77,11 +87,14 @@ class UserCode(ABC):
 
     def enter(self) -> None:
         """Prepare this fork to run DAG code: variables and connections are read from the database."""
-        # Outside of a server the SDK reads variables and connections from the environment only.
-        os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+        self._read_from_database()
         self.leave_connections()
         # The output of the process is the log of the job.
         logging.getLogger("airflow.task").propagate = True
+
+    def _read_from_database(self) -> None:
+        # Outside of a server the SDK reads variables and connections from the environment only.
+        os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
     def enter_task(self) -> None:
         """Prepare this fork of a task, which Airflow's executor runs, to run DAG code: its output is its log."""
@@ -94,21 +107,41 @@ class UserCode(ABC):
         handler.setFormatter(logging.Formatter(_LOG_FORMAT))
         root.addHandler(handler)
 
-    @abstractmethod
     def leave_connections(self) -> None:
-        """Replace the database connections that were inherited from the parent, and leave those open."""
+        """Forget the database connections that were inherited from the parent, leave those open, and pool none."""
+        from airflow import settings
+
+        engine = getattr(settings, "engine", None)
+        # A worker of Airflow 3 has no database.
+        if engine is not None:
+            engine.dispose(close=False)
+            if not isinstance(engine.pool, NullPool):
+                self._configure_without_pool()
+
+    @abstractmethod
+    def _configure_without_pool(self) -> None:
+        """Replace the engine by one without a pool."""
+
+    def secrets(self) -> List[str]:
+        """Return the regular expressions of the masked secrets."""
+        return sorted({pattern for masker in self._maskers() for pattern in masker.patterns})
 
     def watch_secrets(self, report: Report) -> None:
-        """Report the patterns of the masked secrets, and of each that is added later."""
-        for module in self.maskers:
-            _watch(import_module(module)._secrets_masker(), report)
+        """Report the regular expressions of the masked secrets, and of each that is added later."""
+        present = self.secrets()
+        report(present)
+        known = set(present)
+        for masker in self._maskers():
+            _watch(masker, known, report)
 
     def mask(self, texts: Iterable[str]) -> None:
         """Mask those texts."""
-        for module in self.maskers:
-            masker = import_module(module)._secrets_masker()
+        for masker in self._maskers():
             for text in texts:
                 masker.add_mask(text)
+
+    def _maskers(self) -> List[Any]:
+        return [import_module(module)._secrets_masker() for module in self.maskers]
 
     # The file of a DAG
 
@@ -161,9 +194,8 @@ class UserCode(ABC):
         """Return how many requests can wait for a slot, at most *queue*, the configured number."""
 
 
-def _watch(masker: Any, report: Report) -> None:
-    known = set(masker.patterns)
-    report(sorted(known))
+def _watch(masker: Any, known: Set[str], report: Report) -> None:
+    """Report each regular expression that is added to a masker and is not *known*, and add it to these."""
     add_mask = masker.add_mask
 
     def add_and_report(*args: object, **kwargs: object) -> None:
