@@ -88,7 +88,7 @@ def token_header() -> str:
 
 
 def _token_is_sent(request: Request) -> bool:
-    return bool(settings.get("rest_api_plugin_expected_http_token")) and token_header() in request.headers
+    return token_header() in request.headers and bool(settings.get("rest_api_plugin_expected_http_token"))
 
 
 def _token_holder(request: Request) -> Caller:

@@ -112,11 +112,10 @@ def _blueprints() -> List[object]:
 
 
 def _apps() -> List[Dict[str, object]]:
-    from a2wsgi import WSGIMiddleware
-
     from native_api import settings
-    from native_api.http.app import PREFIX, app, below
+    from native_api.http.app import PREFIX, app
     from native_api.http.asynchronous import warm_with_server
+    from native_api.http.bridge import RunInThreads
     from native_api.http.disconnects import WatchDisconnects
     from native_api.http.request_body import BodyQuota, ReceiveBodyFirst
 
@@ -128,7 +127,7 @@ def _apps() -> List[Dict[str, object]]:
         {
             "name": f"native_api at {prefix}",
             "url_prefix": prefix,
-            "app": WatchDisconnects(ReceiveBodyFirst(WSGIMiddleware(below(prefix, small), workers=threads), room)),
+            "app": WatchDisconnects(ReceiveBodyFirst(RunInThreads(small, prefix, threads), room)),
         }
         for prefix in (PREFIX, settings.get("legacy_prefix"))
         if prefix

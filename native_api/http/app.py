@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from native_api import credentials, settings
 from native_api.errors import BadRequest, MethodNotAllowed, NativeApiError, PageNotFound
-from native_api.http import console, health, legacy, request_body, typed
+from native_api.http import console, health, legacy, typed
 from native_api.http.openapi import document
 from native_api.http.responses import in_shape, json_response
 
@@ -122,19 +122,3 @@ def app() -> Flask:
     small = Flask("native_api")
     small.register_blueprint(blueprint())
     return small
-
-
-def below(prefix: str, wsgi_app: Callable[..., object]) -> Callable[..., Any]:
-    """
-    Return a WSGI app that calls *wsgi_app* with the full path.
-
-    :param prefix: where the app is mounted, which moves the prefix from the path to the script name.
-    """
-
-    def full_path(environ: Any, start_response: Any) -> Any:
-        environ.update(request_body.environment(environ["asgi.scope"]))
-        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "")[: -len(prefix)]
-        environ["PATH_INFO"] = prefix + environ.get("PATH_INFO", "")
-        return wsgi_app(environ, start_response)
-
-    return full_path

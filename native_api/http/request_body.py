@@ -1,7 +1,7 @@
 """
 Receive request bodies on Airflow 3, whose web server is ASGI, for a WSGI app.
 
-a2wsgi runs the app in one of few threads, where reading the body blocks: a slow client would occupy the thread. So the
+The app runs in one of few threads, where reading the body blocks: a slow client would occupy the thread. So the
 app is called without the body first. It refuses the request, or raises :class:`BodyRequired`. Then the body is received
 in the event loop, within limits and on disk if it is large, and the app is called again with the complete body.
 """
@@ -131,7 +131,7 @@ def largest_upload() -> Limit:
 
 
 class ReceiveBodyFirst:
-    """ASGI middleware for a WSGI app in a2wsgi, which receives each body completely before the app reads it."""
+    """ASGI middleware for a WSGI app, which receives each body completely before the app reads it."""
 
     def __init__(self, app: App, room: BodyQuota) -> None:
         self._app = app

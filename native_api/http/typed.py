@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Dict, Iterable, List, Tuple, Union
 
 from flask import Response, request
 from marshmallow import EXCLUDE, RAISE, fields
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from native_api import audit, credentials, dispatch, registry
 from native_api.effects import Effect
@@ -33,8 +36,15 @@ def require_json_accepted() -> None:
     :raises NotAcceptable: the request has an ``Accept`` header that excludes JSON.
     """
     accept = request.headers.get("Accept", "")
-    if accept.strip() and not request.accept_mimetypes.best_match(["application/json", PROBLEM]):
+    if not _includes_json(accept):
         raise NotAcceptable(accept)
+
+
+@lru_cache(maxsize=128)
+def _includes_json(accept: str) -> bool:
+    """Return whether an ``Accept`` header includes JSON; an empty one includes all."""
+    parsed = parse_accept_header(accept, MIMEAccept)
+    return not accept.strip() or parsed.best_match(["application/json", PROBLEM]) is not None
 
 
 def method_of(operation: Operation) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set, Tuple
 from urllib.parse import urlencode, urlsplit
 
@@ -27,6 +28,10 @@ NO_BEARER = "Airflow 3 takes 'Authorization: Bearer <token>' and no other scheme
 
 
 INVALID = "The token that was sent is not valid, or has expired; POST /auth/token gives another."
+
+
+#: The event loop of each thread that handles requests: to create one takes longer than to check a token.
+_LOOPS = threading.local()
 
 
 #: The scheme, the host and the port of a URL.
@@ -178,7 +183,9 @@ class Rights3(Rights):
         from jwt.exceptions import InvalidTokenError
 
         try:
-            user = self._asked(lambda: asyncio.run(self._auth_manager().get_user_from_token(token)))
+            user = self._asked(
+                lambda: _event_loop().run_until_complete(self._auth_manager().get_user_from_token(token))
+            )
         except InvalidTokenError as exc:
             raise Unauthorized(INVALID, 'Bearer error="invalid_token"') from exc
         if user is None:
@@ -200,6 +207,14 @@ class Rights3(Rights):
         from airflow.configuration import conf
 
         return _origin(conf.get("api", "base_url", fallback=None) or "") or _origin(request.host_url)
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop of this thread, in which Airflow's coroutines run."""
+    if not hasattr(_LOOPS, "loop"):
+        _LOOPS.loop = asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = _LOOPS.loop
+    return loop
 
 
 def _origin(url: str) -> Optional[Origin]:
