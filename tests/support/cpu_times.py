@@ -8,6 +8,8 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
+from tests.support.orphans import VARIABLE
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _of_tests: Dict[str, float] = {}
 #: What had been used when the last test ended.
@@ -34,19 +36,22 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _used() -> float:
-    """Return the CPU seconds of this process and of its descendants, those that have ended and those that run."""
-    return sum(os.times()[:4]) + _used_by_descendants(os.getpid())
+    """
+    Return the CPU seconds of this process and of its descendants, those that have ended and those that run.
+
+    With ``orphans.py`` as an ancestor these are also the descendants whose parents have ended.
+    """
+    return _used_by(int(os.environ.get(VARIABLE, os.getpid()))) or sum(os.times()[:4])
 
 
-def _used_by_descendants(pid: int) -> float:
-    """Return the CPU seconds of the descendants that run, and of those that they have waited for; 0 without /proc."""
-    used = 0.0
+def _used_by(pid: int) -> float:
+    """Return the CPU seconds of a process, of its children and of those that they have waited for; 0 without /proc."""
+    # user, system, and the same of the processes that it has waited for
+    ticks = _text(f"/proc/{pid}/stat").rpartition(b")")[2].split()[11:15]
+    used = sum(map(int, ticks)) / _TICKS
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
-            for child in _text(f"/proc/{pid}/task/{thread}/children").split():
-                # user, system, and the same of the processes that it has waited for
-                ticks = _text(f"/proc/{child}/stat").rpartition(b")")[2].split()[11:15]
-                used += sum(map(int, ticks)) / _TICKS + _used_by_descendants(int(child))
+            used += sum(_used_by(int(child)) for child in _text(f"/proc/{pid}/task/{thread}/children").split())
     return used
 
 
