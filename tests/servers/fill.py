@@ -7,6 +7,7 @@ Run as a process: fill an Airflow's database with its tables, the sample DAGs an
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import sys
 from typing import Any, Iterator
@@ -85,13 +86,23 @@ def add_scheduled_run(dag_id: str) -> None:
         model.next_dagrun_create_after = following.add(days=1)
 
 
+def _application_builder_of(module: str) -> Any:
+    """Return the function of a module, or None if this Airflow has no such module."""
+    try:
+        return importlib.import_module(module).get_application_builder
+    except ModuleNotFoundError:
+        return None
+
+
 @contextlib.contextmanager
 def application_builder() -> Iterator[Any]:
-    """Return FAB's application builder, which is in the provider since Airflow 2.9."""
-    try:
-        from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
-    except ImportError:
-        from airflow.utils.cli_app_builder import get_application_builder
+    """Return FAB's application builder, which is in the provider since Airflow 2.9, and moved in 2.8, too."""
+    places = (
+        "airflow.providers.fab.auth_manager.cli_commands.utils",
+        "airflow.auth.managers.fab.cli_commands.utils",
+        "airflow.utils.cli_app_builder",
+    )
+    get_application_builder = next(filter(None, map(_application_builder_of, places)))
     with get_application_builder() as builder:
         yield builder
 

@@ -15,9 +15,9 @@ import pytest
 from tests.servers.client import Client
 from tests.servers.deployment import HERE, TOKEN, Deployment, running, serving
 from tests.servers.processes import eventually
-from tests.support.versions import AIRFLOW, on
+from tests.support.versions import AIRFLOW, by_default_on
 
-pytestmark = [on("2.7", "2.11", "3.0", "3.3"), pytest.mark.slow]
+pytestmark = [by_default_on("2.7", "2.11", "3.0", "3.3"), pytest.mark.slow]
 
 DAG_ID = "user_code"
 AT = "2024-03-04"
