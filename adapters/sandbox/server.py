@@ -125,6 +125,7 @@ class _WarmProcess:
             elif not self._server_runs() or time.monotonic() - last_job > self._setup["idle_seconds"]:
                 return
             else:
+                _rehearse()
                 _create_execution_api()
             process_tree.reap()
 
@@ -206,6 +207,21 @@ def _create_execution_api() -> None:
     except Exception:
         # Only jobs that run a task need it; the log of such a job has the error.
         log.warning("The in-process execution API could not be created", exc_info=True)
+    _share()
+
+
+@lru_cache(maxsize=None)
+def _rehearse() -> None:
+    """Run the statements of jobs once, when idle, so that SQLAlchemy has compiled them in each fork."""
+    from airflow import settings
+
+    from native_api.adapters.compat import airflow
+
+    try:
+        airflow().test_runs.rehearse()
+    except Exception:
+        log.warning("The statements of jobs could not be compiled in advance", exc_info=True)
+    settings.Session.remove()  # type: ignore[union-attr]
     _share()
 
 

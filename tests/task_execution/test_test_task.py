@@ -11,6 +11,7 @@ import pytest
 
 import native_api
 from native_api import errors
+from native_api.adapters.compat import airflow
 from tests.support import airflow_under_test, dag_runs
 from tests.support.dag_files import dag_file
 from tests.support.fingerprint import unchanged
@@ -288,3 +289,25 @@ class TestOldClients:
         assert 0 < len(tail) <= 20
         assert output["stdout"].endswith("\n".join(tail) + "\n")
         assert response.json["result"]["exit_code"] == 1
+
+
+def test_a_rehearsal_changes_nothing_and_compiles_the_statements(fresh: Any) -> None:
+    """It is run in the warm process, before jobs are forked."""
+    from airflow import settings
+    from sqlalchemy import event
+
+    compiled = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        if context.compiled is not None and context.cache_hit.name != "CACHE_HIT":
+            compiled.append(statement)
+
+    with unchanged():
+        airflow().test_runs.rehearse()
+    event.listen(settings.engine, "before_cursor_execute", note)
+    try:
+        airflow().test_runs.rehearse()
+    finally:
+        event.remove(settings.engine, "before_cursor_execute", note)
+    # Airflow 2.11 has SQLAlchemy compile this one each time.
+    assert [statement for statement in compiled if "INSERT INTO task_instance " not in statement] == []

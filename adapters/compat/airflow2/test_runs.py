@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
-from sqlalchemy import delete, insert, literal, select
+from sqlalchemy import delete, event, insert, literal, select
 from sqlalchemy.orm.attributes import set_committed_value
 
 from native_api.adapters.compat.installed import airflow
@@ -93,9 +93,25 @@ class TestRuns2(TestRuns):
         finally:
             self.delete_leftovers(instance.dag_id, temporary_run_id)
 
+    def rehearse(self) -> None:
+        from airflow.models.dag import DAG
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.operators.empty import EmptyOperator  # type: ignore[import-not-found]
+
+        now = datetime.now(timezone.utc)
+        task = EmptyOperator(task_id="rehearsal", dag=DAG("native_api_rehearsal", start_date=now, schedule=None))
+        instance = Instance(task.dag_id, task.task_id, -1, None, now)
+        with airflow().session() as session:
+            facts = _facts(task, instance, session)
+            # It commits, since 2.9, so it is first: there is nothing yet.
+            TaskInstance(task, run_id=facts["run_id"]).clear_xcom_data(session=session)  # type: ignore[call-arg]
+        with airflow().session() as session, _rolled_back(session):
+            _rehearse(task, instance, facts, session)
+
     def _to_its_end(self, task: Task, instance: Instance, run_id: str) -> Outcome:
         while True:
-            ti = _the_instance(task, instance, run_id)
+            with airflow().session() as session:
+                ti = _the_instance(task, instance, run_id, session)
             with Caught() as end:
                 self._run_once(ti)
             deferral = _deferral(end.error)
@@ -130,16 +146,9 @@ class TestRuns2(TestRuns):
 
     def delete_leftovers(self, dag_id: str, run_id: str) -> None:
         """Delete the temporary run, with all that hangs on it."""
-        from airflow.models.dagrun import DagRun
-        from airflow.models.log import Log
-
         with airflow().session() as session:
             session.expunge_all()
-            this_run = (DagRun.dag_id == dag_id, DagRun.run_id == run_id)
-            session.execute(delete(DagRun).where(*this_run).execution_options(synchronize_session=False))
-            # Since 2.9 an event can have a run_id.
-            if hasattr(Log, "run_id"):
-                session.execute(delete(Log).where(Log.run_id == run_id).execution_options(synchronize_session=False))
+            _delete_run(dag_id, run_id, session)
 
 
 class TestRuns28(TestRuns2):
@@ -238,7 +247,6 @@ def _free_date() -> datetime:
 def _showing(run_id: str, shown: Mapping[str, object]) -> Iterator[None]:
     """Show other values in the columns of a run to this process; they are not written to the database."""
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import event
 
     def show(row: Any, *context: object) -> None:
         if row.run_id == run_id:
@@ -254,18 +262,58 @@ def _showing(run_id: str, shown: Mapping[str, object]) -> Iterator[None]:
         event.remove(DagRun, "refresh", show)
 
 
-def _the_instance(task: Any, instance: Instance, run_id: str) -> Any:
+def _the_instance(task: Any, instance: Instance, run_id: str, session: Session) -> Any:
     """Return the task instance of the temporary run, ready to run."""
     from airflow.models.taskinstance import TaskInstance
 
-    with airflow().session() as session:
-        session.expunge_all()
-        key = {"dag_id": instance.dag_id, "task_id": instance.task_id, "map_index": instance.map_index}
-        ti = session.query(TaskInstance).filter_by(run_id=run_id, **key).one()
-        ti.dag_run.dag = task.dag
-        ti.refresh_from_task(task)
-        session.expunge_all()
+    session.expunge_all()
+    key = {"dag_id": instance.dag_id, "task_id": instance.task_id, "map_index": instance.map_index}
+    ti = session.query(TaskInstance).filter_by(run_id=run_id, **key).one()
+    ti.dag_run.dag = task.dag
+    ti.refresh_from_task(task)
+    session.expunge_all()
     return ti
+
+
+@contextmanager
+def _rolled_back(session: Session) -> Iterator[None]:
+    """Roll the session back at the end, and raise RuntimeError if something commits before."""
+
+    def refuse(session: Session) -> None:
+        raise RuntimeError("A rehearsal does not commit.")
+
+    event.listen(session, "before_commit", refuse)
+    try:
+        yield
+    finally:
+        event.remove(session, "before_commit", refuse)
+        session.rollback()
+
+
+def _rehearse(task: Any, instance: Instance, facts: Dict[str, Any], session: Session) -> None:
+    """Run the statements of Airflow and of this module, in their order."""
+    from airflow.utils.state import DagRunState
+
+    _make_run(task, instance, facts, session)
+    ti = _the_instance(task, instance, facts["run_id"], session)
+    ti.refresh_from_db(session=session)
+    ti.refresh_from_db(session=session, lock_for_update=True)
+    ti.get_previous_dagrun(session=session)
+    ti.get_previous_dagrun(state=DagRunState.SUCCESS, session=session)
+    ti.xcom_push("return_value", "", session=session)
+    _return_value(ti, session)
+    _delete_run(instance.dag_id, facts["run_id"], session)
+
+
+def _delete_run(dag_id: str, run_id: str, session: Session) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.log import Log
+
+    this_run = (DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    session.execute(delete(DagRun).where(*this_run).execution_options(synchronize_session=False))
+    # Since 2.9 an event can have a run_id.
+    if hasattr(Log, "run_id"):
+        session.execute(delete(Log).where(Log.run_id == run_id).execution_options(synchronize_session=False))
 
 
 def _deferral(error: Optional[BaseException]) -> Any:
@@ -288,8 +336,12 @@ def _state(ti: TaskInstance, error: Optional[BaseException]) -> str:
 
 
 def _returned(ti: TaskInstance) -> Any:
+    with airflow().session() as session:
+        return _return_value(ti, session)
+
+
+def _return_value(ti: TaskInstance, session: Session) -> Any:
     from airflow.models.xcom import XCom
 
-    with airflow().session() as session:
-        key = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-        return XCom.get_one(key="return_value", session=session, **key)
+    key = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    return XCom.get_one(key="return_value", session=session, **key)

@@ -96,6 +96,13 @@ class TestRuns(ABC):
     def run(self, task: Task, instance: Instance, temporary_run_id: str) -> Outcome:
         """Run a task until it ends, deferrals included; nothing is recorded."""
 
+    def rehearse(self) -> None:
+        """
+        Run the statements of a test run in a transaction that is rolled back.
+
+        SQLAlchemy compiles each statement once per process: the forks of this one need not do so.
+        """
+
     @abstractmethod
     def delete_leftovers(self, dag_id: str, run_id: str) -> None:
         """Delete the temporary run that a killed test run left behind."""
