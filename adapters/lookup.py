@@ -16,18 +16,21 @@ begins with :func:`named_instance`::
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import joinedload
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.dags.operations import active_dag
+from native_api.adapters.dags.operations import require_active_dag
 from native_api.errors import DagRunNotFound, TaskInstanceNotFound, TaskNotFound
 from native_api.registry import Context
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from airflow.models.dagrun import DagRun
     from sqlalchemy.orm import Session
 
     from native_api.adapters.compat.objects import Dag, InstanceKey
@@ -47,11 +50,37 @@ def named_run(
     :raises DagNotBelow: its file is not below *subdir*.
     :raises DagRunNotFound: the DAG has no such run.
     """
-    active_dag(context, dag_id, subdir)
-    row = find_run(context.session, dag_id, run_id, logical_date)
+    if subdir is not None:
+        require_active_dag(context, dag_id, subdir)
+    row = _run_of_active_dag(context.session, dag_id, run_id, logical_date)
+    if row is None and " " in (run_id or ""):
+        row = _run_of_active_dag(context.session, dag_id, with_pluses(str(run_id)), None)
+    if row is None:
+        require_active_dag(context, dag_id)
+        raise _missing_run(dag_id, run_id, logical_date)
     if run_id is not None:
         context.resolved_arguments["run_id"] = row.run_id
     return row
+
+
+def _run_of_active_dag(
+    session: Session, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]
+) -> Optional[DagRun]:
+    """Return the run with exactly that id, or for that date, with its note, or None if it or its DAG does not exist."""
+    named = {"logical_date": logical_date} if run_id is None else {"run_id": run_id}
+    statement = _statement(by_id=run_id is not None)
+    row: Optional[DagRun] = session.scalars(statement, {"dag_id": dag_id, **named}).unique().first()
+    return row
+
+
+@lru_cache(maxsize=None)
+def _statement(by_id: bool) -> Any:
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+
+    named = DagRun.run_id == bindparam("run_id") if by_id else airflow().date_of_runs() == bindparam("logical_date")
+    of_dag = select(DagRun).options(joinedload(DagRun.dag_run_note)).join(DagModel, DagModel.dag_id == DagRun.dag_id)
+    return of_dag.where(DagRun.dag_id == bindparam("dag_id"), named, airflow().is_active(DagModel))
 
 
 def named_instance(context: Context, dag_id: str, task_id: str, map_index: int, **run: Any) -> Tuple[Any, InstanceKey]:
@@ -83,8 +112,12 @@ def find_run(session: Session, dag_id: str, run_id: Optional[str], logical_date:
     if row is None and " " in (run_id or ""):
         row = run_of(session, dag_id, with_pluses(str(run_id)), None)
     if row is None:
-        raise DagRunNotFound(dag_id, run_id, logical_date.isoformat() if logical_date else None)
+        raise _missing_run(dag_id, run_id, logical_date)
     return row
+
+
+def _missing_run(dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> DagRunNotFound:
+    return DagRunNotFound(dag_id, run_id, logical_date.isoformat() if logical_date else None)
 
 
 def run_of(session: Session, dag_id: str, run_id: Optional[str], logical_date: Optional[datetime]) -> Any:

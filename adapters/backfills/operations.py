@@ -22,7 +22,7 @@ from native_api.adapters.backfills.schemas import (
     StartedBackfill,
 )
 from native_api.adapters.compat import airflow
-from native_api.adapters.dags.operations import active_dag
+from native_api.adapters.dags.operations import active_dag, require_active_dag
 from native_api.adapters.fields.paging import slice_of
 from native_api.adapters.jobs import operations as jobs
 from native_api.adapters.pools.operations import require_pool
@@ -279,7 +279,7 @@ def list_backfills(
 ) -> Dict[str, object]:
     """List the backfills of the DAGs that the caller can read, the oldest first."""
     if dag_id is not None:
-        active_dag(context, dag_id)
+        require_active_dag(context, dag_id)
     unknown = sorted(set(state or ()) - set(STATES))
     if unknown:
         raise Invalid({"state": [f"A backfill has no state {', '.join(unknown)}; the states are {', '.join(STATES)}."]})

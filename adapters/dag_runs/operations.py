@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload
 
 from native_api.adapters.compat import airflow, text_of
 from native_api.adapters.compat.interface.airflow import RunToCreate
-from native_api.adapters.dags.operations import active_dag, file_in, of_readable_dags
+from native_api.adapters.dags.operations import active_dag, file_in, of_readable_dags, require_active_dag
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import (
     DateTime,
@@ -238,7 +238,7 @@ def of_runs(
     from airflow.models.dag import DagModel
 
     if dag_id is not None:
-        active_dag(context, dag_id, subdir)
+        require_active_dag(context, dag_id, subdir)
         return statement.where(column == dag_id)
     if subdir is not None:
         statement = statement.where(column.in_(select(DagModel.dag_id).where(file_in(subdir))))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os.path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from functools import lru_cache
+from typing import Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import selectinload
 
 from native_api.adapters.compat import airflow
@@ -21,10 +22,6 @@ from native_api.errors import DagNotBelow, DagNotFound, OutsideFolders
 from native_api.errors.groups import OF_A_DAG
 from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
-
-if TYPE_CHECKING:
-    from airflow.models.dag import DagModel
-    from sqlalchemy.orm import Session
 
 
 class ListDags(Subdir, Schema.from_dict(page_fields("dag_id", "last_parsed_time", "next_dagrun"))):  # type: ignore[misc]
@@ -147,7 +144,7 @@ def unpause_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> 
 def _set_paused(context: Context, dag_id: str, subdir: Optional[str], *, is_paused: bool) -> Dict[str, object]:
     from airflow.models.dag import DagModel
 
-    active_dag(context, dag_id, subdir)
+    require_active_dag(context, dag_id, subdir)
     context.session.execute(
         update(DagModel)
         .where(airflow().with_its_parts(DagModel, dag_id))
@@ -165,20 +162,35 @@ def active_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> A
     :raises DagNotBelow: its file is not below *subdir*.
     :raises OutsideFolders: *subdir* is neither in the DAGs folder nor in a DAG bundle.
     """
-    folder = None if subdir is None else checked_subdir(subdir)
-    row = find_active(context.session, dag_id)
-    if row is None:
-        raise DagNotFound(dag_id, import_errors.file_naming(context, dag_id))
-    if folder is not None and not _lies_in(os.path.realpath(row.fileloc or ""), folder):
-        raise DagNotBelow(dag_id, str(subdir))
+    from airflow.models.dag import DagModel
+
+    row = _required(context, dag_id, subdir, DagModel)[0]
     return row
 
 
-def find_active(session: Session, dag_id: str) -> Optional[DagModel]:
-    """Return the row of an active DAG, None if there is none with that id."""
+def require_active_dag(context: Context, dag_id: str, subdir: Optional[str] = None) -> None:
+    """Raise the errors of :func:`active_dag`, without loading the row."""
+    _required(context, dag_id, subdir)
+
+
+def _required(context: Context, dag_id: str, subdir: Optional[str], *selected: Any) -> Any:
+    """Return what is selected of an active DAG, and the path of its file."""
+    folder = None if subdir is None else checked_subdir(subdir)
+    found = context.session.execute(_of_active_dag(*selected), {"dag_id": dag_id}).first()
+    if found is None:
+        raise DagNotFound(dag_id, import_errors.file_naming(context, dag_id))
+    if folder is not None and not _lies_in(os.path.realpath(found[-1] or ""), folder):
+        raise DagNotBelow(dag_id, str(subdir))
+    return found
+
+
+@lru_cache(maxsize=None)
+def _of_active_dag(*selected: Any) -> Any:
+    """Return the statement; to build it takes as long as to execute it."""
     from airflow.models.dag import DagModel
 
-    return session.scalars(select(DagModel).where(DagModel.dag_id == dag_id, airflow().is_active(DagModel))).first()
+    by_id = DagModel.dag_id == bindparam("dag_id")
+    return select(*selected, DagModel.fileloc).where(by_id, airflow().is_active(DagModel))
 
 
 def checked_subdir(subdir: str) -> str:

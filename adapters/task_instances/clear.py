@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 from sqlalchemy import select
 
 from native_api.adapters.compat import airflow, text_of
-from native_api.adapters.dags.operations import active_dag
+from native_api.adapters.dags.operations import require_active_dag
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import (
     LARGEST,
@@ -173,7 +173,7 @@ def clear_tasks(
     DAG, including those that an ExternalTaskMarker refers to.
     """
     session = context.session
-    active_dag(context, dag_id, subdir)
+    require_active_dag(context, dag_id, subdir)
     run = None if run_id is None and logical_date is None else named_run(context, dag_id, run_id, logical_date)
     dag = airflow().stored_dag(dag_id, session)
     names = task_ids if task_id is None else [task_id]

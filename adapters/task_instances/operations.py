@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, fields, validate
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.dag_runs.operations import between, known, of_runs
@@ -88,13 +89,20 @@ def instance_command(verb: str) -> Callable[[Mapping[str, object]], List[str]]:
 )
 def task_state(context: Context, **instance: Any) -> Dict[str, object]:
     """Return the state of a task instance."""
-    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
-
     run, key = named_instance(context, **instance)
-    row = context.session.execute(select(*_columns()).where(*of_key(AirflowTaskInstance, key))).first()
+    row = context.session.execute(_state(), key).first()
     if row is None:
         raise missing_instance(context.session, **key)
     return {**key, "logical_date": getattr(run, airflow().date_column), **row._mapping}
+
+
+@lru_cache(maxsize=None)
+def _state() -> Any:
+    """Return the statement for the columns of a task instance, by its key."""
+    from airflow.models.taskinstance import TaskInstance as AirflowTaskInstance
+
+    key: Dict[str, Any] = {name: bindparam(name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    return select(*_columns()).where(*of_key(AirflowTaskInstance, key))
 
 
 class ListTaskInstances(Subdir, RunFilters, Schema.from_dict(page_fields("task_id", *ORDER))):  # type: ignore[misc]

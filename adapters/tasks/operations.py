@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from marshmallow import Schema, fields
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.dags.operations import active_dag
+from native_api.adapters.dags.operations import require_active_dag
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import Flag, Subdir, dag_id_field
 from native_api.adapters.fields.paging import page_fields, slice_of
@@ -82,7 +82,7 @@ def list_tasks(
     **arguments: object,
 ) -> Dict[str, object]:
     """List the tasks of a DAG, as a list and as a tree."""
-    active_dag(context, dag_id, subdir)
+    require_active_dag(context, dag_id, subdir)
     tasks = _tasks(airflow().stored_tasks(dag_id, context.session))
     wanted = [task for task in tasks if (task_id_pattern or "").lower() in task["task_id"].lower()]
     result = {

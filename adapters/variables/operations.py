@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from native_api.adapters.compat import airflow
 from native_api.adapters.fields import strict_json, texts
@@ -20,7 +21,6 @@ from native_api.permissions import Access, Resource
 from native_api.registry import Context, operation
 
 if TYPE_CHECKING:
-    from airflow.models.variable import Variable as AirflowVariable
     from sqlalchemy.orm import Session
 
 KEY_LENGTH = texts.ID
@@ -132,6 +132,7 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
     The value is stored verbatim. The response masks it if Airflow treats the key as sensitive. Creating a variable
     requires the permission to create variables, in addition to that to edit them.
     """
+    from airflow.models.crypto import get_fernet
     from airflow.models.variable import Variable as AirflowVariable
 
     present = _stored(context.session, key)
@@ -141,9 +142,12 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
     description = changes.get("description", present.description if present else None)
     team = airflow().rights.team_of(present)
     AirflowVariable.set(key, value, description=description, session=context.session, **team)
-    context.session.flush()
-    context.session.expire_all()
-    return _as_response(_stored(context.session, key))
+    return {
+        "key": key,
+        "value": airflow().masked(value, key),
+        "description": description,
+        "is_encrypted": get_fernet().is_encrypted,
+    }
 
 
 @operation(
@@ -187,10 +191,21 @@ def list_variables(context: Context, key_pattern: Optional[str] = None, **argume
     """List the variables of the metadata database, with sensitive values masked."""
     from airflow.models.variable import Variable as AirflowVariable
 
-    statement = readable(context, select(AirflowVariable), AirflowVariable.key, Resource.VARIABLE, key_pattern)
+    statement = readable(
+        context, select(AirflowVariable.__table__), AirflowVariable.key, Resource.VARIABLE, key_pattern
+    )
     columns = {"key": AirflowVariable.key, "id": AirflowVariable.id}
     rows, total = page_of(context, statement, arguments, columns, AirflowVariable.id)
-    return {"variables": [_as_response(row) for row in rows], "total_entries": total}
+    listed = [
+        {
+            "key": row.key,
+            "value": airflow().masked(_decrypted(row), row.key),
+            "description": row.description,
+            "is_encrypted": row.is_encrypted,
+        }
+        for row in rows
+    ]
+    return {"variables": listed, "total_entries": total}
 
 
 @operation(
@@ -213,29 +228,43 @@ def delete_variable(context: Context, key: str) -> Dict[str, object]:
     return {"key": key}
 
 
-def _value(context: Context, key: str, stored: Optional[AirflowVariable]) -> Optional[str]:
-    """Return the value of the variable as text, None if it does not exist."""
-    from airflow.models.variable import Variable as AirflowVariable
-
-    if not context.caller.reads_secrets_backends(key):
-        return None if stored is None else decrypted(stored)
-    try:
-        text: str = AirflowVariable.get(key, **airflow().rights.team_of(stored))
-    except KeyError:
-        return None
-    return text
-
-
-def decrypted(row: AirflowVariable) -> str:
+def _value(context: Context, key: str, stored: Any) -> Optional[str]:
     """
-    Return the decrypted value of a row.
+    Return the value of the variable as text, None if it does not exist.
 
     :raises Refused: it was encrypted with another Fernet key.
     """
-    if row.val is None:
-        raise Refused(f"The value of the variable '{row.key}' cannot be decrypted with [core] fernet_key.")
-    text: str = row.val
-    return text
+    from airflow.models.variable import Variable as AirflowVariable
+
+    if context.caller.reads_secrets_backends(key):
+        try:
+            text: str = AirflowVariable.get(key, **airflow().rights.team_of(stored))
+        except KeyError:
+            return None
+        return text
+    value = None if stored is None else _decrypted(stored)
+    if value is None and stored is not None:
+        raise Refused(f"The value of the variable '{key}' cannot be decrypted with [core] fernet_key.")
+    return value
+
+
+def _decrypted(row: Any) -> Optional[str]:
+    """
+    Return the value of a row, None if it was encrypted with another Fernet key.
+
+    Airflow decrypts the value of each object that it loads, and decrypts it again when it is read.
+    """
+    from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
+    from airflow.models.crypto import get_fernet
+    from cryptography.fernet import InvalidToken
+
+    stored: Optional[str] = row.val
+    if stored is None or not row.is_encrypted:
+        return stored
+    try:
+        return get_fernet().decrypt(stored.encode()).decode()
+    except (InvalidToken, AirflowException, ValueError):
+        return None
 
 
 def require_unmasked(context: Context, key: str, text: str) -> None:
@@ -247,19 +276,15 @@ def require_unmasked(context: Context, key: str, text: str) -> None:
 
 def _stored(session: Session, key: str) -> Any:
     """Return the variable's row in the metadata database, or None."""
+    return session.execute(_of_key(), {"key": key}).first()
+
+
+@lru_cache(maxsize=None)
+def _of_key() -> Any:
     from airflow.models.variable import Variable as AirflowVariable
 
-    return session.scalars(select(AirflowVariable).where(AirflowVariable.key == key)).first()
-
-
-def _as_response(row: Any) -> Dict[str, object]:
-    """Return a row with its value masked if its key is sensitive."""
-    return {
-        "key": row.key,
-        "value": airflow().masked(row.val, row.key),
-        "description": row.description,
-        "is_encrypted": row.is_encrypted,
-    }
+    table = AirflowVariable.__table__
+    return select(table).where(table.c.key == bindparam("key"))
 
 
 def _read_json(key: str, text: str) -> Any:

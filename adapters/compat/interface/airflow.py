@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Iterator, List, Mapping, Optional, Tuple, Type
 
@@ -16,7 +17,7 @@ from native_api.adapters.fields.strict_json import is_too_deep
 from native_api.errors import DagNotFound, Invalid, Refused
 
 if TYPE_CHECKING:
-    from datetime import datetime, tzinfo
+    from datetime import tzinfo
 
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
@@ -437,9 +438,9 @@ class Airflow(ABC):
         from airflow.models.log import Log
 
         facts[self.date_column] = facts.pop("logical_date", None)
-        columns = {column.key for column in Log.__table__.columns}
-        known = {name: value for name, value in facts.items() if value is not None and name in columns}
-        session.add(Log(known.pop("event"), **known))
+        facts["dttm"] = datetime.now(timezone.utc)
+        table: Any = Log.__table__
+        session.execute(table.insert(), {name: value for name, value in facts.items() if name in table.columns})
 
 
 @dataclass(frozen=True)
