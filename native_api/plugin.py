@@ -39,7 +39,7 @@ class NativeApiPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> List[Dict[str, object]]:  # type: ignore[override]
-        """Airflow 3: a Flask app with the blueprint, mounted at each prefix."""
+        """Airflow 3: a Flask app with the blueprint, mounted at each prefix, which the first request creates."""
         from native_api.adapters.compat import web_server
 
         return _apps() if web_server.mounts_fastapi() and not _is_disabled() else []
@@ -113,22 +113,27 @@ def _blueprints() -> List[object]:
 
 def _apps() -> List[Dict[str, object]]:
     from native_api import settings
-    from native_api.http.app import PREFIX, app
+    from native_api.http import PREFIX
     from native_api.http.asynchronous import warm_with_server
+    from native_api.http.first_request import CreatedByFirstRequest
+
+    warm_with_server()
+    prefixes = [prefix for prefix in (PREFIX, settings.get("legacy_prefix")) if prefix]
+    apps = CreatedByFirstRequest(lambda: _created(prefixes))
+    return [{"name": f"native_api at {prefix}", "url_prefix": prefix, "app": apps.at(prefix)} for prefix in prefixes]
+
+
+def _created(prefixes: List[str]) -> Dict[str, Any]:
+    """Return an ASGI app for each prefix."""
+    from native_api import settings
+    from native_api.http.app import app
     from native_api.http.bridge import RunInThreads
     from native_api.http.disconnects import WatchDisconnects
     from native_api.http.request_body import BodyQuota, ReceiveBodyFirst
 
-    warm_with_server()
     small, room = app(), BodyQuota()
     # Requests that wait for a job must leave threads for others.
     threads = 10 + settings.get("job_slots") + settings.get("job_queue")
-    return [
-        {
-            "name": f"native_api at {prefix}",
-            "url_prefix": prefix,
-            "app": WatchDisconnects(ReceiveBodyFirst(RunInThreads(small, prefix, threads), room)),
-        }
-        for prefix in (PREFIX, settings.get("legacy_prefix"))
-        if prefix
-    ]
+    return {
+        prefix: WatchDisconnects(ReceiveBodyFirst(RunInThreads(small, prefix, threads), room)) for prefix in prefixes
+    }

@@ -1,1 +1,5 @@
 """The HTTP interfaces. They translate requests and responses; operations and Airflow are called by ``dispatch``."""
+
+from __future__ import annotations
+
+PREFIX = "/native_api"

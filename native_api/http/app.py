@@ -14,11 +14,9 @@ from werkzeug.routing import Rule
 
 from native_api import credentials, settings
 from native_api.errors import BadRequest, MethodNotAllowed, NativeApiError, PageNotFound
-from native_api.http import console, health, legacy, typed
+from native_api.http import PREFIX, console, health, legacy, typed
 from native_api.http.openapi import document
 from native_api.http.responses import in_shape, json_response
-
-PREFIX = "/native_api"
 
 
 def blueprint() -> Blueprint:

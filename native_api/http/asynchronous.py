@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from flask import request
 
 from native_api import settings
-from native_api.adapters import sandbox
 from native_api.adapters.compat import web_server
-from native_api.dispatch import OperationResponse
+
+if TYPE_CHECKING:
+    from native_api.dispatch import OperationResponse
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,9 @@ def warm_sandbox() -> None:
     if settings.get("execute_on") == "executor":
         return
     if settings.get("allow_execute") or settings.get("allow_deploy"):
+        # Not before: a web server that is not called imports little.
+        from native_api.adapters import sandbox
+
         try:
             sandbox.warm()
         except OSError:
