@@ -149,13 +149,14 @@ def of_key(table: Any, key: Mapping[str, object]) -> List[Any]:
     return [getattr(table, name) == value for name, value in key.items()]
 
 
-def dag_with_task(session: Session, dag_id: str, task_id: str) -> Dag:
+def dag_with_task(session: Session, dag_id: str, task_id: str, *, shared: bool = False) -> Dag:
     """
     Return the deserialized DAG.
 
+    :param shared: whether the caller changes nothing of it, so that calls can share it.
     :raises TaskNotFound: it has no such task.
     """
-    dag = airflow().stored_dag(dag_id, session)
+    dag = airflow().shared_dag(dag_id, session) if shared else airflow().stored_dag(dag_id, session)
     if task_id not in dag.task_dict:
         raise TaskNotFound(dag_id, task_id)
     return dag

@@ -119,7 +119,7 @@ def dag_details(context: Context, num_executions: int, **which: Any) -> Dict[str
     unpaused.
     """
     row = active_dag(context, **which)
-    dag = airflow().stored_dag(row.dag_id, context.session)
+    dag = airflow().shared_dag(row.dag_id, context.session)
     summary = str(dag.timetable.summary)
     columns = (
         "has_task_concurrency_limits",

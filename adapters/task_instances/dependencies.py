@@ -69,7 +69,7 @@ def task_failed_deps(context: Context, **instance: Any) -> Dict[str, object]:
         run = None
     dag_id, task_id, map_index = instance["dag_id"], instance["task_id"], instance["map_index"]
     key = {"dag_id": dag_id, "run_id": run and run.run_id, "task_id": task_id, "map_index": map_index}
-    dag = dag_with_task(session, dag_id, task_id)
+    dag = dag_with_task(session, dag_id, task_id, shared=True)
     try:
         if run is None:
             found = _failed_without_run(session, dag, task_id, map_index, instance["logical_date"])

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields
 from sqlalchemy import bindparam, select
 
 from native_api.adapters.compat import airflow
+from native_api.adapters.connections.operations import undecryptable
 from native_api.adapters.fields import strict_json, texts
 from native_api.adapters.fields.common import Flag
 from native_api.adapters.fields.paging import page_fields, page_of, readable
@@ -254,16 +255,14 @@ def _decrypted(row: Any) -> Optional[str]:
 
     Airflow decrypts the value of each object that it loads, and decrypts it again when it is read.
     """
-    from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
     from airflow.models.crypto import get_fernet
-    from cryptography.fernet import InvalidToken
 
     stored: Optional[str] = row.val
     if stored is None or not row.is_encrypted:
         return stored
     try:
         return get_fernet().decrypt(stored.encode()).decode()
-    except (InvalidToken, AirflowException, ValueError):
+    except undecryptable():
         return None
 
 

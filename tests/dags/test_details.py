@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 import native_api
 from native_api import errors
+from native_api.adapters.compat import airflow
+from native_api.adapters.compat.interface import airflow as interface
 from tests.support.airflow_under_test import session, version
 from tests.support.problems import assert_problem
 from tests.support.queries import statements
@@ -21,6 +24,30 @@ def test_it_has_the_fields_of_list_dags(fresh: Any) -> None:
     listed = {dag["dag_id"]: dag for dag in native_api.call("list_dags", limit=1000)["dags"]}
     for dag_id in ("wire_dag", "needs_params", "unicodé_dåg", "team.reports"):
         assert listed[dag_id].items() <= details(dag_id).items()
+
+
+def test_a_dag_is_deserialized_again_when_airflow_has_serialized_it_anew(
+    fresh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then, calls share it; at most _SHARED_DAGS are retained."""
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    monkeypatch.setattr(interface, "_SHARED_DAGS", 2)
+    with session() as of_test:
+
+        def shared(dag_id: str = "wire_dag") -> Any:
+            return airflow().shared_dag(dag_id, of_test)
+
+        first = shared()
+        assert shared() is first
+        of_test.execute(update(SerializedDagModel).values(dag_hash="another"))
+        second = shared()
+        assert second is not first
+        assert shared("mapped") is shared("mapped")
+        assert shared() is second
+        shared("needs_params")
+        assert shared() is not second
+        of_test.rollback()
 
 
 def test_it_has_the_schedule_and_the_limits(fresh: Any) -> None:

@@ -115,11 +115,16 @@ class Airflow2(WithoutTeams, Airflow):
         root = None if tasks else session.scalar(select(DagModel.root_dag_id).where(DagModel.dag_id == dag_id))
         return tasks if root is None else _tasks_of_part(super().stored_tasks(root, session), dag_id)
 
-    def stored_dag(self, dag_id: str, session: Session) -> Dag:
+    def _stored(self, dag_id: str, session: Session) -> Tuple[str, Dag]:
         # For a SubDAG, Airflow returns its parent DAG.
-        dag: Any = super().stored_dag(dag_id, session)
-        parts: Iterable[Dag] = (dag, *dag.subdags)
-        return next(part for part in parts if part.dag_id == dag_id)
+        found: Tuple[str, Any] = super()._stored(dag_id, session)
+        parts: Iterable[Dag] = (found[1], *found[1].subdags)
+        return found[0], next(part for part in parts if part.dag_id == dag_id)
+
+    def _stored_hash(self, dag_id: str) -> Any:
+        from airflow.models.serialized_dag import SerializedDagModel
+
+        return select(SerializedDagModel.dag_hash).where(SerializedDagModel.dag_id == dag_id)
 
     def cleared(self, dag: Dag, run: Optional[DagRun], **which: object) -> List[TaskInstance]:
         part, which = _among_subdags(dag, which)

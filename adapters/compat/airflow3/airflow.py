@@ -122,6 +122,12 @@ class Airflow3(Airflow):
     def _stored_at(self, serialized_dag_model: Any) -> Any:
         return serialized_dag_model.created_at
 
+    def _stored_hash(self, dag_id: str) -> Any:
+        from airflow.models.serialized_dag import SerializedDagModel
+
+        newest: Any = SerializedDagModel.latest_item_select_object(dag_id)
+        return newest.with_only_columns(SerializedDagModel.dag_hash)
+
     def dag_of_runs(self, dag_id: str) -> List[str]:
         return [dag_id]
 

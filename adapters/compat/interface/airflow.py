@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from native_api.adapters.compat.objects import Dag, InstanceKey, Task
 
 
+#: Deserialized DAGs and their hashes, and the maximum number of them.
+_SHARED: Dict[str, Tuple[str, Dag]] = {}
+_SHARED_DAGS = 32
+
+
 class Airflow(ABC):
     """An Airflow: the database, the DAGs and their runs, and the other topics."""
 
@@ -289,13 +294,35 @@ class Airflow(ABC):
 
         :raises DagNotFound: the DAG is not serialized.
         """
+        return self._stored(dag_id, session)[1]
+
+    def shared_dag(self, dag_id: str, session: Session) -> Dag:
+        """
+        Return a deserialized DAG that must not be changed, since calls share it until Airflow serializes it anew.
+
+        :raises DagNotFound: the DAG is not serialized.
+        """
+        present = _SHARED.get(dag_id)
+        if present is None or present[0] != session.scalar(self._stored_hash(dag_id)):
+            present = self._stored(dag_id, session)
+            _SHARED.pop(dag_id, None)
+            _SHARED[dag_id] = present
+            for oldest in list(_SHARED)[:-_SHARED_DAGS]:
+                _SHARED.pop(oldest, None)
+        return present[1]
+
+    def _stored(self, dag_id: str, session: Session) -> Tuple[str, Dag]:
+        """Return the hash of a serialized DAG, and the DAG."""
         from airflow.models.serialized_dag import SerializedDagModel
 
-        dag: Any = SerializedDagModel.get_dag(dag_id, session=session)
-        if dag is None:
+        row: Any = SerializedDagModel.get(dag_id, session=session)
+        if row is None:
             raise DagNotFound(dag_id)
-        stored: Dag = dag
-        return stored
+        return row.dag_hash, row.dag
+
+    @abstractmethod
+    def _stored_hash(self, dag_id: str) -> Any:
+        """Return the statement for the hash of the serialized DAG that Airflow loads."""
 
     def manual_interval(self, dag: Dag, logical_date: datetime) -> Any:
         """
