@@ -296,7 +296,8 @@ def list_backfills(
     backfills.sort(key=lambda backfill: page.index(backfill.backfill_id))
     for backfill in backfills:
         _warn_of_a_paused_one(context, backfill)
-    rows = [progress.as_response(row, progress.progress_of(context.session, row)) for row in backfills]
+    found = progress.progress_of_each(context.session, backfills)
+    rows = [progress.as_response(backfill, its_progress) for backfill, its_progress in zip(backfills, found)]
     return {"backfills": rows, "total_entries": len(backfill_ids)}
 
 
@@ -305,11 +306,9 @@ def _in_state(session: Session, backfill_ids: List[int], states: List[str]) -> L
     running_only = set(states) == {"running"}
     some = airflow().backfills.unfinished(session) if running_only else airflow().backfills.by_id(session, backfill_ids)
     listed = set(backfill_ids)
-    return [
-        backfill.backfill_id
-        for backfill in some
-        if backfill.backfill_id in listed and progress.progress_of(session, backfill).state in states
-    ]
+    backfills = [backfill for backfill in some if backfill.backfill_id in listed]
+    found = progress.progress_of_each(session, backfills)
+    return [backfill.backfill_id for backfill, its_progress in zip(backfills, found) if its_progress.state in states]
 
 
 @operation(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 import pendulum
 from sqlalchemy import and_, case, exists, func, select
 
-from native_api.adapters.compat import airflow, text_of
+from native_api.adapters.compat import airflow
 from native_api.adapters.jobs import records
 from native_api.adapters.jobs.records import JobRecord
 from native_api.adapters.sandbox import job_store
@@ -39,11 +39,24 @@ class Progress:
 
 def progress_of(session: Session, backfill: BackfillRecord) -> Progress:
     """Return the progress of a backfill."""
-    runs = _runs_by_state(session, backfill)
+    return progress_of_each(session, [backfill])[0]
+
+
+def progress_of_each(session: Session, backfills: Sequence[BackfillRecord]) -> List[Progress]:
+    """Return the progress of each backfill, in their order."""
+    runs = airflow().backfills.runs_by_state(session, backfills, state_of_run())
+    endings = airflow().backfills.endings(session, backfills)
+    return [
+        _progress(backfill, runs.get(backfill.backfill_id, {}), endings.get(backfill.backfill_id))
+        for backfill in backfills
+    ]
+
+
+def _progress(backfill: BackfillRecord, runs: Dict[str, int], ending: Optional[str]) -> Progress:
     total = sum(runs.values())
     done = total - sum(runs.get(state, 0) for state in _UNFINISHED)
     fraction_done = round(done / total, 4) if total else float(not backfill.is_open)
-    return Progress(_state(session, backfill, runs), runs, total, fraction_done)
+    return Progress(_state(backfill, runs, ending), runs, total, fraction_done)
 
 
 def as_response(backfill: BackfillRecord, progress: Progress) -> Dict[str, object]:
@@ -55,7 +68,7 @@ def is_active(session: Session, backfill: BackfillRecord) -> bool:
     """Return whether the backfill is active; a local one is active until its job has ended."""
     if backfill.is_over or backfill.local:
         return not backfill.is_over and not is_lost(backfill)
-    return _state(session, backfill, _runs_by_state(session, backfill)) == "running"
+    return progress_of(session, backfill).state == "running"
 
 
 def is_lost(backfill: Any) -> bool:
@@ -91,7 +104,7 @@ def failed_runs(session: Session, backfill: BackfillRecord) -> List[str]:
     """Return the run_ids of the failed runs, ordered by date."""
     from airflow.models.dagrun import DagRun
 
-    failed = select(DagRun.run_id).where(airflow().backfills.runs_of(backfill), _state_of_run() == "failed")
+    failed = select(DagRun.run_id).where(airflow().backfills.runs_of(backfill), state_of_run() == "failed")
     return list(session.scalars(failed.order_by(airflow().date_of_runs()).limit(_MOST)))
 
 
@@ -106,8 +119,7 @@ def failed_tasks(session: Session, backfill: BackfillRecord) -> List[Mapping[str
     return [dict(row._mapping) for row in session.execute(ordered)]
 
 
-def _state(session: Session, backfill: BackfillRecord, runs: Mapping[str, int]) -> str:
-    ending: Optional[str] = airflow().backfills.ending(session, backfill)
+def _state(backfill: BackfillRecord, runs: Mapping[str, int], ending: Optional[str]) -> str:
     if ending is not None:
         return ending
     if is_lost(backfill):
@@ -115,15 +127,6 @@ def _state(session: Session, backfill: BackfillRecord, runs: Mapping[str, int]) 
     if not backfill.is_over and (backfill.is_open or any(runs.get(state) for state in _UNFINISHED)):
         return "running"
     return "failed" if runs.get("failed") else "success"
-
-
-def _runs_by_state(session: Session, backfill: BackfillRecord) -> Dict[str, int]:
-    from airflow.models.dagrun import DagRun
-
-    # Not every database groups by an expression that has parameters.
-    states = select(_state_of_run().label("state"), DagRun.id).where(airflow().backfills.runs_of(backfill)).subquery()
-    by_state = select(states.c.state, func.count()).group_by(states.c.state)
-    return {str(text_of(state)): count for state, count in session.execute(by_state)}
 
 
 def _of_runs(statement: Any, backfill: BackfillRecord) -> Any:
@@ -135,7 +138,7 @@ def _of_runs(statement: Any, backfill: BackfillRecord) -> Any:
     return statement.select_from(TaskInstance).join(DagRun, same_run).where(airflow().backfills.runs_of(backfill))
 
 
-def _state_of_run() -> Any:
+def state_of_run() -> Any:
     """
     Return a run's state for a backfill.
 

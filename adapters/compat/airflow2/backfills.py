@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import pendulum
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from native_api.adapters.compat.airflow2 import backfill_rows
+from native_api.adapters.compat.installed import text_of
 from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Refused
 from native_api.host import hostname
@@ -111,8 +112,22 @@ class Backfills2(Backfills):
         made = DagRun.run_id.startswith(backfill_rows.prefix(backfill.backfill_id), autoescape=True)
         return and_(of_dag, or_(made, named), DagRun.run_id.not_in(backfill.given_up))
 
-    def ending(self, session: Session, backfill: BackfillRecord) -> Optional[str]:
-        return backfill.ended
+    def runs_by_state(
+        self, session: Session, backfills: Sequence[BackfillRecord], state: Any
+    ) -> Dict[int, Dict[str, int]]:
+        # No column names the backfill of a run.
+        return {backfill.backfill_id: self._runs_by_state(session, backfill, state) for backfill in backfills}
+
+    def _runs_by_state(self, session: Session, backfill: BackfillRecord, state: Any) -> Dict[str, int]:
+        from airflow.models.dagrun import DagRun
+
+        # Not every database groups by an expression that has parameters.
+        states = select(state.label("state"), DagRun.id).where(self.runs_of(backfill)).subquery()
+        by_state = select(states.c.state, func.count()).group_by(states.c.state)
+        return {str(text_of(one)): count for one, count in session.execute(by_state)}
+
+    def endings(self, session: Session, backfills: Sequence[BackfillRecord]) -> Dict[int, str]:
+        return {backfill.backfill_id: backfill.ended for backfill in backfills if backfill.ended is not None}
 
     def taken_over(self, session: Session, backfill: BackfillRecord) -> int:
         return backfill.taken_over

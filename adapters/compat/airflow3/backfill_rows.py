@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Sequence, Set
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import aliased
 
 if TYPE_CHECKING:
@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 _CANCELS = ("cancel_backfill", "native_api.cancel_backfill")
 
 
-def was_cancelled(session: Any, backfill_id: int) -> bool:
+def cancelled(session: Any, backfill_ids: Sequence[int]) -> Set[int]:
     """
-    Return whether somebody has cancelled the backfill.
+    Return those of the backfills that somebody has cancelled.
 
-    Its row is the same when it was paused and its runs went on to their end: both times paused, and complete.
+    The row of one is the same when it was paused and its runs went on to their end: both times paused, and complete.
     """
     from airflow.models.log import Log
 
+    if not backfill_ids:
+        return set()
+    logged = session.scalars(select(Log.extra).where(Log.event.in_(_CANCELS)))
     # Airflow logs path parameters as strings.
-    names_it = or_(*(Log.extra.contains(f'"backfill_id": {shown}') for shown in (backfill_id, f'"{backfill_id}"')))
-    rows = session.scalars(select(Log.extra).where(Log.event.in_(_CANCELS), names_it))
-    return any(str(json.loads(extra)["backfill_id"]) == str(backfill_id) for extra in rows)
+    named = {str(json.loads(extra or "{}").get("backfill_id")) for extra in logged}
+    return {backfill_id for backfill_id in backfill_ids if str(backfill_id) in named}
 
 
 def taken_over(session: Any, backfill_id: int) -> int:
@@ -41,8 +43,8 @@ def taken_over(session: Any, backfill_id: int) -> int:
     return count
 
 
-def failures_were_taken_over(session: Session, backfill_id: int) -> bool:
-    """Return whether a later backfill took a run over that had failed in this one, and is not its run any more."""
+def failed_and_taken_over(session: Session, backfill_ids: Sequence[int]) -> Set[int]:
+    """Return those of the backfills of which a later one took a run over that had failed in them."""
     from airflow.models.backfill import Backfill, BackfillDagRun
 
     mine, later, between = aliased(BackfillDagRun), aliased(BackfillDagRun), aliased(BackfillDagRun)
@@ -52,9 +54,10 @@ def failures_were_taken_over(session: Session, backfill_id: int) -> bool:
         between.backfill_id < later.backfill_id,
     )
     statement = (
-        select(later.id)
+        select(mine.backfill_id)
+        .select_from(later)
         .join(mine, (mine.dag_run_id == later.dag_run_id) & (mine.backfill_id < later.backfill_id))
         .join(Backfill, Backfill.id == later.backfill_id)
-        .where(mine.backfill_id == backfill_id, Backfill.reprocess_behavior == "failed", ~in_between)
+        .where(mine.backfill_id.in_(backfill_ids), Backfill.reprocess_behavior == "failed", ~in_between)
     )
-    return session.scalars(statement.limit(1)).first() is not None
+    return set(session.scalars(statement.distinct()))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import pendulum
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from native_api.adapters.compat.airflow3 import backfill_rows
+from native_api.adapters.compat.installed import text_of
 from native_api.adapters.compat.interface.backfills import BackfillRecord, Backfills
 from native_api.errors import ArgumentNotSupported, Invalid, NotSupported, Refused
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _AT_ONCE = 10
 
 
+#: The backfills that one statement names.
+_AT_MOST = 500
 #: Airflow's REST API commits a backfill before its runs; it takes at most this long.
 _MAKING = timedelta(minutes=2)
 
@@ -133,12 +136,28 @@ class Backfills3(Backfills):
         # As Airflow selects them: the table backfill_dag_run also has runs that a later backfill has taken over.
         return DagRun.backfill_id == backfill.backfill_id
 
-    def ending(self, session: Session, backfill: BackfillRecord) -> Optional[str]:
-        if backfill.is_over and backfill.is_paused and backfill_rows.was_cancelled(session, backfill.backfill_id):
-            return "cancelled"
-        if backfill.is_over and backfill_rows.failures_were_taken_over(session, backfill.backfill_id):
-            return "failed"
-        return None
+    def runs_by_state(
+        self, session: Session, backfills: Sequence[BackfillRecord], state: Any
+    ) -> Dict[int, Dict[str, int]]:
+        from airflow.models.dagrun import DagRun
+
+        found: Dict[int, Dict[str, int]] = {}
+        for ids in _parts(backfills):
+            # Not every database groups by an expression that has parameters.
+            of_each = select(DagRun.backfill_id, state.label("state")).where(DagRun.backfill_id.in_(ids)).subquery()
+            by_state: Any = select(*of_each.c, func.count()).group_by(*of_each.c)
+            for backfill_id, one, count in session.execute(by_state):
+                found.setdefault(backfill_id, {})[str(text_of(one))] = count
+        return found
+
+    def endings(self, session: Session, backfills: Sequence[BackfillRecord]) -> Dict[int, str]:
+        over = [backfill for backfill in backfills if backfill.is_over]
+        ended: Dict[int, str] = {}
+        for ids in _parts(over):
+            ended.update(dict.fromkeys(backfill_rows.failed_and_taken_over(session, ids), "failed"))
+        paused = [backfill.backfill_id for backfill in over if backfill.is_paused]
+        ended.update(dict.fromkeys(backfill_rows.cancelled(session, paused), "cancelled"))
+        return ended
 
     def taken_over(self, session: Session, backfill: BackfillRecord) -> int:
         return backfill_rows.taken_over(session, backfill.backfill_id)
@@ -242,3 +261,10 @@ class Backfills30(Backfills31):
 
     def _on_newest(self, created_by: str) -> Dict[str, object]:
         return {}
+
+
+def _parts(backfills: Sequence[BackfillRecord]) -> Iterator[List[int]]:
+    """Yield the ids in parts: a statement can have 1,000 parameters on every database."""
+    ids = [backfill.backfill_id for backfill in backfills]
+    for start in range(0, len(ids), _AT_MOST):
+        yield ids[start : start + _AT_MOST]

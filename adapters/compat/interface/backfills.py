@@ -122,8 +122,18 @@ class Backfills(ABC):
         """Return the condition that selects the DAG runs of a backfill."""
 
     @abstractmethod
-    def ending(self, session: Session, backfill: BackfillRecord) -> Optional[str]:
-        """Return the state in which a backfill ended, or None if the state follows from its runs only."""
+    def runs_by_state(
+        self, session: Session, backfills: Sequence[BackfillRecord], state: Any
+    ) -> Dict[int, Dict[str, int]]:
+        """
+        Return the number of runs by state of each backfill that has runs, by its id.
+
+        :param state: the expression of the state of a run.
+        """
+
+    @abstractmethod
+    def endings(self, session: Session, backfills: Sequence[BackfillRecord]) -> Dict[int, str]:
+        """Return the state in which each backfill ended, by its id; of others the state follows from their runs."""
 
     @abstractmethod
     def taken_over(self, session: Session, backfill: BackfillRecord) -> int:
