@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict
 
-SECTIONS = ("reads", "share", "growth", "throughput", "user_code", "memory", "start")
+SECTIONS = ("reads", "share", "growth", "throughput", "user_code", "execution_modes", "memory", "start")
 
 
 def main() -> None:

@@ -1,72 +1,71 @@
 """
-Compare testing a task in the sandbox, on Airflow's executor, and by Airflow's command line, side by side in one run.
-
-    python -m benchmarks.execution_modes --rounds 7
+Testing a task in the sandbox, on Airflow's executor, and by Airflow's command line.
 
 Starts an Airflow with two web servers: one with the DAG files and the sandbox, one without and with
 ``execute_on = executor``; a scheduler, and on Airflow 3 a DAG processor. The rounds alternate between the three ways.
-Prints the median and the maximum of each in seconds, from the request to the result.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Mapping, Tuple
 
+from benchmarks.figures import table
+from benchmarks.servers import database
 from tests.servers.client import Client
 from tests.servers.deployment import HERE, TOKEN, Deployment, prepared, running, serving
 from tests.servers.processes import eventually
 from tests.support.versions import AIRFLOW
 
 INSTANCE = {"dag_id": "user_code", "task_id": "bash", "logical_date": "2024-03-04"}
+#: A round takes some seconds.
+_MOST_ROUNDS = 7
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        ways = started(Path(folder), stack)
+def measure(folder: Path, kind: str, rounds: int, command_rounds: int) -> Dict[str, Dict[str, float]]:
+    """Return the seconds from the request to the result of each way: the median and the maximum."""
+    with ExitStack() as stack:
+        ways = started(folder, stack.enter_context(database(kind)), stack)
         seconds: Dict[str, List[float]] = {name: [] for name in ways}
-        for way in ways.values():
-            way()
-        for _ in range(rounds):
+        # The first of each imports modules.
+        for place in range(-1, min(rounds, _MOST_ROUNDS)):
             for name, way in ways.items():
                 start = time.perf_counter()
                 way()
-                seconds[name].append(time.perf_counter() - start)
-    print(f"Airflow {'.'.join(map(str, AIRFLOW))}, test of a BashOperator, {rounds} rounds, seconds: median, maximum")
-    for name, measured in seconds.items():
-        print(f"  {name:14}{statistics.median(measured):8.3f}{max(measured):8.3f}")
+                if place >= 0:
+                    seconds[name].append(time.perf_counter() - start)
+    return {
+        name: {"median": statistics.median(measured), "maximum": max(measured)} for name, measured in seconds.items()
+    }
 
 
-def started(folder: Path, stack: ExitStack) -> Dict[str, Callable[[], None]]:
+def tables(measured: Mapping[str, Mapping[str, float]]) -> List[Tuple[str, str]]:
+    """Return the titles and the tables."""
+    rows = [(name, f"{of['median']:.2f}", f"{of['maximum']:.2f}") for name, of in measured.items()]
+    return [("Test of a BashOperator, in seconds", table(("Way", "Median", "Maximum"), rows))]
+
+
+def started(folder: Path, options: Mapping[str, str], stack: ExitStack) -> Dict[str, Callable[[], None]]:
     """Start the servers, and return the three ways of testing the task."""
-    machine = prepared(folder / "machine")
+    machine = prepared(folder / "machine", options=options)
     machine.dags = Path(shutil.copytree(HERE / "worker_dags", folder / "worker_dags"))
     machine.options.update(
         AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN=TOKEN,
-        AIRFLOW__CORE__EXECUTOR="LocalExecutor" if AIRFLOW >= (3, 0) else "SequentialExecutor",
+        AIRFLOW__CORE__EXECUTOR="LocalExecutor" if AIRFLOW >= (3, 0) or options else "SequentialExecutor",
         AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.2",
         AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(folder / "logs"),
     )
     (folder / "web").mkdir()
     (folder / "no_dags").mkdir()
-    options = {
-        **machine.options,
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{machine.database}",
-        "AIRFLOW__NATIVE_API__EXECUTE_ON": "executor",
-    }
-    without_files = Deployment(folder / "web", folder / "no_dags", options)
+    connection = machine.environment()["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    on_executor = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": connection, "AIRFLOW__NATIVE_API__EXECUTE_ON": "executor"}
+    without_files = Deployment(folder / "web", folder / "no_dags", {**machine.options, **on_executor})
     sandbox = stack.enter_context(serving(machine)).holder()
     executor = stack.enter_context(serving(without_files)).holder()
     stack.enter_context(running(machine, *(("scheduler", "dag-processor") if AIRFLOW >= (3, 0) else ("scheduler",))))
@@ -91,7 +90,3 @@ def _test(client: Client) -> None:
 def _run(machine: Deployment) -> None:
     command = ["airflow", "tasks", "test", INSTANCE["dag_id"], INSTANCE["task_id"], INSTANCE["logical_date"]]
     subprocess.run(command, env=machine.environment(), check=True, capture_output=True, cwd=os.fspath(machine.home))
-
-
-if __name__ == "__main__":
-    main()

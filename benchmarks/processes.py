@@ -29,7 +29,6 @@ def deployed(folder: Path, kind: str) -> Iterator[Deployment]:
                 "AIRFLOW__NATIVE_API__JOBS_PER_CALLER": str(4 * JOBS),
                 # As it is installed: the modules are compiled once.
                 "PYTHONDONTWRITEBYTECODE": "",
-                "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
             }
         )
         yield prepared(folder / "airflow", options=options)

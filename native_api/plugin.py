@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Dict, List
 
 from airflow.plugins_manager import AirflowPlugin
@@ -113,11 +114,15 @@ def _blueprints() -> List[object]:
 
 def _apps() -> List[Dict[str, object]]:
     from native_api import settings
+    from native_api.adapters.compat import web_server
     from native_api.http import PREFIX
     from native_api.http.asynchronous import warm_with_server
     from native_api.http.first_request import CreatedByFirstRequest
 
     warm_with_server()
+    if web_server.forks_workers():
+        # gunicorn's workers share what was imported before they are forked.
+        import_module("native_api.http.app")
     prefixes = [prefix for prefix in (PREFIX, settings.get("legacy_prefix")) if prefix]
     apps = CreatedByFirstRequest(lambda: _created(prefixes))
     return [{"name": f"native_api at {prefix}", "url_prefix": prefix, "app": apps.at(prefix)} for prefix in prefixes]
