@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Type
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from sqlalchemy import delete, inspect, select
@@ -348,16 +348,13 @@ def _facts(row: Any) -> Dict[str, object]:
 
 def _as_response(row: Any) -> Dict[str, object]:
     """Return a row with its password, and the sensitive values of its extra, masked."""
-    password, extra = _or_mask(lambda: _password(row)), _or_mask(lambda: _extra(row))
-    return {**_facts(row), "password": MASK if password else password, "extra": masked_extra(extra)}
-
-
-def _or_mask(read: Callable[[], Optional[str]]) -> Optional[str]:
-    """Return the value that is read, or the mask if it cannot be decrypted, so that a list does not fail by one row."""
     try:
-        return read()
+        extra = _extra(row)
     except undecryptable():
-        return MASK
+        # A list does not fail by one row.
+        extra = MASK
+    # Airflow stores no empty password encrypted.
+    return {**_facts(row), "password": _stored_password(row) and MASK, "extra": masked_extra(extra)}
 
 
 def undecryptable() -> Tuple[Type[Exception], ...]:
@@ -369,7 +366,12 @@ def undecryptable() -> Tuple[Type[Exception], ...]:
 
 
 def _password(row: Any) -> Optional[str]:
-    return _decrypted(getattr(row, "_password", None) or row.password, row.is_encrypted)
+    return _decrypted(_stored_password(row), row.is_encrypted)
+
+
+def _stored_password(row: Any) -> Optional[str]:
+    password: Optional[str] = getattr(row, "_password", None) or row.password
+    return password
 
 
 def _extra(row: Any) -> Optional[str]:
