@@ -16,6 +16,9 @@ from tests.support.airflow_under_test import DAGS
 from tests.support.auth_managers import stand_in, with_rights_on
 from tests.support.dag_files import ParsedFiles
 from tests.support.problems import assert_problem
+from tests.support.versions import by_default_on
+
+pytestmark = by_default_on("2.7", "2.10", "3.0", "3.2", "3.4")
 
 OPERATIONS = ("dag_report", "refresh_all_dags")
 DEFINES = {

@@ -311,7 +311,7 @@ def test_the_dags_of_a_renamed_file_get_its_new_path(folder: Path, how: Dict[str
     )
 
 
-@by_default_on("2.7", "2.11", "3.0", "3.3", "3.4")
+@by_default_on("2.7", "2.10", "3.0", "3.2")
 class TestAHostWithoutFiles:
     """A host without DAG files, like a web server of Airflow's Helm chart: its DAGs folder is empty."""
 

@@ -14,6 +14,9 @@ import native_api
 from native_api import errors
 from tests.support import airflow_under_test
 from tests.support.airflow_under_test import DAGS
+from tests.support.versions import by_default_on
+
+pytestmark = by_default_on("2.9", "2.10", "3.0", "3.1")
 
 HARD = {
     "good.py": "from airflow import DAG\nfirst = DAG('report_first')\nsecond = DAG('report_second')\n",

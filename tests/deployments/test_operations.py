@@ -28,6 +28,7 @@ from tests.support.deployments_under_test import (
     task_ids,
 )
 from tests.support.problems import assert_problem
+from tests.support.versions import by_default_on
 
 pytestmark = pytest.mark.usefixtures("no_loose_ends")
 
@@ -171,6 +172,7 @@ class TestDeploying:
         assert ".airflowignore" in warning
 
 
+@by_default_on("2.7", "2.10", "3.0", "3.1")
 class TestVersions:
     def test_rollback_dag_deploys_the_previous_version_or_one_by_its_id(self) -> None:
         for task_id in ("first", "second"):
@@ -243,6 +245,7 @@ class TestVersions:
         assert [entry["path"] for entry in response["deployments"]] == ["deployed_two.py"]
 
 
+@by_default_on("2.7", "2.10", "3.0", "3.1")
 class TestDeleting:
     def test_delete_dag_file_deactivates_its_dags(self) -> None:
         deploy(text_of("deployed_one", "deployed_two"))
@@ -310,6 +313,7 @@ def audit_rows_of(operation: str) -> List[Dict[str, Any]]:
     return [json.loads(row.extra) for row in airflow_under_test.audit_rows() if row.event == f"native_api.{operation}"]
 
 
+@by_default_on("2.7", "2.10", "3.0", "3.1")
 class TestInterfaces:
     def upload(self, web: Any, name: str, text: str, **fields: str) -> Any:
         return web.request("POST", "/native_api/v1/deploy_dag", **multipart(fields, name, text.encode()))

@@ -11,6 +11,9 @@ import native_api.adapters.catalogue
 from native_api import registry
 from tests.support import jobs_under_test
 from tests.support.problems import assert_valid
+from tests.support.versions import by_default_on
+
+pytestmark = by_default_on("2.8", "2.10", "3.1")
 
 DATE, OTHER_DATE = "2026-03-01T00:00:00+00:00", "2026-03-02T00:00:00+00:00"
 TRIAL = {"dag_id": "trials", "logical_date": DATE}

@@ -9,10 +9,12 @@ from tests.servers.deployment import Server
 from tests.support.versions import HAS_FAB, on
 
 public_role = on("2.11", "3.3", fab=True)
-all_admins = pytest.mark.skipif(HAS_FAB, reason="All-admins mode is the Simple auth manager's")
+#: A mode of the Simple auth manager.
+all_admins = on(*([] if HAS_FAB else ["3.2"]))
+both = on("2.11", "3.3" if HAS_FAB else "3.2")
 
 
-@on("2.11", "3.3")
+@both
 @reads
 def test_anybody_can_read(public_server: Server, call: Call) -> None:
     """As in Airflow's UI."""
@@ -20,7 +22,7 @@ def test_anybody_can_read(public_server: Server, call: Call) -> None:
     assert result["total_entries"] == len(public_server.deployment.rows("SELECT dag_id FROM dag")) > 0
 
 
-@on("2.11", "3.3")
+@both
 @writes
 def test_pages_of_other_sites_cannot_write(public_server: Server, call: Call) -> None:
     """As the user of the browser, whoever that is."""
@@ -44,14 +46,13 @@ def test_a_wrong_credential_is_refused(public_server: Server, call: Call) -> Non
         call(public_server.anonymous.also({"Authorization": scheme})).refusal(401)
 
 
-@on("2.11", "3.3")
+@both
 @reads_and_writes
 def test_users_have_their_own_permissions(public_server: Server, call: Call) -> None:
     """A program with a credential needs nothing else."""
     call(public_server.user("admin")).result()
 
 
-@on("3.3")
 @all_admins
 @posted_writes
 @pytest.mark.parametrize("name", ["Sec-Fetch-Site", "Origin"])
@@ -60,14 +61,12 @@ def test_pages_of_airflow_can_write_with_all_admins(public_server: Server, name:
     call(public_server.anonymous.also({name: value})).result()
 
 
-@on("3.3")
 @all_admins
 def test_get_cannot_write_with_all_admins(public_server: Server) -> None:
     own_page = public_server.anonymous.also({"Sec-Fetch-Site": "same-origin"})
     assert "POST" in own_page.legacy("pause", dag_id="others").refusal(403)
 
 
-@on("3.3")
 @all_admins
 @reads_and_writes
 def test_a_forged_token_is_refused_with_all_admins(public_server: Server, call: Call) -> None:

@@ -28,7 +28,7 @@ def on(*minors: str, fab: bool = False) -> pytest.MarkDecorator:
     )
 
 
-#: Two servers are enough for Airflow 3.3 without FAB: 3.0 starts the third one without FAB, 3.3 with it.
+#: One server is enough for Airflow 3.3 without FAB: 3.0 and 3.2 start the others without FAB, and 3.3 with it.
 with_fab_on_33 = pytest.mark.skipif(
     AIRFLOW == (3, 3) and not HAS_FAB,
     reason="A server is started for this on Airflow 3.3 with the FAB provider, and on 3.0 without",

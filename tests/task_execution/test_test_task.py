@@ -16,6 +16,9 @@ from tests.support import airflow_under_test, dag_runs
 from tests.support.dag_files import dag_file
 from tests.support.fingerprint import unchanged
 from tests.support.jobs_under_test import until
+from tests.support.versions import by_default_on
+
+pytestmark = by_default_on("2.8", "2.10", "3.0", "3.1", "3.2")
 
 DATE = "2026-11-01T00:00:00+00:00"
 

@@ -13,8 +13,11 @@ from typing import Any, Dict, Iterator
 import pytest
 
 from tests.support import airflow_under_test
+from tests.support.versions import by_default_on
 from tests.task_logs.one_task import NAMED, at, numbered, store
 from tests.task_logs.remote import FOLDER, STREAMS
+
+pytestmark = by_default_on("2.8", "2.9", "2.10", "3.1", "3.2", "3.4")
 
 WAYS = ["read", *(["stream"] if airflow_under_test.version() >= (3, 2) else [])]
 
