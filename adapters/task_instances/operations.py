@@ -165,7 +165,13 @@ def list_task_instances(
         stateless = [ti.state.is_(None)] if "none" in state else []
         statement = statement.where(or_(ti.state.in_(words), *stateless))
     columns = {"logical_date": date, "task_id": ti.task_id, **{name: getattr(ti, name) for name in ORDER[1:]}}
-    rows, total = page_of(context, statement, arguments, columns, ti.dag_id, DagRun.id, ti.task_id, ti.map_index)
+    counted = None
+    if not any((dag_id, run_id, task_id, state, subdir, logical_date_gte, logical_date_lte)):
+        # Each has a run, which the database need not look for.
+        permitted = () if statement.whereclause is None else (statement.whereclause,)
+        counted = select(ti.dag_id).where(*permitted)
+    ties = (ti.dag_id, DagRun.id, ti.task_id, ti.map_index)
+    rows, total = page_of(context, statement, arguments, columns, *ties, counted=counted)
     return {"task_instances": [row._mapping for row in rows], "total_entries": total}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import native_api
 from native_api import errors
+from tests.support import airflow_under_test
 from tests.support.dag_runs import set_state
 
 
@@ -82,3 +83,30 @@ def test_a_mapped_task_requires_a_map_index(fresh: Any) -> None:
 def test_an_invalid_map_index_is_an_error(run: Any, map_index: Any) -> None:
     with pytest.raises(errors.Invalid):
         state(map_index=map_index)
+
+
+@pytest.mark.parametrize("order", ["logical_date", "-logical_date"])
+@pytest.mark.parametrize("dates", [{}, {"logical_date_gte": "2026-11-02"}], ids=["all", "since a date"])
+def test_pages_of_everything_are_the_whole_list(run: Any, order: str, dates: Any) -> None:
+    """Also with runs of the same date, and with runs that have no task instance."""
+    for dag_id, day in (("daily", 3), ("wire_dag", 2), ("daily", 2), ("wire_dag", 4)):
+        native_api.call("trigger_dag", dag_id=dag_id, run_id=f"r{day}", logical_date=f"2026-11-0{day}")
+    with airflow_under_test.session() as session:
+        from airflow.models.taskinstance import TaskInstance
+
+        session.query(TaskInstance).filter_by(dag_id="wire_dag", run_id="r2").delete()
+    arguments = {"order_by": order, **dates}
+    whole = native_api.call("list_task_instances", limit=1000, **arguments)
+    rows, total = whole["task_instances"], whole["total_entries"]
+    by_another_order = native_api.call("list_task_instances", limit=1000, order_by="task_id", **dates)
+    assert total == len(rows) == by_another_order["total_entries"] > 4
+    assert {(row["dag_id"], row["run_id"]) for row in rows} == (
+        {("daily", "r3"), ("daily", "r2"), ("wire_dag", "r4")} | (set() if dates else {("wire_dag", "r")})
+    )
+    days = [row["logical_date"] for row in rows]
+    assert days == sorted(days, reverse=order.startswith("-"))
+    pages = [
+        native_api.call("list_task_instances", limit=2, offset=offset, **arguments) for offset in range(0, total, 2)
+    ]
+    assert [row for page in pages for row in page["task_instances"]] == rows
+    assert {page["total_entries"] for page in pages} == {total}
