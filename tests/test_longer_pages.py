@@ -22,7 +22,7 @@ LISTS = {
 
 
 def test_a_longer_page_needs_no_more_statements(fresh: Any) -> None:
-    """Of one entry, and of all."""
+    """Of one entry, and of all. A page that is not full is the last one, and its total is not counted."""
     for number in range(3):
         name = f"name_{number}"
         native_api.call("trigger_dag", dag_id="wire_dag", run_id=name, note=name)
@@ -33,8 +33,10 @@ def test_a_longer_page_needs_no_more_statements(fresh: Any) -> None:
         store_import_error(f"{name}.py")
     for operation, entries in LISTS.items():
         with statements() as of_one:
-            native_api.call(operation, limit=1)
+            total = native_api.call(operation, limit=1)["total_entries"]
         with statements() as of_all:
-            page = native_api.call(operation, limit=100)[entries]
-        assert len(page) >= 3, operation
-        assert len(of_all) == len(of_one), (operation, of_all)
+            page = native_api.call(operation, limit=total)[entries]
+        with statements() as not_full:
+            native_api.call(operation, limit=total + 1)
+        assert len(page) == total >= 3, operation
+        assert len(of_all) == len(of_one) == len(not_full) + 1, (operation, of_all)

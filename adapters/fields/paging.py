@@ -68,13 +68,17 @@ def page_of(
     """
     column = columns[arguments["order_by"].lstrip("-")]
     order: Sequence[object] = (column.desc() if arguments["order_by"].startswith("-") else column, *ties)
-    page = statement.order_by(*order).limit(_limit(context, arguments.get("limit"))).offset(arguments["offset"])
+    limit, offset = _limit(context, arguments.get("limit")), arguments["offset"]
+    page = statement.order_by(*order).limit(limit).offset(offset)
     result = context.session.execute(page)
     # Rows of several columns are unique, and JSON values are not hashable.
     rows = (result.unique() if len(result.keys()) == 1 else result).all()
-    if counted is None:
-        counted = statement.with_only_columns(*ties, maintain_column_froms=True)
-    total: int = context.session.scalar(select(func.count()).select_from(counted.subquery()))
+    if (limit is None or len(rows) < limit) and (rows or not offset):
+        total = offset + len(rows)
+    else:
+        if counted is None:
+            counted = statement.with_only_columns(*ties, maintain_column_froms=True)
+        total = context.session.scalar(select(func.count()).select_from(counted.subquery()))
     return [row[0] if len(row) == 1 else row for row in rows], total
 
 

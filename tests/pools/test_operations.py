@@ -178,7 +178,7 @@ class TestSlots:
             put(f"p{number}")
         with statements() as seen:
             assert len(native_api.call("list_pools")["pools"]) == 12
-        assert len(seen) == 3
+        assert len(seen) == 2
 
 
 class TestList:

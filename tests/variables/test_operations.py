@@ -164,7 +164,16 @@ class TestList:
             put("v", key=f"k{number}")
         with statements() as seen:
             assert len(native_api.call("list_variables")["variables"]) == 20
-        assert len(seen) == 2
+        assert len(seen) == 1
+
+    @pytest.mark.parametrize("offset", range(5))
+    @pytest.mark.parametrize("limit", range(1, 5))
+    def test_every_page_has_the_total(self, fresh: Any, limit: int, offset: int) -> None:
+        for key in "abc":
+            put("v", key=key)
+        page = native_api.call("list_variables", limit=limit, offset=offset)
+        assert [row["key"] for row in page["variables"]] == ["a", "b", "c"][offset : offset + limit]
+        assert page["total_entries"] == 3
 
 
 class TestDelete:

@@ -271,7 +271,7 @@ class TestList:
             store({"n": number}, key=f"k{number}")
         with statements() as seen:
             assert len(listed(run_id="r1", values=values)) == 23
-        assert len(seen) == 2
+        assert len(seen) == 1
 
 
 def _without_fabs_right(web: Any, mocker: Any, resource: str) -> None:
