@@ -13,7 +13,7 @@ import pytest
 from tests.support import orphans
 from tests.support.versions import by_default_on
 
-pytestmark = by_default_on("2.7", "3.3")
+pytestmark = by_default_on("2.8", "3.1")
 
 
 ROOT = Path(__file__).parent.parent
