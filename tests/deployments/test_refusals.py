@@ -36,7 +36,7 @@ from tests.support.jobs_under_test import until
 from tests.support.problems import assert_problem
 from tests.support.versions import by_default_on
 
-pytestmark = [pytest.mark.usefixtures("no_loose_ends"), by_default_on("2.7", "2.10", "3.0", "3.1")]
+pytestmark = [pytest.mark.usefixtures("no_loose_ends"), by_default_on("2.7", "2.9", "2.10", "3.0", "3.1", "3.4")]
 
 
 #: What has a deployment fail when what the file defines has been written.
