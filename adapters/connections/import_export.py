@@ -14,9 +14,9 @@ from native_api.adapters.connections.operations import (
     built,
     put_in_place,
     stored_connections,
-    undecryptable,
     unmasked,
 )
+from native_api.adapters.encryption import undecryptable
 from native_api.adapters.fields.common import Nothing
 from native_api.adapters.fields.import_files import (
     Entries,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterable, List, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from sqlalchemy import delete, inspect, select
@@ -11,6 +11,7 @@ from native_api import audit
 from native_api.adapters.compat import airflow
 from native_api.adapters.compat.masking import MASK
 from native_api.adapters.connections.uris import LONGEST_URI, Extra, Uri, masked_extra, masked_uri
+from native_api.adapters.encryption import decrypted, undecryptable
 from native_api.adapters.fields import texts
 from native_api.adapters.fields.common import Flag, Whole
 from native_api.adapters.fields.paging import page_fields, page_of, readable
@@ -357,16 +358,8 @@ def _as_response(row: Any) -> Dict[str, object]:
     return {**_facts(row), "password": _stored_password(row) and MASK, "extra": masked_extra(extra)}
 
 
-def undecryptable() -> Tuple[Type[Exception], ...]:
-    """Return the exceptions of decrypting a password or an extra that was encrypted with another Fernet key."""
-    from airflow.exceptions import AirflowException  # type: ignore[attr-defined]
-    from cryptography.fernet import InvalidToken
-
-    return InvalidToken, AirflowException, UnicodeDecodeError
-
-
 def _password(row: Any) -> Optional[str]:
-    return _decrypted(_stored_password(row), row.is_encrypted)
+    return decrypted(_stored_password(row), row.is_encrypted)
 
 
 def _stored_password(row: Any) -> Optional[str]:
@@ -376,17 +369,4 @@ def _stored_password(row: Any) -> Optional[str]:
 
 def _extra(row: Any) -> Optional[str]:
     # Airflow 3 does not return an extra that is not a JSON object, which older versions stored.
-    return _decrypted(getattr(row, "_extra", None) or row.extra, row.is_extra_encrypted)
-
-
-def _decrypted(stored: Optional[str], is_encrypted: Optional[bool]) -> Optional[str]:
-    if not (stored and is_encrypted):
-        return stored
-    from airflow.models.crypto import get_fernet
-    from cryptography.fernet import InvalidToken
-
-    fernet = get_fernet()
-    if not fernet.is_encrypted:
-        # Without a key Airflow has one that changes nothing.
-        raise InvalidToken
-    return fernet.decrypt(stored.encode()).decode()
+    return decrypted(getattr(row, "_extra", None) or row.extra, row.is_extra_encrypted)

@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields
 from sqlalchemy import bindparam, select
 
 from native_api.adapters.compat import airflow
-from native_api.adapters.connections.operations import undecryptable
+from native_api.adapters.encryption import decrypted, undecryptable
 from native_api.adapters.fields import strict_json, texts
 from native_api.adapters.fields.common import Flag
 from native_api.adapters.fields.paging import page_fields, page_of, readable
@@ -250,18 +250,9 @@ def _value(context: Context, key: str, stored: Any) -> Optional[str]:
 
 
 def _decrypted(row: Any) -> Optional[str]:
-    """
-    Return the value of a row, None if it was encrypted with another Fernet key.
-
-    Airflow decrypts the value of each object that it loads, and decrypts it again when it is read.
-    """
-    from airflow.models.crypto import get_fernet
-
-    stored: Optional[str] = row.val
-    if stored is None or not row.is_encrypted:
-        return stored
+    """Return the value of a row, None if it was encrypted with another Fernet key."""
     try:
-        return get_fernet().decrypt(stored.encode()).decode()
+        return decrypted(row.val, row.is_encrypted)
     except undecryptable():
         return None
 
