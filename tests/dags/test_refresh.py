@@ -19,6 +19,9 @@ from tests.support.dag_files import ParsedFiles, import_errors, text_of
 from tests.support.problems import assert_problem
 from tests.support.versions import by_default_on
 
+#: With 2.11 and 3.3 they run in another environment, with another Python.
+pytestmark = by_default_on("2.7", "2.8", "2.9", "2.10", "3.0", "3.1", "3.2", "3.4")
+
 ASKS_PROCESSOR = airflow_under_test.version() >= (2, 10)
 
 
