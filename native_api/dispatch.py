@@ -20,7 +20,7 @@ from native_api.permissions import Access, Caller
 from native_api.registry import Context, Operation
 from native_api.suggestions import suggestion
 
-#: How often a call is run that the database cancels because of a deadlock, before it fails.
+#: How often a call is run that the database cancels because of a deadlock or a lock, before it fails.
 _TRIES = 3
 #: The maximum number of unknown arguments that an error names.
 _UNKNOWN = 100
@@ -82,7 +82,7 @@ def call(
             return response
         except DatabaseBusy as exc:
             # What was committed is not done twice.
-            if committed or not exc.is_deadlock or not remaining:
+            if committed or not exc.is_repeatable or not remaining:
                 raise
 
 

@@ -88,9 +88,10 @@ def _number(cause: Any) -> Optional[int]:
 def _busy(cause: Any) -> Optional[NativeApiError]:
     """Return DatabaseBusy for a deadlock, and for a wait for a lock that was too long, else None."""
     state, number = _state(cause), _number(cause)
-    is_deadlock = state in _STATES_OF_DEADLOCKS or number == _NUMBER_OF_DEADLOCKS
-    waited = state == _STATE_OF_LOCKS or number in _NUMBERS_OF_LOCKS or _OF_LOCKS in str(cause).lower()
-    return DatabaseBusy(is_deadlock=is_deadlock) if is_deadlock or waited else None
+    # SQLite does not let writers take turns: some wait for 5 seconds while others are done.
+    is_repeatable = state in _STATES_OF_DEADLOCKS or number == _NUMBER_OF_DEADLOCKS or _OF_LOCKS in str(cause).lower()
+    has_waited = state == _STATE_OF_LOCKS or number in _NUMBERS_OF_LOCKS
+    return DatabaseBusy(is_repeatable=is_repeatable) if is_repeatable or has_waited else None
 
 
 def _cannot_take() -> Invalid:

@@ -55,8 +55,8 @@ class DatabaseBusy(DatabaseUnavailable):
 
     code = "database_busy"
     retry_after_seconds: int = 1
-    #: Whether the same transaction can be repeated at once. If it has waited for a lock in vain it cannot.
-    is_deadlock: bool = field(default=False, metadata={"public": False})
+    #: Whether the same transaction is repeated at once, which can end a deadlock; a lock that was waited for is not.
+    is_repeatable: bool = field(default=False, metadata={"public": False})
 
     def __str__(self) -> str:
         return "Other transactions hold locks in Airflow's metadata database that this one needs; try again."
