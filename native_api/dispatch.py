@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Callable, Dict, Iterator, List, Literal, Mapping, Optional, Tuple
@@ -76,7 +76,9 @@ def call(
         remaining -= 1
         committed: List[object] = []
         try:
-            with airflow().errors_as_ours(), airflow().session() as session, _commits(session, committed.append):
+            with airflow().errors_as_ours(), airflow().session() as session, ExitStack() as watched:
+                if remaining:
+                    watched.enter_context(_commits(session, committed.append))
                 context = Context(session, caller, whole_lists, operation=name, client_is_gone=client_is_gone)
                 response = _run(operation, context, arguments, unknown)
             return response

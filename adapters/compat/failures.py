@@ -89,7 +89,8 @@ def _busy(cause: Any) -> Optional[NativeApiError]:
     """Return DatabaseBusy for a deadlock, and for a wait for a lock that was too long, else None."""
     state, number = _state(cause), _number(cause)
     # SQLite does not let writers take turns: some wait for 5 seconds while others are done.
-    is_repeatable = state in _STATES_OF_DEADLOCKS or number == _NUMBER_OF_DEADLOCKS or _OF_LOCKS in str(cause).lower()
+    is_locked = not state and number is None and _OF_LOCKS in str(cause).lower()
+    is_repeatable = state in _STATES_OF_DEADLOCKS or number == _NUMBER_OF_DEADLOCKS or is_locked
     has_waited = state == _STATE_OF_LOCKS or number in _NUMBERS_OF_LOCKS
     return DatabaseBusy(is_repeatable=is_repeatable) if is_repeatable or has_waited else None
 

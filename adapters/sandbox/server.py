@@ -19,7 +19,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import lru_cache
-from typing import List, NoReturn, Optional
+from typing import Callable, List, NoReturn, Optional
 
 import psutil
 
@@ -202,12 +202,8 @@ def _create_execution_api() -> None:
     """Create the execution API once, when idle or when a task needs it; it takes seconds."""
     from native_api.adapters.compat import airflow
 
-    try:
-        airflow().user_code.create_execution_api()
-    except Exception:
-        # Only jobs that run a task need it; the log of such a job has the error.
-        log.warning("The in-process execution API could not be created", exc_info=True)
-    _share()
+    # Only jobs that run a task need it; the log of such a job has the error.
+    _prepare("The in-process execution API could not be created", airflow().user_code.create_execution_api)
 
 
 @lru_cache(maxsize=None)
@@ -217,11 +213,16 @@ def _rehearse() -> None:
 
     from native_api.adapters.compat import airflow
 
-    try:
-        airflow().test_runs.rehearse()
-    except Exception:
-        log.warning("The statements of jobs could not be compiled in advance", exc_info=True)
+    _prepare("The statements of jobs could not be compiled in advance", airflow().test_runs.rehearse)
     settings.Session.remove()  # type: ignore[union-attr]
+
+
+def _prepare(failure: str, prepare: Callable[[], None]) -> None:
+    """Call what prepares this process for jobs, and log the failure: it can be any of Airflow's, and ends no job."""
+    try:
+        prepare()
+    except Exception:
+        log.warning(failure, exc_info=True)
     _share()
 
 

@@ -143,12 +143,7 @@ def set_variable(context: Context, key: str, value: str, **changes: Any) -> Dict
     description = changes.get("description", present.description if present else None)
     team = airflow().rights.team_of(present)
     AirflowVariable.set(key, value, description=description, session=context.session, **team)
-    return {
-        "key": key,
-        "value": airflow().masked(value, key),
-        "description": description,
-        "is_encrypted": get_fernet().is_encrypted,
-    }
+    return _as_response(key, value, description, get_fernet().is_encrypted)
 
 
 @operation(
@@ -197,15 +192,7 @@ def list_variables(context: Context, key_pattern: Optional[str] = None, **argume
     )
     columns = {"key": AirflowVariable.key, "id": AirflowVariable.id}
     rows, total = page_of(context, statement, arguments, columns, AirflowVariable.id)
-    listed = [
-        {
-            "key": row.key,
-            "value": airflow().masked(_decrypted(row), row.key),
-            "description": row.description,
-            "is_encrypted": row.is_encrypted,
-        }
-        for row in rows
-    ]
+    listed = [_as_response(row.key, _decrypted(row), row.description, row.is_encrypted) for row in rows]
     return {"variables": listed, "total_entries": total}
 
 
@@ -247,6 +234,12 @@ def _value(context: Context, key: str, stored: Any) -> Optional[str]:
     if value is None and stored is not None:
         raise Refused(f"The value of the variable '{key}' cannot be decrypted with [core] fernet_key.")
     return value
+
+
+def _as_response(key: str, value: Optional[str], description: Optional[str], is_encrypted: bool) -> Dict[str, object]:
+    """Return a variable with its value masked if its key is sensitive."""
+    masked = airflow().masked(value, key)
+    return {"key": key, "value": masked, "description": description, "is_encrypted": is_encrypted}
 
 
 def _decrypted(row: Any) -> Optional[str]:

@@ -51,7 +51,7 @@ class DatabaseUnavailable(NativeApiError):
 
 @dataclass(eq=False)
 class DatabaseBusy(DatabaseUnavailable):
-    """The database cancelled the transaction, because others hold locks that it needs. Nothing was changed."""
+    """The database cancelled the transaction, because others hold locks that it needs."""
 
     code = "database_busy"
     retry_after_seconds: int = 1

@@ -2,4 +2,5 @@
 
 from __future__ import annotations
 
+#: The path of everything but the legacy protocol.
 PREFIX = "/native_api"
