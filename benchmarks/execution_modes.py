@@ -12,11 +12,13 @@ import shutil
 import statistics
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Tuple
 
 from benchmarks.figures import table
+from benchmarks.processes import JOBS
 from benchmarks.servers import database
 from tests.servers.client import Client
 from tests.servers.deployment import HERE, TOKEN, Deployment, prepared, running, serving
@@ -58,6 +60,7 @@ def started(folder: Path, options: Mapping[str, str], stack: ExitStack) -> Dict[
     machine.options.update(
         AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN=TOKEN,
         AIRFLOW__CORE__EXECUTOR="LocalExecutor" if AIRFLOW >= (3, 0) or options else "SequentialExecutor",
+        AIRFLOW__NATIVE_API__JOBS_PER_CALLER=str(JOBS),
         AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.2",
         AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(folder / "logs"),
     )
@@ -74,6 +77,8 @@ def started(folder: Path, options: Mapping[str, str], stack: ExitStack) -> Dict[
     return {
         "sandbox": lambda: _test(sandbox),
         "executor": lambda: _test(executor),
+        f"sandbox, {JOBS} at once": lambda: _tests_at_once(sandbox),
+        f"executor, {JOBS} at once": lambda: _tests_at_once(executor),
         "command line": lambda: _run(machine),
     }
 
@@ -85,6 +90,11 @@ def _dag_ids(client: Client) -> set[str]:
 def _test(client: Client) -> None:
     result = client.write("test_task", **INSTANCE).result()
     assert result["state"] == "success", result
+
+
+def _tests_at_once(client: Client) -> None:
+    with ThreadPoolExecutor(JOBS) as threads:
+        list(threads.map(lambda _: _test(client), range(JOBS)))
 
 
 def _run(machine: Deployment) -> None:
