@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
@@ -12,10 +14,13 @@ from benchmarks import figures
 from benchmarks.reads import Compared, compared
 from benchmarks.servers import Connection, logins, served
 from tests.servers.deployment import Server
+from tests.support.versions import AIRFLOW
 
 CLIENTS = (1, 4, 16, 64)
 WORKERS = 2
 SECONDS = 8.0
+#: A page of Airflow's web server, whose time under load is measured, too.
+PAGE = "/" if AIRFLOW >= (3, 0) else "/login/"
 _MIXES = {
     "reads": ("list_dags", "dag_state", "list_task_instances", "get_variable", "task_state"),
     "writes": ("set_variable", "pause_dag", "clear_tasks"),
@@ -52,6 +57,8 @@ class Load:
         start = time.perf_counter()
         end = start + SECONDS
         threads = [threading.Thread(target=self._send_until, args=(end, place)) for place in range(clients)]
+        page: List[float] = []
+        threads.append(threading.Thread(target=self._load_page_until, args=(end, page)))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -66,7 +73,17 @@ class Load:
             "fewest": min(map(len, self._seconds)),
             "slowest": round(1000 * max(everything, default=0), 1),
             **figures.summary(everything or [0.0]),
+            "page": round(1000 * statistics.median(page), 1),
         }
+
+    def _load_page_until(self, end: float, taken: List[float]) -> None:
+        """Load a page of Airflow's own, five times a second, beside the clients."""
+        connection = Connection(self._server, {"Accept": "text/html"}, counts_cpu=False)
+        while not taken or time.perf_counter() < end:
+            timed = connection.send("GET", PAGE)
+            assert timed.status == HTTPStatus.OK, timed
+            taken.append(timed.seconds)
+            time.sleep(0.2)
 
     def _send_until(self, end: float, place: int) -> None:
         connection = Connection(self._server, self._headers, counts_cpu=False)
@@ -102,11 +119,12 @@ def tables(measured: List[Mapping[str, Any]]) -> List[Tuple[str, str]]:
                         figures.number(row["median"]),
                         figures.number(row["p99"]),
                         str(row["failures"]),
+                        figures.number(row["page"]),
                     )
                 ),
                 figures.ratio(ours["per_second"], theirs["per_second"]),
             ]
         )
-    of_each = ("/s", "median ms", "p99 ms", "failures")
+    of_each = ("/s", "median ms", "p99 ms", "failures", "page ms")
     header = ["Mix", "Clients", *of_each, *(f"REST API {name}" for name in of_each), "Ratio"]
     return [(f"Throughput with {WORKERS} web workers", figures.table(header, rows))]
